@@ -1,0 +1,67 @@
+"""Random numbers that depend on a seed for each sample, and on nothing else.
+
+A counter-based generator (splitmix64, Steele et al., OOPSLA 2014) instead of ``torch.Generator``:
+all samples of a batch are drawn at once, on any device, and sample ``i`` gets the same numbers
+whatever the batch around it and however many processes share the work.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+
+def _wrapped(unsigned: int) -> int:
+    """The int64 with the same 64 bits as an unsigned number."""
+    return unsigned - (1 << 64) if unsigned >= 1 << 63 else unsigned
+
+
+_GOLDEN = _wrapped(0x9E3779B97F4A7C15)
+_MIX_1 = _wrapped(0xBF58476D1CE4E5B9)
+_MIX_2 = _wrapped(0x94D049BB133111EB)
+
+
+def _shift_right(x: Tensor, bits: int) -> Tensor:
+    """Logical shift; torch's own shift of int64 copies the sign bit."""
+    return (x >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def hash_int64(x: Tensor) -> Tensor:
+    """Mix the bits of int64 numbers: distinct inputs give distinct, random-looking outputs."""
+    x = (x ^ _shift_right(x, 30)) * _MIX_1
+    x = (x ^ _shift_right(x, 27)) * _MIX_2
+    return x ^ _shift_right(x, 31)
+
+
+def sample_seed(seed: int, index: Tensor, draw: int = 0) -> Tensor:
+    """Seeds for the noise of samples.
+
+    Args:
+        seed: Seed of the run or evaluation.
+        index: Ids of the samples in their data set (B,), int64.
+        draw: Number of the draw, to get several images of one mask.
+
+    Returns:
+        Seeds (B,), int64, on the device of ``index``.
+    """
+    run = hash_int64(torch.tensor(seed * _GOLDEN % (1 << 63), device=index.device))
+    return hash_int64(hash_int64(run + index * _GOLDEN) + draw * _GOLDEN)
+
+
+def seeded_normal(seed: Tensor, *shape: int) -> Tensor:
+    """Standard-normal noise, one stream for each seed.
+
+    Args:
+        seed: Seeds (B,), int64.
+        shape: Shape of the noise of one sample.
+
+    Returns:
+        Noise (B, *shape), float32, on the device of ``seed``.
+    """
+    count = math.prod(shape)
+    counter = torch.arange(1, 2 * count + 1, device=seed.device) * _GOLDEN
+    bits = hash_int64(hash_int64(seed)[:, None] + counter)  # (B, 2 * count)
+    uniform = _shift_right(bits, 11).double().add(0.5).mul(2.0**-53)  # in (0, 1)
+    radius, angle = uniform[:, :count], uniform[:, count:]
+    normal = (-2 * radius.log()).sqrt() * (2 * math.pi * angle).cos()  # Box-Muller
+    return normal.float().view(-1, *shape)
