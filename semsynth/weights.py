@@ -9,13 +9,14 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
 
 from semsynth.networks.unet import UNet
 
 ASSETS = Path(__file__).parent / "assets"
 
-# name -> (file name, address, first hexadecimal digits of its sha256 where the address tells them)
+# name -> (file name, address)
 DOWNLOADS: dict[str, tuple[str, str]] = {
     "vgg19": (
         "vgg19-dcbb9e9d.pth",
@@ -44,8 +45,9 @@ def search_directories() -> list[Path]:
     """Directories that are searched for weights, in this order."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     torch_home = Path(os.environ.get("TORCH_HOME", cache / "torch"))
+    directories = [cache / "semsynth", torch_home / "hub" / "checkpoints"]
     own = os.environ.get("SEMSYNTH_WEIGHTS")
-    return [Path(own)] * bool(own) + [cache / "semsynth", torch_home / "hub" / "checkpoints"]
+    return [Path(own), *directories] if own else directories
 
 
 def find(name: str, needed_for: str, remedy: str) -> Path:
@@ -85,12 +87,15 @@ def load_segmenter(name: str) -> UNet:
     if not path.is_file():
         path = Path(name)
     if not path.is_file() or not path.with_suffix(".json").is_file():
-        shipped = sorted(p.stem.removesuffix("_segmenter") for p in ASSETS.glob("*_segmenter.safetensors"))
+        shipped = sorted(
+            p.stem.removesuffix("_segmenter") for p in ASSETS.glob("*_segmenter.safetensors")
+        )
         raise MissingWeightsError(
             f"No segmenter is called {name!r} and there is no file {path} with a card "
             f"{path.with_suffix('.json').name} beside it. Shipped: {', '.join(shipped) or 'none'}."
         )
-    network = UNet(**read_card(path)["network"])
+    with torch.random.fork_rng(devices=[]):  # the run's random numbers stay where they were
+        network = UNet(**read_card(path)["network"])
     network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
     return network.eval().requires_grad_(False)
 

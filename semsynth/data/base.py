@@ -4,14 +4,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import matplotlib.colors
+import numpy as np
 import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 
 Split = Literal["train", "val", "test"]
 Batch = dict[str, Any]
-"""``image`` (B, 3, H, W) float in [-1, 1], ``mask`` (B, H, W) int64, ``index`` (B,) int64, the id of
-the sample in its split, and, where the data has them, ``instance`` (B, H, W) int64 and ``name``."""
+"""``image`` (B, 3, H, W) float in [-1, 1], ``mask`` (B, H, W) int64, ``index`` (B,) int64, the id
+of the sample in its split, and, where the data has them, ``instance`` (B, H, W) int64 and ``name``."""
+
+
+class DataError(ValueError):
+    """The data on disk are not what they must be; the message names file, value and remedy."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,28 @@ class LabelSpace:
     def num_classes(self) -> int:
         """Number of classes, pixels without a label not counted."""
         return len(self.names)
+
+    def lookup(self) -> np.ndarray:
+        """Class of each value on disk (256,), int64; -1 where a value has no meaning."""
+        table = np.full(256, -1)
+        table[: self.num_classes] = np.arange(self.num_classes)
+        table[self.ignore_index] = self.ignore_index
+        return table
+
+
+def distinct_palette(num_colours: int) -> tuple[tuple[int, int, int], ...]:
+    """Colours that differ well in hue, and in lightness where hues come close."""
+    index = np.arange(num_colours)
+    hue = index * 0.618034 % 1  # the golden ratio never comes back to a hue
+    value = np.array([0.95, 0.7, 0.5])[index % 3]
+    saturation = np.array([0.85, 0.55])[index // 3 % 2]
+    rgb = matplotlib.colors.hsv_to_rgb(np.stack([hue, saturation, value], axis=1))
+    return tuple((int(r), int(g), int(b)) for r, g, b in (rgb * 255).round())
+
+
+def height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:
+    """A size given as one number or as two."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 class ShardSampler(Sampler[int]):
@@ -79,8 +107,7 @@ class SynthesisDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self.label_space = label_space
-        height, width = (image_size, image_size) if isinstance(image_size, int) else image_size
-        self.image_size = (height, width)
+        self.image_size = height_and_width(image_size)
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
@@ -91,12 +118,16 @@ class SynthesisDataModule(LightningDataModule):
         """Number of classes of the masks."""
         return self.label_space.num_classes
 
+    def lookup(self) -> np.ndarray:
+        """Class of each value of the masks on disk (256,), int64; -1 where it has no meaning."""
+        return self.label_space.lookup()
+
     def dataset(self, split: Split) -> Dataset[Batch]:
         """The samples of a split as a map-style data set of unbatched ``Batch`` items.
 
         Bad files are found here, before training starts.
         """
-        raise NotImplementedError(f"{type(self).__name__} must say what a split holds.")
+        raise TypeError(f"{type(self).__name__} does not say what a split holds.")
 
     def setup(self, stage: str) -> None:
         """Open the splits that a stage needs: ``fit``, ``validate``, ``test`` or ``predict``."""
@@ -114,7 +145,7 @@ class SynthesisDataModule(LightningDataModule):
         """Shuffled batches; the last, short one is dropped unless it is the only one."""
         dataset = self._datasets["train"]
         rank, world_size = self._rank_and_world_size()
-        sampler = DistributedSampler(
+        sampler: DistributedSampler[Batch] = DistributedSampler(
             dataset, world_size, rank, seed=torch.initial_seed() % (1 << 32)
         )
         return DataLoader(

@@ -45,7 +45,7 @@ def sample_seed(seed: int, index: Tensor, draw: int = 0) -> Tensor:
         Seeds (B,), int64, on the device of ``index``.
     """
     run = hash_int64(torch.tensor(seed * _GOLDEN % (1 << 63), device=index.device))
-    return hash_int64(hash_int64(run + index * _GOLDEN) + draw * _GOLDEN)
+    return hash_int64(hash_int64(run + index * _GOLDEN) + _wrapped(draw * _GOLDEN % (1 << 64)))
 
 
 def seeded_normal(seed: Tensor, *shape: int) -> Tensor:

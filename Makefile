@@ -1,0 +1,49 @@
+# Every target builds what it needs first; a second run of `setup` costs nothing.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+SUITE ?= toy
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check format test test-all benchmark speed toy-sheet toy-weights clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: $(READY) ## build the environment in .venv (about 6 GB, a few minutes)
+
+$(READY): pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Installing semsynth and what it needs into .venv ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+check: $(READY) ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(READY) ## format and mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+test: $(READY) ## the default tests, minutes on two cores
+	WANDB_MODE=offline $(BIN)/pytest -q
+
+test-all: $(READY) ## the slow tests too
+	WANDB_MODE=offline $(BIN)/pytest -q -m "not gpu"
+
+benchmark: $(READY) ## run benchmarks/$(SUITE).yaml (SUITE=toy) and write outputs/benchmark/report.html
+	$(BIN)/python -m benchmarks.run benchmarks/$(SUITE).yaml --output outputs/benchmark
+
+speed: $(READY) ## measure the vectorised parts against naive ones
+	$(BIN)/python -m benchmarks.speed.clvae_codes
+
+toy-sheet: $(READY) ## draw the toy world: outputs/toy_sheet.png
+	$(BIN)/python -m benchmarks.toy_sheet --output outputs/toy_sheet.png
+
+toy-weights: $(READY) ## retrain the weights that ship in semsynth/assets
+	$(BIN)/python -m benchmarks.toy_weights
+
+clean: ## remove outputs and caches, not the environment
+	rm -rf outputs build .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""Benchmarks: sweeps of experiments, their report, and measurements of speed."""

@@ -1,0 +1,108 @@
+"""Averaged weights of a generator."""
+
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor, nn
+
+from semsynth.callbacks.generation import Batch
+
+
+class GeneratorEMA(Callback):
+    """Exponential moving average of the generator's weights, for evaluation and checkpoints.
+
+    Unlike Lightning's own callback it counts batches, not optimizer steps, and copies the generator
+    alone. A checkpoint's ``state_dict`` holds the averaged weights, so it can be used as it is; the
+    weights in training are kept in the callback's state, for resuming.
+
+    Args:
+        decay: Weight of the past at each step.
+        warm_up: Limit the decay to (1 + n) / (10 + n) at step n.
+    """
+
+    def __init__(self, decay: float = 0.999, warm_up: bool = True) -> None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"The decay of GeneratorEMA must be in [0, 1), got {decay}.")
+        self.decay = decay
+        self.warm_up = warm_up
+        self.num_updates = 0
+        self.average: dict[str, Tensor] = {}
+        self.training: dict[str, Tensor] = {}
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start from the generator's weights, or take up those of a checkpoint."""
+        parameters = generator_parameters(pl_module)
+        if not self.average:
+            self.average = {k: p.detach().clone() for k, p in parameters.items()}
+        self.average = {k: v.to(parameters[k].device) for k, v in self.average.items()}
+
+    @torch.no_grad()
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Move the average towards the current weights."""
+        self.num_updates += 1
+        ramp = (1 + self.num_updates) / (10 + self.num_updates)
+        decay = min(self.decay, ramp) if self.warm_up else self.decay
+        current = generator_parameters(pl_module)
+        averages = list(self.average.values())
+        torch._foreach_lerp_(averages, [current[k] for k in self.average], 1 - decay)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Evaluate with the average."""
+        self._swap_in(pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Go on training with the weights in training."""
+        self._swap_out(pl_module)
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the average in the generator, for a test in the same process."""
+        self._swap_in(pl_module)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Put the average into the checkpoint's ``state_dict`` and the rest beside it."""
+        weights = checkpoint["state_dict"]
+        training = self.training or {k: weights[f"generator.{k}"].clone() for k in self.average}
+        weights.update({f"generator.{k}": v for k, v in self.average.items()})
+        checkpoint["generator_ema"] = {"training": training, "num_updates": self.num_updates}
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Resume: Lightning has loaded the average, put the weights in training back."""
+        parameters = generator_parameters(pl_module)
+        self.average = {k: p.detach().clone() for k, p in parameters.items()}
+        if state := checkpoint.get("generator_ema"):
+            self.num_updates = state["num_updates"]
+            _load(parameters, state["training"])
+
+    def _swap_in(self, method: LightningModule) -> None:
+        if self.average and not self.training:
+            parameters = generator_parameters(method)
+            self.training = {k: parameters[k].detach().clone() for k in self.average}
+            _load(parameters, self.average)
+
+    def _swap_out(self, method: LightningModule) -> None:
+        if self.training:
+            _load(generator_parameters(method), self.training)
+            self.training = {}
+
+
+def generator_parameters(method: LightningModule) -> dict[str, nn.Parameter]:
+    """Parameters of a method's ``generator`` by name."""
+    return dict(method.get_submodule("generator").named_parameters())
+
+
+@torch.no_grad()
+def _load(parameters: dict[str, nn.Parameter], values: dict[str, Tensor]) -> None:
+    for name, value in values.items():
+        parameters[name].copy_(value)

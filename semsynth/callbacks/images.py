@@ -1,0 +1,118 @@
+"""Write images: grids while training and testing, single files in prediction."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+from torch import Tensor
+
+from semsynth.callbacks.generation import Batch, generate
+from semsynth.images import colour_mask, image_grid, save_png, to_uint8
+from semsynth.networks.noise import sample_seed
+
+
+class ImageLogger(Callback):
+    """Writes grids of samples to ``images/`` in the run directory and to W&B.
+
+    Validation shows fixed samples as they get better; a test adds the series that the method
+    calls its variations.
+
+    Args:
+        num_masks: Rows of a grid, each a sample.
+        num_samples: Images for each mask.
+        seed: Seed of the noise.
+    """
+
+    def __init__(self, num_masks: int = 4, num_samples: int = 6, seed: int = 0) -> None:
+        self.num_masks = num_masks
+        self.num_samples = num_samples
+        self.seed = seed
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Draw samples of the first batch."""
+        if batch_idx == 0 and trainer.is_global_zero and not trainer.sanity_checking:
+            rows = self._first_rows(batch)
+            series = self._samples(trainer, pl_module, rows)
+            self._write(trainer, rows, series, f"samples_{trainer.global_step:08d}")
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Draw samples and variations of the first batch."""
+        if batch_idx > 0 or not trainer.is_global_zero:
+            return
+        rows = self._first_rows(batch)
+        self._write(trainer, rows, self._samples(trainer, pl_module, rows), "test_samples")
+        seeded = {**rows, "seed": sample_seed(self.seed, rows["index"])}
+        variations = getattr(pl_module, "variations", None)
+        if variations is None:
+            return
+        with trainer.precision_plugin.forward_context():
+            series = variations(seeded, self.num_samples)
+        for name, images in series.items():
+            self._write(trainer, rows, images, f"test_{name}")
+
+    def _first_rows(self, batch: Batch) -> Batch:
+        return {k: v[: self.num_masks] if isinstance(v, Tensor) else v for k, v in batch.items()}
+
+    def _samples(self, trainer: Trainer, method: LightningModule, batch: Batch) -> Tensor:
+        draws = range(self.num_samples)
+        images = [generate(trainer, method, batch, self.seed, draw) for draw in draws]
+        return torch.stack(images, dim=1)
+
+    def _write(self, trainer: Trainer, batch: Batch, series: Tensor, name: str) -> None:
+        palette = trainer.datamodule.label_space.palette  # type: ignore[attr-defined]
+        columns = [colour_mask(batch["mask"], palette), batch["image"], *series.unbind(1)]
+        grid = image_grid(columns)
+        save_png(grid, Path(trainer.default_root_dir) / "images" / f"{name}.png")
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                title = name if name.startswith("test") else "samples"
+                logger.log_image(title, [grid.permute(1, 2, 0).numpy()])
+
+
+class PredictionWriter(Callback):
+    """Writes the images of ``semsynth predict``: ``NAME_00.png``, ``NAME_01.png`` and so on.
+
+    Args:
+        output: Directory of the images.
+        num_samples: Images for each mask.
+        seed: Seed of the noise; the same seed gives the same images.
+    """
+
+    def __init__(self, output: str, num_samples: int = 4, seed: int = 0) -> None:
+        self.output = Path(output)
+        self.num_samples = num_samples
+        self.seed = seed
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Generate and write ``num_samples`` images for each mask of the batch."""
+        names = batch.get("name", [f"{i:06d}" for i in batch["index"].tolist()])
+        for draw in range(self.num_samples):
+            images = to_uint8(generate(trainer, pl_module, batch, self.seed, draw))
+            for name, image in zip(names, images, strict=True):
+                save_png(image, self.output / f"{name}_{draw:02d}.png")

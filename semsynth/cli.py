@@ -1,0 +1,54 @@
+"""The command ``semsynth``. Help and version answer at once: torch is imported only to do work."""
+
+import argparse
+import sys
+
+from semsynth import __version__
+
+COMMANDS = {
+    "fit": "train a method: semsynth fit --config experiments/clvae/toy_street.yaml",
+    "validate": "measure a checkpoint on the validation split",
+    "test": "measure a checkpoint on the test split",
+    "predict": "synthesise images from a folder of masks",
+}
+
+EPILOG = """\
+examples:
+  semsynth fit --config experiments/clvae/toy_street.yaml
+  semsynth fit --config experiments/clvae/ade20k.yaml --data.root DIR --trainer.devices 4
+  semsynth test --ckpt_path outputs/clvae/toy_street/RUN/checkpoints/last.ckpt
+  semsynth predict --ckpt_path RUN/checkpoints/last.ckpt --masks DIR --num_samples 8 --seed 0
+
+Each command explains its own arguments: semsynth fit --help. The arguments of one method or data
+set: semsynth fit --model.help CLVAE, semsynth fit --data.help ToyStreet.
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser for everything that stands before a command."""
+    parser = argparse.ArgumentParser(
+        prog="semsynth",
+        description="Semantic image synthesis with little or no labelled data.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"semsynth {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, text in COMMANDS.items():
+        commands.add_parser(name, help=text)
+    return parser
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line.
+
+    Args:
+        args: Arguments without the program's name; those of the process if not given.
+    """
+    args = sys.argv[1:] if args is None else args
+    if not args or args[0] not in COMMANDS:
+        build_parser().parse_args(args or ["--help"])
+        return
+    from semsynth.lightning_cli import run  # imports torch
+
+    run(args)

@@ -1,0 +1,56 @@
+"""Pictures of batches: coloured masks, and grids with one row for each mask."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+UNLABELLED = (0, 0, 0)
+
+
+def colour_mask(mask: Tensor, palette: Sequence[tuple[int, int, int]]) -> Tensor:
+    """Paint a label map.
+
+    Args:
+        mask: Label maps (B, H, W); values without a colour become black.
+        palette: Colour of each class, RGB in 0..255.
+
+    Returns:
+        Images (B, 3, H, W) in [-1, 1].
+    """
+    colours = torch.tensor([*palette, UNLABELLED], dtype=torch.float32, device=mask.device)
+    known = (mask >= 0) & (mask < len(palette))
+    return colours[torch.where(known, mask, len(palette))].permute(0, 3, 1, 2) / 127.5 - 1
+
+
+def to_uint8(image: Tensor) -> Tensor:
+    """Images in [-1, 1] to uint8, rounded and clamped; the shape is kept."""
+    return image.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def image_grid(columns: Sequence[Tensor], gap: int = 2) -> Tensor:
+    """Lay images out, one row for each sample and one column for each tensor.
+
+    Args:
+        columns: Tensors (B, 3, H, W) in [-1, 1], all of one shape.
+        gap: White pixels between images.
+
+    Returns:
+        One picture (3, height, width), uint8.
+    """
+    tiles = torch.stack([to_uint8(c).cpu() for c in columns])  # (columns, B, 3, H, W)
+    tiles = torch.nn.functional.pad(tiles, (0, gap, 0, gap), value=255)
+    grid = tiles.permute(2, 1, 3, 0, 4).flatten(3, 4).flatten(1, 2)  # (3, B*H, columns*W)
+    return grid[:, :-gap, :-gap]
+
+
+def save_png(picture: Tensor, path: Path) -> None:
+    """Write a picture (3, H, W), uint8, under a temporary name and then rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    Image.fromarray(picture.permute(1, 2, 0).contiguous().cpu().numpy()).save(
+        temporary, format="PNG"
+    )
+    temporary.replace(path)

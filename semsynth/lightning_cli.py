@@ -1,0 +1,284 @@
+"""The commands that train and measure: one LightningCLI in omegaconf mode."""
+
+import logging
+import netrc
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import (
+    ArgsType,
+    LightningArgumentParser,
+    LightningCLI,
+    SaveConfigCallback,
+)
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning_utilities.core.rank_zero import rank_zero_only
+
+import semsynth.methods
+import semsynth.metrics  # noqa: F401  its classes can be named in YAML
+from semsynth import run_directory
+from semsynth.callbacks import Evaluation, ImageLogger, PredictionWriter
+from semsynth.data import DataError, MaskFolder
+from semsynth.weights import MissingWeightsError
+
+log = logging.getLogger(__name__)
+
+DEFAULTS = Path(__file__).parent / "default.yaml"
+USER_ERRORS = (
+    DataError,
+    MissingWeightsError,
+    MisconfigurationException,
+    run_directory.RunExistsError,
+)
+
+MASKS = "Directory of masks to synthesise from (default: those of the test split)."
+OUTPUT = "Directory of the images (default: RUN_DIR/predictions)."
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes ``config.yaml`` into the run directory and logs it to W&B."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Save the configuration of a training; other commands leave the file alone."""
+        if stage != "fit":
+            return
+        directory = Path(trainer.default_root_dir)
+        directory.mkdir(parents=True, exist_ok=True)
+        config = self.config.clone()
+        for key in ("config", "ckpt_path", "overwrite"):
+            config.pop(key, None)
+        text = self.parser.dump(config, skip_none=False)
+        temporary = directory / ".config.yaml.part"
+        temporary.write_text(text)
+        temporary.replace(directory / "config.yaml")
+        for logger in trainer.loggers:
+            if isinstance(logger, WandbLogger):
+                logger.experiment.config.update(config.as_dict(), allow_val_change=True)
+
+
+class SemsynthCLI(LightningCLI):
+    """``semsynth fit | validate | test | predict``.
+
+    Args:
+        command: The command; only its parser is built.
+        args: All arguments, the command included.
+    """
+
+    def __init__(self, command: str, args: list[str]) -> None:
+        self.command = command
+        super().__init__(
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=SaveConfig,
+            save_config_kwargs={"save_to_log_dir": False},
+            seed_everything_default=42,
+            parser_kwargs={
+                "prog": "semsynth",
+                "parser_mode": "omegaconf",
+                command: {
+                    "prog": f"semsynth {command}",
+                    "parser_mode": "omegaconf",
+                    "default_config_files": [str(DEFAULTS)],
+                },
+            },
+            auto_configure_optimizers=False,
+            args=args,
+        )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """The one command that was asked for."""
+        return {self.command: LightningCLI.subcommands()[self.command]}
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Shared callbacks, the run directory, and the values that data and model must share."""
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(Evaluation, "evaluation")
+        parser.add_lightning_class_args(ImageLogger, "images")
+        parser.add_argument(
+            "--run_dir",
+            type=str | None,
+            default=None,
+            help="Where the run keeps everything (default: outputs/EXPERIMENT/seedSEED-HASH).",
+        )
+        parser.add_argument(
+            "--overwrite", type=bool, default=False, help="Replace a run in the same directory."
+        )
+        parser.add_argument(
+            "--test_after_fit", type=bool, default=True, help="Test when the training is done."
+        )
+        for name in ("num_classes", "image_size"):
+            parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
+
+    def _prepare_subcommand_parser(
+        self, klass: type, subcommand: str, **kwargs: Any
+    ) -> LightningArgumentParser:
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        if subcommand == "predict":
+            parser.add_argument("--masks", type=str | None, default=None, help=MASKS)
+            parser.add_argument("--output", type=str | None, default=None, help=OUTPUT)
+            parser.add_argument("--num_samples", type=int, default=4, help="Images for each mask.")
+            parser.add_argument("--seed", type=int, default=0, help="Seed of the images.")
+            parser.set_defaults(return_predictions=False)
+        return parser
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse the given arguments; they are those of the process, perhaps with a config added."""
+        self.config = parser.parse_args(args)  # type: ignore[arg-type]  # always a list here
+
+    def _parse_ckpt_path(self) -> None:
+        """Do not rebuild the model from the checkpoint: the run's own config.yaml does that."""
+
+    def before_instantiate_classes(self) -> None:
+        """Fix the run directory, and with it where checkpoints and logs go."""
+        config = self.config[self.command]
+        if config.run_dir is None:
+            values = yaml.safe_load(self._parser(self.command).dump(config, skip_none=False))
+            files = [str(file) for file in config.get("config") or []]
+            config.run_dir = str(run_directory.default_directory(values, *files[:1]))
+        self.run_dir = Path(config.run_dir)
+        if config.checkpoint.dirpath is None:
+            config.checkpoint.dirpath = str(self.run_dir / "checkpoints")
+        if config.trainer.default_root_dir is None:
+            config.trainer.default_root_dir = str(self.run_dir)
+        starts_anew = self.command == "fit" and not config.ckpt_path
+        if (
+            starts_anew
+            and os.environ.get("LOCAL_RANK", "0") == "0"
+            and not config.trainer.fast_dev_run
+        ):
+            run_directory.prepare(self.run_dir, config.overwrite)
+
+    def instantiate_classes(self) -> None:
+        """Build data, model and trainer; predictions from a folder of masks get their own data."""
+        super().instantiate_classes()
+        if self.command == "predict" and (masks := self.config.predict.masks) is not None:
+            self.datamodule = MaskFolder(masks, self.datamodule)
+
+    def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
+        choose_strategy(config)
+        config["logger"] = build_loggers(config["logger"], self.run_dir, self.command)
+        if self.command == "predict":
+            options = self.config.predict
+            output = options.output or str(self.run_dir / "predictions")
+            callbacks = [PredictionWriter(output, options.num_samples, options.seed)]
+        return super()._instantiate_trainer(config, callbacks)
+
+    def after_fit(self) -> None:
+        """Test the weights that the training ended with."""
+        config = self.config.fit
+        if config.test_after_fit and not config.trainer.fast_dev_run:
+            self.trainer.test(self.model, self.datamodule, verbose=False)
+
+
+def choose_strategy(trainer: dict[str, Any]) -> None:
+    """Make ``strategy: auto`` one that can train a GAN on several devices, with SyncBatchNorm.
+
+    Lightning's own choice, plain DDP, fails when a network gets no gradient in a step.
+    """
+    devices, accelerator = trainer["devices"], trainer["accelerator"]
+    on_gpu = torch.cuda.is_available() and accelerator in ("auto", "gpu", "cuda")
+    if devices in ("auto", -1, "-1"):
+        count = torch.cuda.device_count() if on_gpu else 1
+    else:
+        count = len(devices) if isinstance(devices, list) else int(str(devices).count(",") + 1)
+        count = int(devices) if str(devices).isdigit() else count
+    if trainer["strategy"] == "auto" and count * trainer["num_nodes"] > 1:
+        trainer["strategy"] = "ddp_find_unused_parameters_true"
+        trainer["sync_batchnorm"] = on_gpu  # torch has it on GPUs only
+
+
+def build_loggers(chosen: Any, run_dir: Path, command: str) -> list[Logger]:
+    """CSV always, and W&B unless the user chose other loggers.
+
+    Args:
+        chosen: Value of ``trainer.logger``: None for the default, False for CSV alone.
+        run_dir: Directory of the run.
+        command: The command, which names the CSV file's directory.
+    """
+    attempts = len(list(run_dir.glob(f"logs/{command}*")))
+    name = command if attempts == 0 else f"{command}-{attempts + 1}"
+    csv = CSVLogger(run_dir, name="logs", version=name)
+    if chosen is False or command == "predict":
+        return [csv]
+    if chosen not in (None, True):
+        return [csv, *(chosen if isinstance(chosen, list) else [chosen])]
+    return [csv, build_wandb_logger(run_dir)]
+
+
+def build_wandb_logger(run_dir: Path) -> WandbLogger:
+    """W&B logger that stays offline, and says so, when there is no key and no mode is set."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    if "WANDB_MODE" not in os.environ and not has_wandb_key():
+        os.environ["WANDB_MODE"] = "offline"
+        rank_zero_only(log.warning)(
+            f"No W&B key: logging offline in {run_dir / 'wandb'}; upload with `wandb sync`, or log "
+            "in with `wandb login`."
+        )
+    return WandbLogger(
+        name="/".join(run_dir.parts[-3:]),
+        save_dir=run_dir,
+        project=os.environ.get("WANDB_PROJECT", "semsynth"),
+        offline=os.environ.get("WANDB_MODE") == "offline",
+    )
+
+
+def has_wandb_key() -> bool:
+    """Whether W&B can log in without asking."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    file = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
+    try:
+        return file.is_file() and netrc.netrc(file).authenticators("api.wandb.ai") is not None
+    except (netrc.NetrcParseError, OSError):
+        return False
+
+
+def with_config_of_run(args: list[str]) -> list[str]:
+    """Take the configuration of the run that a checkpoint lies in, if none is given."""
+    if any(a in ("-c", "-h", "--help") or a.startswith("--config") for a in args):
+        return args
+    for i, arg in enumerate(args):
+        path = arg.partition("=")[2] if "=" in arg else "".join(args[i + 1 : i + 2])
+        config = run_directory.of_checkpoint(path) / "config.yaml"
+        if arg.partition("=")[0] == "--ckpt_path" and config.is_file():
+            return [args[0], "--config", str(config), *args[1:]]
+    return args
+
+
+def silence_noise() -> None:
+    """Hide messages of libraries that a user can do nothing about."""
+    for message in (
+        "The anonymous setting has no effect",
+        ".*isinstance.treespec, LeafSpec.*",
+        ".*is smaller than the logging interval.*",
+        ".*does not have many workers.*",
+        "`torch.jit.load` is deprecated",
+    ):
+        warnings.filterwarnings("ignore", message)
+    rank_zero = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    rank_zero.addFilter(lambda record: "litlogger" not in record.getMessage())
+
+
+def run(args: list[str]) -> None:
+    """Run a command; a mistake of the user ends in one message, not in a stack trace.
+
+    Args:
+        args: The command and its arguments.
+    """
+    logging.basicConfig(format="%(message)s")
+    silence_noise()
+    torch.set_float32_matmul_precision("high")
+    try:
+        SemsynthCLI(args[0], with_config_of_run(args))
+    except USER_ERRORS as error:
+        if os.environ.get("SEMSYNTH_DEBUG"):
+            raise
+        sys.exit(f"semsynth {args[0]}: {error}")

@@ -1,0 +1,79 @@
+"""What the methods share: evaluation steps, frozen networks, and one count of steps for a GAN."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from lightning import LightningModule
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.strategies import DDPStrategy, Strategy
+from torch import Tensor
+
+Batch = dict[str, Any]
+
+
+class Method(LightningModule):
+    """A synthesis method: ``predict_step(batch, i)`` returns images (B, 3, H, W) in [-1, 1].
+
+    The same ``batch["seed"]`` (B,) gives the same images on any number of devices.
+    """
+
+    frozen: tuple[str, ...] = ()
+    """Names of sub-networks with fixed weights, kept out of checkpoints."""
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Nothing: the ``Evaluation`` callback makes the images and measures them."""
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Nothing, as in validation."""
+
+    def variations(self, batch: Batch, num_images: int) -> dict[str, Tensor]:
+        """Series of images that show what a method controls, for the image logger.
+
+        Args:
+            batch: A batch with ``seed`` (B,).
+            num_images: Images of each series.
+
+        Returns:
+            Series (B, num_images, 3, H, W) in [-1, 1] by name.
+        """
+        return {}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave the frozen networks out: they are found by name when training goes on."""
+        weights = checkpoint["state_dict"]
+        for key in [k for k in weights if k.split(".")[0] in self.frozen]:
+            del weights[key]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the frozen networks' own weights in, so that loading stays strict."""
+        own = {k: v for k, v in self.state_dict().items() if k.split(".")[0] in self.frozen}
+        checkpoint["state_dict"].update(own)
+
+
+def count_as_one_step(optimizers: Iterable[LightningOptimizer]) -> None:
+    """Keep these optimizers from advancing ``trainer.global_step``.
+
+    Lightning counts every ``optimizer.step()``, two a batch in a GAN, and measures ``max_steps``
+    and checkpoint intervals by that count. Its loop puts its counting hooks back for each batch,
+    so call this in every ``training_step``, for all optimizers but one.
+    """
+    for optimizer in optimizers:
+        optimizer._on_before_step = _do_nothing
+        optimizer._on_after_step = _do_nothing
+
+
+def _do_nothing() -> None:
+    pass
+
+
+def require_unused_parameters(strategy: Strategy) -> None:
+    """Refuse a DDP strategy that cannot train two networks in turn.
+
+    Raises:
+        ValueError: DDP would wait for gradients of the network whose turn it is not.
+    """
+    if isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters"):
+        raise ValueError(
+            "A GAN trains its networks in turn, and plain DDP fails when one of them gets no "
+            "gradient. Use --trainer.strategy ddp_find_unused_parameters_true, or leave it at auto."
+        )

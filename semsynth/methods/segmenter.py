@@ -1,0 +1,79 @@
+"""Supervised segmentation: the judge of layouts, and a feature extractor where none is at hand."""
+
+from typing import Any
+
+import torch.nn.functional as F
+from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim import AdamW, Optimizer
+from torch.optim.lr_scheduler import OneCycleLR
+from torchmetrics.classification import MulticlassJaccardIndex
+
+from semsynth.networks.unet import UNet
+
+Batch = dict[str, Any]
+
+
+class Segmenter(LightningModule):
+    """A small U-Net trained with cross-entropy.
+
+    Args:
+        num_classes: Classes of the masks.
+        channels: Channels at full resolution.
+        depth: Number of scales, the full resolution included.
+        lr: Largest learning rate of a one-cycle schedule.
+        weight_decay: Weight decay of AdamW.
+        ignore_index: Mask value of pixels without a label.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        channels: int = 24,
+        depth: int = 3,
+        lr: float = 3e-3,
+        weight_decay: float = 1e-4,
+        ignore_index: int = 255,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(logger=False)
+        self.lr, self.weight_decay, self.ignore_index = lr, weight_decay, ignore_index
+        self.network = UNet(num_classes, channels, depth)
+        self.mean_iou = MulticlassJaccardIndex(num_classes, ignore_index=ignore_index)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW whose learning rate rises and falls once over the run."""
+        optimizer: Optimizer = AdamW(self.parameters(), self.lr, weight_decay=self.weight_decay)
+        total = int(self.trainer.estimated_stepping_batches)
+        scheduler = OneCycleLR(optimizer, self.lr, total_steps=total)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Class logits (B, num_classes, H, W) of images (B, 3, H, W) in [-1, 1]."""
+        return self.network(image)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Cross-entropy of the labelled pixels."""
+        loss = F.cross_entropy(self(batch["image"]), batch["mask"], ignore_index=self.ignore_index)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        """Count the confusions of the validation split."""
+        self._measure(batch, "val/MeanIoU")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        """Count the confusions of the test split."""
+        self._measure(batch, "test/MeanIoU")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Label maps (B, H, W) of ``image``."""
+        return self(batch["image"]).argmax(1)
+
+    def _measure(self, batch: Batch, name: str) -> None:
+        self.mean_iou.update(self(batch["image"]), batch["mask"])
+        self.log(name, self.mean_iou, on_step=False, on_epoch=True, prog_bar=True)

@@ -1,0 +1,7 @@
+"""Metrics: each ``update`` names what it wants, ``fake``, ``fakes`` or a key of the batch."""
+
+from semsynth.metrics.diversity import Diversity
+from semsynth.metrics.frechet import FrechetDistance
+from semsynth.metrics.layout import LayoutFidelity
+
+__all__ = ["Diversity", "FrechetDistance", "LayoutFidelity"]

@@ -1,0 +1,134 @@
+"""Fréchet distance between the features of real and of generated images."""
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from semsynth.images import to_uint8
+from semsynth.metrics.features import FeatureName, build_features
+
+
+def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> Tensor:
+    """Squared Fréchet (2-Wasserstein) distance between two Gaussians, in float64.
+
+    Args:
+        mean_a: Mean (d,) of the first Gaussian.
+        cov_a: Covariance (d, d) of the first Gaussian.
+        mean_b: Mean (d,) of the second Gaussian.
+        cov_b: Covariance (d, d) of the second Gaussian.
+    """
+    (d,) = mean_a.shape
+    shapes = [tuple(x.shape) for x in (mean_a, cov_a, mean_b, cov_b)]
+    if shapes != [(d,), (d, d), (d,), (d, d)]:
+        raise ValueError(f"Expected means (d,) and covariances (d, d) of one d, got {shapes}.")
+    mean_a, cov_a, mean_b, cov_b = (x.double() for x in (mean_a, cov_a, mean_b, cov_b))
+    values, vectors = torch.linalg.eigh(cov_a)
+    root = vectors * _truncate(values).sqrt() @ vectors.T
+    trace = _truncate(torch.linalg.eigvalsh(root @ cov_b @ root)).sqrt().sum()
+    distance = (mean_a - mean_b).square().sum() + cov_a.trace() + cov_b.trace() - 2 * trace
+    return distance.clamp(min=0)
+
+
+def frechet_distance_from_features(a: Tensor, b: Tensor) -> Tensor:
+    """Squared Fréchet distance between Gaussians fitted to two sets of features, in float64.
+
+    Args:
+        a: Features (N, d).
+        b: Features (M, d).
+    """
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
+        raise ValueError(
+            f"Features must have shapes (N, d) and (M, d), got {tuple(a.shape)}, {tuple(b.shape)}."
+        )
+    _require_samples(len(a), len(b))
+    a, b = a.double(), b.double()
+    if max(len(a), len(b)) >= a.shape[1]:
+        return frechet_distance(a.mean(dim=0), a.T.cov(), b.mean(dim=0), b.T.cov())
+    # Fewer samples than dimensions: the trace of the root is a sum of singular values (N, M).
+    rows = [(x - x.mean(dim=0)) / (len(x) - 1) ** 0.5 for x in (a, b)]
+    trace = torch.linalg.svdvals(rows[0] @ rows[1].T).sum()
+    spread = rows[0].square().sum() + rows[1].square().sum() - 2 * trace
+    return ((a.mean(dim=0) - b.mean(dim=0)).square().sum() + spread).clamp(min=0)
+
+
+class FrechetDistance(Metric):
+    """Fréchet distance between real and generated images (Heusel et al., NeurIPS 2017).
+
+    Logged as ``FID`` only when the features are Inception's, which gives clean-fid's value; through
+    a toy segmenter it is ``fd_toy``. Images are rounded to uint8 first, as those on disk are.
+
+    Args:
+        extractor: Network whose features are compared.
+    """
+
+    full_state_update = False
+    higher_is_better = False
+    is_differentiable = False
+
+    num_real: Tensor
+    num_fake: Tensor
+    sum_real: Tensor
+    sum_fake: Tensor
+    outer_real: Tensor
+    outer_fake: Tensor
+
+    def __init__(self, extractor: FeatureName) -> None:
+        super().__init__()
+        self.extractor = build_features(extractor)
+        self.key = "FID" if extractor == "inception" else "fd_toy"
+        d = self.extractor.dim
+        for of in ("real", "fake"):
+            self.add_state(f"num_{of}", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+            self.add_state(f"sum_{of}", torch.zeros(d, dtype=torch.float64), dist_reduce_fx="sum")
+            outer = torch.zeros(d, d, dtype=torch.float64)
+            self.add_state(f"outer_{of}", outer, dist_reduce_fx="sum")
+
+    def update(self, image: Tensor, fake: Tensor) -> None:
+        """Add images to both sets; these need not be of one size.
+
+        Args:
+            image: Real images (B, 3, H, W) in [-1, 1].
+            fake: Generated images (B', 3, H', W') in [-1, 1].
+        """
+        real_features = self._features(image)
+        self.num_real += len(real_features)
+        self.sum_real += real_features.sum(dim=0)
+        self.outer_real += real_features.T @ real_features
+        fake_features = self._features(fake)
+        self.num_fake += len(fake_features)
+        self.sum_fake += fake_features.sum(dim=0)
+        self.outer_fake += fake_features.T @ fake_features
+
+    def compute(self) -> dict[str, Tensor]:
+        """The distance under its name, ``FID`` or ``fd_toy``."""
+        _require_samples(int(self.num_real), int(self.num_fake))
+        real = _moments(self.num_real, self.sum_real, self.outer_real)
+        fake = _moments(self.num_fake, self.sum_fake, self.outer_fake)
+        return {self.key: frechet_distance(*real, *fake).to(self.device)}
+
+    def _features(self, image: Tensor) -> Tensor:
+        if image.ndim != 4 or image.shape[1] != 3:
+            raise ValueError(f"Images must have shape (B, 3, H, W), got {tuple(image.shape)}.")
+        return self.extractor(to_uint8(image)).double()
+
+
+def _truncate(eigenvalues: Tensor) -> Tensor:
+    """Zero for eigenvalues (d,) that rounding made of zero: their roots would add up."""
+    epsilon = torch.finfo(eigenvalues.dtype).eps
+    smallest = eigenvalues.max() * len(eigenvalues) * epsilon
+    return torch.where(eigenvalues > smallest, eigenvalues, 0).clamp(min=0)
+
+
+def _moments(num: Tensor, total: Tensor, outer: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (d,) and unbiased covariance (d, d), on the CPU, where float64 is never slow."""
+    num, total, outer = num.cpu(), total.cpu(), outer.cpu()
+    mean = total / num
+    return mean, (outer - num * mean.outer(mean)) / (num - 1)
+
+
+def _require_samples(num_a: int, num_b: int) -> None:
+    if min(num_a, num_b) < 2:
+        raise ValueError(
+            f"A Fréchet distance needs at least 2 images in each set, got {num_a} and {num_b}; "
+            "evaluate more batches."
+        )

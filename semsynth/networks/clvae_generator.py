@@ -1,0 +1,117 @@
+"""Generator of class- and layer-wise VAEs (Endo and Kanamori, Pacific Graphics 2020).
+
+Paper: https://arxiv.org/abs/2106.13416. Levels count from 0, the finest (stride 2).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from semsynth.networks.clvae_encoder import (
+    NUM_LEVELS,
+    fill_ignored,
+    level_mask,
+    local_code_shape,
+)
+from semsynth.networks.spade import SPADEGenerator, Upsampling, one_hot
+
+# Level that each block reads, coarse to fine. Five levels serve seven blocks: both middle blocks
+# share one, and blocks beyond the finest level read the one-hot mask (as the released code does).
+_BLOCK_LEVELS = (4, 3, 3, 2, 1, 0)
+
+
+class CLVAEGenerator(nn.Module):
+    """Generate an image from a mask, a global code and local codes for each class and level.
+
+    Args:
+        num_classes: Number of classes.
+        image_size: Height and width of the images.
+        channels: Channels of the last block; the first has 16 times as many.
+        z_dim: Dimension of the global code.
+        code_dim: Dimension of a local code; the number of classes if not given, as in the paper.
+        num_levels: Levels with local codes, from the finest; blocks of others read the mask.
+            Only read with ``layer_wise``.
+        class_wise: Whether each class has its own codes.
+        layer_wise: Whether each level has its own codes; if not, one code serves all levels.
+        upsampling: Number of doublings: 5 ("normal"), 6 ("more") or 7 ("most", one block more).
+        spade_channels: Hidden channels of the SPADE layers.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        image_size: tuple[int, int] = (256, 256),
+        channels: int = 64,
+        z_dim: int = 256,
+        code_dim: int | None = None,
+        num_levels: int = NUM_LEVELS,
+        *,
+        class_wise: bool = True,
+        layer_wise: bool = True,
+        upsampling: Upsampling = "normal",
+        spade_channels: int = 128,
+    ) -> None:
+        super().__init__()
+        self.num_classes, self.z_dim = num_classes, z_dim
+        self.code_shape = local_code_shape(
+            num_classes, code_dim, num_levels, class_wise=class_wise, layer_wise=layer_wise
+        )
+        L, _, N = self.code_shape
+        self.num_maps = NUM_LEVELS if L and not layer_wise else L
+        if self.num_maps:
+            self.embedding = nn.Embedding(num_classes, N)
+        num_blocks = 8 if upsampling == "most" else 7
+        one_hot_blocks = (NUM_LEVELS,) * (num_blocks - len(_BLOCK_LEVELS))
+        self.block_levels = _BLOCK_LEVELS + one_hot_blocks
+        self.decoder = SPADEGenerator(
+            z_dim,
+            image_size,
+            channels,
+            layout_channels=[N if j < self.num_maps else num_classes for j in self.block_levels],
+            spade_channels=spade_channels,
+            upsampling=upsampling,
+        )
+
+    def forward(self, mask: Tensor, z_global: Tensor, z_local: Tensor) -> Tensor:
+        """Generate images.
+
+        Args:
+            mask: Label maps (B, H, W), int64.
+            z_global: Global codes (B, z_dim).
+            z_local: Local codes (B, *code_shape).
+
+        Returns:
+            Images (B, 3, H, W) in [-1, 1].
+        """
+        maps = self.code_maps(mask, z_local)
+        layout = one_hot(mask, self.num_classes)
+        layouts = [maps[j] if j < len(maps) else layout for j in self.block_levels]
+        return self.decoder(z_global, layouts)
+
+    def code_maps(self, mask: Tensor, z_local: Tensor) -> list[Tensor]:
+        """Paint each pixel with the embedding and the code of its class; ignored pixels with zero.
+
+        Args:
+            mask: Label maps (B, H, W), int64.
+            z_local: Local codes (B, L, K, N).
+
+        Returns:
+            One map (B, N, H / 2^(j+1), W / 2^(j+1)) for each level j that blocks read.
+        """
+        if z_local.shape[1:] != self.code_shape:
+            raise ValueError(
+                f"z_local must have shape (B, {', '.join(map(str, self.code_shape))}), "
+                f"got {tuple(z_local.shape)}; draw it with the generator's code_shape."
+            )
+        if not self.num_maps:
+            return []
+        tables = self.embedding.weight + z_local.expand(-1, self.num_maps, -1, -1)  # (B, L, C, N)
+        tables = F.pad(tables, (0, 0, 0, 1))  # a zero row for ignored pixels
+        rows = fill_ignored(mask, self.num_classes)
+        rows = rows + (self.num_classes + 1) * torch.arange(len(mask), device=mask.device).view(
+            -1, 1, 1
+        )
+        return [
+            F.embedding(level_mask(rows, j), tables[:, j].flatten(0, 1)).permute(0, 3, 1, 2)
+            for j in range(self.num_maps)
+        ]

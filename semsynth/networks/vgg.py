@@ -1,0 +1,61 @@
+"""VGG-19 as a feature extractor (Simonyan and Zisserman, ICLR 2015).
+
+Paper: https://arxiv.org/abs/1409.1556.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, Self
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.vgg import cfgs, make_layers
+
+_TAPS = (1, 6, 11, 20, 29)  # relu1_1, relu2_1, relu3_1, relu4_1, relu5_1
+
+
+class VGG19Features(nn.Module):
+    """Frozen activations relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1.
+
+    Args:
+        norm: What is done to images in [-1, 1]. "none" leaves them, as SPADE and its descendants
+            do; "imagenet" gives what the network was trained on.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, norm: Literal["none", "imagenet"] = "none") -> None:
+        super().__init__()
+        self.norm = norm
+        self.layers: nn.Sequential = make_layers(cfgs["E"][:-4])  # up to relu5_1
+        mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
+        std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
+        self.register_buffer("mean", 2 * mean - 1, persistent=False)  # for images in [-1, 1]
+        self.register_buffer("std", 2 * std, persistent=False)
+        self.requires_grad_(False).eval()
+
+    def load(self, state_dict: Mapping[str, Tensor]) -> Self:
+        """Take the weights from the state dict of torchvision's ``vgg19``."""
+        wanted = {key: f"features.{key}" for key in self.layers.state_dict()}
+        missing = sorted(set(wanted.values()) - set(state_dict))
+        if missing:
+            raise ValueError(
+                f"state_dict must be that of torchvision's vgg19, got one without {missing[0]}; "
+                "download the ImageNet weights of torchvision."
+            )
+        self.layers.load_state_dict({key: state_dict[name] for key, name in wanted.items()})
+        return self
+
+    def features(self, image: Tensor) -> list[Tensor]:
+        """Activations of images (B, 3, H, W) in [-1, 1], fine to coarse; not negative."""
+        x = (image - self.mean) / self.std if self.norm == "imagenet" else image
+        taps = []
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if i in _TAPS:
+                taps.append(x)
+        return taps
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Same as ``features``."""
+        return self.features(image)

@@ -1,0 +1,67 @@
+"""Where a run keeps its configuration, checkpoints, scores, pictures and logs."""
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+CONTENTS = ("checkpoints", "scores", "images", "logs", "config.yaml")
+NOT_IDENTITY = ("run_dir", "overwrite", "ckpt_path", "config", "test_after_fit", "verbose")
+
+
+class RunExistsError(FileExistsError):
+    """A run directory already holds a run that a new one would overwrite."""
+
+
+def default_directory(config: dict[str, Any], config_file: str | None) -> Path:
+    """``outputs/<experiment>/seed<seed>-<hash>``, the same for the same configuration.
+
+    It depends on nothing else, so that all processes of a run agree, and so that a job which is
+    started again finds its checkpoints.
+
+    Args:
+        config: The complete configuration.
+        config_file: The experiment's YAML file, whose path below ``experiments/`` names it.
+    """
+    identity = {k: v for k, v in config.items() if k not in NOT_IDENTITY}
+    digest = hashlib.sha256(yaml.safe_dump(identity, sort_keys=True).encode()).hexdigest()[:8]
+    return Path(
+        "outputs", experiment_name(config, config_file), f"seed{config['seed_everything']}-{digest}"
+    )
+
+
+def experiment_name(config: dict[str, Any], config_file: str | None) -> str:
+    """``clvae/ade20k`` for ``experiments/clvae/ade20k.yaml``; the method's name without a file."""
+    if config_file is None:
+        return str(config["model"]["class_path"]).rsplit(".", 1)[-1].lower()
+    parts = Path(config_file).with_suffix("").parts
+    if "experiments" in parts:
+        parts = parts[len(parts) - parts[::-1].index("experiments") :]
+        return "/".join(parts)
+    return parts[-1]
+
+
+def of_checkpoint(ckpt_path: str) -> Path:
+    """The run directory that a checkpoint lies in."""
+    return Path(ckpt_path).absolute().parent.parent
+
+
+def prepare(directory: Path, overwrite: bool) -> None:
+    """Make sure that a new run may use a directory.
+
+    Raises:
+        RunExistsError: It holds checkpoints of a run, and ``overwrite`` is off.
+    """
+    if any((directory / "checkpoints").glob("*.ckpt")) and not overwrite:
+        raise RunExistsError(
+            f"{directory} already holds a run with this configuration. Continue it with "
+            "--ckpt_path last, replace it with --overwrite true, or choose another --run_dir."
+        )
+    for name in CONTENTS:
+        path = directory / name
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

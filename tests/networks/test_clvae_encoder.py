@@ -1,0 +1,236 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from semsynth.networks.clvae_encoder import (
+    CLVAEEncoder,
+    Posterior,
+    classes_present,
+    code_levels,
+    level_mask,
+    local_code_shape,
+    pool_by_class,
+)
+
+
+def count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def tiny(num_levels: int = 5, *, class_wise: bool = True, layer_wise: bool = True) -> CLVAEEncoder:
+    return CLVAEEncoder(
+        4,
+        channels=2,
+        z_dim=6,
+        code_dim=3,
+        num_levels=num_levels,
+        class_wise=class_wise,
+        layer_wise=layer_wise,
+        encoder_size=128,
+    )
+
+
+def batch(size: int = 128) -> tuple[Tensor, Tensor]:
+    mask = torch.randint(0, 4, (2, 16, 16)).repeat_interleave(size // 16, 1)
+    return torch.randn(2, 3, size, size), mask.repeat_interleave(size // 16, 2)
+
+
+def pool_naive(features: Tensor, mask: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+    pooled = torch.zeros(len(mask), num_classes, features.shape[1])
+    present = torch.zeros(len(mask), num_classes, dtype=torch.bool)
+    for b in range(len(mask)):
+        for c in range(num_classes):
+            pixels = features[b][:, mask[b] == c]
+            if pixels.shape[1]:
+                pooled[b, c], present[b, c] = pixels.max(1).values, True
+    return pooled, present
+
+
+def test_pool_by_class_equals_a_loop_with_empty_single_and_ignored_pixels() -> None:
+    features = torch.randn(2, 7, 8, 6)
+    mask = torch.randint(0, 3, (2, 8, 6))
+    mask[:, :2] = 255
+    mask[0, 3, 3] = 4  # a class of one pixel; class 3 is empty
+    pooled, present = pool_by_class(features, mask, 5)
+    expected, expected_present = pool_naive(features, mask, 5)
+    assert torch.equal(pooled, expected)
+    assert torch.equal(present, expected_present)
+    assert present.sum(1).tolist() == [4, 3]
+
+
+def test_pool_by_class_of_an_ignored_mask_is_zero_with_zero_gradient() -> None:
+    features = torch.randn(1, 3, 4, 4, requires_grad=True)
+    pooled, present = pool_by_class(features, torch.full((1, 4, 4), 255), 2)
+    torch.autograd.backward(pooled.sum())
+    assert not pooled.any()
+    assert not present.any()
+    assert features.grad is not None
+    assert not features.grad.any()
+
+
+def test_pool_by_class_sends_the_gradient_to_the_maxima() -> None:
+    features = torch.randn(2, 3, 4, 4, requires_grad=True)
+    mask = torch.randint(0, 2, (2, 4, 4))
+    weight = torch.randn(2, 2, 3)
+    (got,) = torch.autograd.grad((pool_by_class(features, mask, 2)[0] * weight).sum(), features)
+    (expected,) = torch.autograd.grad((pool_naive(features, mask, 2)[0] * weight).sum(), features)
+    torch.testing.assert_close(got, expected)
+
+
+def test_classes_present_leaves_ignored_pixels_out() -> None:
+    mask = torch.tensor([[[0, 2], [255, 2]]])
+    assert classes_present(mask, 3).tolist() == [[True, False, True]]
+
+
+@pytest.mark.parametrize(
+    ("class_wise", "layer_wise", "num_levels", "shape", "levels"),
+    [
+        (True, True, 5, (5, 4, 4), (0, 1, 2, 3, 4)),
+        (True, True, 2, (2, 4, 4), (0, 1)),
+        (True, True, 0, (0, 4, 4), ()),
+        (False, True, 5, (5, 1, 4), (0, 1, 2, 3, 4)),
+        (True, False, 5, (1, 4, 4), (2,)),
+        (False, False, 5, (0, 1, 4), ()),
+    ],
+)
+def test_encoder_gives_codes_of_the_shape_that_the_switches_say(
+    class_wise: bool,
+    layer_wise: bool,
+    num_levels: int,
+    shape: tuple[int, int, int],
+    levels: tuple[int, ...],
+) -> None:
+    assert code_levels(num_levels, class_wise=class_wise, layer_wise=layer_wise) == levels
+    assert (
+        local_code_shape(4, None, num_levels, class_wise=class_wise, layer_wise=layer_wise) == shape
+    )
+    encoder = tiny(num_levels, class_wise=class_wise, layer_wise=layer_wise)
+    posterior = encoder(*batch())
+    assert posterior.mu_global.shape == posterior.logvar_global.shape == (2, 6)
+    assert posterior.mu.shape == posterior.logvar.shape == (2, *shape[:2], 3)
+    assert posterior.present.shape == (2, *shape[:2])
+    assert posterior.present.dtype == torch.bool
+    assert encoder.code_shape == (*shape[:2], 3)
+
+
+def test_trunk_has_one_block_more_than_levels() -> None:
+    assert [len(tiny(n).blocks) for n in range(6)] == [1, 2, 3, 4, 5, 6]
+    assert len(tiny(1, layer_wise=False).blocks) == 6
+
+
+def test_encoder_refuses_a_number_of_levels_out_of_range() -> None:
+    with pytest.raises(ValueError, match="0 to 5, got 6"):
+        tiny(6)
+
+
+def test_encoder_refuses_a_size_that_leaves_one_pixel() -> None:
+    with pytest.raises(ValueError, match=r"at least 128 for 6 blocks, got 64"):
+        CLVAEEncoder(4, encoder_size=64)
+
+
+def test_encoder_refuses_a_mask_of_another_size() -> None:
+    image, mask = batch()
+    with pytest.raises(ValueError, match=r"got \(2, 128, 64\)"):
+        tiny()(image, mask[..., :64])
+
+
+def test_posterior_equals_a_loop_over_samples_classes_and_levels() -> None:
+    encoder = tiny().eval()
+    image, mask = batch()
+    mask[0, :64] = 255
+    with torch.no_grad():
+        posterior = encoder(image, mask)
+        maps = encoder.feature_maps(image)
+        for j in range(5):
+            pooled, present = pool_naive(maps[j], level_mask(mask, j), 4)
+            mu, logvar = encoder.heads[j](pooled)
+            assert torch.equal(posterior.present[:, j], present)
+            torch.testing.assert_close(posterior.mu[:, j], mu * present[..., None])
+            torch.testing.assert_close(posterior.logvar[:, j], logvar * present[..., None])
+
+
+def test_class_too_small_for_every_level_has_no_codes() -> None:
+    image, mask = batch()
+    mask = mask.clamp_max(2)
+    mask[0, 1, 1] = 3  # odd position: on no level
+    posterior = tiny()(image, mask)
+    assert classes_present(mask, 4)[0, 3]
+    assert not posterior.present[:, :, 3].any()
+    assert not posterior.mu[:, :, 3].any()
+    assert not posterior.logvar[:, :, 3].any()
+
+
+def test_one_code_for_all_classes_pools_the_whole_map() -> None:
+    encoder = tiny(class_wise=False).eval()
+    image, mask = batch()
+    with torch.no_grad():
+        posterior = encoder(image, mask)
+        mu, _ = encoder.heads[1](encoder.feature_maps(image)[1].amax((2, 3)))
+    torch.testing.assert_close(posterior.mu[:, 1, 0], mu)
+    assert posterior.present.all()
+
+
+def test_encoder_squashes_frames_bilinearly_and_labels_by_nearest() -> None:
+    encoder = tiny()
+    image, mask = torch.randn(1, 3, 128, 256), torch.randint(0, 4, (1, 128, 256))
+    small, labels = encoder.resize(image, mask)
+    assert torch.equal(labels, mask[:, :, ::2])
+    torch.testing.assert_close(small, F.avg_pool2d(image, (1, 2)))
+
+
+def test_encoder_does_not_mix_samples() -> None:
+    encoder = tiny().eval()
+    image, mask = batch()
+    with torch.no_grad():
+        both, alone = encoder(image, mask), encoder(image[1:], mask[1:])
+    for a, b in zip(both, alone, strict=True):
+        torch.testing.assert_close(a[1:], b, atol=1e-5, rtol=1e-4)
+
+
+def total(posterior: Posterior) -> Tensor:
+    return torch.stack([t.square().sum() for t in posterior[:4]]).sum()
+
+
+def test_gradient_reaches_every_parameter_of_the_encoder() -> None:
+    encoder = tiny()
+    torch.autograd.backward(total(encoder(*batch())))
+    assert all(p.grad is not None and p.grad.any() for p in encoder.parameters())
+
+
+def test_encoder_is_finite_in_bfloat16_and_channels_last() -> None:
+    encoder = tiny().to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        posterior = encoder(*batch())
+    torch.autograd.backward(total(posterior))
+    assert all(t.dtype == torch.float32 and t.isfinite().all() for t in posterior[:4])
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in encoder.parameters())
+
+
+def test_encoder_compiles_without_graph_breaks() -> None:
+    encoder = tiny().eval()
+    compiled = torch.compile(encoder, backend="aot_eager", fullgraph=True)
+    image, mask = batch()
+    with torch.no_grad():
+        posteriors = zip(compiled(image, mask), encoder(image, mask), strict=True)
+    for got, expected in posteriors:
+        torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "channels", "parameters", "in_heads"),
+    [
+        (151, 64, 10_909_478, 446_054),
+        (20, 64, 10_522_504, 59_080),
+        (16, 160, 49_776_512, 117_920),
+        (35, 64, 10_566_814, 103_390),
+        (19, 64, 10_519_550, 56_126),
+    ],
+)
+def test_encoder_has_as_many_parameters_as_the_released_one(
+    num_classes: int, channels: int, parameters: int, in_heads: int
+) -> None:
+    with torch.device("meta"):
+        encoder = CLVAEEncoder(num_classes, channels)
+    assert count(encoder) == parameters
+    assert count(encoder.heads) == in_heads

@@ -1,0 +1,212 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from semsynth.networks.clvae_encoder import CLVAEEncoder
+from semsynth.networks.clvae_generator import CLVAEGenerator
+from semsynth.networks.spade import Upsampling
+
+
+def count(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def tiny(
+    num_levels: int = 5, *, class_wise: bool = True, layer_wise: bool = True
+) -> CLVAEGenerator:
+    return CLVAEGenerator(
+        4,
+        image_size=(64, 64),
+        channels=2,
+        z_dim=6,
+        code_dim=3,
+        num_levels=num_levels,
+        class_wise=class_wise,
+        layer_wise=layer_wise,
+        spade_channels=4,
+    )
+
+
+def codes(generator: CLVAEGenerator, batch: int = 2) -> tuple[Tensor, Tensor, Tensor]:
+    mask = torch.randint(0, 4, (batch, 8, 8)).repeat_interleave(8, 1).repeat_interleave(8, 2)
+    return mask, torch.randn(batch, 6), torch.randn(batch, *generator.code_shape)
+
+
+def test_code_maps_equal_a_loop_over_pixels() -> None:
+    generator = tiny()
+    mask, _, z_local = codes(generator)
+    mask[0, :9] = 255
+    for j, code_map in enumerate(generator.code_maps(mask, z_local)):
+        labels = mask[:, :: 2 ** (j + 1), :: 2 ** (j + 1)]
+        expected = torch.zeros(2, 3, *labels.shape[1:])
+        for b, y, x in (labels != 255).nonzero().tolist():
+            c = labels[b, y, x]
+            expected[b, :, y, x] = generator.embedding.weight[c] + z_local[b, j, c]
+        assert torch.equal(code_map, expected)
+
+
+def test_code_of_a_class_changes_the_map_on_its_pixels_only() -> None:
+    generator = tiny()
+    mask, _, z_local = codes(generator)
+    other = z_local.clone()
+    other[0, 0, 2] += 1
+    before, after = generator.code_maps(mask, z_local)[0], generator.code_maps(mask, other)[0]
+    expected = (mask[:, ::2, ::2] == 2) & torch.tensor([True, False])[:, None, None]
+    assert torch.equal((before != after).any(1), expected)
+
+
+def test_code_of_a_level_leaves_the_maps_of_other_levels() -> None:
+    generator = tiny()
+    mask, _, z_local = codes(generator)
+    other = z_local.clone()
+    other[:, 3] += 1
+    maps = zip(generator.code_maps(mask, z_local), generator.code_maps(mask, other), strict=True)
+    assert [torch.equal(a, b) for a, b in maps] == [True, True, True, False, True]
+
+
+def test_code_of_a_class_changes_the_image_most_on_its_pixels() -> None:
+    generator = tiny().eval()
+    mask, z_global, _ = codes(generator, 1)
+    mask = torch.zeros_like(mask)
+    mask[:, :, 32:] = 1
+    z_local = torch.randn(1, *generator.code_shape)
+    other = z_local.clone()
+    other[:, 0, 1] += 3
+    with torch.no_grad():
+        change = (generator(mask, z_global, z_local) - generator(mask, z_global, other)).abs()
+    assert change[..., 36:].mean() > 10 * change[..., :28].mean()
+
+
+def test_code_of_an_absent_class_does_not_change_the_image() -> None:
+    generator = tiny().eval()
+    mask, z_global, z_local = codes(generator)
+    mask = mask.clamp_max(2)
+    other = z_local.clone()
+    other[:, :, 3] += 1
+    with torch.no_grad():
+        assert torch.equal(generator(mask, z_global, z_local), generator(mask, z_global, other))
+
+
+def test_one_code_for_all_classes_is_added_to_every_embedding() -> None:
+    generator = tiny(class_wise=False)
+    mask, _, z_local = codes(generator)
+    code_map = generator.code_maps(mask, z_local)[1]
+    expected = generator.embedding(mask[:, ::4, ::4]) + z_local[:, 1, 0, None, None]
+    torch.testing.assert_close(code_map, expected.permute(0, 3, 1, 2))
+
+
+def test_one_code_for_all_levels_is_painted_at_every_size() -> None:
+    generator = tiny(layer_wise=False)
+    mask, _, z_local = codes(generator)
+    maps = generator.code_maps(mask, z_local)
+    assert [m.shape[-1] for m in maps] == [32, 16, 8, 4, 2]
+    assert torch.equal(maps[2], maps[0][:, :, ::4, ::4])
+
+
+@pytest.mark.parametrize(
+    ("num_levels", "class_wise", "layer_wise", "layout_channels"),
+    [
+        (5, True, True, [3, 3, 3, 3, 3, 3, 4]),
+        (3, True, True, [4, 4, 4, 3, 3, 3, 4]),
+        (0, True, True, [4, 4, 4, 4, 4, 4, 4]),
+        (5, False, True, [3, 3, 3, 3, 3, 3, 4]),
+        (5, True, False, [3, 3, 3, 3, 3, 3, 4]),
+        (5, False, False, [4, 4, 4, 4, 4, 4, 4]),
+    ],
+)
+def test_blocks_without_a_level_read_the_one_hot_mask(
+    num_levels: int, class_wise: bool, layer_wise: bool, layout_channels: list[int]
+) -> None:
+    generator = tiny(num_levels, class_wise=class_wise, layer_wise=layer_wise)
+    seen: list[Tensor] = []
+    for block in generator.decoder.blocks:
+        block.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
+    mask, z_global, z_local = codes(generator)
+    assert generator(mask, z_global, z_local).shape == (2, 3, 64, 64)
+    assert [layout.shape[1] for layout in seen] == layout_channels
+    assert hasattr(generator, "embedding") == (3 in layout_channels)
+
+
+def test_blocks_read_their_levels_from_coarse_to_fine() -> None:
+    generator = tiny()
+    sizes: list[int] = []
+    for block in generator.decoder.blocks:
+        block.register_forward_pre_hook(lambda _, inputs: sizes.append(inputs[1].shape[-1]))
+    generator(*codes(generator))
+    assert sizes == [2, 4, 4, 8, 16, 32, 64]
+
+
+@pytest.mark.parametrize(("class_wise", "layer_wise"), [(True, False), (False, True)])
+def test_generator_takes_the_codes_that_the_encoder_gives(
+    class_wise: bool, layer_wise: bool
+) -> None:
+    generator = tiny(class_wise=class_wise, layer_wise=layer_wise)
+    switches = {"class_wise": class_wise, "layer_wise": layer_wise}
+    encoder = CLVAEEncoder(4, 2, 6, code_dim=3, encoder_size=128, **switches)  # type: ignore[arg-type]
+    assert encoder.code_shape == generator.code_shape
+
+
+def test_generator_refuses_codes_of_another_shape() -> None:
+    generator = tiny()
+    mask, z_global, z_local = codes(generator)
+    with pytest.raises(ValueError, match=r"\(B, 5, 4, 3\), got \(2, 4, 4, 3\)"):
+        generator(mask, z_global, z_local[:, :4])
+
+
+def test_gradient_reaches_every_parameter_and_the_codes() -> None:
+    generator = tiny()
+    mask, z_global, z_local = codes(generator)
+    z_local.requires_grad_()
+    generator(mask, z_global, z_local).square().sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in generator.parameters())
+    assert z_local.grad is not None
+    assert z_local.grad.any()
+
+
+def test_generator_in_eval_does_not_mix_samples() -> None:
+    generator = tiny().eval()
+    mask, z_global, z_local = codes(generator, 3)
+    with torch.no_grad():
+        alone = generator(mask[1:2], z_global[1:2], z_local[1:2])
+        torch.testing.assert_close(generator(mask, z_global, z_local)[1:2], alone)
+
+
+def test_generator_is_finite_in_bfloat16_and_channels_last() -> None:
+    generator = tiny().to(memory_format=torch.channels_last)
+    mask, z_global, z_local = codes(generator)
+    mask[:, 20:30] = 255
+    with torch.autocast("cpu", torch.bfloat16):
+        image = generator(mask, z_global, z_local)
+    image.square().sum().backward()
+    assert image.isfinite().all()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in generator.parameters())
+
+
+def test_generator_compiles_without_graph_breaks() -> None:
+    generator = tiny().eval()
+    compiled = torch.compile(generator, backend="aot_eager", fullgraph=True)
+    inputs = codes(generator)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(*inputs), generator(*inputs))
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "image_size", "channels", "upsampling", "parameters"),
+    [
+        (151, (256, 256), 64, "normal", 111_965_396),
+        (20, (256, 512), 64, "more", 100_805_203),
+        (16, (256, 256), 160, "more", 490_976_099),
+        (35, (256, 512), 64, "more", 101_117_068),
+        (19, (256, 256), 64, "normal", 109_205_804),
+    ],
+)
+def test_generator_has_as_many_parameters_as_the_released_one(
+    num_classes: int,
+    image_size: tuple[int, int],
+    channels: int,
+    upsampling: Upsampling,
+    parameters: int,
+) -> None:
+    with torch.device("meta"):
+        generator = CLVAEGenerator(num_classes, image_size, channels, upsampling=upsampling)
+    assert count(generator) == parameters

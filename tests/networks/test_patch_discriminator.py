@@ -1,0 +1,89 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from semsynth.networks.patch_discriminator import (
+    MultiscaleDiscriminator,
+    PatchDiscriminator,
+    halve,
+    halves,
+)
+
+
+def inputs(size: int = 32) -> tuple[Tensor, Tensor]:
+    return torch.rand(2, 3, size, size), torch.randn(4, 3, size, size)
+
+
+def test_maps_have_the_sizes_of_the_released_discriminator() -> None:
+    with torch.device("meta"):
+        discriminator = MultiscaleDiscriminator(10)
+        outputs = discriminator(torch.zeros(1, 7, 256, 256), torch.zeros(1, 3, 256, 256))
+    assert [[f.shape[-1] for f in (*features, logits)] for features, logits in outputs] == [
+        [129, 65, 33, 34, 35],
+        [65, 33, 17, 18, 19],
+    ]
+    assert [f.shape[1] for f in outputs[0][0]] == [64, 128, 256, 512]
+    assert outputs[0][1].shape[1] == 1
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "parameters"),
+    [(151, 5_836_930), (20, 5_568_642), (16, 5_560_450), (35, 5_599_362), (19, 5_566_594)],
+)
+def test_discriminator_has_as_many_parameters_as_the_released_one(
+    num_classes: int, parameters: int
+) -> None:
+    with torch.device("meta"):
+        discriminator = MultiscaleDiscriminator(num_classes + 3)
+    assert sum(p.numel() for p in discriminator.parameters()) == parameters
+
+
+def test_first_layer_equals_a_convolution_of_the_concatenation() -> None:
+    discriminator = PatchDiscriminator(6, channels=4)
+    layout, image = inputs()
+    expected = discriminator.first(torch.cat([layout.repeat(2, 1, 1, 1), image], dim=1))
+    torch.testing.assert_close(discriminator.convolve_first(layout, image), expected)
+
+
+def test_stacked_batches_are_judged_as_if_alone() -> None:
+    discriminator = MultiscaleDiscriminator(6, channels=4).eval()
+    layout, image = inputs()
+    fake, real = halves(discriminator(layout, image))
+    for stacked, alone in ((fake, image[:2]), (real, image[2:])):
+        for (features, logits), (own_features, own_logits) in zip(
+            stacked, discriminator(layout, alone), strict=True
+        ):
+            torch.testing.assert_close(features, own_features, atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(logits, own_logits, atol=1e-5, rtol=1e-4)
+
+
+def test_halve_does_not_count_padding() -> None:
+    torch.testing.assert_close(halve(torch.ones(1, 1, 6, 6)), torch.ones(1, 1, 3, 3))
+    x = torch.randn(1, 1, 7, 7)
+    torch.testing.assert_close(halve(x)[..., 1:-1, 1:-1], F.avg_pool2d(x[..., 1:-1, 1:-1], 3, 2))
+
+
+def test_gradient_reaches_every_parameter_of_the_discriminator() -> None:
+    discriminator = MultiscaleDiscriminator(6, channels=4)
+    outputs = discriminator(*inputs())
+    torch.autograd.backward([logits.square().sum() for _, logits in outputs])
+    assert all(p.grad is not None and p.grad.any() for p in discriminator.parameters())
+
+
+def test_discriminator_is_finite_in_bfloat16_and_channels_last() -> None:
+    discriminator = MultiscaleDiscriminator(6, channels=4)
+    discriminator.to(memory_format=torch.channels_last)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = discriminator(*inputs())
+    assert all(t.isfinite().all() for features, logits in outputs for t in (*features, logits))
+
+
+def test_discriminator_compiles_without_graph_breaks() -> None:
+    discriminator = MultiscaleDiscriminator(6, channels=4).eval()
+    compiled = torch.compile(discriminator, backend="aot_eager", fullgraph=True)
+    layout, image = inputs()
+    with torch.no_grad():
+        outputs = zip(compiled(layout, image), discriminator(layout, image), strict=True)
+    for (_, got), (_, expected) in outputs:
+        torch.testing.assert_close(got, expected)

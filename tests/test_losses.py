@@ -1,0 +1,122 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from semsynth.losses import (
+    PerceptualLoss,
+    class_layer_kl,
+    feature_matching_loss,
+    hinge_loss_d,
+    hinge_loss_g,
+    kl_divergence,
+)
+
+
+def full(value: float, *shape: int) -> Tensor:
+    return torch.full(shape, value, dtype=torch.float32)
+
+
+def test_hinge_loss_of_the_discriminator_by_hand() -> None:
+    real = [torch.tensor([0.5, 2.0]), torch.tensor([-1.0])]  # 0.25 and 2
+    fake = [torch.tensor([-3.0, 0.0]), torch.tensor([0.5])]  # 0.5 and 1.5
+    assert hinge_loss_d(real, fake).item() == pytest.approx(1.125 + 1.0)
+
+
+def test_hinge_loss_of_the_generator_by_hand() -> None:
+    fake = [torch.tensor([-3.0, 0.0]), torch.tensor([0.5])]
+    assert hinge_loss_g(fake).item() == pytest.approx((1.5 - 0.5) / 2)
+
+
+def test_feature_matching_sums_layers_and_averages_scales() -> None:
+    fake = [[full(1, 2, 3), full(2, 5)], [full(0, 4), full(0, 7)]]
+    real = [[full(0, 2, 3), full(4, 5)], [full(5, 4), full(0, 7)]]
+    assert feature_matching_loss(fake, real).item() == pytest.approx((1 + 2 + 5 + 0) / 2)
+
+
+def test_feature_matching_gives_no_gradient_to_real_features() -> None:
+    fake, real = full(1, 2).requires_grad_(), full(0, 2).requires_grad_()
+    torch.autograd.backward(feature_matching_loss([[fake]], [[real]]))
+    assert fake.grad is not None
+    assert real.grad is None
+
+
+class TwoTaps(nn.Module):
+    def features(self, image: Tensor) -> list[Tensor]:
+        return [image, 3 * image[..., ::2, ::2]]
+
+
+def test_perceptual_loss_weights_the_taps() -> None:
+    loss = PerceptualLoss(TwoTaps(), (0.5, 2.0))
+    assert loss(full(1, 1, 3, 4, 4), full(0, 1, 3, 4, 4)).item() == pytest.approx(0.5 + 2 * 3)
+
+
+def test_perceptual_loss_multiplies_pixels_by_the_loss_mask() -> None:
+    loss = PerceptualLoss(TwoTaps(), (0.5, 2.0))
+    weight = torch.zeros(1, 1, 4, 4)
+    weight[..., 2] = 4.0  # a quarter of the pixels; half of those at even positions
+    value = loss(full(1, 1, 3, 4, 4), full(0, 1, 3, 4, 4), weight)
+    assert value.item() == pytest.approx(0.5 * 1 + 2 * 3 * 2)
+
+
+def test_perceptual_loss_gives_no_gradient_to_the_real_image() -> None:
+    fake, real = full(1, 1, 3, 4, 4).requires_grad_(), full(0, 1, 3, 4, 4).requires_grad_()
+    PerceptualLoss(TwoTaps(), (1.0, 1.0))(fake, real).backward()
+    assert fake.grad is not None
+    assert real.grad is None
+
+
+def test_perceptual_loss_refuses_another_number_of_weights() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        PerceptualLoss(TwoTaps(), (1.0,))(full(1, 1, 3, 4, 4), full(0, 1, 3, 4, 4))
+
+
+def test_kl_divergence_by_hand_and_by_torch_distributions() -> None:
+    mu, logvar = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, math.log(4.0)]])
+    expected = 0.5 + 0.5 * (4 - 1 - math.log(4.0))
+    assert kl_divergence(mu, logvar).item() == pytest.approx(expected)
+    mu, logvar = torch.randn(3, 5), torch.randn(3, 5)
+    normal = torch.distributions.Normal
+    posterior = normal(mu, (0.5 * logvar).exp())
+    reference = torch.distributions.kl_divergence(posterior, normal(0.0, 1.0)).sum(-1)
+    torch.testing.assert_close(kl_divergence(mu, logvar), reference)
+
+
+def test_kl_divergence_of_half_precision_is_taken_in_float32() -> None:
+    mu = torch.full((1, 300), 0.1, dtype=torch.bfloat16)
+    value = kl_divergence(mu, torch.zeros_like(mu))
+    assert value.dtype == torch.float32
+    assert value.item() == pytest.approx(150 * float(mu[0, 0]) ** 2, rel=1e-5)
+
+
+@pytest.mark.parametrize(("norm", "expected"), [("level", 8.0), ("mask", 16 / 3)])
+def test_class_layer_kl_divides_by_the_classes_and_sums_the_levels(
+    norm: str, expected: float
+) -> None:
+    mu = torch.full((1, 2, 4, 2), 2.0)  # divergence 4 for each class
+    present = torch.tensor([[[True, True, True, False], [False, True, False, False]]])
+    count = present.sum(-1) if norm == "level" else torch.tensor([[3]])
+    assert class_layer_kl(mu, torch.zeros_like(mu), present, count).item() == pytest.approx(
+        expected
+    )
+
+
+def test_class_layer_kl_of_a_level_without_classes_is_zero() -> None:
+    mu = torch.randn(2, 3, 4, 5)
+    present = torch.zeros(2, 3, 4, dtype=torch.bool)
+    assert class_layer_kl(mu, mu, present, present.sum(-1)).tolist() == [0, 0]
+
+
+def test_class_layer_kl_without_local_codes_is_zero() -> None:
+    mu = torch.zeros(2, 0, 1, 5)
+    present = torch.zeros(2, 0, 1, dtype=torch.bool)
+    assert class_layer_kl(mu, mu, present, present.sum(-1)).tolist() == [0, 0]
+
+
+def test_class_layer_kl_of_a_sample_does_not_depend_on_its_batch() -> None:
+    mu, logvar = torch.randn(3, 2, 4, 5), torch.randn(3, 2, 4, 5)
+    present = torch.rand(3, 2, 4) < 0.5
+    together = class_layer_kl(mu, logvar, present, present.sum(-1))
+    alone = class_layer_kl(mu[1:2], logvar[1:2], present[1:2], present[1:2].sum(-1))
+    torch.testing.assert_close(together[1:2], alone)
