@@ -148,12 +148,9 @@ class SemsynthCLI(LightningCLI):
             config.checkpoint.dirpath = str(self.run_dir / "checkpoints")
         if config.trainer.default_root_dir is None:
             config.trainer.default_root_dir = str(self.run_dir)
+        first_process = os.environ.get("LOCAL_RANK", "0") == "0"
         starts_anew = self.command == "fit" and not config.ckpt_path
-        if (
-            starts_anew
-            and os.environ.get("LOCAL_RANK", "0") == "0"
-            and not config.trainer.fast_dev_run
-        ):
+        if starts_anew and first_process and not config.trainer.fast_dev_run:
             run_directory.prepare(self.run_dir, config.overwrite)
 
     def instantiate_classes(self) -> None:

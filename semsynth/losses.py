@@ -99,7 +99,7 @@ class PerceptualLoss(nn.Module):
             real_features = self.network.features(real)
         fake_features = self.network.features(fake)
         taps = zip(self.weights, fake_features, real_features, strict=True)
-        return torch.stack([w * l1(f, r, loss_mask) for w, f, r in taps]).sum()
+        return torch.stack([w * l1(f, r.detach(), loss_mask) for w, f, r in taps]).sum()
 
 
 def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:

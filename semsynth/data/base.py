@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
 Split = Literal["train", "val", "test"]
 Batch = dict[str, Any]
 """``image`` (B, 3, H, W) float in [-1, 1], ``mask`` (B, H, W) int64, ``index`` (B,) int64, the id
-of the sample in its split, and, where the data has them, ``instance`` (B, H, W) int64 and ``name``."""
+of the sample in its split; where the data has them, ``instance`` (B, H, W) int64 and ``name``."""
 
 
 class DataError(ValueError):

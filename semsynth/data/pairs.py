@@ -144,7 +144,7 @@ def _marker(pairs: Sequence[Pair], lookup: np.ndarray) -> Path:
     """A file whose name changes when a file of the data set does."""
     digest = hashlib.sha256(lookup.tobytes())
     for path in (p for pair in pairs for p in pair):
-        status = path.stat()
+        status = path.stat() if path.exists() else path.lstat()  # a link may lead nowhere
         digest.update(f"{path.resolve()} {status.st_size} {status.st_mtime_ns}\n".encode())
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     return cache / "semsynth" / "checked" / digest.hexdigest()

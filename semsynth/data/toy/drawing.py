@@ -5,16 +5,31 @@ in coordinates of its own, ``(point - centre) / scale``, in which its shape, its
 light are fixed: to move a part is to change its centre and its scale, and everything follows.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-Shape = Callable[[Tensor, Tensor], Tensor]
+Inside = Callable[[Tensor, Tensor], Tensor]
 """Says which points are inside, from part coordinates x and y that broadcast with one another: a
 pixel grid comes as (B, 1, W) and (B, H, 1), so that what depends on one axis costs next to nothing.
 """
+
+
+@dataclass(frozen=True)
+class Shape:
+    """An outline.
+
+    Attributes:
+        inside: Which points are covered, bool.
+        reach: Distances from the centre along x and y beyond which nothing is covered. Points
+            farther away are not asked for, which is most of the work saved.
+    """
+
+    inside: Inside
+    reach: tuple[float, float] = (math.inf, math.inf)
 
 
 @dataclass(frozen=True)
@@ -42,29 +57,35 @@ class Part:
     instance: int = 0
 
 
-def everywhere(x: Tensor, y: Tensor) -> Tensor:
-    """The shape of a background."""
-    return both(torch.ones_like(x, dtype=torch.bool), torch.ones_like(y, dtype=torch.bool))
-
-
 def both(a: Tensor, b: Tensor) -> Tensor:
     """``a & b`` for a row and a column, where a product of bytes is fifteen times faster."""
     return (a.view(torch.uint8) * b.view(torch.uint8)).view(torch.bool)
 
 
+def everywhere() -> Shape:
+    """The shape of a background."""
+    return Shape(lambda x, y: both(x < math.inf, y < math.inf))
+
+
 def ellipse(radius_x: float, radius_y: float) -> Shape:
     """An ellipse around the part's centre."""
-    return lathe(lambda y: radius_x * (1 - (y / radius_y) ** 2).clamp(min=0).sqrt())
+
+    def half_width(y: Tensor) -> Tensor:
+        return radius_x * (1 - (y / radius_y) ** 2).clamp(min=0).sqrt()
+
+    return lathe(half_width, (radius_x, radius_y))
 
 
 def box(radius_x: float, radius_y: float) -> Shape:
     """A rectangle around the part's centre."""
-    return lambda x, y: both(x.abs() < radius_x, y.abs() < radius_y)
+    return Shape(lambda x, y: both(x.abs() < radius_x, y.abs() < radius_y), (radius_x, radius_y))
 
 
-def lathe(half_width: Callable[[Tensor], Tensor]) -> Shape:
+def lathe(
+    half_width: Callable[[Tensor], Tensor], reach: tuple[float, float] = (math.inf, math.inf)
+) -> Shape:
     """A shape with left-right symmetry, from its half width at each height."""
-    return lambda x, y: x.abs() < half_width(y)
+    return Shape(lambda x, y: x.abs() < half_width(y), reach)
 
 
 def pixel_centres(image_size: int) -> tuple[Tensor, Tensor]:
@@ -87,13 +108,32 @@ def topmost(parts: Sequence[Part], x: Tensor, y: Tensor) -> Tensor:
     B = len(parts[0].centre)
     H, W = max(x.shape[1], y.shape[1]), max(x.shape[2], y.shape[2])
     seen = torch.zeros(B, H, W, dtype=torch.uint8)
-    for number, part in enumerate(parts):  # what is painted later hides what is painted earlier
+    is_grid = x.shape[1] == y.shape[2] == 1
+    windows = _windows(parts, H) if is_grid else [[0, 0, W, H]] * len(parts)
+    for number, (part, window) in enumerate(zip(parts, windows, strict=True)):
+        left, top, right, bottom = window
         centre_x, centre_y = part.centre[:, :, None, None].unbind(1)
         scale_x, scale_y = part.scale[:, :, None, None].unbind(1)
-        inside = part.shape((x - centre_x) / scale_x, (y - centre_y) / scale_y)
-        # The number grows with each part, so the maximum paints over; faster than masked_fill_.
-        torch.maximum(seen, inside.view(torch.uint8) * number, out=seen)
+        own_x, own_y = (x[..., left:right] - centre_x), (y[:, top:bottom] - centre_y)
+        inside = part.shape.inside(own_x / scale_x, own_y / scale_y)
+        # What is painted later hides what is painted earlier, and has the higher number.
+        area = seen[:, top:bottom, left:right]
+        torch.maximum(area, inside.view(torch.uint8) * number, out=area)
     return seen.long()
+
+
+def _windows(parts: Sequence[Part], image_size: int) -> list[list[int]]:
+    """Pixels (left, top, right, bottom) outside which no sample of the batch shows the part."""
+    centre, scale = frames(parts)
+    reach = scale * torch.tensor([part.shape.reach for part in parts])
+    low, high = centre - reach, centre + reach  # (B, P, 2)
+    gone = ((high < -1) | (low > 1)).any(2, keepdim=True)
+    first = low.masked_fill(gone, 1).amin(0).clamp(-1, 1)
+    last = high.masked_fill(gone, -1).amax(0).clamp(-1, 1)
+    pixels = torch.cat(
+        [((first + 1) / 2 * image_size).floor(), ((last + 1) / 2 * image_size).ceil()], 1
+    )
+    return pixels.long().tolist()
 
 
 def frames(parts: Sequence[Part]) -> tuple[Tensor, Tensor]:

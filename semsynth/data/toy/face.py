@@ -3,6 +3,7 @@
 Units are those of a head at zoom 1 whose face is 0.8 wide and 1.0 high, from its centre.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -36,7 +37,7 @@ def face_parts(layout: dict[str, Tensor]) -> list[Part]:
         return head + centre, scale
 
     zeros = torch.zeros_like(layout["zoom"])[:, None].expand(-1, 2)
-    background = Part(BACKGROUND, everywhere, zeros, zeros + 1, light=(0.05, -0.15))
+    background = Part(BACKGROUND, everywhere(), zeros, zeros + 1, light=(0.05, -0.15))
     return [background, *_bust(layout, place), *_head(layout, place), *_features(layout, place)]
 
 
@@ -104,7 +105,7 @@ def _rounded(radius_x: float, height: float) -> Shape:
     def half_width(y: Tensor) -> Tensor:
         return radius_x * (1 - (2 * y / height - 1) ** 4).clamp(min=0) ** 0.25
 
-    return lathe(half_width)
+    return lathe(half_width, (radius_x, height))
 
 
 def _half_shoulders(y: Tensor) -> Tensor:
@@ -129,10 +130,7 @@ def _half_nose(y: Tensor) -> Tensor:
     return torch.where(y > 0, width * (1 - ((y - 0.16) / 0.07).clamp(0, 1) ** 2).sqrt(), -1.0)
 
 
-_shoulders, _cap, _face, _nose = map(lathe, (_half_shoulders, _half_cap, _half_face, _half_nose))
-
-
-def _brow(x: Tensor, y: Tensor) -> Tensor:
+def _inside_brow(x: Tensor, y: Tensor) -> Tensor:
     """An arch of even thickness with pointed ends."""
     half_height = 0.04 * (1 - (x / 0.14) ** 4).clamp(min=0).sqrt()
     return (y - 2.2 * x**2 + 0.02).abs() < half_height
@@ -142,8 +140,15 @@ def _fringe(hairline: Tensor, parting: Tensor) -> Shape:
     """The top of the head down to a line that is highest at the parting; (B,) each."""
     hairline, parting = hairline[:, None, None], parting[:, None, None]
 
-    def shape(x: Tensor, y: Tensor) -> Tensor:
+    def inside(x: Tensor, y: Tensor) -> Tensor:
         head = x.abs() < 0.425 * (1 - (y / 0.54) ** 2).clamp(min=0).sqrt()
         return head & (y < 2.2 * (x - parting) ** 2 - 0.34 + hairline)
 
-    return shape
+    return Shape(inside, (0.425, 0.54))
+
+
+_shoulders = lathe(_half_shoulders, (0.82, math.inf))
+_cap = lathe(_half_cap, (0.47, 0.56))
+_face = lathe(_half_face, (0.4, 0.5))
+_nose = lathe(_half_nose, (0.1, 0.23))
+_brow = Shape(_inside_brow, (0.14, 0.1))

@@ -4,6 +4,8 @@ Things on the ground are placed in perspective: at depth d the ground is d below
 everything that stands there is scaled by d. A camera at eye level sees all heads at the horizon.
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -44,7 +46,7 @@ def _far(layout: Layout) -> list[Part]:
     sky = _frame(0 * one, 0 * one, one)
     sun = _frame(layout["sun_x"], layout["sun_y"], one)
     parts = [
-        Part(SKY, everywhere, *sky, light=(0.0, 0.25)),
+        Part(SKY, everywhere(), *sky, light=(0.0, 0.25)),
         Part(SKY, ellipse(0.13, 0.13), *sun, tone=0.8, glow=0.9),
     ]
     for k, side in enumerate((-0.3, 0.35, -0.62, 0.66, -0.98, 1.0)):
@@ -84,7 +86,7 @@ def _ground(layout: Layout) -> list[Part]:
         Part(SIDEWALK, lathe(lambda y: torch.where(y > 0, y + 0.05, -1.0)), *on_sidewalk),
         Part(SIDEWALK, lathe(lambda y: torch.where(y > 0, 1.1 * y, -1.0)), *on_road, tone=-0.45),
         Part(ROAD, lathe(lambda y: torch.where(y > 0, y, -1.0)), *on_road, light=(0.0, 0.15)),
-        Part(ROAD, lathe(_half_dashes), *on_road, tone=0.8),
+        Part(ROAD, lathe(_half_dashes, (0.1, math.inf)), *on_road, tone=0.8),
     ]
 
 
@@ -116,16 +118,20 @@ def _row(layout: Layout, row: int) -> list[Part]:
 
 def _person(frame: Frame, instance: int) -> list[Part]:
     """Body, legs and head of somebody whose feet are at y = 0."""
-    body = lathe(lambda y: 0.19 * (1 - ((y + 0.55) / 0.24) ** 4).clamp(min=0).sqrt())
-    head = lathe(lambda y: 0.105 * (1 - ((y + 0.88) / 0.115) ** 2).clamp(min=0).sqrt())
+
+    def half_body(y: Tensor) -> Tensor:
+        return 0.19 * (1 - ((y + 0.55) / 0.24) ** 4).clamp(min=0).sqrt()
+
+    def half_head(y: Tensor) -> Tensor:
+        return 0.105 * (1 - ((y + 0.88) / 0.115) ** 2).clamp(min=0).sqrt()
 
     def legs(x: Tensor, y: Tensor) -> Tensor:
         return both((x.abs() - 0.09).abs() < 0.065, (y + 0.2).abs() < 0.2)
 
     return [
-        Part(PERSON, legs, *frame, tone=-0.6, instance=instance),
-        Part(PERSON, body, *frame, instance=instance, light=(-0.8, 0.0)),
-        Part(PERSON, head, *frame, tone=0.45, instance=instance),
+        Part(PERSON, Shape(legs, (0.16, 0.4)), *frame, tone=-0.6, instance=instance),
+        Part(PERSON, lathe(half_body, (0.19, 0.79)), *frame, instance=instance, light=(-0.8, 0.0)),
+        Part(PERSON, lathe(half_head, (0.11, 1.0)), *frame, tone=0.45, instance=instance),
     ]
 
 
@@ -139,10 +145,10 @@ def _car(frame: Frame, instance: int) -> list[Part]:
         return both((x.abs() - 0.26).abs() < 0.07, (y + 0.03).abs() < 0.07)
 
     return [
-        Part(CAR, wheels, *frame, tone=-0.9, instance=instance),
-        Part(CAR, lathe(_half_car), *frame, instance=instance, light=(0.0, 0.8)),
-        Part(CAR, lathe(_half_screen), *frame, tone=-0.65, instance=instance),
-        Part(CAR, lights, *frame, tone=0.6, glow=1.0, instance=instance),
+        Part(CAR, Shape(wheels, (0.33, 0.11)), *frame, tone=-0.9, instance=instance),
+        Part(CAR, lathe(_half_car, (0.36, 0.58)), *frame, instance=instance, light=(0.0, 0.8)),
+        Part(CAR, lathe(_half_screen, (0.28, 0.53)), *frame, tone=-0.65, instance=instance),
+        Part(CAR, Shape(lights, (0.33, 0.3)), *frame, tone=0.6, glow=1.0, instance=instance),
     ]
 
 
@@ -167,26 +173,34 @@ def _half_dashes(y: Tensor) -> Tensor:
 
 def _above(half_width: float, height: Tensor, depth: float) -> Shape:
     """A box from ``height`` (B,) above the part's centre to ``depth`` below it."""
-    return lambda x, y: both(x.abs() < half_width, (y > -height[:, None, None]) & (y < depth))
+
+    def inside(x: Tensor, y: Tensor) -> Tensor:
+        return both(x.abs() < half_width, (y > -height[:, None, None]) & (y < depth))
+
+    return Shape(inside, (half_width, 1.5))
 
 
 def _windows(height: Tensor) -> Shape:
     """Rows and columns of windows below the roof at ``height`` (B,)."""
 
-    def shape(x: Tensor, y: Tensor) -> Tensor:
+    def inside(x: Tensor, y: Tensor) -> Tensor:
         columns = (torch.frac(x * 2.5 + 10) < 0.5) & (x.abs() < 0.95)
         rows = torch.frac((y + height[:, None, None]) / 0.15) > 0.5
         return both(columns, rows & (y > 0.05 - height[:, None, None]) & (y < -0.03))
 
-    return shape
+    return Shape(inside, (0.95, 1.5))
 
 
-def _bushes(x: Tensor, y: Tensor) -> Tensor:
+def _inside_bushes(x: Tensor, y: Tensor) -> Tensor:
     """A bumpy hedge around y = 0, on one side."""
     top = 0.1 + 0.05 * (11 * x).sin() + 0.03 * (23 * x).cos()
     return torch.where(y < 0.1, y, -9.0) > torch.where(x > 0, -top, 1.0)
 
 
-_crown: Shape = lathe(
-    lambda y: (1 + 0.12 * (14 * y).sin()) * 0.42 * (1 - (y / 0.48) ** 2).clamp(min=0).sqrt()
-)
+def _half_crown(y: Tensor) -> Tensor:
+    """A round crown with a wavy outline."""
+    return (1 + 0.12 * (14 * y).sin()) * 0.42 * (1 - (y / 0.48) ** 2).clamp(min=0).sqrt()
+
+
+_bushes = Shape(_inside_bushes, (math.inf, 0.2))
+_crown = lathe(_half_crown, (0.48, 0.48))

@@ -1,0 +1,113 @@
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from semsynth.data.base import Batch, Split
+from semsynth.data.toy import ToyPortrait, ToyStreet
+
+SIZES: dict[str, int] = {"train_size": 6, "val_size": 4, "test_size": 4}
+both_modules = pytest.mark.parametrize("module", [ToyPortrait, ToyStreet])
+Module = type[ToyPortrait] | type[ToyStreet]
+
+
+def small(module: Module, **arguments: int) -> ToyPortrait | ToyStreet:
+    return module(**({"image_size": 32, "batch_size": 2, "eval_batch_size": 3} | SIZES | arguments))
+
+
+def assert_same(a: Batch, b: Batch) -> None:
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+@both_modules
+def test_items_are_a_batch_of_the_project(module: Module) -> None:
+    item = small(module).dataset("val")[1]
+    shapes = {key: (tuple(value.shape), value.dtype) for key, value in item.items()}
+    assert shapes == {
+        "image": ((3, 32, 32), torch.float32),
+        "mask": ((32, 32), torch.int64),
+        "instance": ((32, 32), torch.int64),
+        "index": ((), torch.int64),
+    }
+    assert item["index"] == 1
+
+
+@both_modules
+def test_a_second_read_equals_the_first(module: Module) -> None:
+    dataset = small(module).dataset("train")
+    first = dataset[2]
+    assert_same(first, dataset[2])
+    assert_same(first, dataset.__getitems__([0, 2, 1])[1])
+
+
+def test_a_second_read_renders_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = small(ToyPortrait)
+    dataset = data.dataset("train")
+    first = dataset[2]
+    monkeypatch.setattr(type(data.world), "render", None)
+    assert_same(first, dataset[2])
+
+
+@both_modules
+def test_items_of_a_batch_equal_items_one_by_one(module: Module) -> None:
+    together, alone = (small(module).dataset("train") for _ in range(2))
+    for position, item in zip([4, 0, 3], together.__getitems__([4, 0, 3]), strict=True):
+        single = alone[position]
+        assert torch.equal(item["mask"], single["mask"])
+        torch.testing.assert_close(item["image"], single["image"], rtol=0, atol=1.01 / 127.5)
+
+
+def test_splits_share_no_sample() -> None:
+    data = small(ToyPortrait)
+    splits: tuple[Split, ...] = ("train", "val", "test")
+    images = [
+        item["image"] for split in splits for item in map(data.dataset(split).__getitem__, range(4))
+    ]
+    assert len({image.numpy().tobytes() for image in images}) == 12
+
+
+def test_a_split_does_not_depend_on_the_sizes_of_the_others() -> None:
+    few, many = small(ToyPortrait), small(ToyPortrait, train_size=600)
+    assert_same(few.dataset("val")[3], many.dataset("val")[3])
+
+
+def test_another_seed_gives_other_samples() -> None:
+    one, two = (small(ToyPortrait, seed=seed).dataset("val")[0] for seed in (0, 1))
+    assert not torch.equal(one["mask"], two["mask"])
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_loaders_give_every_sample_once_whatever_the_workers(num_workers: int) -> None:
+    data = small(ToyStreet, num_workers=num_workers)
+    data.setup("validate")
+    batches: list[dict[str, Tensor]] = list(data.val_dataloader())
+    assert torch.cat([batch["index"] for batch in batches]).tolist() == [0, 1, 2, 3]
+    expected = small(ToyStreet).dataset("val")[3]
+    assert torch.equal(batches[1]["mask"][0], expected["mask"])
+
+
+@both_modules
+def test_render_like_redraws_the_appearance_of_the_same_sample(module: Module) -> None:
+    data = small(module)
+    index = torch.tensor([3, 1])
+    image = torch.stack([item["image"] for item in data.dataset("test").__getitems__([3, 1])])
+    torch.testing.assert_close(
+        data.render_like("test", index, data.seed), image, rtol=0, atol=1.01 / 127.5
+    )
+    assert (data.render_like("test", index, 7) - image).abs().mean() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"image_size": 16}, "image_size must be between 32 and 256, got 16"),
+        ({"image_size": 512}, "image_size must be between 32 and 256, got 512"),
+        ({"train_size": 0}, "train_size must be at least 1, got 0"),
+        ({"test_size": -1}, "test_size must be at least 1, got -1"),
+    ],
+)
+def test_impossible_sizes_are_refused(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        small(ToyPortrait, **arguments)

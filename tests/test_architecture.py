@@ -1,0 +1,56 @@
+"""Who may import whom."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ALLOWED = {
+    "networks": {"networks"},
+    "losses": {"networks"},
+    "images": set(),
+    "weights": {"networks"},
+    "data": {"data"},
+    "metrics": {"metrics", "networks", "images", "weights"},
+    "callbacks": {"callbacks", "metrics", "networks", "images"},
+    "methods": {"methods", "networks", "losses", "weights"},
+    "run_directory": set(),
+    "cli": {"lightning_cli", "semsynth"},
+    "__main__": {"cli"},
+}
+
+
+def rooms_imported(file: Path) -> set[str]:
+    modules: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "semsynth":
+            modules |= {f"semsynth.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules.add(node.module)
+    parts = [m.split(".") for m in modules if m.split(".")[0] == "semsynth"]
+    return {p[1] if len(p) > 1 else "semsynth" for p in parts} - {"__version__"}
+
+
+@pytest.mark.parametrize("room", ALLOWED)
+def test_room_imports_only_what_it_may(room: str) -> None:
+    path = ROOT / "semsynth" / room
+    files = list(path.rglob("*.py")) if path.is_dir() else [path.with_suffix(".py")]
+    assert files
+    for file in files:
+        assert rooms_imported(file) <= ALLOWED[room], file
+
+
+def test_no_method_imports_another() -> None:
+    for file in (ROOT / "semsynth/methods").glob("*.py"):
+        if file.name in ("__init__.py", "base.py"):
+            continue
+        names = {
+            node.module
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.ImportFrom) and node.module
+        }
+        inside = {name for name in names if name.startswith("semsynth.methods")}
+        assert inside <= {"semsynth.methods.base"}, file
