@@ -248,7 +248,7 @@ class CLVAE(Method):
         z_global, z_local = seeded_normal(seed, self.z_dim + L * K * N).split(
             [self.z_dim, L * K * N], dim=1
         )
-        return z_global, z_local.unflatten(1, (L, K, N)) if L else z_local.view(-1, L, K, N)
+        return z_global, z_local.reshape(len(seed), L, K, N)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Images (B, 3, H, W) in [-1, 1] for ``mask``, with codes drawn by ``seed`` (B,)."""

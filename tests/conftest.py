@@ -1,0 +1,21 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from semsynth import weights
+from semsynth.networks.unet import UNet
+
+
+@pytest.fixture
+def toy_segmenter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random toy segmenters in place of the shipped ones, so that tests depend on code alone."""
+    network = {"num_classes": 8, "channels": 4, "depth": 3}
+    torch.manual_seed(0)
+    for name in ("toy_street", "toy_portrait"):
+        path = tmp_path / f"{name}_segmenter.safetensors"
+        save_file(UNet(**network).state_dict(), path)
+        path.with_suffix(".json").write_text(json.dumps({"network": network}))
+    monkeypatch.setattr(weights, "ASSETS", tmp_path)

@@ -1,0 +1,229 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Trainer
+from torch import Tensor
+
+from semsynth import weights
+from semsynth.losses import kl_divergence
+from semsynth.methods import CLVAE
+from semsynth.networks.noise import sample_seed
+
+from .conftest import NUM_CLASSES, SIZE, Batch, tiny_clvae
+
+ABLATIONS = [(a, b) for a in (True, False) for b in (True, False)]
+Train = Callable[..., Trainer]
+
+
+def state(method: CLVAE) -> dict[str, Tensor]:
+    return {k: v.clone() for k, v in method.state_dict().items()}
+
+
+def seeded(batch: Batch, draw: int = 0) -> Batch:
+    return {**batch, "seed": sample_seed(0, batch["index"], draw)}
+
+
+@pytest.mark.parametrize(("class_wise", "layer_wise"), ABLATIONS)
+def test_two_steps_change_every_parameter_that_is_trained(
+    train: Train, class_wise: bool, layer_wise: bool
+) -> None:
+    method = tiny_clvae(class_wise=class_wise, layer_wise=layer_wise)
+    before = {k: p.detach().clone() for k, p in method.named_parameters()}
+    train(method)
+    same = {k for k, p in method.named_parameters() if torch.equal(p, before[k])}
+    # the two halves of the hinge loss push this bias equally until a logit leaves the margin
+    assert same <= {f"discriminator.scales.{i}.last.bias" for i in range(2)}
+
+
+def test_steps_are_counted_in_batches(train: Train) -> None:
+    trainer = train(tiny_clvae(), max_steps=3)
+    assert trainer.global_step == 3
+    assert trainer.fit_loop.epoch_loop.batch_progress.current.processed == 3
+
+
+def test_generator_step_leaves_the_discriminator_alone(batch: Batch, train: Train) -> None:
+    method = tiny_clvae(lr_d=0.0)
+    before = {k: p.detach().clone() for k, p in method.discriminator.named_parameters()}
+    train(method)
+    for key, parameter in method.discriminator.named_parameters():
+        assert torch.equal(parameter, before[key]), key
+
+
+def test_discriminator_step_leaves_generator_and_encoder_alone(train: Train) -> None:
+    method = tiny_clvae(lr_g=0.0)
+    nets = (method.generator, method.encoder)
+    before = [p.detach().clone() for net in nets for p in net.parameters()]
+    train(method)
+    after = [p for net in nets for p in net.parameters()]
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+
+
+def test_one_batch_can_be_overfitted(train: Train, batch: Batch) -> None:
+    method = tiny_clvae(
+        lr_g=2e-3, feature_matching_weight=0.0, kl_weight=0.0, decay_epochs=0, init="upstream_gpu"
+    )
+    optimizer = torch.optim.Adam([*method.generator.parameters(), *method.encoder.parameters()], 2e-3)
+    smooth = torch.nn.functional.avg_pool2d(batch["image"], 16).repeat_interleave(16, 2)
+    target = smooth.repeat_interleave(16, 3)
+    errors = []
+    for _ in range(40):
+        fake, _ = method.reconstruct({**batch, "image": target})
+        error = (fake - target).abs().mean()
+        optimizer.zero_grad()
+        error.backward()
+        optimizer.step()
+        errors.append(float(error))
+    assert sum(errors[-5:]) < 0.5 * sum(errors[:5])
+
+
+def test_same_seed_gives_the_same_image_in_any_batch(batch: Batch) -> None:
+    method = tiny_clvae().eval()
+    both = method.predict_step(seeded(batch), 0)
+    alone = method.predict_step({k: v[1:] for k, v in seeded(batch).items()}, 0)
+    assert torch.allclose(both[1:], alone, atol=1e-6)
+    other = method.predict_step(seeded(batch, draw=1), 0)
+    assert not torch.allclose(both, other)
+
+
+def test_codes_do_not_depend_on_the_classes_present() -> None:
+    method = tiny_clvae()
+    seed = torch.tensor([5, 6])
+    first, second = method.prior(seed), method.prior(seed.flip(0))
+    assert all(torch.equal(a, b.flip(0)) for a, b in zip(first, second, strict=True))
+    assert first[1].shape == (2, 5, NUM_CLASSES, 4)
+
+
+@pytest.mark.parametrize(("class_wise", "layer_wise"), ABLATIONS)
+def test_every_ablation_predicts_and_shows_its_controls(
+    batch: Batch, class_wise: bool, layer_wise: bool
+) -> None:
+    method = tiny_clvae(class_wise=class_wise, layer_wise=layer_wise).eval()
+    assert method.predict_step(batch, 0).shape == (2, 3, SIZE, SIZE)
+    series = method.variations(seeded(batch), num_images=3)
+    expected = ["one_class"] * class_wise + ["finest_level", "coarsest_level"] * layer_wise
+    assert list(series) == expected
+    assert all(images.shape == (2, 3, 3, SIZE, SIZE) for images in series.values())
+
+
+def test_redrawing_one_class_changes_its_pixels_most(batch: Batch) -> None:
+    method = tiny_clvae(init="xavier").eval()
+    for parameter in method.generator.parameters():  # let the codes matter before training
+        parameter.data.mul_(3)
+    half = batch["mask"].clone()
+    half[:, :, 32:] = 1
+    half[:, :, :32] = 0
+    half[:, :4] = 2
+    images = method.variations(seeded({**batch, "mask": half}), num_images=4)["one_class"]
+    chosen = int(torch.bincount(half[0].flatten()).argmax())
+    spread = images.std(dim=1).mean(dim=1)  # (B, H, W)
+    assert spread[half == chosen].mean() > 2 * spread[half != chosen].mean()
+
+
+def test_kl_weight_refers_to_the_reference_batch(batch: Batch) -> None:
+    method = tiny_clvae(kl_weight=0.5, kl_ref_batch=3)
+    fake, posterior = method.reconstruct(batch)
+    layout = torch.zeros(2, NUM_CLASSES, SIZE, SIZE)
+    losses = method.generator_losses(batch, layout, fake, posterior)
+    expected = 0.5 * 3 * method.kl(posterior, batch["mask"]).mean()
+    assert torch.allclose(losses["kl"], expected)
+
+
+def test_kl_norm_divides_by_classes_of_level_or_of_mask(batch: Batch) -> None:
+    mask = batch["mask"].clone()
+    mask[:, 1, 1] = 3  # odd position: on no level
+    mask[mask == 2] = 1
+    mask[:, 32:, 32:] = 1
+    mask[:, 33, 33] = 3
+    method = tiny_clvae()
+    posterior = method.encoder(batch["image"], mask)
+    level, whole = method.kl(posterior, mask), tiny_clvae(kl_norm="mask").kl(posterior, mask)
+    local = kl_divergence(posterior.mu, posterior.logvar) * posterior.present
+    of_global = kl_divergence(posterior.mu_global, posterior.logvar_global)
+    present = posterior.present.sum(2)
+    assert torch.allclose(level, of_global + (local.sum(2) / present).sum(1))
+    assert torch.allclose(whole, of_global + local.sum((1, 2)) / 3)
+
+
+@pytest.mark.parametrize(
+    ("epoch", "factor"), [(0, 1), (9, 1), (10, 1), (11, 0.8), (14, 0.2), (15, 0), (20, 0)]
+)
+def test_learning_rate_is_constant_and_then_falls_to_zero(epoch: int, factor: float) -> None:
+    method = tiny_clvae(constant_epochs=10, decay_epochs=5)
+    assert method.lr_factor(epoch) == pytest.approx(factor)
+
+
+def test_checkpoint_gives_the_same_images(train: Train, batch: Batch, tmp_path: Path) -> None:
+    method = tiny_clvae()
+    train(method).save_checkpoint(tmp_path / "a.ckpt")
+    loaded = CLVAE.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
+    images = [m.eval().predict_step(seeded(batch), 0) for m in (method, loaded)]
+    assert torch.equal(*images)
+
+
+def test_training_that_is_interrupted_and_resumed_ends_the_same(
+    train: Train, tmp_path: Path
+) -> None:
+    torch.manual_seed(1)
+    whole = tiny_clvae()
+    trainer = train(whole, max_epochs=2, max_steps=-1)
+    first = tiny_clvae()
+    train(first, max_epochs=1, max_steps=-1).save_checkpoint(tmp_path / "half.ckpt")
+    second = tiny_clvae()
+    resumed = train(second, str(tmp_path / "half.ckpt"), max_epochs=2, max_steps=-1)
+    assert resumed.global_step == trainer.global_step == 8
+    assert state(second).keys() == state(whole).keys()
+
+
+def test_perceptual_network_stays_out_of_the_checkpoint(
+    train: Train, tmp_path: Path, toy_segmenter: None
+) -> None:
+    method = tiny_clvae(perceptual="toy_street", perceptual_weight=1.0)
+    train(method).save_checkpoint(tmp_path / "a.ckpt")
+    assert method.perceptual_loss is not None
+    saved = torch.load(tmp_path / "a.ckpt", weights_only=True)["state_dict"]
+    assert not [key for key in saved if key.startswith("perceptual_loss")]
+    train(tiny_clvae(perceptual="toy_street", perceptual_weight=1.0), str(tmp_path / "a.ckpt"))
+
+
+def test_missing_vgg_weights_stop_before_training(
+    train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("SEMSYNTH_WEIGHTS", "XDG_CACHE_HOME", "TORCH_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    method = tiny_clvae(perceptual="vgg19", perceptual_weight=10.0)
+    with pytest.raises(weights.MissingWeightsError) as error:
+        train(method)
+    message = str(error.value)
+    for part in ("vgg19-dcbb9e9d.pth", str(tmp_path), "curl", "--model.perceptual_weight 0"):
+        assert part in message
+
+
+def test_prediction_needs_no_perceptual_network(batch: Batch) -> None:
+    method = tiny_clvae(perceptual="vgg19", perceptual_weight=10.0).eval()
+    assert method.predict_step(batch, 0).shape == (2, 3, SIZE, SIZE)
+
+
+def test_plain_ddp_is_refused_with_the_strategy_that_works(train: Train) -> None:
+    with pytest.raises(ValueError, match="ddp_find_unused_parameters_true"):
+        train(tiny_clvae(), strategy="ddp")
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_discriminator_sees_fresh_or_the_same_fakes(
+    train: Train, monkeypatch: pytest.MonkeyPatch, fresh: bool
+) -> None:
+    method = tiny_clvae(fresh_fake_for_d=fresh)
+    calls: list[Any] = []
+    original = method.reconstruct
+    monkeypatch.setattr(method, "reconstruct", lambda b: calls.append(b) or original(b))
+    train(method, max_steps=1)
+    assert len(calls) == (2 if fresh else 1)
+
+
+def test_training_runs_in_bf16(train: Train) -> None:
+    method = tiny_clvae()
+    train(method, precision="bf16-mixed")
+    assert all(torch.isfinite(p).all() for p in method.parameters())
