@@ -7,7 +7,6 @@ import argparse
 import base64
 import html
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-Row = dict[str, Any]
+from benchmarks.results import Row, read_results
+
 LOWER_IS_BETTER = ("FID", "fd_")
 GRIDS = {
     "test_samples": "Many images of one mask: mask, real image, samples.",
@@ -60,8 +60,7 @@ def method_of(row: Row) -> str:
 
 def read_rows(output: Path) -> list[Row]:
     """The last row of each run, oracles at the end."""
-    lines = (output / "results.jsonl").read_text().splitlines()
-    rows = {row["run"]: row for row in map(json.loads, lines)}
+    rows = {row["run"]: row for row in read_results(output)}
     return sorted(rows.values(), key=lambda row: bool(row.get("oracle")))
 
 

@@ -18,6 +18,7 @@ import yaml
 from rich.console import Console
 
 from benchmarks import oracle, report
+from benchmarks.results import append_result, read_results
 from benchmarks.sweep import Point, SweepError, read_sweep
 
 console = Console()
@@ -67,25 +68,6 @@ def run_point(point: Point, output: Path) -> dict[str, Any]:
     if code != 0 or not scores.is_file():
         return row | {"error": f"exit code {code}: {' '.join(command)}"}
     return row | json.loads(scores.read_text())
-
-
-def read_results(output: Path) -> list[dict[str, Any]]:
-    """Rows of ``results.jsonl``; a last line that was cut off is left out."""
-    file = output / "results.jsonl"
-    rows = []
-    for line in file.read_text().splitlines() if file.is_file() else []:
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            console.print(f"[yellow]{file}: left out a line that was cut off[/]")
-    return rows
-
-
-def append_result(output: Path, row: dict[str, Any]) -> None:
-    """Add a row to ``results.jsonl`` in one write."""
-    output.mkdir(parents=True, exist_ok=True)
-    with (output / "results.jsonl").open("a") as file:
-        file.write(json.dumps(row) + "\n")
 
 
 def latest(rows: list[dict[str, Any]], points: list[Point]) -> list[dict[str, Any]]:

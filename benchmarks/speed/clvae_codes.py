@@ -48,11 +48,13 @@ def paint_by_loops(generator: CLVAEGenerator, mask: Tensor, z_local: Tensor) -> 
     maps = []
     for j in range(generator.num_maps):
         labels = level_mask(mask, j)
-        painted = torch.zeros(*labels.shape, z_local.shape[-1], device=mask.device)
+        samples = []
         for b in range(len(mask)):
+            painted = torch.zeros(*labels.shape[1:], z_local.shape[-1], device=mask.device)
             for c in labels[b].unique().tolist():
-                painted[b, labels[b] == c] = generator.embedding.weight[c] + z_local[b, j, c]
-        maps.append(painted.permute(0, 3, 1, 2))
+                painted[labels[b] == c] = generator.embedding.weight[c] + z_local[b, j, c]
+            samples.append(painted)
+        maps.append(torch.stack(samples).permute(0, 3, 1, 2))
     return maps
 
 

@@ -81,7 +81,7 @@ class InceptionFeatures(FeatureExtractor):
             needed_for="The Fréchet distance with extractor 'inception' (FID)",
             remedy="take FrechetDistance out of the metrics, or give it a toy extractor",
         )
-        self.network = torch.jit.load(path, map_location="cpu").eval()  # type: ignore[no-untyped-call]
+        self.network = torch.jit.load(path, map_location="cpu").eval()
         for parameter in self.network.parameters():  # TorchScript has no Module.requires_grad_
             parameter.requires_grad_(False)
 

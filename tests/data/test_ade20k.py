@@ -39,7 +39,7 @@ def test_raw_order_keeps_the_values_on_disk(root: Path) -> None:
 def test_class_names_follow_the_order(root: Path) -> None:
     shifted, raw = (
         ADE20K(str(root), label_order=order).label_space for order in ("shifted", "raw")
-    )  # type: ignore[arg-type]
+    )
     assert shifted.num_classes == raw.num_classes == 151
     assert (shifted.names[0], shifted.names[150]) == ("wall", "unknown")
     assert (raw.names[0], raw.names[1]) == ("unknown", "wall")

@@ -41,7 +41,7 @@ def test_two_steps_change_every_parameter_that_is_trained(
 def test_steps_are_counted_in_batches(train: Train) -> None:
     trainer = train(tiny_clvae(), max_steps=3)
     assert trainer.global_step == 3
-    assert trainer.fit_loop.epoch_loop.batch_progress.current.processed == 3
+    assert trainer.fit_loop.epoch_loop.batch_progress.current.completed == 3
 
 
 def test_generator_step_leaves_the_discriminator_alone(batch: Batch, train: Train) -> None:
@@ -65,7 +65,9 @@ def test_one_batch_can_be_overfitted(train: Train, batch: Batch) -> None:
     method = tiny_clvae(
         lr_g=2e-3, feature_matching_weight=0.0, kl_weight=0.0, decay_epochs=0, init="upstream_gpu"
     )
-    optimizer = torch.optim.Adam([*method.generator.parameters(), *method.encoder.parameters()], 2e-3)
+    optimizer = torch.optim.Adam(
+        [*method.generator.parameters(), *method.encoder.parameters()], 2e-3
+    )
     smooth = torch.nn.functional.avg_pool2d(batch["image"], 16).repeat_interleave(16, 2)
     target = smooth.repeat_interleave(16, 3)
     errors = []
@@ -218,7 +220,12 @@ def test_discriminator_sees_fresh_or_the_same_fakes(
     method = tiny_clvae(fresh_fake_for_d=fresh)
     calls: list[Any] = []
     original = method.reconstruct
-    monkeypatch.setattr(method, "reconstruct", lambda b: calls.append(b) or original(b))
+
+    def counted(batch: Batch) -> Any:
+        calls.append(batch)
+        return original(batch)
+
+    monkeypatch.setattr(method, "reconstruct", counted)
     train(method, max_steps=1)
     assert len(calls) == (2 if fresh else 1)
 

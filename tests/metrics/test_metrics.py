@@ -60,7 +60,7 @@ def as_numbers(scores: dict[str, Tensor]) -> dict[str, float]:
 
 def test_two_processes_equal_one(toy_assets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parents[2])  # the children import this file
-    spawn(compute_together, (2, toy_assets), nprocs=2)  # type: ignore[no-untyped-call]
+    spawn(compute_together, (2, toy_assets), nprocs=2)
     expected = score(build_metrics(), [slice(None)])
     for rank in range(2):
         for together, alone in zip(torch.load(toy_assets / f"{rank}.pt"), expected, strict=True):

@@ -1,0 +1,226 @@
+"""The commands from end to end, on a training of two steps."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from semsynth import run_directory
+from semsynth.cli import main
+from semsynth.lightning_cli import build_loggers, choose_strategy, with_config_of_run
+
+TINY = [
+    "--config=experiments/clvae/toy_street.yaml",
+    "--trainer.max_steps=2",
+    "--trainer.val_check_interval=2",
+    "--trainer.accelerator=cpu",
+    "--trainer.enable_progress_bar=false",
+    "--model.channels=2",
+    "--model.spade_channels=4",
+    "--model.discriminator_channels=4",
+    "--data.train_size=8",
+    "--data.val_size=5",
+    "--data.test_size=5",
+    "--data.batch_size=2",
+    "--data.eval_batch_size=2",
+    "--evaluation.num_samples=2",
+    "--images.num_samples=2",
+]
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run."""
+    directory = tmp_path_factory.mktemp("runs") / "one"
+    os.environ["WANDB_MODE"] = "offline"
+    main(["fit", *TINY, f"--run_dir={directory}"])
+    return directory
+
+
+def scores(run_dir: Path, split: str = "test") -> dict[str, float]:
+    return json.loads((run_dir / "scores" / f"{split}.json").read_text())["scores"]
+
+
+def test_run_keeps_everything_in_its_directory(run_dir: Path) -> None:
+    assert (run_dir / "checkpoints/last.ckpt").exists()
+    assert (run_dir / "logs/fit/metrics.csv").is_file()
+    assert (run_dir / "images/test_samples.png").is_file()
+    assert list(run_dir.glob("wandb/offline-run-*"))
+    config = yaml.safe_load((run_dir / "config.yaml").read_text())
+    assert config["model"]["init_args"]["channels"] == 2
+    assert config["run_dir"] == str(run_dir)
+
+
+def test_every_metric_has_a_score(run_dir: Path) -> None:
+    expected = {"fd_toy", "diversity_toy", "MeanIoU", "PixelAccuracy"}
+    assert expected <= scores(run_dir).keys()
+    assert expected <= scores(run_dir, "val").keys()
+
+
+def test_checkpoint_repeats_the_scores_of_the_end_of_the_run(run_dir: Path) -> None:
+    for command, split in (("test", "test"), ("validate", "val")):
+        before = scores(run_dir, split)
+        (run_dir / "scores" / f"{split}.json").unlink()
+        main([command, f"--ckpt_path={run_dir}/checkpoints/last.ckpt"])
+        assert scores(run_dir, split) == before
+
+
+def write_masks(directory: Path) -> None:
+    directory.mkdir()
+    for i in range(3):
+        Image.new("L", (32, 32), i).save(directory / f"street_{i}.png")
+
+
+def predict(run_dir: Path, masks: Path, output: Path, seed: int) -> dict[str, bytes]:
+    checkpoint = f"--ckpt_path={run_dir}/checkpoints/last.ckpt"
+    options = [f"--masks={masks}", f"--output={output}", "--num_samples=2", f"--seed={seed}"]
+    main(["predict", checkpoint, *options])
+    return {p.name: p.read_bytes() for p in output.iterdir()}
+
+
+def test_prediction_writes_samples_of_each_mask_that_repeat_by_seed(
+    run_dir: Path, tmp_path: Path
+) -> None:
+    write_masks(tmp_path / "masks")
+    first = predict(run_dir, tmp_path / "masks", tmp_path / "a", seed=3)
+    again = predict(run_dir, tmp_path / "masks", tmp_path / "b", seed=3)
+    other = predict(run_dir, tmp_path / "masks", tmp_path / "c", seed=4)
+    assert sorted(first) == [f"street_{i}_{k:02d}.png" for i in range(3) for k in range(2)]
+    assert first == again
+    assert first != other
+    assert first["street_0_00.png"] != first["street_0_01.png"]
+
+
+def test_finished_run_is_not_overwritten_unasked(
+    run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="--overwrite true"):
+        main(["fit", *TINY, f"--run_dir={run_dir}"])
+
+
+def test_run_goes_on_from_its_last_checkpoint(run_dir: Path) -> None:
+    before = (run_dir / "checkpoints/last.ckpt").resolve().read_bytes()
+    options = ["--ckpt_path=last", "--trainer.max_steps=4", "--test_after_fit=false"]
+    main(["fit", f"--config={run_dir}/config.yaml", *options])
+    state = torch.load(run_dir / "checkpoints/last.ckpt", weights_only=True)
+    assert state["global_step"] == 4
+    assert before != (run_dir / "checkpoints/last.ckpt").resolve().read_bytes()
+
+
+def run_process(*args: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "semsynth", *args]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def test_two_processes_train_and_measure_what_one_measures(tmp_path: Path) -> None:
+    run = tmp_path / "two"
+    trained = run_process("fit", *TINY, f"--run_dir={run}", "--trainer.devices=2")
+    assert trained.returncode == 0, trained.stderr
+    by_two = scores(run)
+    again = run_process("test", f"--ckpt_path={run}/checkpoints/last.ckpt", "--trainer.devices=1")
+    assert again.returncode == 0, again.stderr
+    by_one = scores(run)
+    assert by_two == pytest.approx(by_one, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--model.chanels=3"], r"chanels"),
+        (["--model.channels=wide"], r"channels"),
+        (["--model.kl_norm=mean"], r"kl_norm"),
+        (["--trainer.max_step=2"], r"max_step"),
+        (["--config=gone.yaml"], r"gone\.yaml"),
+    ],
+)
+def test_misspelt_keys_and_wrong_types_are_refused_by_name(
+    args: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        main(["fit", *TINY, *args])
+    assert exit_info.value.code == 2
+    assert message.replace("\\", "") in capsys.readouterr().err
+
+
+def test_misspelt_key_in_a_file_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("evaluation:\n  num_sample: 3\n")
+    with pytest.raises(SystemExit):
+        main(["fit", *TINY, f"--config={file}"])
+    assert "num_sample" in capsys.readouterr().err
+
+
+def test_bad_data_end_in_one_message(tmp_path: Path) -> None:
+    data = [f"--data.root={tmp_path}", "--data.num_workers=0", "--model.perceptual_weight=0"]
+    config = ["--config=experiments/clvae/ade20k.yaml", "--evaluation.metrics=[]"]
+    small = ["--model.channels=2", "--trainer.logger=false", f"--run_dir={tmp_path / 'run'}"]
+    with pytest.raises(SystemExit, match=r"There is no directory .*images/training"):
+        main(["fit", *config, *data, *small])
+
+
+def trainer_config(**changes: Any) -> dict[str, Any]:
+    base = {"devices": "auto", "accelerator": "cpu", "strategy": "auto", "num_nodes": 1}
+    return base | {"sync_batchnorm": False} | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "strategy"),
+    [
+        ({}, "auto"),
+        ({"devices": 1}, "auto"),
+        ({"devices": 2}, "ddp_find_unused_parameters_true"),
+        ({"devices": "2"}, "ddp_find_unused_parameters_true"),
+        ({"devices": [0, 1]}, "ddp_find_unused_parameters_true"),
+        ({"devices": "0,1"}, "ddp_find_unused_parameters_true"),
+        ({"devices": 1, "num_nodes": 2}, "ddp_find_unused_parameters_true"),
+        ({"devices": 2, "strategy": "ddp"}, "ddp"),
+    ],
+)
+def test_several_processes_get_a_strategy_that_trains_a_gan(
+    changes: dict[str, Any], strategy: str
+) -> None:
+    config = trainer_config(**changes)
+    choose_strategy(config)
+    assert config["strategy"] == strategy
+    assert not config["sync_batchnorm"]  # torch has it on GPUs only
+
+
+def test_csv_is_always_logged(tmp_path: Path) -> None:
+    loggers = build_loggers(False, tmp_path, "fit")
+    assert [type(logger).__name__ for logger in loggers] == ["CSVLogger"]
+
+
+def test_second_training_does_not_write_into_the_log_of_the_first(tmp_path: Path) -> None:
+    (tmp_path / "logs" / "fit").mkdir(parents=True)
+    (logger,) = build_loggers(False, tmp_path, "fit")
+    assert logger.log_dir == str(tmp_path / "logs" / "fit-2")
+
+
+def test_checkpoint_brings_the_configuration_of_its_run(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    args = ["test", "--ckpt_path", f"{tmp_path}/checkpoints/last.ckpt"]
+    assert with_config_of_run(args) == args
+    config.touch()
+    assert with_config_of_run(args) == ["test", "--config", str(config), *args[1:]]
+    given = [*args, "--config=mine.yaml"]
+    assert with_config_of_run(given) == given
+
+
+def test_directory_of_a_run_depends_on_its_flags() -> None:
+    config = {"seed_everything": 1, "model": {"class_path": "CLVAE", "init_args": {"channels": 2}}}
+    other = {"seed_everything": 1, "model": {"class_path": "CLVAE", "init_args": {"channels": 4}}}
+    names = {run_directory.default_directory(c, "x.yaml").name for c in (config, other)}
+    assert len(names) == 2
