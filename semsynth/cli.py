@@ -6,7 +6,7 @@ import sys
 from semsynth import __version__
 
 COMMANDS = {
-    "fit": "train a method: semsynth fit --config experiments/clvae/toy_street.yaml",
+    "fit": "train a method, then test it",
     "validate": "measure a checkpoint on the validation split",
     "test": "measure a checkpoint on the test split",
     "predict": "synthesise images from a folder of masks",

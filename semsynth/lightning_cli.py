@@ -26,7 +26,8 @@ import semsynth.methods
 import semsynth.metrics  # noqa: F401  its classes can be named in YAML
 from semsynth import run_directory
 from semsynth.callbacks import Evaluation, ImageLogger, PredictionWriter
-from semsynth.data import DataError, MaskFolder
+from semsynth.cli import COMMANDS
+from semsynth.data import DataError, MaskFolder, SynthesisDataModule
 from semsynth.weights import MissingWeightsError
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,15 @@ USER_ERRORS = (
     run_directory.RunExistsError,
 )
 
+USAGE = "semsynth {command} [--config FILE ...] [--KEY VALUE ...]"
+TITLES = {
+    "trainer": "Trainer: devices, precision, length (Lightning)",
+    "model": "Method: its hyperparameters, shown by --model.help CLASS",
+    "data": "Data: its arguments, shown by --data.help CLASS",
+    "checkpoint": "Checkpoints: when and how many (Lightning)",
+    "evaluation": "Evaluation: what is measured on the validation and test splits",
+    "images": "Pictures: grids of samples, written to the run directory and to W&B",
+}
 MASKS = "Directory of masks to synthesise from (default: those of the test split)."
 OUTPUT = "Directory of the images (default: RUN_DIR/predictions)."
 
@@ -75,6 +85,7 @@ class SemsynthCLI(LightningCLI):
     def __init__(self, command: str, args: list[str]) -> None:
         self.command = command
         super().__init__(
+            datamodule_class=SynthesisDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
             save_config_callback=SaveConfig,
@@ -85,6 +96,8 @@ class SemsynthCLI(LightningCLI):
                 "parser_mode": "omegaconf",
                 command: {
                     "prog": f"semsynth {command}",
+                    "usage": USAGE.format(command=command),
+                    "description": COMMANDS[command].capitalize() + ".",
                     "parser_mode": "omegaconf",
                     "default_config_files": [str(DEFAULTS)],
                 },
@@ -121,6 +134,9 @@ class SemsynthCLI(LightningCLI):
         self, klass: type, subcommand: str, **kwargs: Any
     ) -> LightningArgumentParser:
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        groups = parser.groups or {}
+        for key, title in TITLES.items():
+            groups[key].title = title
         if subcommand == "predict":
             parser.add_argument("--masks", type=str | None, default=None, help=MASKS)
             parser.add_argument("--output", type=str | None, default=None, help=OUTPUT)

@@ -17,6 +17,7 @@ ALLOWED = {
     "methods": {"methods", "networks", "losses", "weights"},
     "run_directory": set(),
     "cli": {"lightning_cli", "semsynth"},
+    "lightning_cli": {"callbacks", "cli", "data", "methods", "metrics", "run_directory", "weights"},
     "__main__": {"cli"},
 }
 

@@ -7,11 +7,11 @@ import torch
 from lightning import LightningModule, Trainer
 from PIL import Image
 from torch import Tensor, nn
-from torchmetrics import Metric
 
 from semsynth.callbacks import Evaluation, GeneratorEMA, ImageLogger, PredictionWriter
 from semsynth.data import LabelSpace, SynthesisDataModule
 from semsynth.data.base import Batch, Split
+from semsynth.metrics import ImageMetric
 from semsynth.networks.noise import seeded_normal
 
 SIZE = 4
@@ -59,7 +59,7 @@ class Noise(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=1.0)
 
 
-class Sums(Metric):
+class Sums(ImageMetric):
     """Sums of what it is given."""
 
     total: Tensor

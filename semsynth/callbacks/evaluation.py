@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from torchmetrics import Metric
 
 from semsynth.callbacks.generation import Batch, generate
+from semsynth.metrics import ImageMetric
 
 Stage = Literal["val", "test"]
 
@@ -23,13 +23,13 @@ class Evaluation(Callback):
     directory. All processes take part, each with its own samples, and the metrics add up.
 
     Args:
-        metrics: What is measured; each a torchmetrics metric that computes a dictionary.
+        metrics: What is measured; each by its class and arguments.
         num_samples: Images for each mask, for the metrics that compare them with each other.
         seed: Seed of the noise.
     """
 
     def __init__(
-        self, metrics: list[Metric] | None = None, num_samples: int = 4, seed: int = 0
+        self, metrics: list[ImageMetric] | None = None, num_samples: int = 4, seed: int = 0
     ) -> None:
         if num_samples < 1:
             raise ValueError(f"evaluation.num_samples must be at least 1, got {num_samples}.")

@@ -150,7 +150,7 @@ class SynthesisDataModule(LightningDataModule):
         )
         return DataLoader(
             dataset,
-            self.batch_size,
+            batch_size=self.batch_size,
             sampler=sampler,
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),
@@ -175,7 +175,7 @@ class SynthesisDataModule(LightningDataModule):
         rank, world_size = self._rank_and_world_size()
         return DataLoader(
             dataset,
-            self.eval_batch_size,
+            batch_size=self.eval_batch_size,  # by keyword: Lightning builds the loader anew to predict
             sampler=ShardSampler(len(dataset), rank, world_size),  # type: ignore[arg-type]
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
+from semsynth.metrics.base import ImageMetric
 from semsynth.metrics.features import TapsName, build_taps
 
 CHUNK = 32  # images that go through the network at once
@@ -48,7 +48,7 @@ def _squares(tap: Tensor) -> Tensor:
     return norm.square() / (tap.shape[-2] * tap.shape[-1])
 
 
-class Diversity(Metric):
+class Diversity(ImageMetric):
     """Mean perceptual distance between samples of one mask: higher is more diverse.
 
     All pairs of the K samples of each mask count (Endo & Kanamori, CGF 2020, take K = 40); the
@@ -59,9 +59,7 @@ class Diversity(Metric):
         features: Network that sees the differences.
     """
 
-    full_state_update = False
     higher_is_better = True
-    is_differentiable = False
 
     distance_sum: Tensor
     num_masks: Tensor

@@ -2,9 +2,9 @@
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from semsynth.images import to_uint8
+from semsynth.metrics.base import ImageMetric
 from semsynth.metrics.features import FeatureName, build_features
 
 
@@ -51,7 +51,7 @@ def frechet_distance_from_features(a: Tensor, b: Tensor) -> Tensor:
     return ((a.mean(dim=0) - b.mean(dim=0)).square().sum() + spread).clamp(min=0)
 
 
-class FrechetDistance(Metric):
+class FrechetDistance(ImageMetric):
     """Fréchet distance between real and generated images (Heusel et al., NeurIPS 2017).
 
     Logged as ``FID`` only when the features are Inception's, which gives clean-fid's value; through
@@ -61,9 +61,7 @@ class FrechetDistance(Metric):
         extractor: Network whose features are compared.
     """
 
-    full_state_update = False
     higher_is_better = False
-    is_differentiable = False
 
     num_real: Tensor
     num_fake: Tensor

@@ -2,9 +2,9 @@
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from semsynth import weights
+from semsynth.metrics.base import ImageMetric
 from semsynth.metrics.features import Frozen, exact_float32
 
 
@@ -71,7 +71,7 @@ class Segmenter(Frozen):
             return self.network(image.float()).argmax(dim=1)
 
 
-class LayoutFidelity(Metric):
+class LayoutFidelity(ImageMetric):
     """Mean IoU and pixel accuracy of a segmenter on generated images, and on the real ones.
 
     One confusion matrix counts the pixels of all images. ``MeanIoU`` averages over the classes that
@@ -83,9 +83,7 @@ class LayoutFidelity(Metric):
         ignore_index: Value of pixels without a label.
     """
 
-    full_state_update = False
     higher_is_better = True
-    is_differentiable = False
 
     confusion_fake: Tensor
     confusion_real: Tensor
