@@ -7,10 +7,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+Palette = Sequence[tuple[int, int, int]]
 UNLABELLED = (0, 0, 0)
 
 
-def colour_mask(mask: Tensor, palette: Sequence[tuple[int, int, int]]) -> Tensor:
+def colour_mask(mask: Tensor, palette: Palette) -> Tensor:
     """Paint a label map.
 
     Args:

@@ -9,7 +9,7 @@ from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from semsynth.callbacks.generation import Batch, generate
-from semsynth.images import colour_mask, image_grid, save_png, to_uint8
+from semsynth.images import Palette, colour_mask, image_grid, save_png, to_uint8
 from semsynth.networks.noise import sample_seed
 
 
@@ -72,13 +72,19 @@ class ImageLogger(Callback):
         return {k: v[: self.num_masks] if isinstance(v, Tensor) else v for k, v in batch.items()}
 
     def _samples(self, trainer: Trainer, method: LightningModule, batch: Batch) -> Tensor:
-        draws = range(self.num_samples)
-        images = [generate(trainer, method, batch, self.seed, draw) for draw in draws]
-        return torch.stack(images, dim=1)
+        first = generate(trainer, method, batch, self.seed, 0)
+        if first.ndim == 3:  # a segmenter's label maps, the same in each draw
+            return colour_mask(first.long(), self._palette(trainer))[:, None]
+        others = range(1, self.num_samples)
+        images = [generate(trainer, method, batch, self.seed, draw) for draw in others]
+        return torch.stack([first, *images], dim=1)
+
+    def _palette(self, trainer: Trainer) -> Palette:
+        return trainer.datamodule.label_space.palette  # type: ignore[attr-defined]
 
     def _write(self, trainer: Trainer, batch: Batch, series: Tensor, name: str) -> None:
-        palette = trainer.datamodule.label_space.palette  # type: ignore[attr-defined]
-        columns = [colour_mask(batch["mask"], palette), batch["image"], *series.unbind(1)]
+        painted = colour_mask(batch["mask"], self._palette(trainer))
+        columns = [painted, batch["image"], *series.unbind(1)]
         grid = image_grid(columns)
         save_png(grid, Path(trainer.default_root_dir) / "images" / f"{name}.png")
         for logger in trainer.loggers:
@@ -101,6 +107,17 @@ class PredictionWriter(Callback):
         self.num_samples = num_samples
         self.seed = seed
 
+    def on_predict_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Seed the first images, which the trainer's own call makes."""
+        batch["seed"] = sample_seed(self.seed, batch["index"])
+
     def on_predict_batch_end(
         self,
         trainer: Trainer,
@@ -110,9 +127,9 @@ class PredictionWriter(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Generate and write ``num_samples`` images for each mask of the batch."""
+        """Write the first images of the batch, then generate and write the others."""
         names = batch.get("name", [f"{i:06d}" for i in batch["index"].tolist()])
         for draw in range(self.num_samples):
-            images = to_uint8(generate(trainer, pl_module, batch, self.seed, draw))
-            for name, image in zip(names, images, strict=True):
+            images = generate(trainer, pl_module, batch, self.seed, draw) if draw else outputs
+            for name, image in zip(names, to_uint8(images), strict=True):
                 save_png(image, self.output / f"{name}_{draw:02d}.png")

@@ -175,7 +175,7 @@ class SynthesisDataModule(LightningDataModule):
         rank, world_size = self._rank_and_world_size()
         return DataLoader(
             dataset,
-            batch_size=self.eval_batch_size,  # by keyword: Lightning builds the loader anew to predict
+            batch_size=self.eval_batch_size,  # by keyword: predict builds it anew
             sampler=ShardSampler(len(dataset), rank, world_size),  # type: ignore[arg-type]
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),
