@@ -74,17 +74,16 @@ def measure(config: dict[str, Any], directory: Path) -> dict[str, float]:
 
 @torch.no_grad()
 def frechet_floor(metric: FrechetDistance, data: ToyDataModule) -> float:
-    """Distance between the test images and equally many training images."""
-    data.setup("fit")
-    data.setup("test")
+    """Distance between the test images and as many others, of the same world by another seed."""
+    others = type(data)(
+        image_size=data.image_size[0],
+        test_size=data.sizes["test"],
+        eval_batch_size=data.eval_batch_size,
+        seed=data.seed + 1,
+    )
     metric.reset()
-    others = iter(data.train_dataloader())
-    missing = 0
-    for batch in data.test_dataloader():
-        metric.update(batch["image"], torch.empty(0, *batch["image"].shape[1:]))
-        missing += len(batch["image"])
-    while missing > 0:
-        image = next(others)["image"][:missing]
-        metric.update(torch.empty(0, *image.shape[1:]), image)
-        missing -= len(image)
+    for module in (data, others):
+        module.setup("test")
+    for batch, other in zip(data.test_dataloader(), others.test_dataloader(), strict=True):
+        metric.update(batch["image"], other["image"])
     return float(metric.compute()[metric.key])

@@ -40,12 +40,9 @@ def label(row: Row) -> str:
     """What a reader calls a run: the method, and what it goes without."""
     if row.get("oracle"):
         return "oracle (renderer)"
-    off = [k.split(".")[-1].replace("_", "-") for k, v in row["parameters"].items() if v is False]
-    others = [
-        f"{k.split('.')[-1]}={v}"
-        for k, v in row["parameters"].items()
-        if not isinstance(v, bool) and k != "seed_everything"
-    ]
+    varied = {key.split(".")[-1]: row["parameters"][key] for key in row["varied"]}
+    off = [name.replace("_", "-") for name, value in varied.items() if value is False]
+    others = [f"{name}={v}" for name, v in varied.items() if not isinstance(v, bool)]
     without = f"without {' and '.join(off)}" if off else "full"
     return ", ".join([f"{method_of(row)} {without}", *others])
 
@@ -82,14 +79,17 @@ def best(rows: list[Row], name: str) -> float | None:
 def print_table(rows: list[Row]) -> None:
     """Print the table to the terminal."""
     table = Table(title="Test scores; the oracle's are the best that can be reached")
-    table.add_column("run")
-    for name in columns(rows):
+    table.add_column("run", no_wrap=True)
+    names = [name for name in columns(rows) if not name.endswith("_real")]  # the same in each row
+    for name in names:
         table.add_column(f"{name} {arrow(name)}", justify="right")
     for row in rows:
         scores = row.get("scores", {})
-        values = [f"{scores[n]:.4f}" if n in scores else "failed" for n in columns(rows)]
+        values = [f"{scores[n]:.4f}" if n in scores else "failed" for n in names]
         table.add_row(label(row), *values, style="italic" if row.get("oracle") else None)
-    Console().print(table)
+    console = Console()
+    console.width = max(console.width, 110)  # names in full, also in a file
+    console.print(table)
 
 
 def arrow(name: str) -> str:

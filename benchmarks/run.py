@@ -62,6 +62,7 @@ def run_point(point: Point, output: Path) -> dict[str, Any]:
         "run": point.name,
         "run_dir": str(run_dir),
         "parameters": point.parameters,
+        "varied": point.varied,
         "seconds": round(time.monotonic() - started, 1),
     }
     scores = run_dir / "scores" / "test.json"

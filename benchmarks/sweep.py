@@ -21,17 +21,19 @@ class Point:
 
     Attributes:
         parameters: Value of each dotted key.
+        varied: Keys that have several values in the sweep.
         command: Command line that runs it.
     """
 
     parameters: dict[str, Any]
+    varied: tuple[str, ...]
     command: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """Readable and unique: the values that differ in most sweeps, and a hash of all."""
+        """Readable and unique: the values that vary, and a hash of the whole command."""
         digest = hashlib.sha256(json.dumps(self.command).encode()).hexdigest()[:8]
-        words = [f"{k.split('.')[-1]}={_word(v)}" for k, v in self.parameters.items()]
+        words = [f"{key.split('.')[-1]}={_word(self.parameters[key])}" for key in self.varied]
         return "-".join([*words, digest])
 
 
@@ -63,7 +65,8 @@ def read_sweep(file: Path) -> list[Point]:
         dict(zip(values, combination, strict=True))
         for combination in itertools.product(*values.values())
     ]
-    return [Point(p, render_command(sweep["command"], p)) for p in points]
+    varied = tuple(key for key, choices in values.items() if len(choices) > 1)
+    return [Point(p, varied, render_command(sweep["command"], p)) for p in points]
 
 
 def _values(file: Path, key: str, spec: Any) -> list[Any]:

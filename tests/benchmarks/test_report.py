@@ -21,15 +21,16 @@ def rows(tmp_path: Path) -> list[dict[str, Any]]:
     logs.mkdir(parents=True)
     (logs / "metrics.csv").write_text("epoch,step,train/kl,val/fd_toy\n0,9,1.5,\n0,19,1.25,3.0\n")
     base = {"run_dir": str(run_dir), "seconds": 1.0}
-    first = {"run": "a", "parameters": {"model.class_wise": True, "seed_everything": 1}} | base
-    second = {"run": "b", "parameters": {"model.class_wise": False, "seed_everything": 1}} | base
-    failed = {"run": "c", "parameters": {"model.lr": 9}, "error": "exit code 1: <boom>"} | base
+    of_class = {"varied": ["model.class_wise"]} | base
+    first = {"run": "a", "parameters": {"model.class_wise": True, "seed": 1}} | of_class
+    second = {"run": "b", "parameters": {"model.class_wise": False, "seed": 1}} | of_class
+    failed = {"run": "c", "parameters": {"model.lr": 9}, "varied": ["model.lr"]} | base
     oracle = {"run": "oracle", "oracle": True, "scores": {"fd_toy": 0.5, "MeanIoU": 0.99}}
     return [
         oracle,
         first | {"scores": {"fd_toy": 2.0, "MeanIoU": 0.5}},
         second | {"scores": {"fd_toy": 1.0, "MeanIoU": 0.25}},
-        failed,
+        failed | {"error": "exit code 1: <boom>"},
     ]
 
 

@@ -33,6 +33,7 @@ def test_grid_has_every_combination_in_order(tmp_path: Path) -> None:
         (2, False, 3),
     ]
     assert len({p.name for p in points}) == 4
+    assert all("d=" not in p.name for p in points)  # it has one value
 
 
 def test_command_is_filled_in_for_this_interpreter(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_classes_that_are_colours_are_learnt(train: Callable[..., Trainer]) -> N
 
 def test_pixels_without_a_label_do_not_count(batch: Batch) -> None:
     method = Segmenter(NUM_CLASSES, channels=4).eval()
-    method.log = lambda *args, **kwargs: None  # type: ignore[assignment,method-assign]
+    method.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
     mask = batch["mask"].clone()
     mask[:, :32] = 255
     image = batch["image"]
