@@ -31,8 +31,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .9rem; border-bottom: 1px solid var(--line); text-align: right; }
 th:first-child, td:first-child { text-align: left; }
 tr.oracle { font-style: italic; } tr.failed td { color: #c0392b; } td.best { font-weight: 700; }
-figure { margin: 1rem 0 2rem; } img { max-width: 100%; image-rendering: pixelated; }
-figcaption, .note { opacity: .75; } img.curve { image-rendering: auto; background: #fff; }
+figure { margin: 1rem 0 2rem; } figure img { width: 100%; image-rendering: pixelated; }
+figcaption, .note { opacity: .75; } img.curve { max-width: 100%; }
 """
 
 
@@ -62,8 +62,12 @@ def read_rows(output: Path) -> list[Row]:
 
 
 def columns(rows: list[Row]) -> list[str]:
-    """Names of all scores, in the order in which they were measured."""
-    return list(dict.fromkeys(name for row in rows for name in row.get("scores", {})))
+    """Names of the scores in the order in which they were measured.
+
+    Those of the real images are left out: they are the same for all runs, and the oracle's.
+    """
+    names = dict.fromkeys(name for row in rows for name in row.get("scores", {}))
+    return [name for name in names if not name.endswith("_real")]
 
 
 def best(rows: list[Row], name: str) -> float | None:
@@ -80,7 +84,7 @@ def print_table(rows: list[Row]) -> None:
     """Print the table to the terminal."""
     table = Table(title="Test scores; the oracle's are the best that can be reached")
     table.add_column("run", no_wrap=True)
-    names = [name for name in columns(rows) if not name.endswith("_real")]  # the same in each row
+    names = columns(rows)
     for name in names:
         table.add_column(f"{name} {arrow(name)}", justify="right")
     for row in rows:
@@ -127,7 +131,7 @@ def html_row(rows: list[Row], names: list[str]) -> Any:
 def curves(rows: list[Row]) -> str:
     """Training curves of all runs, one panel for each logged value, as an inline image."""
     series = {label(row): read_log(Path(row["run_dir"])) for row in rows if "run_dir" in row}
-    names = sorted({name for log in series.values() for name in log})
+    names = sorted({name for log in series.values() for name in log if not name.endswith("_real")})
     if not names:
         return ""
     count = len(names)

@@ -28,6 +28,7 @@ from semsynth import run_directory
 from semsynth.callbacks import Evaluation, ImageLogger, PredictionWriter
 from semsynth.cli import COMMANDS
 from semsynth.data import DataError, MaskFolder, SynthesisDataModule
+from semsynth.parser import Parser
 from semsynth.weights import MissingWeightsError
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ class SemsynthCLI(LightningCLI):
 
     def __init__(self, command: str, args: list[str]) -> None:
         self.command = command
+        self.config_files = config_files(args)
         super().__init__(
             datamodule_class=SynthesisDataModule,
             subclass_mode_model=True,
@@ -94,6 +96,7 @@ class SemsynthCLI(LightningCLI):
             parser_kwargs={
                 "prog": "semsynth",
                 "parser_mode": "omegaconf",
+                "allow_abbrev": False,  # a misspelt flag is no abbreviation
                 command: {
                     "prog": f"semsynth {command}",
                     "usage": USAGE.format(command=command),
@@ -102,9 +105,17 @@ class SemsynthCLI(LightningCLI):
                     "default_config_files": [str(DEFAULTS)],
                 },
             },
+            parser_class=Parser,
             auto_configure_optimizers=False,
             args=args,
         )
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """A parser that knows the configuration files, for its messages."""
+        parser = super().init_parser(**kwargs)
+        assert isinstance(parser, Parser)
+        parser.files = self.config_files
+        return parser
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
         """The one command that was asked for."""
@@ -254,9 +265,19 @@ def has_wandb_key() -> bool:
         return False
 
 
+def config_files(args: list[str]) -> tuple[str, ...]:
+    """Files given by ``--config`` or ``-c``."""
+    pairs = zip(args, [*args[1:], ""], strict=True)
+    return tuple(
+        arg.partition("=")[2] or following
+        for arg, following in pairs
+        if arg.partition("=")[0] in ("-c", "--config")
+    )
+
+
 def with_config_of_run(args: list[str]) -> list[str]:
     """Take the configuration of the run that a checkpoint lies in, if none is given."""
-    if any(a in ("-c", "-h", "--help") or a.startswith("--config") for a in args):
+    if config_files(args) or "-h" in args or "--help" in args:
         return args
     for i, arg in enumerate(args):
         path = arg.partition("=")[2] if "=" in arg else "".join(args[i + 1 : i + 2])

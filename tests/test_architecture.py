@@ -16,8 +16,18 @@ ALLOWED = {
     "callbacks": {"callbacks", "metrics", "networks", "images"},
     "methods": {"methods", "networks", "losses", "weights"},
     "run_directory": set(),
+    "parser": set(),
     "cli": {"lightning_cli", "semsynth"},
-    "lightning_cli": {"callbacks", "cli", "data", "methods", "metrics", "run_directory", "weights"},
+    "lightning_cli": {
+        "callbacks",
+        "cli",
+        "data",
+        "methods",
+        "metrics",
+        "parser",
+        "run_directory",
+        "weights",
+    },
     "__main__": {"cli"},
 }
 
