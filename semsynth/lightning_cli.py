@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import wandb
 import yaml
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -192,7 +193,8 @@ class SemsynthCLI(LightningCLI):
         if self.command == "predict":
             options = self.config.predict
             output = options.output or str(self.run_dir / "predictions")
-            callbacks = [PredictionWriter(output, options.num_samples, options.seed)]
+            kept = [c for c in callbacks if isinstance(c, ModelCheckpoint)]  # finds "last"
+            callbacks = [*kept, PredictionWriter(output, options.num_samples, options.seed)]
         return super()._instantiate_trainer(config, callbacks)
 
     def after_fit(self) -> None:
@@ -316,3 +318,5 @@ def run(args: list[str]) -> None:
         if os.environ.get("SEMSYNTH_DEBUG"):
             raise
         sys.exit(f"semsynth {args[0]}: {error}")
+    finally:
+        wandb.finish()  # else a second run in this process would join the first

@@ -23,6 +23,7 @@ TINY = [
     "--trainer.accelerator=cpu",
     "--trainer.enable_progress_bar=false",
     "--model.channels=2",
+    "--model.lr_g=0.03",  # so that two steps give images that differ
     "--model.spade_channels=4",
     "--model.discriminator_channels=4",
     "--data.train_size=8",
