@@ -1,10 +1,8 @@
 """The commands that train and measure: one LightningCLI in omegaconf mode."""
 
 import logging
-import netrc
 import os
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +18,7 @@ from lightning.pytorch.cli import (
     LightningCLI,
     SaveConfigCallback,
 )
-from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
-from lightning_utilities.core.rank_zero import rank_zero_only
+from lightning.pytorch.loggers import WandbLogger
 
 import semsynth.methods
 import semsynth.metrics  # noqa: F401  its classes can be named in YAML
@@ -29,10 +26,9 @@ from semsynth import run_directory
 from semsynth.callbacks import Evaluation, ImageLogger, PredictionWriter
 from semsynth.cli import COMMANDS
 from semsynth.data import DataError, MaskFolder, SynthesisDataModule
+from semsynth.loggers import build_loggers, silence_noise
 from semsynth.parser import Parser
 from semsynth.weights import MissingWeightsError
-
-log = logging.getLogger(__name__)
 
 DEFAULTS = Path(__file__).parent / "default.yaml"
 USER_ERRORS = (
@@ -221,52 +217,6 @@ def choose_strategy(trainer: dict[str, Any]) -> None:
         trainer["sync_batchnorm"] = on_gpu  # torch has it on GPUs only
 
 
-def build_loggers(chosen: Any, run_dir: Path, command: str) -> list[Logger]:
-    """CSV always, and W&B unless the user chose other loggers.
-
-    Args:
-        chosen: Value of ``trainer.logger``: None for the default, False for CSV alone.
-        run_dir: Directory of the run.
-        command: The command, which names the CSV file's directory.
-    """
-    attempts = len(list(run_dir.glob(f"logs/{command}*")))
-    name = command if attempts == 0 else f"{command}-{attempts + 1}"
-    csv = CSVLogger(run_dir, name="logs", version=name)
-    if chosen is False or command == "predict":
-        return [csv]
-    if chosen not in (None, True):
-        return [csv, *(chosen if isinstance(chosen, list) else [chosen])]
-    return [csv, build_wandb_logger(run_dir)]
-
-
-def build_wandb_logger(run_dir: Path) -> WandbLogger:
-    """W&B logger that stays offline, and says so, when there is no key and no mode is set."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    if "WANDB_MODE" not in os.environ and not has_wandb_key():
-        os.environ["WANDB_MODE"] = "offline"
-        rank_zero_only(log.warning)(
-            f"No W&B key: logging offline in {run_dir / 'wandb'}; upload with `wandb sync`, or log "
-            "in with `wandb login`."
-        )
-    return WandbLogger(
-        name="/".join(run_dir.parts[-3:]),
-        save_dir=run_dir,
-        project=os.environ.get("WANDB_PROJECT", "semsynth"),
-        offline=os.environ.get("WANDB_MODE") == "offline",
-    )
-
-
-def has_wandb_key() -> bool:
-    """Whether W&B can log in without asking."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    file = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
-    try:
-        return file.is_file() and netrc.netrc(file).authenticators("api.wandb.ai") is not None
-    except (netrc.NetrcParseError, OSError):
-        return False
-
-
 def config_files(args: list[str]) -> tuple[str, ...]:
     """Files given by ``--config`` or ``-c``."""
     pairs = zip(args, [*args[1:], ""], strict=True)
@@ -287,20 +237,6 @@ def with_config_of_run(args: list[str]) -> list[str]:
         if arg.partition("=")[0] == "--ckpt_path" and config.is_file():
             return [args[0], "--config", str(config), *args[1:]]
     return args
-
-
-def silence_noise() -> None:
-    """Hide messages of libraries that a user can do nothing about."""
-    for message in (
-        "The anonymous setting has no effect",
-        ".*isinstance.treespec, LeafSpec.*",
-        ".*is smaller than the logging interval.*",
-        ".*does not have many workers.*",
-        "`torch.jit.load` is deprecated",
-    ):
-        warnings.filterwarnings("ignore", message)
-    rank_zero = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    rank_zero.addFilter(lambda record: "litlogger" not in record.getMessage())
 
 
 def run(args: list[str]) -> None:

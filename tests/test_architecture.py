@@ -17,6 +17,7 @@ ALLOWED = {
     "methods": {"methods", "networks", "losses", "weights"},
     "run_directory": set(),
     "parser": set(),
+    "loggers": set(),
     "cli": {"lightning_cli", "semsynth"},
     "lightning_cli": {
         "callbacks",
@@ -24,6 +25,7 @@ ALLOWED = {
         "data",
         "methods",
         "metrics",
+        "loggers",
         "parser",
         "run_directory",
         "weights",

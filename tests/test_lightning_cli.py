@@ -14,7 +14,8 @@ from PIL import Image
 
 from semsynth import run_directory
 from semsynth.cli import main
-from semsynth.lightning_cli import build_loggers, choose_strategy, with_config_of_run
+from semsynth.lightning_cli import choose_strategy, with_config_of_run
+from semsynth.loggers import build_loggers
 
 TINY = [
     "--config=experiments/clvae/toy_street.yaml",

@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -160,31 +161,38 @@ class CLVAE(Method):
         opt_g, opt_d = self.optimizers()  # type: ignore[attr-defined]  # a list of two
         count_as_one_step([opt_d])
         layout = one_hot(batch["mask"], self.num_classes)
+        losses, fake = self.step_generator(batch, layout, opt_g)
+        loss_d = self.step_discriminator(batch, layout, fake, opt_d)
+        self.log("train/loss_g", sum(losses.values()), prog_bar=True)
+        self.log_dict({f"train/{k}": v for k, v in (losses | {"loss_d": loss_d}).items()})
 
-        self.toggle_optimizer(opt_g)
+    def step_generator(
+        self, batch: Batch, layout: Tensor, optimizer: LightningOptimizer
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Update generator and encoder; return the terms of their loss and the images."""
+        self.toggle_optimizer(optimizer)
         fake, posterior = self.reconstruct(batch)
         losses = self.generator_losses(batch, layout, fake, posterior)
-        opt_g.zero_grad()
-        self.manual_backward(sum(losses.values(), start=torch.zeros((), device=self.device)))
-        opt_g.step()
-        self.untoggle_optimizer(opt_g)
+        optimizer.zero_grad()
+        self.manual_backward(torch.stack(list(losses.values())).sum())
+        optimizer.step()
+        self.untoggle_optimizer(optimizer)
+        return {name: loss.detach() for name, loss in losses.items()}, fake.detach()
 
-        self.toggle_optimizer(opt_d)
+    def step_discriminator(
+        self, batch: Batch, layout: Tensor, fake: Tensor, optimizer: LightningOptimizer
+    ) -> Tensor:
+        """Update the discriminator, by default on images drawn anew; return its loss."""
+        self.toggle_optimizer(optimizer)
         if self.fresh_fake_for_d:
             with torch.no_grad():
                 fake, _ = self.reconstruct(batch)
-        loss_d = self.discriminator_loss(batch, layout, fake.detach())
-        opt_d.zero_grad()
-        self.manual_backward(loss_d)
-        opt_d.step()
-        self.untoggle_optimizer(opt_d)
-
-        self.log_dict(
-            {f"train/{k}": v.detach() for k, v in losses.items()}
-            | {"train/loss_d": loss_d.detach()}
-        )
-        total = sum(v.detach() for v in losses.values())
-        self.log("train/loss_g", total, prog_bar=True)
+        loss = self.discriminator_loss(batch, layout, fake)
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+        self.untoggle_optimizer(optimizer)
+        return loss.detach()
 
     def on_train_epoch_end(self) -> None:
         """Advance the learning rates; Lightning leaves this to manual optimisation."""

@@ -38,6 +38,14 @@ def test_two_steps_change_every_parameter_that_is_trained(
     assert same <= {f"discriminator.scales.{i}.last.bias" for i in range(2)}
 
 
+def test_defaults_are_the_model_of_the_paper() -> None:
+    with torch.device("meta"):
+        method = CLVAE(151)
+    networks = (method.generator, method.encoder, method.discriminator)
+    counts = [sum(p.numel() for p in network.parameters()) for network in networks]
+    assert counts == [111_965_396, 10_909_478, 5_836_930]
+
+
 def test_steps_are_counted_in_batches(train: Train) -> None:
     trainer = train(tiny_clvae(), max_steps=3)
     assert trainer.global_step == 3

@@ -132,7 +132,7 @@ class World:
 
     def parts(self, layout: Factors) -> list[Part]:
         """The parts of a layout in drawing order; the first covers the whole image."""
-        raise NotImplementedError(f"{type(self).__name__} must say what it is made of.")
+        raise TypeError(f"{type(self).__name__} does not say what it is made of.")
 
     def _atmosphere(self, base: Tensor, draw: Tensor) -> Factors:
         """What changes the look of the whole image.

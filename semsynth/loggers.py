@@ -1,0 +1,73 @@
+"""Where a run's numbers go: CSV always, W&B online or offline."""
+
+import logging
+import netrc
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning_utilities.core.rank_zero import rank_zero_only
+
+log = logging.getLogger(__name__)
+
+
+def build_loggers(chosen: Any, run_dir: Path, command: str) -> list[Logger]:
+    """CSV always, and W&B unless the user chose other loggers.
+
+    Args:
+        chosen: Value of ``trainer.logger``: None for the default, False for CSV alone.
+        run_dir: Directory of the run.
+        command: The command, which names the CSV file's directory.
+    """
+    attempts = len(list(run_dir.glob(f"logs/{command}*")))
+    name = command if attempts == 0 else f"{command}-{attempts + 1}"
+    csv = CSVLogger(run_dir, name="logs", version=name)
+    if chosen is False or command == "predict":
+        return [csv]
+    if chosen not in (None, True):
+        return [csv, *(chosen if isinstance(chosen, list) else [chosen])]
+    return [csv, build_wandb_logger(run_dir)]
+
+
+def build_wandb_logger(run_dir: Path) -> WandbLogger:
+    """W&B logger that stays offline, and says so, when there is no key and no mode is set."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    if "WANDB_MODE" not in os.environ and not has_wandb_key():
+        os.environ["WANDB_MODE"] = "offline"
+        rank_zero_only(log.warning)(
+            f"No W&B key: logging offline in {run_dir / 'wandb'}; upload with `wandb sync`, or log "
+            "in with `wandb login`."
+        )
+    return WandbLogger(
+        name="/".join(run_dir.parts[-3:]),
+        save_dir=run_dir,
+        project=os.environ.get("WANDB_PROJECT", "semsynth"),
+        offline=os.environ.get("WANDB_MODE") == "offline",
+    )
+
+
+def has_wandb_key() -> bool:
+    """Whether W&B can log in without asking."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    file = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
+    try:
+        return file.is_file() and netrc.netrc(file).authenticators("api.wandb.ai") is not None
+    except (netrc.NetrcParseError, OSError):
+        return False
+
+
+def silence_noise() -> None:
+    """Hide messages of libraries that a user can do nothing about."""
+    for message in (
+        "The anonymous setting has no effect",
+        ".*isinstance.treespec, LeafSpec.*",
+        ".*is smaller than the logging interval.*",
+        ".*does not have many workers.*",
+        "`torch.jit.load` is deprecated",
+    ):
+        warnings.filterwarnings("ignore", message)
+    rank_zero = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    rank_zero.addFilter(lambda record: "litlogger" not in record.getMessage())
