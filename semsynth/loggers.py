@@ -67,6 +67,7 @@ def silence_noise() -> None:
         ".*is smaller than the logging interval.*",
         ".*does not have many workers.*",
         "`torch.jit.load` is deprecated",
+        ".*recommended to use .self.log.*sync_dist=True.*",  # metrics have synchronised by then
     ):
         warnings.filterwarnings("ignore", message)
     rank_zero = logging.getLogger("lightning.pytorch.utilities.rank_zero")

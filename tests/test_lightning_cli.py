@@ -118,7 +118,10 @@ def test_run_goes_on_from_its_last_checkpoint(run_dir: Path) -> None:
 
 
 def run_process(*args: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
+    # without what a process group of this process may have left behind
+    left = ("MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE")
+    environment = {k: v for k, v in os.environ.items() if k not in left}
+    environment |= {"WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "semsynth", *args]
     return subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False

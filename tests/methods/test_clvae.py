@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 import torch
 from lightning import Trainer
+from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
 
 from semsynth import weights
 from semsynth.losses import kl_divergence
 from semsynth.methods import CLVAE
+from semsynth.methods.base import require_unused_parameters
 from semsynth.networks.noise import sample_seed
 
 from .conftest import NUM_CLASSES, SIZE, Batch, tiny_clvae
@@ -216,9 +218,11 @@ def test_prediction_needs_no_perceptual_network(batch: Batch) -> None:
     assert method.predict_step(batch, 0).shape == (2, 3, SIZE, SIZE)
 
 
-def test_plain_ddp_is_refused_with_the_strategy_that_works(train: Train) -> None:
+def test_plain_ddp_is_refused_with_the_strategy_that_works() -> None:
     with pytest.raises(ValueError, match="ddp_find_unused_parameters_true"):
-        train(tiny_clvae(), strategy="ddp")
+        require_unused_parameters(DDPStrategy())
+    require_unused_parameters(DDPStrategy(find_unused_parameters=True))
+    require_unused_parameters(SingleDeviceStrategy())
 
 
 @pytest.mark.parametrize("fresh", [True, False])
