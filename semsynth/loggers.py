@@ -65,6 +65,7 @@ def silence_noise() -> None:
         "The anonymous setting has no effect",
         ".*isinstance.treespec, LeafSpec.*",
         ".*is smaller than the logging interval.*",
+        "Found .* module.* in eval mode at the start of training.*",  # frozen networks
         ".*does not have many workers.*",
         "`torch.jit.load` is deprecated",
         ".*recommended to use .self.log.*sync_dist=True.*",  # metrics have synchronised by then

@@ -52,7 +52,8 @@ def test_network_is_frozen_and_passes_the_gradient_to_the_image() -> None:
 
 def test_load_ignores_the_classifier() -> None:
     weights = random_weights()
-    VGG19Features().load({**weights, "classifier.0.weight": torch.zeros(1)})
+    net = VGG19Features().load({**weights, "classifier.0.weight": torch.zeros(1)})
+    assert torch.equal(net.layers[0].weight, weights["features.0.weight"])
 
 
 def test_load_refuses_another_network() -> None:
