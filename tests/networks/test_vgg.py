@@ -53,7 +53,7 @@ def test_network_is_frozen_and_passes_the_gradient_to_the_image() -> None:
 def test_load_ignores_the_classifier() -> None:
     weights = random_weights()
     net = VGG19Features().load({**weights, "classifier.0.weight": torch.zeros(1)})
-    assert torch.equal(net.layers[0].weight, weights["features.0.weight"])
+    assert torch.equal(net.state_dict()["layers.0.weight"], weights["features.0.weight"])
 
 
 def test_load_refuses_another_network() -> None:
