@@ -104,7 +104,7 @@ class Evaluation(Callback):
             metric.reset()
         if trainer.is_global_zero and not trainer.sanity_checking:
             record = {
-                "step": trainer.global_step,
+                "step": trainer.global_step or None,  # a test alone takes no steps
                 "num_samples": self.num_samples,
                 "seed": self.seed,
                 "scores": self.scores,
