@@ -144,7 +144,7 @@ class World:
         Returns:
             ``tint`` (B, 3), and factors that replace drawn ones.
         """
-        raise NotImplementedError(f"{type(self).__name__} must say what its light is like.")
+        raise TypeError(f"{type(self).__name__} does not say what its light is like.")
 
 
 def _uniform(seed: int, indices: Tensor, stream: int, count: int) -> Tensor:
