@@ -34,6 +34,7 @@ def main() -> None:
 
 def train_segmenter(name: str) -> None:
     """Train a toy segmenter and write it with its card."""
+    commit = current_commit()  # before the training, during which the tree may change
     run_dir = Path("outputs/toy_weights") / name
     words = ["fit", "--config", f"experiments/segmenter/{name}.yaml", "--run_dir", str(run_dir)]
     command = [sys.executable, "-m", "semsynth", *words, "--overwrite", "true"]
@@ -54,20 +55,20 @@ def train_segmenter(name: str) -> None:
     card = {
         "what": f"U-Net segmenter of {config['data']['class_path'].rsplit('.', 1)[-1]}",
         "network": {k: segmenter.hparams[k] for k in ("num_classes", "channels", "depth")},
-        "test_mean_iou": round(test_mean_iou(segmenter, config), 4),
+        "test_mean_iou": round(measure_mean_iou(segmenter, config), 4),
         "test_images": config["data"]["init_args"]["test_size"],
         "images_seen": images_seen(run_dir, config),
         "seed": config["seed_everything"],
         "config": f"experiments/segmenter/{name}.yaml",
         "command": shlex.join(["semsynth", *words]),
-        "commit": current_commit(),
+        "commit": commit,
         "torch": torch.__version__,
         "storage": "float16",
     }
     path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
 
 
-def test_mean_iou(segmenter: Segmenter, config: dict[str, Any]) -> float:
+def measure_mean_iou(segmenter: Segmenter, config: dict[str, Any]) -> float:
     """Mean IoU on the test split."""
     trainer = Trainer(accelerator="auto", devices=1, logger=False, enable_checkpointing=False)
     data = instantiate_class((), config["data"])
