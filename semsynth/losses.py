@@ -3,7 +3,8 @@
 Every mean is taken in float32, whatever the precision of the networks.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -36,6 +37,50 @@ def hinge_loss_d(real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -
 def hinge_loss_g(fake_logits: Sequence[Tensor]) -> Tensor:
     """Hinge loss of the generator: raise the logits of generated images, averaged over scales."""
     return mean_over_scales([-logits.float().mean() for logits in fake_logits])
+
+
+def nonsaturating_loss_d(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Logistic loss of the discriminator (Goodfellow et al., NeurIPS 2014) from logits (B,)."""
+    return F.softplus(fake_logits.float()).mean() + F.softplus(-real_logits.float()).mean()
+
+
+def nonsaturating_loss_g(fake_logits: Tensor) -> Tensor:
+    """Non-saturating loss of the generator (Goodfellow et al., NeurIPS 2014) from logits (B,)."""
+    return F.softplus(-fake_logits.float()).mean()
+
+
+def r1_penalty(discriminate: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+    """Squared norm of the discriminator's gradient at real images (Mescheder et al., ICML 2018).
+
+    Args:
+        discriminate: Maps images (B, 3, H, W) to logits (B,).
+        real: Real images (B, 3, H, W).
+
+    Returns:
+        Penalties (B,), in float32 whatever the precision of autocast.
+    """
+    with torch.autocast(real.device.type, enabled=False):
+        real = real.detach().float().requires_grad_()
+        logits = discriminate(real)
+        (gradient,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
+    return gradient.square().sum((1, 2, 3))
+
+
+def path_lengths(image: Tensor, w_plus: Tensor, direction: Tensor) -> Tensor:
+    """How far images move with their latents (Karras et al., CVPR 2020, section 3.2).
+
+    Args:
+        image: Images (B, 3, H, W) drawn from ``w_plus``.
+        w_plus: Latents (B, num_ws, w_dim) that need gradients.
+        direction: Gaussian noise (B, 3, H, W), the direction in which movement is measured.
+
+    Returns:
+        Lengths (B,): root mean square over the layers of the Jacobian's product with it.
+    """
+    H, W = image.shape[-2:]
+    moved = (image * direction).sum() / math.sqrt(H * W)
+    (jacobian,) = torch.autograd.grad(moved, w_plus, create_graph=True)
+    return jacobian.square().sum(2).mean(1).sqrt()
 
 
 def feature_matching_loss(

@@ -43,7 +43,7 @@ class ImageLogger(Callback):
         if batch_idx == 0 and trainer.is_global_zero and not trainer.sanity_checking:
             rows = self._first_rows(batch)
             series = self._samples(trainer, pl_module, rows)
-            self._write(trainer, rows, series, f"samples_{trainer.global_step:08d}")
+            self._write(trainer, pl_module, rows, series, f"samples_{trainer.global_step:08d}")
 
     def on_test_batch_end(
         self,
@@ -58,7 +58,8 @@ class ImageLogger(Callback):
         if batch_idx > 0 or not trainer.is_global_zero:
             return
         rows = self._first_rows(batch)
-        self._write(trainer, rows, self._samples(trainer, pl_module, rows), "test_samples")
+        samples = self._samples(trainer, pl_module, rows)
+        self._write(trainer, pl_module, rows, samples, "test_samples")
         seeded = {**rows, "seed": sample_seed(self.seed, rows["index"])}
         variations = getattr(pl_module, "variations", None)
         if variations is None:
@@ -66,7 +67,7 @@ class ImageLogger(Callback):
         with trainer.precision_plugin.forward_context():
             series = variations(seeded, self.num_samples)
         for name, images in series.items():
-            self._write(trainer, rows, images, f"test_{name}")
+            self._write(trainer, pl_module, rows, images, f"test_{name}")
 
     def _first_rows(self, batch: Batch) -> Batch:
         return {k: v[: self.num_masks] if isinstance(v, Tensor) else v for k, v in batch.items()}
@@ -82,9 +83,13 @@ class ImageLogger(Callback):
     def _palette(self, trainer: Trainer) -> Palette:
         return trainer.datamodule.label_space.palette  # type: ignore[attr-defined]
 
-    def _write(self, trainer: Trainer, batch: Batch, series: Tensor, name: str) -> None:
-        painted = colour_mask(batch["mask"], self._palette(trainer))
-        columns = [painted, batch["image"], *series.unbind(1)]
+    def _write(
+        self, trainer: Trainer, method: LightningModule, batch: Batch, series: Tensor, name: str
+    ) -> None:
+        columns = list(series.unbind(1))
+        if getattr(method, "uses_masks", True):
+            painted = colour_mask(batch["mask"], self._palette(trainer))
+            columns = [painted, batch["image"], *columns]
         grid = image_grid(columns)
         save_png(grid, Path(trainer.default_root_dir) / "images" / f"{name}.png")
         for logger in trainer.loggers:

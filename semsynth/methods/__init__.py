@@ -2,5 +2,6 @@
 
 from semsynth.methods.clvae import CLVAE
 from semsynth.methods.segmenter import Segmenter
+from semsynth.methods.stylegan2 import StyleGAN2
 
-__all__ = ["CLVAE", "Segmenter"]
+__all__ = ["CLVAE", "Segmenter", "StyleGAN2"]

@@ -20,6 +20,9 @@ class Method(LightningModule):
     frozen: tuple[str, ...] = ()
     """Names of sub-networks with fixed weights, kept out of checkpoints."""
 
+    uses_masks = True
+    """Whether the images are drawn for the batch's masks, and belong beside them."""
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Nothing: the ``Evaluation`` callback makes the images and measures them."""
 

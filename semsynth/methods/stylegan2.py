@@ -1,0 +1,222 @@
+"""StyleGAN2 (Karras et al., CVPR 2020, https://arxiv.org/abs/1912.04958): the prior of two methods.
+
+With adaptive discriminator augmentation (Karras et al., NeurIPS 2020,
+https://arxiv.org/abs/2006.06676) for small data sets.
+"""
+
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+
+from semsynth.losses import (
+    nonsaturating_loss_d,
+    nonsaturating_loss_g,
+    path_lengths,
+    r1_penalty,
+)
+from semsynth.methods.base import Batch, Method, count_as_one_step, require_unused_parameters
+from semsynth.networks.noise import sample_seed, seeded_normal
+from semsynth.networks.stylegan2 import StyleGAN2Generator, mix_styles
+from semsynth.networks.stylegan2_discriminator import StyleGAN2Discriminator
+
+MEAN_LATENT_DECAY = 0.995  # a step, of the released training code
+
+
+class StyleGAN2(Method):
+    """Images without labels from Gaussian latents.
+
+    The defaults are the paper's config-f for one batch of 32. Average the weights with the callback
+    ``GeneratorEMA``: the images of the averaged generator are the method's results.
+
+    Args:
+        image_size: Height and width, equal and a power of two from 16 to 1024.
+        z_dim: Length of z.
+        w_dim: Length of w.
+        mapping_layers: Linear layers of the mapping network.
+        channel_base: Channels times resolution, where ``channel_max`` does not limit them.
+        channel_max: Most channels of a layer.
+        group_size: Samples among which the discriminator compares standard deviations.
+        lr_g: Learning rate of the generator.
+        lr_d: Learning rate of the discriminator.
+        betas: Adam's decay rates.
+        r1_weight: Weight of the R1 penalty, gamma in the paper; its half multiplies the penalty.
+        r1_interval: Steps from one R1 penalty to the next, whose weight grows by as much.
+        path_length_weight: Weight of path length regularisation; 0 does without.
+        path_length_interval: Steps from one to the next.
+        style_mixing: Probability of drawing an image from two latents.
+        truncation: Truncation of the images in evaluation and prediction; 1 is none.
+
+    Raises:
+        ValueError: ``image_size`` is not such a number.
+    """
+
+    path_length_mean: Tensor
+    uses_masks = False
+
+    def __init__(
+        self,
+        image_size: tuple[int, int] = (256, 256),
+        z_dim: int = 512,
+        w_dim: int = 512,
+        mapping_layers: int = 8,
+        channel_base: int = 32768,
+        channel_max: int = 512,
+        group_size: int = 4,
+        lr_g: float = 0.002,
+        lr_d: float = 0.002,
+        betas: tuple[float, float] = (0.0, 0.99),
+        r1_weight: float = 10.0,
+        r1_interval: int = 16,
+        path_length_weight: float = 2.0,
+        path_length_interval: int = 4,
+        style_mixing: float = 0.9,
+        truncation: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(logger=False)
+        self.automatic_optimization = False
+        if image_size[0] != image_size[1]:
+            raise ValueError(f"StyleGAN2 makes square images, got image_size {tuple(image_size)}.")
+        self.lr_g, self.lr_d, self.betas = lr_g, lr_d, betas
+        self.r1_weight, self.r1_interval = r1_weight, r1_interval
+        self.path_length_weight = path_length_weight
+        self.path_length_interval = path_length_interval
+        self.style_mixing = style_mixing
+        self.truncation = truncation
+        width = (channel_base, channel_max)
+        self.generator = StyleGAN2Generator(image_size[0], z_dim, w_dim, mapping_layers, *width)
+        self.discriminator = StyleGAN2Discriminator(image_size[0], *width, group_size)
+        self.register_buffer("path_length_mean", torch.zeros(()))
+        self.seed = 0
+        self.to(memory_format=torch.channels_last)
+
+    def setup(self, stage: str) -> None:
+        """Check the strategy before any work is done."""
+        if stage == "fit":
+            require_unused_parameters(self.trainer.strategy)
+            self.seed = torch.initial_seed() % (1 << 62)
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        """Adam for each network, corrected for the steps that regularisation adds."""
+        interval = self.path_length_interval if self.path_length_weight else 0
+        return [
+            lazy_adam(self.generator, self.lr_g, self.betas, interval),
+            lazy_adam(self.discriminator, self.lr_d, self.betas, self.r1_interval),
+        ]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """One step of the discriminator and one of the generator, each at times regularised."""
+        opt_g, opt_d = self.optimizers()  # type: ignore[attr-defined]  # a list of two
+        count_as_one_step([opt_d])
+        step, real = self.global_step, batch["image"]
+        losses = {"loss_d": self.step_discriminator(real, opt_d, step)}
+        if step % self.r1_interval == 0:
+            losses["r1"] = self.step_r1(real, opt_d)
+        losses["loss_g"] = self.step_generator(len(real), opt_g, step)
+        if self.path_length_weight and step % self.path_length_interval == 0:
+            count_as_one_step([opt_g])  # its step above has been counted
+            losses["path_length"] = self.step_path_length(max(len(real) // 2, 1), opt_g, step)
+        self.log_dict({f"train/{name}": loss for name, loss in losses.items()}, prog_bar=True)
+
+    def step_discriminator(self, real: Tensor, optimizer: LightningOptimizer, step: int) -> Tensor:
+        """Tell real from generated images; return the loss."""
+        with torch.no_grad():
+            fake = self.generator.synthesis(self.draw_latents(len(real), step, 0), "random")
+        self.toggle_optimizer(optimizer)
+        loss = nonsaturating_loss_d(self.discriminator(real), self.discriminator(fake))
+        self._update(loss, optimizer)
+        return loss.detach()
+
+    def step_r1(self, real: Tensor, optimizer: LightningOptimizer) -> Tensor:
+        """Flatten the discriminator at real images; return the mean penalty."""
+        self.toggle_optimizer(optimizer)
+        penalty = r1_penalty(self.discriminator, real).mean()
+        self._update(self.r1_weight / 2 * self.r1_interval * penalty, optimizer)
+        return penalty.detach()
+
+    def step_generator(self, batch_size: int, optimizer: LightningOptimizer, step: int) -> Tensor:
+        """Make images that look real to the discriminator; return the loss."""
+        self.toggle_optimizer(optimizer)
+        w_plus = self.draw_latents(batch_size, step, 1, track_mean=True)
+        loss = nonsaturating_loss_g(self.discriminator(self.generator.synthesis(w_plus, "random")))
+        self._update(loss, optimizer)
+        return loss.detach()
+
+    def step_path_length(self, batch_size: int, optimizer: LightningOptimizer, step: int) -> Tensor:
+        """Even out how far images move with their latents; return the mean length."""
+        self.toggle_optimizer(optimizer)
+        with torch.autocast(self.device.type, enabled=False):
+            w_plus = self.draw_latents(batch_size, step, 2)
+            image = self.generator.synthesis(w_plus, "random")
+            lengths = path_lengths(image, w_plus, torch.randn_like(image))
+        length = self.trainer.strategy.reduce(lengths.detach().mean(), reduce_op="mean")
+        mean = self.path_length_mean.lerp(torch.as_tensor(length), 0.01)
+        self.path_length_mean.copy_(mean)
+        penalty = (lengths - mean).square().mean()
+        self._update(self.path_length_weight * self.path_length_interval * penalty, optimizer)
+        return torch.as_tensor(length)
+
+    def draw_latents(
+        self, batch_size: int, step: int, phase: int, track_mean: bool = False
+    ) -> Tensor:
+        """Latents (B, num_ws, w_dim) for training, some of them mixed of two.
+
+        They depend on seed, step and process, so that no two processes draw the same and a
+        training that is taken up draws what it would have drawn.
+        """
+        first = self.global_rank * batch_size
+        index = torch.arange(first, first + batch_size, device=self.device)
+        seed = sample_seed(self.seed, index, 3 * step + phase)
+        z = seeded_normal(seed, 2, self.generator.z_dim)
+        w_a, w_b = self.generator.mapping(z).unbind(1)
+        if track_mean:
+            mean = self.generator.mean_latent
+            mean.lerp_(w_a.detach().mean(0), 1 - MEAN_LATENT_DECAY)
+        num_ws = self.generator.num_ws
+        cut = torch.randint(1, num_ws, (batch_size,), device=self.device)
+        mixed = torch.rand(batch_size, device=self.device) < self.style_mixing
+        cut = torch.where(mixed, cut, num_ws)
+        return mix_styles(self.generator.repeat(w_a), self.generator.repeat(w_b), cut)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Images (B, 3, H, W) in [-1, 1] drawn by ``seed`` (B,)."""
+        z = seeded_normal(batch["seed"], self.generator.z_dim)
+        return self.generator(z, self.truncation).clamp(-1, 1)
+
+    def variations(self, batch: Batch, num_images: int) -> dict[str, Tensor]:
+        """Truncation from 0 to 1, the way to the next sample, and finer styles of other samples."""
+        G = self.generator
+        w = G.mapping(seeded_normal(batch["seed"], G.z_dim))  # (B, w_dim)
+        B, n = len(w), num_images
+        other = sample_seed(1, torch.arange(n, device=w.device))
+        finer = G.repeat(G.mapping(seeded_normal(other, G.z_dim))).repeat(B, 1, 1)
+        coarse = G.repeat(w).repeat_interleave(n, 0)
+        halves = torch.full((B * n,), G.num_ws // 2, device=w.device)
+        t = torch.linspace(0, 1, n, device=w.device)[:, None]
+        chosen = {
+            "truncation": G.repeat(G.mean_latent.lerp(w[:, None], t).flatten(0, 1)),
+            "interpolation": G.repeat(w[:, None].lerp(w.roll(1, 0)[:, None], t).flatten(0, 1)),
+            "style_mixing": mix_styles(coarse, finer, halves),
+        }
+        return {
+            name: G.synthesis(w_plus).clamp(-1, 1).unflatten(0, (B, n))
+            for name, w_plus in chosen.items()
+        }
+
+    def _update(self, loss: Tensor, optimizer: LightningOptimizer) -> None:
+        optimizer.zero_grad()
+        self.manual_backward(loss)
+        optimizer.step()
+        self.untoggle_optimizer(optimizer)
+
+
+def lazy_adam(
+    network: torch.nn.Module, lr: float, betas: tuple[float, float], interval: int
+) -> Adam:
+    """Adam for a network that takes one more step at every ``interval``-th (0: never).
+
+    So that as many images move the weights as far, rate and memory shrink by k / (k + 1).
+    """
+    c = interval / (interval + 1) if interval else 1.0
+    return Adam(network.parameters(), lr * c, (betas[0] ** c, betas[1] ** c), eps=1e-8, fused=True)
