@@ -227,6 +227,10 @@ class SynthesisNetwork(nn.Module):
         """Images as of ``forward`` and activations as of ``features``, from one pass."""
         return self._run(w_plus, noise, resolution)
 
+    def stored_noise(self) -> list[Tensor]:
+        """The noise maps (1, 1, H, W) that are stored with the weights, from 4x4 upwards."""
+        return [conv.noise for block in self.blocks for conv in block.convs]
+
     def num_feature_ws(self, resolution: int) -> int:
         """Number of latents, the first ones, on which the features at a resolution depend."""
         return 2 * self._block_at(resolution) + 1
