@@ -83,12 +83,8 @@ def load_torch(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):  # rosinality's "args"
             return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if name := re.search(r"GLOBAL (\S+)", str(error)):
-            raise refused(name[1]) from error
-        raise damaged(error) from error
     except Exception as error:  # what a damaged archive raises is not documented
-        raise damaged(error) from error
+        raise unreadable(error) from error
 
 
 def load_pickle(path: Path) -> Any:
@@ -96,29 +92,25 @@ def load_pickle(path: Path) -> Any:
     try:
         with path.open("rb") as file:
             return restricted_pickle.load(file)
-    except RefusedError as error:
-        if error.name.startswith("dnnlib.tflib."):
-            raise CheckpointError(
-                "it is a TensorFlow pickle. Convert it with legacy.py of NVIDIA's "
-                "stylegan2-ada-pytorch first"
-            ) from error
-        raise refused(error.name) from error
     except Exception as error:  # as documented, unpicklers may raise anything on damaged data
-        raise damaged(error) from error
+        raise unreadable(error) from error
 
 
-def refused(name: str) -> CheckpointError:
-    """The reason of a file with a class or function that is not allowed."""
+def unreadable(error: Exception) -> CheckpointError:
+    """Why a file cannot be read: what it names, or what is damaged."""
+    text = str(error)
+    found = re.search(r"GLOBAL (\S+)", text) if isinstance(error, pickle.UnpicklingError) else None
+    name = error.name if isinstance(error, RefusedError) else found[1] if found else None
+    if name is None:
+        return CheckpointError(f"it cannot be read ({type(error).__name__}: {text.split('. ')[0]})")
+    if name.startswith("dnnlib.tflib."):
+        return CheckpointError(
+            "it is a TensorFlow pickle. Convert it with NVIDIA's legacy.py of the repository "
+            "stylegan2-ada-pytorch first"
+        )
     return CheckpointError(
         f"it names {name}, which no checkpoint of StyleGAN2 needs and which may be code to run; "
         "nothing of it was run. If you trust its origin, save its state dicts anew by torch.save"
-    )
-
-
-def damaged(error: Exception) -> CheckpointError:
-    """The reason of a file that cannot be read."""
-    return CheckpointError(
-        f"it cannot be read ({type(error).__name__}: {str(error).split('. ')[0]})"
     )
 
 
@@ -192,13 +184,15 @@ def from_nvidia(content: Any) -> Checkpoint:
     try:
         generator = unconditional_state(G, "generator", "mapping.embed.")
         discriminator = unconditional_state(D, "discriminator", "mapping.") if D else None
-        mapping = restricted_pickle.children(G)["mapping"]
-        gains = restricted_pickle.values_of(mapping, "bias_gain")  # their learning rate multiplier
-        [group_size] = restricted_pickle.values_of(D, "group_size") if D else {4}
-    except (KeyError, TypeError, AttributeError, RecursionError, ValueError) as error:
-        raise error if isinstance(error, CheckpointError) else damaged(error) from error
-    if len(gains) != 1:
+        mapping = restricted_pickle.children(G).get("mapping") or G
+        gains = restricted_pickle.values_of(mapping, "bias_gain") or {0.01}
+        groups = (restricted_pickle.values_of(D, "group_size") if D else set()) or {4}
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise unreadable(error) from error
+    if len(gains) > 1:
         raise CheckpointError(f"its mapping layers learn at different rates: {sorted(gains)}")
+    if not isinstance(group_size := groups.pop(), int):
+        raise CheckpointError("its discriminator compares whole batches (mbstd_group_size None)")
     return Checkpoint(
         format="NVIDIA pickle",
         layout="nvidia",

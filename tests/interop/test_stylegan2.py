@@ -344,6 +344,14 @@ def change_activation(content: dict[str, Any]) -> None:
     content["G_ema"].get_submodule("synthesis.b8.conv0").__dict__["activation"] = "relu"
 
 
+def compare_whole_batches(content: dict[str, Any]) -> None:
+    content["D"].get_submodule("b4.mbstd").__dict__["group_size"] = None
+
+
+def learn_at_two_rates(content: dict[str, Any]) -> None:
+    content["G_ema"].get_submodule("mapping.fc1").__dict__["bias_gain"] = 1.0
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -353,6 +361,9 @@ def change_activation(content: dict[str, Any]) -> None:
         (add_to("G_ema", "synthesis.L4_84_512", "weight"), "StyleGAN3 network"),
         (add_to("G_ema", "synthesis.b8.skip", "weight"), r"unknown tensors: synthesis\.b8\.skip"),
         (change_activation, "activation of its generator is relu, not lrelu"),
+        (compare_whole_batches, "mbstd_group_size None"),
+        (learn_at_two_rates, r"different rates: \[0\.01, 1\.0\]"),
+        (lambda c: c["G_ema"]._modules.pop("mapping"), "0 mapping layers"),
         (lambda c: c.pop("G_ema"), "without NVIDIA's G_ema"),
     ],
 )
