@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from semsynth import __version__, weights
@@ -113,7 +113,9 @@ def save_generator(
     path = Path(path)
     dtype = torch.float16 if half else torch.float32
     networks: dict[str, nn.Module] = {"generator": generator}
-    if discriminator is not None:
+    if discriminator is None:
+        card = {key: value for key, value in card.items() if key != "discriminator"}
+    else:
         networks["discriminator"] = discriminator
     tensors = {}
     for name, network in networks.items():
@@ -122,7 +124,7 @@ def save_generator(
             tensors[f"{name}.{key}"] = value.detach().to("cpu", dtype, copy=True).contiguous()
     if infinite := [key for key, value in tensors.items() if not value.isfinite().all()]:
         raise PriorError(f"{infinite[0]} cannot be stored as {dtype}: it would not be finite.")
-    stored = {k.removeprefix("generator."): v for k, v in tensors.items() if k[0] == "g"}
+    stored = {k: tensors[f"generator.{k}"] for k in generator.state_dict()}
     card = card | {
         "storage": str(dtype).removeprefix("torch."),
         "fingerprint": fingerprint(stored),
@@ -132,7 +134,7 @@ def save_generator(
     path.parent.mkdir(parents=True, exist_ok=True)
     files = path, path.with_suffix(".json")
     temporary = [file.with_name(f".{file.name}.part") for file in files]
-    save_file(tensors, temporary[0])
+    temporary[0].write_bytes(save(tensors))  # save_file would let nobody else read it
     temporary[1].write_text(json.dumps(card, indent=2) + "\n")
     for part, file in zip(temporary, files, strict=True):
         part.replace(file)

@@ -43,6 +43,14 @@ def test_loaded_generator_is_frozen_in_eval_mode_and_float32(
     assert {v.dtype for v in loaded.state_dict().values()} == {torch.float32}
 
 
+def test_weights_and_card_may_be_read_by_the_same_people(
+    generator: StyleGAN2Generator, tmp_path: Path
+) -> None:
+    priors.save_generator(generator, tmp_path / "g.safetensors", CARD)
+    modes = {path.stat().st_mode for path in tmp_path.iterdir()}
+    assert len(modes) == 1
+
+
 def test_half_storage_takes_half_the_space_and_rounds_the_numbers(
     generator: StyleGAN2Generator, tmp_path: Path
 ) -> None:
@@ -81,7 +89,8 @@ def test_discriminator_is_kept_beside_the_generator(
 def test_prior_without_a_discriminator_gives_none(
     generator: StyleGAN2Generator, tmp_path: Path
 ) -> None:
-    priors.save_generator(generator, tmp_path / "g.safetensors", CARD)
+    card = CARD | {"discriminator": {"image_size": 16, **WIDTH}}
+    priors.save_generator(generator, tmp_path / "g.safetensors", card)
     assert priors.load_discriminator(tmp_path / "g.safetensors") is None
 
 
