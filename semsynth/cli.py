@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from importlib import import_module
 
 from semsynth import __version__
 
@@ -12,11 +13,16 @@ COMMANDS = {
     "predict": "synthesise images from a folder of masks",
 }
 
+TOOLS = {
+    "import": ("convert an official checkpoint, or one of ours, to a prior", "import_command"),
+}
+
 EPILOG = """\
 examples:
   semsynth fit --config experiments/clvae/toy_street.yaml
   semsynth fit --config experiments/clvae/ade20k.yaml --data.root DIR --trainer.devices 4
   semsynth test --ckpt_path outputs/clvae/toy_street/RUN/checkpoints/last.ckpt
+  semsynth import ffhq.pkl --as stylegan2 --out priors
   semsynth predict --ckpt_path RUN/checkpoints/last.ckpt --masks DIR --num_samples 8 --seed 0
 
 Each command explains its own arguments: semsynth fit --help. The arguments of one method or data
@@ -34,7 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"semsynth {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, text in COMMANDS.items():
+    for name, text in [*COMMANDS.items(), *((name, text) for name, (text, _) in TOOLS.items())]:
         commands.add_parser(name, help=text)
     return parser
 
@@ -46,6 +52,9 @@ def main(args: list[str] | None = None) -> None:
         args: Arguments without the program's name; those of the process if not given.
     """
     args = sys.argv[1:] if args is None else args
+    if args and args[0] in TOOLS:
+        import_module(f"semsynth.{TOOLS[args[0]][1]}").run(args[1:])
+        return
     if not args or args[0] not in COMMANDS:
         build_parser().parse_args(args or ["--help"])
         return

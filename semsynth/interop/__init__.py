@@ -1,0 +1,1 @@
+"""Official checkpoints to ours: one file for a kind of network, and readers of their formats."""

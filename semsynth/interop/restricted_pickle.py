@@ -1,0 +1,173 @@
+"""Reads the pickled networks of NVIDIA's repositories without running anything that they carry.
+
+Their modules are pickled with the source code of their classes, which the original reader executes.
+Here a module becomes a record of its name and its attributes. A pickle can name nothing but what
+``ALLOWED`` lists, none of which calls anything that comes from the file.
+"""
+
+import io
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class RecordedModule(NamedTuple):
+    """What a pickle says about a module: the name of its class and its attributes."""
+
+    class_name: str
+    attributes: Mapping[str, Any]
+
+
+class RefusedError(pickle.UnpicklingError):
+    """A pickle names something that is not allowed."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"it names {name}, which is not on the list of what it may hold")
+        self.name = name
+
+
+class Inert:
+    """Stands for a value that nobody needs: takes any arguments and any state, keeps none."""
+
+    __slots__ = ()
+
+    def __new__(cls, *args: object) -> "Inert":
+        """Ignore the arguments."""
+        return super().__new__(cls)
+
+    def __setstate__(self, state: object) -> None:
+        """Ignore the state."""
+
+
+class Call:
+    """A function that a pickle may call, and do nothing else with."""
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+
+    def __call__(self, *args: Any) -> Any:
+        """Call the function."""
+        return self._function(*args)
+
+    def __setstate__(self, state: object) -> None:
+        """Refuse: else a pickle could put another function in place."""
+        raise pickle.UnpicklingError("it sets the state of a function")
+
+
+def record(meta: Mapping[str, Any]) -> RecordedModule:
+    """In place of the hook that executes ``meta["module_src"]`` and builds the module."""
+    if meta["type"] != "class":
+        raise pickle.UnpicklingError(f"it holds a persistent {meta['type']!r}, not a class")
+    return RecordedModule(str(meta["class_name"]), dict(meta["state"]))
+
+
+def load_storage(content: bytes) -> Tensor:
+    """All numbers of a storage, from the bytes that ``torch.save`` made of it."""
+    storage = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    if not isinstance(storage, torch.storage.TypedStorage):
+        raise pickle.UnpicklingError("the bytes of a tensor hold something else")
+    return torch.empty(0, dtype=storage.dtype).set_(storage)
+
+
+def rebuild_tensor(
+    storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object
+) -> Tensor:
+    """A tensor of its own from a part of a storage."""
+    if not isinstance(storage, Tensor) or torch.Size(size).numel() > storage.numel():
+        raise pickle.UnpicklingError("a tensor is larger than its storage")
+    return storage.as_strided(size, stride, offset).clone()  # refuses what lies outside
+
+
+def keep_tensor(tensor: Tensor, *_: object) -> Tensor:
+    """The tensor of a parameter."""
+    return tensor
+
+
+def encode_latin1(text: str, encoding: str) -> bytes:
+    """Bytes, which old protocols write as text."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"it encodes text as {encoding!r}")
+    return text.encode(encoding)
+
+
+ALLOWED: dict[str, Any] = {
+    "torch_utils.persistence._reconstruct_persistent_obj": Call(record),
+    "torch._utils._rebuild_tensor": Call(rebuild_tensor),
+    "torch._utils._rebuild_tensor_v2": Call(rebuild_tensor),
+    "torch._utils._rebuild_parameter": Call(keep_tensor),
+    "torch.storage._load_from_bytes": Call(load_storage),
+    "_codecs.encode": Call(encode_latin1),
+    "collections.OrderedDict": OrderedDict,
+    "dnnlib.util.EasyDict": dict,
+    "builtins.set": set,
+    "__builtin__.set": set,
+    **{
+        f"numpy.{name}": Inert
+        for name in (
+            "ndarray",
+            "dtype",
+            "core.multiarray._reconstruct",
+            "core.multiarray.scalar",
+            "_core.multiarray._reconstruct",
+            "_core.multiarray.scalar",
+        )
+    },
+}
+
+
+class RestrictedUnpickler(pickle.Unpickler):
+    """An unpickler that knows only ``ALLOWED``."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What a name in the pickle stands for.
+
+        Raises:
+            RefusedError: It is not allowed.
+        """
+        try:
+            return ALLOWED[f"{module}.{name}"]
+        except KeyError:
+            raise RefusedError(f"{module}.{name}") from None
+
+
+def load(file: BinaryIO) -> Any:
+    """Read a pickle of NVIDIA's networks.
+
+    Returns:
+        Its contents, with a ``RecordedModule`` for each network.
+
+    Raises:
+        RefusedError: It names a class or function that is not allowed. Nothing of it was run.
+        Exception: It is damaged; the unpickler may raise anything then.
+    """
+    return RestrictedUnpickler(file).load()
+
+
+def state_dict(module: RecordedModule, prefix: str = "") -> dict[str, Tensor]:
+    """Parameters and buffers of a recorded module and those in it, by their full names."""
+    tensors = {}
+    for kind in ("_parameters", "_buffers"):
+        for name, tensor in module.attributes[kind].items():
+            if isinstance(tensor, Tensor):
+                tensors[prefix + name] = tensor
+    for name, child in children(module).items():
+        tensors |= state_dict(child, f"{prefix}{name}.")
+    return tensors
+
+
+def children(module: RecordedModule) -> dict[str, RecordedModule]:
+    """Modules directly within a recorded module."""
+    found = module.attributes["_modules"].items()
+    return {name: child for name, child in found if isinstance(child, RecordedModule)}
+
+
+def values_of(module: RecordedModule, attribute: str) -> set[Any]:
+    """Values that an attribute has in a recorded module and those in it."""
+    values = {module.attributes[attribute]} if attribute in module.attributes else set()
+    return values.union(*(values_of(child, attribute) for child in children(module).values()))
