@@ -1,7 +1,7 @@
 """The generator of StyleGAN2 (Karras et al., CVPR 2020, https://arxiv.org/abs/1912.04958)."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -251,6 +251,7 @@ class SynthesisNetwork(nn.Module):
         noise_maps = self._noise_maps(len(w_plus), noise)
         x = features = self.constant.expand(len(w_plus), -1, -1, -1)
         image = torch.zeros((), device=x.device)
+        block: Any  # a SynthesisBlock; lists of modules do not say of what
         for i, block in enumerate(self.blocks[: last + 1]):
             first = max(2 * i - 1, 0)
             x = block(x, w_plus[:, first : 2 * i + 1], noise_maps[first : 2 * i + 1])
@@ -269,7 +270,7 @@ class SynthesisNetwork(nn.Module):
             )
 
     def _noise_maps(self, batch_size: int, noise: Noise) -> Sequence[Tensor | None]:
-        convs = [conv for block in self.blocks for conv in block.convs]
+        convs: list[Any] = [m for m in self.blocks.modules() if isinstance(m, StyledConv)]
         if isinstance(noise, str):
             return [conv.choose_noise(batch_size, noise) for conv in convs]
         if len(noise) != len(convs):
