@@ -105,8 +105,8 @@ def warp(image: Tensor, matrix: Tensor) -> Tensor:
     return down @ resampled @ down.t()
 
 
-# A product with a whole matrix beats a convolution with 12 taps up to 256 pixels, on CPU and GPU,
-# and has the mirrors built in.
+# On a CPU, products with whole matrices take two thirds of the time of convolutions with 12 taps at
+# 64 pixels and as long at 256; and the mirrors are built in.
 
 
 def doubling(size: int, like: Tensor) -> Tensor:
