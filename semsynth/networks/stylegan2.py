@@ -36,8 +36,18 @@ def resolutions_of(image_size: int) -> list[int]:
 
 
 def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
-    """Width of the layers at a resolution."""
-    return min(channel_max, channel_base // resolution)
+    """Width of the layers at a resolution.
+
+    Raises:
+        ValueError: There would be no channel.
+    """
+    channels = min(channel_max, channel_base // resolution)
+    if channels < 1:
+        raise ValueError(
+            f"channel_base {channel_base} and channel_max {channel_max} leave no channel at "
+            f"{resolution}x{resolution}; channel_base must be at least the image size."
+        )
+    return channels
 
 
 class MappingNetwork(nn.Module):
