@@ -1,9 +1,11 @@
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from semsynth import weights
 from semsynth.networks.unet import UNet
@@ -19,3 +21,12 @@ def toy_segmenter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         save_file(UNet(**network).state_dict(), path)
         path.with_suffix(".json").write_text(json.dumps({"network": network}))
     monkeypatch.setattr(weights, "ASSETS", tmp_path)
+
+
+@pytest.fixture
+def float64(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Computes in float64 what is computed in float32, so that finite differences are exact."""
+    monkeypatch.setattr(Tensor, "float", Tensor.double)
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)

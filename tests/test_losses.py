@@ -11,6 +11,10 @@ from semsynth.losses import (
     hinge_loss_d,
     hinge_loss_g,
     kl_divergence,
+    nonsaturating_loss_d,
+    nonsaturating_loss_g,
+    path_lengths,
+    r1_penalty,
 )
 
 
@@ -27,6 +31,51 @@ def test_hinge_loss_of_the_discriminator_by_hand() -> None:
 def test_hinge_loss_of_the_generator_by_hand() -> None:
     fake = [torch.tensor([-3.0, 0.0]), torch.tensor([0.5])]
     assert hinge_loss_g(fake).item() == pytest.approx((1.5 - 0.5) / 2)
+
+
+def test_nonsaturating_loss_of_the_discriminator_by_hand() -> None:
+    real, fake = torch.tensor([0.0, math.log(3)]), torch.tensor([math.log(7)])
+    expected = (math.log(2) + math.log(4 / 3)) / 2 + math.log(8)
+    assert nonsaturating_loss_d(real, fake).item() == pytest.approx(expected)
+
+
+def test_nonsaturating_loss_of_the_generator_by_hand() -> None:
+    fake = torch.tensor([0.0, math.log(3)])
+    assert nonsaturating_loss_g(fake).item() == pytest.approx(math.log(2 * 4 / 3) / 2)
+
+
+def test_nonsaturating_loss_of_a_hopeless_generator_still_has_a_gradient() -> None:
+    fake = torch.tensor([-1000.0], requires_grad=True)
+    loss = nonsaturating_loss_g(fake)
+    loss.backward()
+    assert loss.item() == pytest.approx(1000)
+    assert fake.grad is not None
+    assert fake.grad.item() == pytest.approx(-1)
+
+
+def test_r1_penalty_is_the_squared_norm_of_the_gradient() -> None:
+    real = torch.randn(3, 3, 4, 4)
+    penalty = r1_penalty(lambda x: (x.square() / 2).sum((1, 2, 3)), real)  # gradient: x itself
+    torch.testing.assert_close(penalty, real.square().sum((1, 2, 3)))
+
+
+def test_r1_penalty_has_a_gradient_in_the_discriminator_and_none_in_the_images() -> None:
+    weight = torch.randn(3, 4, 4, requires_grad=True)
+    real = torch.randn(2, 3, 4, 4, requires_grad=True)
+    r1_penalty(lambda x: (x * weight).sum((1, 2, 3)), real).sum().backward()
+    assert weight.grad is not None
+    torch.testing.assert_close(weight.grad, 2 * 2 * weight)
+    assert real.grad is None
+
+
+def test_path_lengths_of_a_linear_generator_by_hand() -> None:
+    w_plus = torch.randn(2, 5, 4, requires_grad=True)  # B, num_ws, w_dim
+    basis = torch.randn(5, 4, 3 * 6 * 6)
+    direction = torch.randn(2, 3, 6, 6)
+    image = torch.einsum("bnd,ndp->bp", w_plus, basis).view(2, 3, 6, 6)
+    jacobian = torch.einsum("ndp,bp->bnd", basis, direction.flatten(1)) / 6  # sqrt(H W)
+    expected = jacobian.square().sum(2).mean(1).sqrt()
+    torch.testing.assert_close(path_lengths(image, w_plus, direction), expected)
 
 
 def test_feature_matching_sums_layers_and_averages_scales() -> None:

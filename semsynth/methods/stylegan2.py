@@ -4,6 +4,8 @@ With adaptive discriminator augmentation (Karras et al., NeurIPS 2020,
 https://arxiv.org/abs/2006.06676) for small data sets.
 """
 
+from typing import Literal
+
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
@@ -16,6 +18,7 @@ from semsynth.losses import (
     r1_penalty,
 )
 from semsynth.methods.base import Batch, Method, count_as_one_step, require_unused_parameters
+from semsynth.networks.ada import AdaptiveAugment, Pipe
 from semsynth.networks.noise import sample_seed, seeded_normal
 from semsynth.networks.stylegan2 import StyleGAN2Generator, mix_styles
 from semsynth.networks.stylegan2_discriminator import StyleGAN2Discriminator
@@ -46,9 +49,17 @@ class StyleGAN2(Method):
         path_length_interval: Steps from one to the next.
         style_mixing: Probability of drawing an image from two latents.
         truncation: Truncation of the images in evaluation and prediction; 1 is none.
+        augment: Augmentation of all that the discriminator sees: ``none``, ``ada`` with a
+            probability that adapts, or ``fixed`` with ``augment_p``. For small data sets.
+        augment_pipe: Kinds of augmentation: ``b`` flips, turns and shifts by whole pixels, ``bg``
+            scales, rotates, stretches and shifts too, ``bgc`` also changes colours.
+        augment_p: Probability of each augmentation, or with ``ada`` the one to start from.
+        ada_target: Average sign of the logits of real images at which the probability stays.
+        ada_kimg: Thousands of images in which the probability could go from 0 to 1; 100 when
+            fine-tuning.
 
     Raises:
-        ValueError: ``image_size`` is not such a number.
+        ValueError: ``image_size`` is not such a number, or the augmentation makes no sense.
     """
 
     path_length_mean: Tensor
@@ -72,6 +83,11 @@ class StyleGAN2(Method):
         path_length_interval: int = 4,
         style_mixing: float = 0.9,
         truncation: float = 1.0,
+        augment: Literal["none", "ada", "fixed"] = "none",
+        augment_pipe: Pipe = "bgc",
+        augment_p: float = 0.0,
+        ada_target: float = 0.6,
+        ada_kimg: float = 500.0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
@@ -87,6 +103,14 @@ class StyleGAN2(Method):
         width = (channel_base, channel_max)
         self.generator = StyleGAN2Generator(image_size[0], z_dim, w_dim, mapping_layers, *width)
         self.discriminator = StyleGAN2Discriminator(image_size[0], *width, group_size)
+        if (augment == "none" and augment_p) or (augment == "fixed" and not augment_p):
+            raise ValueError(
+                f"augment: {augment} does not go with augment_p: {augment_p}. Use augment: ada or "
+                "fixed for a probability above 0, and augment: none for no augmentation."
+            )
+        self.augment = augment
+        if augment != "none":
+            self.augmentation = AdaptiveAugment(augment_pipe, augment_p, ada_target, ada_kimg)
         self.register_buffer("path_length_mean", torch.zeros(()))
         self.seed = 0
         self.to(memory_format=torch.channels_last)
@@ -112,11 +136,13 @@ class StyleGAN2(Method):
         step, real = self.global_step, batch["image"]
         losses = {"loss_d": self.step_discriminator(real, opt_d, step)}
         if step % self.r1_interval == 0:
-            losses["r1"] = self.step_r1(real, opt_d)
+            losses["r1"] = self.step_r1(real, opt_d, step)
         losses["loss_g"] = self.step_generator(len(real), opt_g, step)
         if self.path_length_weight and step % self.path_length_interval == 0:
             count_as_one_step([opt_g])  # its step above has been counted
             losses["path_length"] = self.step_path_length(max(len(real) // 2, 1), opt_g, step)
+        if self.augment != "none":
+            losses["augment_p"] = self.augmentation.p.clone()
         self.log_dict({f"train/{name}": loss for name, loss in losses.items()}, prog_bar=True)
 
     def step_discriminator(self, real: Tensor, optimizer: LightningOptimizer, step: int) -> Tensor:
@@ -124,14 +150,18 @@ class StyleGAN2(Method):
         with torch.no_grad():
             fake = self.generator.synthesis(self.draw_latents(len(real), step, 0), "random")
         self.toggle_optimizer(optimizer)
-        loss = nonsaturating_loss_d(self.discriminator(real), self.discriminator(fake))
+        real_logits = self.judge(real, step, 0)
+        loss = nonsaturating_loss_d(real_logits, self.judge(fake, step, 1))
         self._update(loss, optimizer)
+        if self.augment == "ada":
+            self.augmentation.update(real_logits, self._sum_over_processes)
         return loss.detach()
 
-    def step_r1(self, real: Tensor, optimizer: LightningOptimizer) -> Tensor:
+    def step_r1(self, real: Tensor, optimizer: LightningOptimizer, step: int) -> Tensor:
         """Flatten the discriminator at real images; return the mean penalty."""
         self.toggle_optimizer(optimizer)
-        penalty = r1_penalty(self.discriminator, real).mean()
+        # The gradient at the images before they are augmented, as in the released code.
+        penalty = r1_penalty(lambda image: self.judge(image, step, 2), real).mean()
         self._update(self.r1_weight / 2 * self.r1_interval * penalty, optimizer)
         return penalty.detach()
 
@@ -139,7 +169,7 @@ class StyleGAN2(Method):
         """Make images that look real to the discriminator; return the loss."""
         self.toggle_optimizer(optimizer)
         w_plus = self.draw_latents(batch_size, step, 1, track_mean=True)
-        loss = nonsaturating_loss_g(self.discriminator(self.generator.synthesis(w_plus, "random")))
+        loss = nonsaturating_loss_g(self.judge(self.generator.synthesis(w_plus, "random"), step, 3))
         self._update(loss, optimizer)
         return loss.detach()
 
@@ -157,18 +187,28 @@ class StyleGAN2(Method):
         self._update(self.path_length_weight * self.path_length_interval * penalty, optimizer)
         return torch.as_tensor(length)
 
-    def draw_latents(
-        self, batch_size: int, step: int, phase: int, track_mean: bool = False
-    ) -> Tensor:
-        """Latents (B, num_ws, w_dim) for training, some of them mixed of two.
+    def judge(self, image: Tensor, step: int, phase: int) -> Tensor:
+        """Logits (B,) of images (B, 3, H, W) as augmented for a phase of a step."""
+        if self.augment != "none":
+            # Negative draws, for latents have the others.
+            image = self.augmentation(image, self.draw_seeds(len(image), -1 - (4 * step + phase)))
+        return self.discriminator(image)
 
-        They depend on seed, step and process, so that no two processes draw the same and a
-        training that is taken up draws what it would have drawn.
+    def draw_seeds(self, batch_size: int, draw: int) -> Tensor:
+        """Seeds (B,) of a draw.
+
+        They depend on the training's seed, the draw and the process, so that no two processes draw
+        the same and a training that is taken up draws what it would have drawn.
         """
         first = self.global_rank * batch_size
         index = torch.arange(first, first + batch_size, device=self.device)
-        seed = sample_seed(self.seed, index, 3 * step + phase)
-        z = seeded_normal(seed, 2, self.generator.z_dim)
+        return sample_seed(self.seed, index, draw)
+
+    def draw_latents(
+        self, batch_size: int, step: int, phase: int, track_mean: bool = False
+    ) -> Tensor:
+        """Latents (B, num_ws, w_dim) for training, some of them mixed of two."""
+        z = seeded_normal(self.draw_seeds(batch_size, 3 * step + phase), 2, self.generator.z_dim)
         w_a, w_b = self.generator.mapping(z).unbind(1)
         if track_mean:
             mean = self.generator.mean_latent
@@ -203,6 +243,10 @@ class StyleGAN2(Method):
             name: G.synthesis(w_plus).clamp(-1, 1).unflatten(0, (B, n))
             for name, w_plus in chosen.items()
         }
+
+    def _sum_over_processes(self, tensor: Tensor) -> Tensor:
+        # Not by strategy.reduce, which makes the processes wait for one another at each step.
+        return torch.as_tensor(self.all_gather(tensor)).view(-1, *tensor.shape).sum(0)
 
     def _update(self, loss: Tensor, optimizer: LightningOptimizer) -> None:
         optimizer.zero_grad()

@@ -48,6 +48,21 @@ def sample_seed(seed: int, index: Tensor, draw: int = 0) -> Tensor:
     return hash_int64(hash_int64(run + index * _GOLDEN) + _wrapped(draw * _GOLDEN % (1 << 64)))
 
 
+def seeded_uniform(seed: Tensor, *shape: int) -> Tensor:
+    """Uniform noise in (0, 1), one stream for each seed.
+
+    Args:
+        seed: Seeds (B,), int64.
+        shape: Shape of the noise of one sample.
+
+    Returns:
+        Noise (B, *shape), float64, on the device of ``seed``.
+    """
+    counter = torch.arange(1, math.prod(shape) + 1, device=seed.device) * _GOLDEN
+    bits = hash_int64(hash_int64(seed)[:, None] + counter)  # (B, prod(shape))
+    return _shift_right(bits, 11).double().add(0.5).mul(2.0**-53).view(-1, *shape)
+
+
 def seeded_normal(seed: Tensor, *shape: int) -> Tensor:
     """Standard-normal noise, one stream for each seed.
 
@@ -58,10 +73,6 @@ def seeded_normal(seed: Tensor, *shape: int) -> Tensor:
     Returns:
         Noise (B, *shape), float32, on the device of ``seed``.
     """
-    count = math.prod(shape)
-    counter = torch.arange(1, 2 * count + 1, device=seed.device) * _GOLDEN
-    bits = hash_int64(hash_int64(seed)[:, None] + counter)  # (B, 2 * count)
-    uniform = _shift_right(bits, 11).double().add(0.5).mul(2.0**-53)  # in (0, 1)
-    radius, angle = uniform[:, :count], uniform[:, count:]
+    radius, angle = seeded_uniform(seed, 2, *shape).unbind(1)
     normal = (-2 * radius.log()).sqrt() * (2 * math.pi * angle).cos()  # Box-Muller
-    return normal.float().view(-1, *shape)
+    return normal.float()

@@ -1,7 +1,7 @@
 """The generator of StyleGAN2 (Karras et al., CVPR 2020, https://arxiv.org/abs/1912.04958)."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -36,8 +36,18 @@ def resolutions_of(image_size: int) -> list[int]:
 
 
 def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
-    """Width of the layers at a resolution."""
-    return min(channel_max, channel_base // resolution)
+    """Width of the layers at a resolution.
+
+    Raises:
+        ValueError: There would be no channel.
+    """
+    channels = min(channel_max, channel_base // resolution)
+    if channels < 1:
+        raise ValueError(
+            f"channel_base {channel_base} and channel_max {channel_max} leave no channel at "
+            f"{resolution}x{resolution}; channel_base must be at least the image size."
+        )
+    return channels
 
 
 class MappingNetwork(nn.Module):
@@ -229,11 +239,14 @@ class SynthesisNetwork(nn.Module):
 
     def stored_noise(self) -> list[Tensor]:
         """The noise maps (1, 1, H, W) that are stored with the weights, from 4x4 upwards."""
-        return [conv.noise for block in self.blocks for conv in block.convs]
+        return [conv.noise for conv in self._convs()]
 
     def num_feature_ws(self, resolution: int) -> int:
         """Number of latents, the first ones, on which the features at a resolution depend."""
         return 2 * self._block_at(resolution) + 1
+
+    def _convs(self) -> list[StyledConv]:
+        return [module for module in self.blocks.modules() if isinstance(module, StyledConv)]
 
     def _block_at(self, resolution: int) -> int:
         if resolution not in self.resolutions:
@@ -255,6 +268,7 @@ class SynthesisNetwork(nn.Module):
         noise_maps = self._noise_maps(len(w_plus), noise)
         x = features = self.constant.expand(len(w_plus), -1, -1, -1)
         image = torch.zeros((), device=x.device)
+        block: Any  # a SynthesisBlock; lists of modules do not say of what
         for i, block in enumerate(self.blocks[: last + 1]):
             first = max(2 * i - 1, 0)
             x = block(x, w_plus[:, first : 2 * i + 1], noise_maps[first : 2 * i + 1])
@@ -273,7 +287,7 @@ class SynthesisNetwork(nn.Module):
             )
 
     def _noise_maps(self, batch_size: int, noise: Noise) -> Sequence[Tensor | None]:
-        convs = [conv for block in self.blocks for conv in block.convs]
+        convs = self._convs()
         if isinstance(noise, str):
             return [conv.choose_noise(batch_size, noise) for conv in convs]
         if len(noise) != len(convs):

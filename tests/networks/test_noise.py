@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from semsynth.networks.noise import hash_int64, sample_seed, seeded_normal
+from semsynth.networks.noise import hash_int64, sample_seed, seeded_normal, seeded_uniform
 
 MASK = (1 << 64) - 1
 
@@ -82,3 +82,12 @@ def test_sample_seeds_are_distinct_over_samples_and_draws() -> None:
     index = torch.arange(1000)
     seeds = torch.cat([sample_seed(s, index, d) for s in range(4) for d in range(4)])
     assert len(set(seeds.tolist())) == 16_000
+
+
+def test_uniform_noise_equals_splitmix64_in_python_numbers() -> None:
+    start = splitmix64(7)
+    expected = [
+        ((splitmix64(start + i * 0x9E3779B97F4A7C15) >> 11) + 0.5) * 2.0**-53 for i in range(1, 7)
+    ]
+    noise = seeded_uniform(torch.tensor([7]), 2, 3)
+    torch.testing.assert_close(noise, torch.tensor([expected], dtype=torch.float64).view(1, 2, 3))

@@ -1,0 +1,165 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from semsynth.losses import r1_penalty
+from semsynth.methods import StyleGAN2, stylegan2
+from semsynth.networks.ada import AdaptiveAugment
+
+from .conftest import SIZE, Batch, RandomPairs
+
+Train = Callable[..., Trainer]
+BATCH = 2  # of the loader
+
+
+def build(method: type[StyleGAN2] = StyleGAN2, **changes: Any) -> StyleGAN2:
+    torch.manual_seed(0)
+    arguments: dict[str, Any] = {
+        "z_dim": 8,
+        "w_dim": 8,
+        "mapping_layers": 2,
+        "channel_base": 256,
+        "channel_max": 8,
+        "group_size": 2,
+        "r1_interval": 2,
+        "path_length_weight": 0.0,
+    }
+    return method((SIZE, SIZE), **(arguments | changes))
+
+
+def test_without_augmentation_the_discriminator_sees_the_images(batch: Batch) -> None:
+    method = build()
+    logits = method.judge(batch["image"], 0, 0)
+    assert torch.equal(logits, method.discriminator(batch["image"]))
+    assert not [key for key in method.state_dict() if key.startswith("augmentation")]
+
+
+def test_all_that_the_discriminator_sees_is_augmented_anew(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[tuple[int, ...]] = []
+    original = AdaptiveAugment.forward
+
+    def recorded(self: AdaptiveAugment, images: Tensor, seed: Tensor) -> Tensor:
+        seeds.append(tuple(seed.tolist()))
+        return original(self, images, seed)
+
+    monkeypatch.setattr(AdaptiveAugment, "forward", recorded)
+    train(build(augment="fixed", augment_p=0.5), max_steps=2)
+    assert len(seeds) == 4 + 3  # real, generated, R1 (every other step), and the generator's
+    assert len({seed for pair in seeds for seed in pair}) == 7 * BATCH
+
+
+def test_processes_augment_differently(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = build(augment="fixed", augment_p=0.5)
+    first = method.draw_seeds(4, draw=-1)
+    monkeypatch.setattr(StyleGAN2, "global_rank", 1)
+    assert not set(first.tolist()) & set(method.draw_seeds(4, draw=-1).tolist())
+
+
+def test_gradient_reaches_the_generator_through_the_augmentation(batch: Batch) -> None:
+    method = build(augment="fixed", augment_p=1.0)
+    image = batch["image"].requires_grad_()
+    (gradient,) = torch.autograd.grad(method.judge(image, 0, 3).sum(), image)
+    assert (gradient.flatten(1).abs().sum(1) > 0).all()
+
+
+def test_r1_is_taken_at_the_images_before_they_are_augmented(
+    train: Train, monkeypatch: pytest.MonkeyPatch, batch: Batch
+) -> None:
+    method = build(augment="fixed", augment_p=1.0)
+    calls: list[bool] = []
+
+    def checked(discriminate: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+        augmented = method.augmentation(real, method.draw_seeds(BATCH, -1 - 2))
+        calls.append(torch.equal(real, batch["image"]))
+        calls.append(torch.equal(discriminate(real), method.discriminator(augmented)))
+        calls.append(not torch.allclose(real, augmented))
+        return r1_penalty(discriminate, real)
+
+    monkeypatch.setattr(stylegan2, "r1_penalty", checked)
+    train(method, max_steps=1)
+    assert calls == [True] * 3
+
+
+@pytest.mark.parametrize(("logit", "expected"), [(100.0, 0.5 + 0.008), (-100.0, 0.5 - 0.008)])
+def test_probability_follows_the_logits_of_real_images(
+    train: Train, logit: float, expected: float
+) -> None:
+    method = build(augment="ada", augment_p=0.5, ada_kimg=1.0, lr_d=0.0)
+    method.discriminator.out.bias.data.fill_(logit)
+    trainer = train(method, max_steps=4)
+    assert float(method.augmentation.p) == pytest.approx(expected)  # 4 steps of 2 of 1000 images
+    assert float(trainer.callback_metrics["train/augment_p"]) == pytest.approx(expected)
+
+
+def test_fixed_probability_stays(train: Train) -> None:
+    method = build(augment="fixed", augment_p=0.25)
+    trainer = train(method, max_steps=5)
+    assert float(method.augmentation.p) == 0.25
+    assert float(trainer.callback_metrics["train/augment_p"]) == 0.25
+
+
+def test_probability_goes_on_from_the_checkpoint(train: Train, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"augment": "ada", "ada_kimg": 1.0, "lr_d": 0.0}
+    first = build(**changes)
+    first.discriminator.out.bias.data.fill_(100.0)
+    train(first, max_steps=6).save_checkpoint(tmp_path / "half.ckpt")
+    second = build(**changes)
+    train(second, str(tmp_path / "half.ckpt"), max_steps=8)
+    assert float(first.augmentation.p) == pytest.approx(0.008)
+    assert float(second.augmentation.p) == pytest.approx(0.016)  # two steps counted before
+
+
+def test_augmented_training_runs_in_bf16(train: Train) -> None:
+    method = build(augment="ada", augment_p=0.8)
+    train(method, precision="bf16-mixed")
+    assert all(torch.isfinite(p).all() for p in method.parameters())
+
+
+class SureOnFirstProcess(StyleGAN2):
+    """All images look real to the first process, and generated to the second."""
+
+    def judge(self, image: Tensor, step: int, phase: int) -> Tensor:
+        return 0 * super().judge(image, step, phase) + (1 if self.global_rank == 0 else -1)
+
+
+@pytest.mark.slow
+def test_sign_is_averaged_over_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # the children import this file
+    method = build(SureOnFirstProcess, augment="ada", augment_p=0.5, ada_kimg=1.0, ada_target=0.1)
+    Trainer(
+        accelerator="cpu",
+        devices=2,
+        strategy="ddp_spawn_find_unused_parameters_true",
+        max_steps=4,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+    ).fit(method, DataLoader(RandomPairs(16), batch_size=BATCH))
+    # The mean is 0, below the target, over 4 steps of 2 images on 2 processes.
+    assert float(method.augmentation.p) == pytest.approx(0.5 - 0.016)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"augment_p": 0.5}, "augment: none does not go with augment_p: 0.5"),
+        ({"augment": "fixed"}, "augment: fixed does not go with augment_p: 0.0"),
+        ({"augment": "ada", "augment_p": 2.0}, r"must be in \[0, 1\]"),
+        ({"augment": "ada", "augment_pipe": "c"}, "one of b, bg, bgc"),
+    ],
+)
+def test_augmentation_that_makes_no_sense_is_refused(
+    arguments: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        build(**arguments)

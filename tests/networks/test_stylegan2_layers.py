@@ -1,0 +1,206 @@
+import itertools
+import math
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from semsynth.networks.stylegan2_layers import (
+    EqualisedConv2d,
+    EqualisedLinear,
+    ModulatedConv2d,
+    blur,
+    leaky_relu,
+    upsample,
+)
+
+W_DIM = 4
+
+
+def upfirdn(
+    image: Tensor, kernel: Tensor, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0)
+) -> Tensor:
+    """Insert zeros, pad before and after, correlate pixel by pixel, and decimate (B, C, H, W)."""
+    B, C, H, W = image.shape
+    inserted = image.new_zeros(B, C, H * up, W * up)
+    inserted[..., ::up, ::up] = image
+    padded = image.new_zeros(B, C, H * up + sum(pad), W * up + sum(pad))
+    padded[..., pad[0] : pad[0] + H * up, pad[0] : pad[0] + W * up] = inserted
+    k = len(kernel)
+    rows = range(0, padded.shape[2] - k + 1, down)
+    columns = range(0, padded.shape[3] - k + 1, down)
+    result = image.new_zeros(B, C, len(rows), len(columns))
+    for (i, y), (j, x) in itertools.product(enumerate(rows), enumerate(columns)):
+        result[:, :, i, j] = (padded[:, :, y : y + k, x : x + k] * kernel).sum((2, 3))
+    return result
+
+
+def fir(gain: float = 1.0) -> Tensor:
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
+    return gain * taps[:, None] * taps / 64
+
+
+def transposed_conv(image: Tensor, weight: Tensor) -> Tensor:
+    """Each pixel of (C, H, W) stamps its weights (C', C, 3, 3), two pixels apart."""
+    _, H, W = image.shape
+    result = image.new_zeros(len(weight), 2 * H + 1, 2 * W + 1)
+    for y, x in itertools.product(range(H), range(W)):
+        stamp = (weight * image[:, y, x].view(1, -1, 1, 1)).sum(1)
+        result[:, 2 * y : 2 * y + 3, 2 * x : 2 * x + 3] += stamp
+    return result
+
+
+def modulated_by_hand(conv: ModulatedConv2d, x: Tensor, w: Tensor) -> Tensor:
+    """One sample at a time, with weights that are scaled and normalised for it."""
+    samples = []
+    for image, latent in zip(x, w, strict=True):
+        affine = conv.affine
+        style = affine.weight @ latent / math.sqrt(len(latent)) + affine.bias
+        C, k = conv.weight.shape[1], conv.weight.shape[3]
+        weight = conv.weight / math.sqrt(C * k * k) * style.view(1, -1, 1, 1)
+        if conv.demodulate:
+            weight = weight / (weight.square().sum((1, 2, 3), keepdim=True) + 1e-8).sqrt()
+        if conv.up:
+            large = transposed_conv(image, weight)[None]
+            samples.append(upfirdn(large, fir(gain=4), pad=(1, 1))[0])
+        else:
+            samples.append(F.conv2d(image[None], weight, padding=k // 2)[0])
+    return torch.stack(samples)
+
+
+def test_upsampling_equals_the_slow_upfirdn() -> None:
+    image = torch.randn(2, 3, 4, 5)
+    torch.testing.assert_close(upsample(image), upfirdn(image, fir(gain=4), up=2, pad=(2, 1)))
+
+
+@pytest.mark.parametrize(
+    ("padding", "stride", "gain"), [(1, 1, 4.0), (2, 1, 1.0), (1, 2, 1.0), (2, 2, 1.0)]
+)
+def test_blur_equals_the_slow_upfirdn(padding: int, stride: int, gain: float) -> None:
+    image = torch.randn(2, 3, 6, 8)
+    expected = upfirdn(image, fir(gain), down=stride, pad=(padding, padding))
+    torch.testing.assert_close(blur(image, padding, gain, stride), expected)
+
+
+def test_blur_and_upsampling_keep_a_constant() -> None:
+    ones = torch.ones(1, 2, 8, 8)
+    torch.testing.assert_close(blur(ones, 2)[..., 3:-3, 3:-3], ones[..., :3, :3])
+    torch.testing.assert_close(upsample(ones)[..., 2:-2, 2:-2], torch.ones(1, 2, 12, 12))
+
+
+def test_halving_3x3_convolution_blurs_with_padding_2_and_then_strides() -> None:
+    conv, x = EqualisedConv2d(3, 5, 3, down=True), torch.randn(2, 3, 8, 8)
+    assert conv.bias is not None
+    conv.bias.data.normal_()
+    blurred = upfirdn(x, fir(), pad=(2, 2))
+    expected = F.conv2d(blurred, conv.weight / math.sqrt(27), stride=2)
+    expected = F.leaky_relu(expected + conv.bias.view(1, -1, 1, 1), 0.2) * math.sqrt(2)
+    assert expected.shape == (2, 5, 4, 4)
+    torch.testing.assert_close(conv(x), expected)
+
+
+def test_halving_skip_blurs_with_padding_1_and_then_strides() -> None:
+    conv, x = EqualisedConv2d(3, 5, 1, down=True, activate=False), torch.randn(2, 3, 8, 8)
+    expected = F.conv2d(upfirdn(x, fir(), pad=(1, 1)), conv.weight / math.sqrt(3), stride=2)
+    assert expected.shape == (2, 5, 4, 4)
+    torch.testing.assert_close(conv(x), expected)
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_equalised_convolution_scales_weights_when_it_runs(kernel_size: int) -> None:
+    conv, x = EqualisedConv2d(3, 5, kernel_size), torch.randn(2, 3, 8, 8)
+    assert conv.bias is not None
+    conv.bias.data.normal_()
+    weight = conv.weight / math.sqrt(3 * kernel_size**2)
+    expected = leaky_relu(F.conv2d(x, weight, conv.bias, padding=kernel_size // 2))
+    torch.testing.assert_close(conv(x), expected)
+
+
+def test_equalised_linear_scales_weights_and_bias_when_it_runs() -> None:
+    layer = EqualisedLinear(16, 8, bias=1.0, lr_multiplier=0.01)
+    assert layer.weight.std().item() == pytest.approx(100, rel=0.3)
+    torch.testing.assert_close(layer(torch.zeros(16)), torch.ones(8))
+    x = torch.randn(3, 16)
+    torch.testing.assert_close(layer(x), x @ layer.weight.t() * 0.01 / 4 + 1)
+
+
+@pytest.mark.parametrize(
+    ("demodulate", "up", "kernel_size"),
+    [(True, False, 3), (True, True, 3), (False, False, 3), (False, True, 3), (False, False, 1)],
+)
+@pytest.mark.parametrize(
+    ("batch_size", "gradients"), [(3, True), (3, False), (1, True), (1, False)]
+)
+def test_modulated_convolution_equals_a_loop_over_samples(
+    demodulate: bool, up: bool, kernel_size: int, batch_size: int, gradients: bool
+) -> None:
+    torch.manual_seed(0)
+    conv = ModulatedConv2d(3, 5, kernel_size, W_DIM, demodulate, up)
+    x, w = torch.randn(batch_size, 3, 4, 6), torch.randn(batch_size, W_DIM)
+    with torch.set_grad_enabled(gradients):
+        result = conv(x, w, gain=1.5)
+    assert result.requires_grad == gradients
+    expected = 1.5 * modulated_by_hand(conv, x, w)
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("demodulate", "up"), [(True, True), (True, False), (False, False)])
+def test_modulated_convolution_passes_gradcheck_and_gradgradcheck(
+    float64: None, demodulate: bool, up: bool
+) -> None:
+    conv = ModulatedConv2d(2, 3, 3, W_DIM, demodulate, up)
+    inputs = (torch.randn(2, 2, 3, 3), torch.randn(2, W_DIM), conv.weight.detach().clone())
+
+    def run(x: Tensor, w: Tensor, weight: Tensor) -> Tensor:
+        state = {"weight": weight}
+        return torch.func.functional_call(conv, state, (x, w)) ** 2
+
+    variables = tuple(t.requires_grad_() for t in inputs)
+    assert torch.autograd.gradcheck(run, variables, fast_mode=True)
+    assert torch.autograd.gradgradcheck(run, variables, fast_mode=True)
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_halving_convolution_passes_gradcheck_and_gradgradcheck(
+    float64: None, kernel_size: int
+) -> None:
+    conv = EqualisedConv2d(2, 3, kernel_size, down=True)
+    x = torch.randn(2, 2, 4, 4, requires_grad=True)
+    assert torch.autograd.gradcheck(conv, x, fast_mode=True)
+    assert torch.autograd.gradgradcheck(lambda x: conv(x) ** 2, x, fast_mode=True)
+
+
+def test_styles_and_demodulation_stay_in_float32_under_autocast(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    conv = ModulatedConv2d(3, 5, 3, W_DIM)
+    x, w = torch.randn(2, 3, 4, 4), torch.randn(2, W_DIM)
+    scales: list[Tensor] = []
+    original = conv.output_scale
+
+    def recorded(style: Tensor) -> Tensor:
+        scales.append(original(style))
+        return scales[-1]
+
+    monkeypatch.setattr(conv, "output_scale", recorded)
+    expected = conv(x, w)
+    with torch.autocast("cpu", torch.bfloat16):
+        result = conv(x.bfloat16(), w)
+    assert result.dtype == torch.bfloat16
+    assert torch.equal(scales[0], scales[1])
+    torch.testing.assert_close(result.float(), expected, atol=0.05, rtol=0.05)
+
+
+@pytest.mark.parametrize("layer", ["up", "same", "down"])
+def test_channels_last_gives_equal_results(layer: str) -> None:
+    x, w = torch.randn(2, 8, 8, 8), torch.randn(2, W_DIM)
+    module: Any = EqualisedConv2d(8, 4, 3, down=True)
+    arguments: tuple[Tensor, ...] = ()
+    if layer != "down":
+        module, arguments = ModulatedConv2d(8, 4, 3, W_DIM, up=layer == "up"), (w,)
+    expected = module(x, *arguments)
+    module.to(memory_format=torch.channels_last)
+    result = module(x.to(memory_format=torch.channels_last), *arguments)
+    torch.testing.assert_close(result, expected, atol=1e-5, rtol=1e-5)
