@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from semsynth.losses import (
@@ -22,6 +22,7 @@ from semsynth.networks.ada import AdaptiveAugment, Pipe
 from semsynth.networks.noise import sample_seed, seeded_normal
 from semsynth.networks.stylegan2 import StyleGAN2Generator, mix_styles
 from semsynth.networks.stylegan2_discriminator import StyleGAN2Discriminator
+from semsynth.priors import PriorError, load_discriminator, load_generator
 
 MEAN_LATENT_DECAY = 0.995  # a step, of the released training code
 
@@ -57,6 +58,8 @@ class StyleGAN2(Method):
         ada_target: Average sign of the logits of real images at which the probability stays.
         ada_kimg: Thousands of images in which the probability could go from 0 to 1; 100 when
             fine-tuning.
+        init_from: Prior to go on from, one that ships or the file of an imported one; its
+            architecture must be the same.
 
     Raises:
         ValueError: ``image_size`` is not such a number, or the augmentation makes no sense.
@@ -88,6 +91,7 @@ class StyleGAN2(Method):
         augment_p: float = 0.0,
         ada_target: float = 0.6,
         ada_kimg: float = 500.0,
+        init_from: str | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
@@ -108,6 +112,7 @@ class StyleGAN2(Method):
                 f"augment: {augment} does not go with augment_p: {augment_p}. Use augment: ada or "
                 "fixed for a probability above 0, and augment: none for no augmentation."
             )
+        self.init_from = init_from
         self.augment = augment
         if augment != "none":
             self.augmentation = AdaptiveAugment(augment_pipe, augment_p, ada_target, ada_kimg)
@@ -116,10 +121,25 @@ class StyleGAN2(Method):
         self.to(memory_format=torch.channels_last)
 
     def setup(self, stage: str) -> None:
-        """Check the strategy before any work is done."""
-        if stage == "fit":
-            require_unused_parameters(self.trainer.strategy)
-            self.seed = torch.initial_seed() % (1 << 62)
+        """Check the strategy and take up a prior before any work is done."""
+        if stage != "fit":
+            return
+        require_unused_parameters(self.trainer.strategy)
+        self.seed = torch.initial_seed() % (1 << 62)
+        if self.init_from is not None and self.trainer.ckpt_path is None:
+            self.load_prior(self.init_from)
+
+    def load_prior(self, name_or_path: str) -> None:
+        """Take the weights of a prior, and of its discriminator if the file holds one.
+
+        Raises:
+            MissingWeightsError: There is no such prior.
+            PriorError: Its architecture is another.
+        """
+        load_into(self.generator, load_generator(name_or_path), name_or_path)
+        discriminator = load_discriminator(name_or_path)
+        if discriminator is not None:
+            load_into(self.discriminator, discriminator, name_or_path)
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Adam for each network, corrected for the steps that regularisation adds."""
@@ -255,9 +275,25 @@ class StyleGAN2(Method):
         self.untoggle_optimizer(optimizer)
 
 
-def lazy_adam(
-    network: torch.nn.Module, lr: float, betas: tuple[float, float], interval: int
-) -> Adam:
+def load_into(network: nn.Module, other: nn.Module, name: str) -> None:
+    """Copy weights from a network of the same architecture.
+
+    Raises:
+        PriorError: The architectures differ.
+    """
+    wanted = {k: tuple(v.shape) for k, v in network.state_dict().items()}
+    found = {k: tuple(v.shape) for k, v in other.state_dict().items()}
+    for key in sorted(wanted.keys() | found.keys()):
+        if wanted.get(key) != found.get(key):
+            raise PriorError(
+                f"The prior {name} does not fit: its {type(other).__name__} has {key} of shape "
+                f"{found.get(key)}, the model's has {wanted.get(key)}. Give model.image_size, "
+                "z_dim, w_dim, mapping_layers, channel_base and channel_max as in its card."
+            )
+    network.load_state_dict(other.state_dict())
+
+
+def lazy_adam(network: nn.Module, lr: float, betas: tuple[float, float], interval: int) -> Adam:
     """Adam for a network that takes one more step at every ``interval``-th (0: never).
 
     So that as many images move the weights as far, rate and memory shrink by k / (k + 1).

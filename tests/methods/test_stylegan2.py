@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from semsynth.callbacks import GeneratorEMA
 from semsynth.methods import StyleGAN2
 from semsynth.methods.stylegan2 import lazy_adam
 from semsynth.networks.noise import sample_seed
+from semsynth.priors import PriorError, save_generator
 
 from .conftest import SIZE, Batch
 
@@ -138,6 +140,45 @@ def test_averaged_weights_are_those_that_a_checkpoint_holds(train: Train, tmp_pa
     loaded = StyleGAN2.load_from_checkpoint(tmp_path / "last.ckpt")
     averaged = dict(method.generator.named_parameters())  # the callback leaves the average in
     assert all(torch.equal(p, averaged[k]) for k, p in loaded.generator.named_parameters())
+
+
+def save_as_prior(method: StyleGAN2, path: Path) -> str:
+    card = {
+        "generator": {
+            "image_size": SIZE,
+            "z_dim": 8,
+            "w_dim": 8,
+            "mapping_layers": 2,
+            "channel_base": 256,
+            "channel_max": 8,
+        },
+        "discriminator": {
+            "image_size": SIZE,
+            "channel_base": 256,
+            "channel_max": 8,
+            "group_size": 2,
+        },
+    }
+    save_generator(method.generator, path, card, method.discriminator)
+    return str(path)
+
+
+def test_training_goes_on_from_a_prior(train: Train, tmp_path: Path) -> None:
+    prior = tiny_stylegan2()
+    path = save_as_prior(prior, tmp_path / "prior.safetensors")
+    torch.manual_seed(1)
+    method = tiny_stylegan2(init_from=path, lr_g=0.0, lr_d=0.0)
+    for parameter in method.parameters():
+        parameter.data.add_(1)
+    train(method, max_steps=1)
+    wanted = dict(prior.named_parameters())
+    assert all(torch.equal(p, wanted[k]) for k, p in method.named_parameters())
+
+
+def test_a_prior_of_another_architecture_is_refused(train: Train, tmp_path: Path) -> None:
+    path = save_as_prior(tiny_stylegan2(), tmp_path / "prior.safetensors")
+    with pytest.raises(PriorError, match=r"has \S+ of shape .*channel_max as in its card"):
+        train(tiny_stylegan2(channel_max=4, init_from=path))
 
 
 def test_images_that_are_not_square_are_refused() -> None:
