@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from semsynth.data.base import Batch, Split, SynthesisDataModule
+from semsynth.data.sampling import Key, draw_of
+from semsynth.data.shots import Shots
 from semsynth.data.toy.portrait import PortraitWorld
 from semsynth.data.toy.street import StreetWorld
 from semsynth.data.toy.world import World
@@ -42,12 +44,12 @@ class ToyDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return self.size
 
-    def __getitem__(self, index: int) -> Batch:
-        return self.__getitems__([index])[0]
+    def __getitem__(self, key: Key) -> Batch:
+        return self.__getitems__([key])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Batch]:
+    def __getitems__(self, keys: Sequence[Key]) -> list[Batch]:
         """Samples of a batch, those that are new rendered together."""
-        index = torch.as_tensor(indices)
+        index = torch.tensor([draw_of(key).position for key in keys])
         self._render(index[~self._rendered[index]])
         pixels = self._pixels[index]
         columns = {
@@ -83,6 +85,9 @@ class ToyDataModule(SynthesisDataModule):
         eval_batch_size: Samples a process and step in validation, test and prediction.
         num_workers: Loader processes; 0 renders in the training process.
         seed: Seed of the world; another one gives other samples of the same distribution.
+        shots: How many training samples have labels, their names (``0`` is the first), or a file
+            of them; all if not given.
+        shots_seed: Choose the shots by this seed; 0 if not given.
     """
 
     world: ClassVar[World]
@@ -97,6 +102,8 @@ class ToyDataModule(SynthesisDataModule):
         eval_batch_size: int = 32,
         num_workers: int = 0,
         seed: int = 0,
+        shots: Shots = None,
+        shots_seed: int | None = None,
     ) -> None:
         if not 32 <= image_size <= 256:
             raise ValueError(
@@ -110,9 +117,19 @@ class ToyDataModule(SynthesisDataModule):
                     f"{split}_size must be at least 1, got {size}; give every split a sample."
                 )
         super().__init__(
-            self.world.label_space, image_size, batch_size, eval_batch_size, num_workers
+            self.world.label_space,
+            image_size,
+            shots,
+            shots_seed,
+            batch_size,
+            eval_batch_size,
+            num_workers,
         )
         self.seed = seed
+
+    def names(self, split: Split) -> list[str]:
+        """Position of each sample of a split."""
+        return [str(i) for i in range(self.sizes[split])]
 
     def dataset(self, split: Split) -> ToyDataset:
         """The samples of a split, none of which is in another split of whatever size."""
