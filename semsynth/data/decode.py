@@ -9,10 +9,18 @@ import torch
 from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from semsynth.data.base import DataError
+from semsynth.data.errors import DataError
 
 SCALED_BY_PILLOW = {"L;2": 85, "L;4": 17}  # Pillow stretches greys of 2 and 4 bits to 0..255
 FIX_PALETTE = "semsynth data check --fix-palette"
+
+
+class UnreadableError(DataError):
+    """A file is missing, empty, damaged or no image; ``kind`` says which."""
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        self.kind, reason = _kind_and_reason(path, error)
+        super().__init__(f"{path} cannot be read ({reason}); replace or remove it.")
 
 
 class ColourMaskError(DataError):
@@ -21,23 +29,26 @@ class ColourMaskError(DataError):
 
 @contextmanager
 def opened_image(path: Path) -> Iterator[Image.Image]:
-    """Open an image file; whatever goes wrong with it becomes a DataError that names it."""
+    """Open an image file; whatever goes wrong with it becomes an UnreadableError."""
     try:
         with Image.open(path) as opened:
             yield opened
     except DataError:
         raise
     except (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} cannot be read ({reason(path, error)}); replace it.") from error
+        raise UnreadableError(path, error) from error
 
 
-def reason(path: Path, error: Exception) -> str:
-    """Why a file cannot be read, in words of the file and not of the decoder."""
+def _kind_and_reason(path: Path, error: Exception) -> tuple[str, str]:
     if path.is_symlink() and not path.exists():
-        return f"No such file: a link to {path.readlink()}, which does not exist"
+        target = path.readlink()
+        return "link to nowhere", f"No such file: a link to {target}, which does not exist"
+    if not path.exists():
+        return "missing file", "No such file"
     if isinstance(error, UnidentifiedImageError):
-        return "the file is empty" if path.stat().st_size == 0 else "not an image"
-    return " ".join(str(error).split())
+        empty = path.stat().st_size == 0
+        return ("empty file", "the file is empty") if empty else ("not an image", "not an image")
+    return "damaged file", " ".join(str(error).split())
 
 
 def is_turned(opened: Image.Image) -> bool:
@@ -67,7 +78,7 @@ def read_image(path: Path, at_least: tuple[int, int] | None = None) -> Tensor:
         Pixels (3, H, W), uint8.
 
     Raises:
-        DataError: The file is missing, damaged or no image.
+        UnreadableError: The file is missing, damaged or no image.
     """
     with opened_image(path) as opened:
         if at_least is not None:
@@ -99,7 +110,7 @@ def read_mask(path: Path) -> Tensor:
 
     Raises:
         ColourMaskError: The image holds colours.
-        DataError: The file is missing, damaged or no image.
+        UnreadableError: The file is missing, damaged or no image.
     """
     with opened_image(path) as opened:
         tiles = opened.tile if isinstance(opened, ImageFile.ImageFile) else []
