@@ -14,6 +14,7 @@ from semsynth.data.cache import ResizedCache
 from semsynth.data.check import check_pairs
 from semsynth.data.decode import read_image, read_mask
 from semsynth.data.labels import LabelSpace
+from semsynth.data.latents import read_codes
 from semsynth.data.pairs import Pair, read_labels
 from semsynth.data.sampling import Key, draw_of
 from semsynth.data.shots import Shots
@@ -27,13 +28,20 @@ class PairDataset(Dataset[Batch]):
         pairs: Files of each sample.
         transform: Brings photo and maps to their size.
         cache: Directory that keeps photos and maps at ``transform.load_size``; none if not given.
+        exact: Decode large JPEGs in full before they are resized, as scores of the papers are
+            computed; training takes what the codec can reduce, in a fraction of the time.
     """
 
     def __init__(
-        self, pairs: Sequence[Pair], transform: PairTransform, cache: str | None = None
+        self,
+        pairs: Sequence[Pair],
+        transform: PairTransform,
+        cache: str | None = None,
+        exact: bool = True,
     ) -> None:
         self.pairs = pairs
         self.transform = transform
+        self.at_least = None if exact else transform.load_size
         self.cache = None if cache is None else ResizedCache(cache, transform.load_size)
 
     def __len__(self) -> int:
@@ -42,17 +50,22 @@ class PairDataset(Dataset[Batch]):
     def __getitem__(self, key: Key) -> Batch:
         """Photo (3, H, W), uint8, ``mask`` (H, W), uint8, and what else the sample has."""
         index, seed = draw_of(key)
-        pair, size = self.pairs[index], self.transform.load_size
+        pair = self.pairs[index]
         image: Tensor | None = None
         maps: dict[str, Tensor] = {}
         if (file := pair.image) is not None:
-            image = self._read("image", (file,), lambda: resize_image(read_image(file, size), size))
+            image = self._read("image", (file,), lambda: self._image(file))
         if pair.labels:
             maps["mask"] = self._read("mask", pair.labels, lambda: read_labels(pair))
         if (map_file := pair.instance) is not None:
             maps["instance"] = self._read("instance", (map_file,), lambda: read_mask(map_file))
         sample: dict[str, Any] = dict(self.transform(image, maps, seed))
+        if pair.codes is not None:
+            sample["w_plus"] = read_codes(pair.codes)
         return sample | {"index": torch.tensor(index), "name": pair.name}
+
+    def _image(self, file: Path) -> Tensor:
+        return resize_image(read_image(file, self.at_least), self.transform.load_size)
 
     def _read(self, what: str, files: tuple[Path, ...], read: Callable[[], Tensor]) -> Tensor:
         if self.cache is None:
@@ -119,12 +132,13 @@ class PairsOnDisk(SynthesisDataModule):
 
     def dataset(self, split: Split) -> Dataset[Batch]:
         """All samples of a split."""
-        return PairDataset(self._pairs(split), self.transform(split), self.cache)
+        exact = split != "train"
+        return PairDataset(self._pairs(split), self.transform(split), self.cache, exact)
 
     def unlabelled_dataset(self) -> Dataset[Batch]:
         """All training photos; no label file is read."""
         pairs = [without_labels(pair) for pair in self._pairs("train")]
-        return PairDataset(pairs, self.transform("train"), self.cache)
+        return PairDataset(pairs, self.transform("train"), self.cache, exact=False)
 
     def transform(self, split: Split) -> PairTransform:
         """What brings the samples of a split to their size."""
