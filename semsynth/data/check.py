@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
+from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
@@ -74,7 +75,9 @@ def in_threads(
     """Results in order of a function that mostly decodes or encodes: Pillow does so in parallel."""
     with ThreadPoolExecutor(workers) as pool:
         try:
-            return list(track(pool.map(function, items), title, len(items), transient=True))
+            results = pool.map(function, items)
+            console = Console(stderr=True)
+            return list(track(results, title, len(items), transient=True, console=console))
         except BaseException:  # an interrupt too: what has not begun shall not begin
             pool.shutdown(cancel_futures=True)
             raise

@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -99,7 +100,7 @@ def test_directory_that_cannot_be_written_is_named(tmp_path: Path, source: Path)
         ResizedCache(tmp_path / "file/cache", SIZE).get("image", [source], lambda: make(source))
 
 
-def fill(directory: Path, source: Path, barrier: "multiprocessing.Barrier") -> None:  # type: ignore
+def fill(directory: Path, source: Path, barrier: Barrier) -> None:
     barrier.wait()
     for i in range(20):
         ResizedCache(directory, SIZE).get(f"image {i}", [source], lambda: make(source))
