@@ -84,7 +84,8 @@ class ImageLogger(Callback):
 
     def _write(self, trainer: Trainer, batch: Batch, series: Tensor, name: str) -> None:
         painted = colour_mask(batch["mask"], self._palette(trainer))
-        columns = [painted, batch["image"], *series.unbind(1)]
+        real = [batch["image"]] if "image" in batch else []
+        columns = [painted, *real, *series.unbind(1)]
         grid = image_grid(columns)
         save_png(grid, Path(trainer.default_root_dir) / "images" / f"{name}.png")
         for logger in trainer.loggers:

@@ -9,9 +9,9 @@ import numpy as np
 
 from semsynth.data.base import Archives, Split
 from semsynth.data.disk import PairsOnDisk
-from semsynth.data.errors import DataError
+from semsynth.data.errors import DataError, PairingError, Problem
 from semsynth.data.labels import LabelSpace, official_space
-from semsynth.data.pairs import Pair, find_pairs, list_images
+from semsynth.data.pairs import NO_PARTNER, Pair, find_pairs, list_images
 from semsynth.data.shots import Shots
 
 # fmt: off
@@ -104,21 +104,20 @@ class CelebAMaskHQ(PairsOnDisk):
         """Photos and their part files; a part that is not seen has no file.
 
         Raises:
-            DataError: A photo has no part at all.
+            PairingError: Some photos have no part at all.
         """
-        parts = self._part_files()
-        photos = list_images(self.root / PHOTOS)
-        pairs = []
+        parts, photos = self._part_files(), list_images(self.root / PHOTOS)
+        pairs, problems = [], []
         for index in indices:
-            files = sorted(parts[index].items())
-            if not files:
-                folder = self.root / ANNOTATIONS / str(index // 2000)
-                raise DataError(
-                    f"{photos[str(index)]} has no mask: expected {folder}/{index:05d}_*.png; "
-                    f"unpack {self.ARCHIVES.files[0]} again."
-                )
+            name, files = str(index), sorted(parts[index].items())
             classes = tuple(part_class for part_class, _ in files)
-            pairs.append(Pair(str(index), photos[str(index)], tuple(f for _, f in files), classes))
+            pairs.append(Pair(name, photos[name], tuple(file for _, file in files), classes))
+            if not files:
+                place = self.root / ANNOTATIONS / str(index // 2000) / f"{index:05d}_*.png"
+                text = f"{photos[name]} has no mask: expected {place} ; unpack the archive again."
+                problems.append(Problem(NO_PARTNER, photos[name], text))
+        if problems:
+            raise PairingError(problems, [pair for pair in pairs if pair.labels])
         return pairs
 
     def _part_files(self) -> dict[int, dict[int, Path]]:

@@ -27,7 +27,11 @@ def read_codes(file: Path) -> Tensor:
             stored = load_file(file)
         else:
             stored = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, ValueError, EOFError, SafetensorError, UnpicklingError) as error:
+    except UnpicklingError as error:  # whose message advises to run what is in the file
+        raise DataError(
+            f"{file} is damaged, or holds other things than tensors; store 'codes' alone."
+        ) from error
+    except (OSError, RuntimeError, ValueError, EOFError, SafetensorError) as error:
         raise DataError(f"{file} cannot be read ({error}); store the codes again.") from error
     codes = stored.get("codes") if isinstance(stored, dict) else None
     if not isinstance(codes, Tensor) or codes.ndim != 3 or len(codes) != 1:

@@ -92,7 +92,8 @@ def resize_map(
         box: Rows and columns of the resized map that are kept.
 
     Returns:
-        The box; each value is that of the pixel under the centre of the new one, as in Pillow.
+        The box; each value is that of the pixel under the centre of the new one, as in Pillow, and
+        the right or lower one of two where the centre lies on their border.
     """
     rows, columns = (
         (2 * torch.arange(new)[kept] + 1) * old // (2 * new)
