@@ -18,7 +18,8 @@ ALLOWED = {
     "run_directory": set(),
     "parser": set(),
     "loggers": set(),
-    "cli": {"lightning_cli", "semsynth"},
+    "cli": {"data_cli", "lightning_cli", "semsynth"},
+    "data_cli": {"data", "parser"},
     "lightning_cli": {
         "callbacks",
         "cli",

@@ -53,6 +53,11 @@ class Scanned:
     mask_size: Size | None = None
     counts: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
 
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
 
 def scan(pairs: Sequence[Pair], lookup: np.ndarray, workers: int | None = None) -> list[Scanned]:
     """Read every file of some samples in full, side by side, behind a progress bar.
