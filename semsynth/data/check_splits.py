@@ -85,6 +85,9 @@ def list_splits(data: PairsOnDisk) -> DataReport:
         except DataError as error:
             report.add([Problem(NO_SPLIT, data.root, str(error))])
             continue
+        if not pairs:
+            report.notes.append(f"{name}: no sample.")
+            continue
         same = next((split for split in report.splits if split.pairs == pairs), None)
         if same:
             same.names.append(name)
