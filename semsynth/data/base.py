@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from semsynth.data.errors import DataError
 from semsynth.data.labels import LabelSpace
-from semsynth.data.sampling import Key, ShardSampler, TrainSampler
+from semsynth.data.sampling import ShardSampler, TrainSampler
 from semsynth.data.shots import Shots, choose_shots, read_names, write_names
 
 Split = Literal["train", "val", "test"]
@@ -59,22 +59,22 @@ class WithoutLabels(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]
 
-    def __getitem__(self, key: Key) -> Batch:
-        return {k: v for k, v in self.dataset[key].items() if k not in LABELS}
+    def __getitem__(self, index: int) -> Batch:
+        return {k: v for k, v in self.dataset[index].items() if k not in LABELS}
 
 
 class SynthesisDataModule(LightningDataModule):
-    """Pairs of image and mask. Subclasses say what a split holds, in ``names`` and ``dataset``.
+    """Pairs of image and mask. Subclasses say what a split holds, in ``dataset``.
 
     Args:
         label_space: Meaning of the mask values.
         image_size: Height and width, or one number for both.
-        shots: How many training samples have labels (those that the paper chose, where it is
-            known), their names, or a file with one name a line; all if not given.
-        shots_seed: Choose the shots by this seed instead.
         batch_size: Training samples a process and step.
         eval_batch_size: Samples a process and step in validation, test and prediction.
         num_workers: Loader processes; 0 loads in the training process.
+        shots: How many training samples have labels (those that the paper chose, where it is
+            known), their names, or a file with one name a line; all if not given.
+        shots_seed: Choose the shots by this seed instead.
     """
 
     ARCHIVES: ClassVar[Archives | None] = None
@@ -87,11 +87,11 @@ class SynthesisDataModule(LightningDataModule):
         self,
         label_space: LabelSpace,
         image_size: int | tuple[int, int],
-        shots: Shots,
-        shots_seed: int | None,
         batch_size: int,
         eval_batch_size: int,
         num_workers: int,
+        shots: Shots = None,
+        shots_seed: int | None = None,
     ) -> None:
         super().__init__()
         self.label_space = label_space
@@ -117,8 +117,9 @@ class SynthesisDataModule(LightningDataModule):
         return self.label_space.lookup()
 
     def names(self, split: Split) -> Sequence[str]:
-        """Name of each sample of a split; all differ."""
-        raise TypeError(f"{type(self).__name__} does not say what a split holds.")
+        """Name of each sample of a split, all different; its position if it has no other."""
+        dataset: Any = self.dataset(split)
+        return [str(i) for i in range(len(dataset))]
 
     def dataset(self, split: Split) -> Dataset[Batch]:
         """All samples of a split, a map-style data set of unbatched ``Batch`` items."""
@@ -154,13 +155,13 @@ class SynthesisDataModule(LightningDataModule):
         }
         for split in splits[stage]:
             if split not in self._datasets:
-                ids = self._choose() if split == "train" else range(len(self.names(split)))
+                names = self.names(split)
+                ids = self._choose(names) if split == "train" else range(len(names))
                 self.check(split, ids)
                 self._datasets[split] = self.dataset(split)
 
-    def _choose(self) -> list[int]:
+    def _choose(self, names: Sequence[str]) -> list[int]:
         """Choose the training samples whose labels are used; a run keeps the choice."""
-        names = self.names("train")
         if self.shots is None:
             self.train_ids = list(range(len(names)))
             return self.train_ids

@@ -16,7 +16,7 @@ from semsynth.data.decode import read_image, read_mask
 from semsynth.data.labels import LabelSpace
 from semsynth.data.latents import read_codes
 from semsynth.data.pairs import Pair, read_labels
-from semsynth.data.sampling import Key, draw_of
+from semsynth.data.sampling import SeededIndex
 from semsynth.data.shots import Shots
 from semsynth.data.transforms import PairTransform, resize_image, resize_map
 
@@ -47,9 +47,9 @@ class PairDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, key: Key) -> Batch:
+    def __getitem__(self, index: int) -> Batch:
         """Photo (3, H, W), uint8, ``mask`` (H, W), uint8, and what else the sample has."""
-        index, seed = draw_of(key)
+        seed = index.seed if isinstance(index, SeededIndex) else index
         pair = self.pairs[index]
         image: Tensor | None = None
         maps: dict[str, Tensor] = {}
@@ -110,7 +110,7 @@ class PairsOnDisk(SynthesisDataModule):
         cache: str | None,
     ) -> None:
         super().__init__(
-            label_space, image_size, shots, shots_seed, batch_size, eval_batch_size, num_workers
+            label_space, image_size, batch_size, eval_batch_size, num_workers, shots, shots_seed
         )
         self.root = Path(root)
         self.load_size = None if load_size is None else height_and_width(load_size)

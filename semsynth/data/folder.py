@@ -85,12 +85,8 @@ class MaskFolder(SynthesisDataModule):
     def __init__(self, root: str, trained_on: SynthesisDataModule) -> None:
         batch_size = trained_on.eval_batch_size
         space = trained_on.label_space
-        super().__init__(space, trained_on.image_size, None, None, 1, batch_size, 0)
+        super().__init__(space, trained_on.image_size, 1, batch_size, 0)
         self.root = Path(root)
-
-    def names(self, split: Split) -> list[str]:
-        """Stems of the masks."""
-        return list(list_images(self.root))
 
     def dataset(self, split: Split) -> Dataset[Batch]:
         """All masks of the folder."""

@@ -14,7 +14,6 @@ from semsynth.data.disk import PairDataset, PairsOnDisk
 from semsynth.data.labels import LabelSpace
 from semsynth.data.pairs import Pair, find_pairs
 from semsynth.data.rarity import scores_of_pairs
-from semsynth.data.sampling import Key
 from semsynth.data.shots import Shots
 from semsynth.data.transforms import PairTransform
 
@@ -152,11 +151,10 @@ class RarityDataset(PairDataset):
         super().__init__(pairs, transform, cache, exact=False)
         self.weights = weights
 
-    def __getitem__(self, key: Key) -> Batch:
+    def __getitem__(self, index: int) -> Batch:
         """A sample with ``loss_mask`` (H, W), float32 in (0, 1]."""
-        sample = super().__getitem__(key)
-        weights = self.weights[sample["index"]]
-        return sample | {"loss_mask": weights[sample["mask"].long()]}
+        sample = super().__getitem__(index)
+        return sample | {"loss_mask": self.weights[index][sample["mask"].long()]}
 
 
 def gta5_space() -> LabelSpace:

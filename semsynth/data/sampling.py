@@ -1,7 +1,7 @@
 """Which samples a process reads, and with which random numbers."""
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Self
 
 import numpy as np
 import torch
@@ -9,33 +9,33 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 
-class Draw(NamedTuple):
-    """One reading of a training sample.
+class SeededIndex(int):
+    """The position of a sample in its split, with the seed of its crop and mirror.
+
+    It is a number to data sets that draw nothing at random.
 
     Attributes:
-        position: Position of the sample in its split.
-        seed: Seed of its crop and mirror.
+        seed: Seed of what is drawn for the sample.
     """
 
-    position: int
     seed: int
 
+    def __new__(cls, position: int, seed: int) -> Self:
+        """A position and its seed."""
+        index = super().__new__(cls, position)
+        index.seed = seed
+        return index
 
-Key = int | Draw
-"""What a data set is asked for: a sample, or a sample with its random numbers."""
+    def __reduce__(self) -> tuple[type[Self], tuple[int, int]]:  # on the way to the workers
+        return type(self), (int(self), self.seed)
 
 
-def draw_of(key: Key) -> Draw:
-    """The sample and its seed; without one the seed is the sample's position."""
-    return key if isinstance(key, Draw) else Draw(int(key), int(key))
-
-
-class TrainSampler(Sampler[Draw]):
+class TrainSampler(Sampler[SeededIndex]):
     """The training samples of one process, in an order that all processes agree on.
 
-    The seed of a draw depends on the run's seed, the epoch, the sample and how often the epoch drew
-    it before. It travels with the position to the loader's workers, so that neither their number
-    nor that of the processes changes what a sample looks like.
+    The seed of a sample depends on the run's seed, the epoch, the sample and how often the epoch
+    drew it before. It travels with the position to the loader's workers, so that neither their
+    number nor that of the processes changes what a sample looks like.
 
     Args:
         order: Positions (N,), int64, of an epoch's samples from a generator; N is the same for all
@@ -70,7 +70,7 @@ class TrainSampler(Sampler[Draw]):
         """Choose the epoch; the trainer calls this."""
         self.epoch = epoch
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[SeededIndex]:
         # The same order as that of torch's DistributedSampler.
         order = self.order(torch.Generator().manual_seed((self.seed + self.epoch) % (1 << 63)))
         nth = occurrence(order)
@@ -79,7 +79,7 @@ class TrainSampler(Sampler[Draw]):
             position, times = int(order[i % len(order)]), int(nth[i % len(order)])
             entropy = (self.seed, self.epoch, position, times)
             state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
-            yield Draw(position, int(state[0]))
+            yield SeededIndex(position, int(state[0]))
 
     def __len__(self) -> int:
         return self._length

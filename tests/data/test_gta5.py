@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from semsynth.data import GTA5
-from semsynth.data.sampling import Draw
+from semsynth.data.sampling import SeededIndex
 from tests.data.trees import as_float, only_batch, write_map, write_photo
 
 SIZE = (2, 4)
@@ -40,7 +40,7 @@ def test_loss_mask_is_the_rarity_of_the_class_relative_to_the_rarest(root: Path)
     scores[:, 0], scores[:, 1], scores[:, 10], scores[:, 18], scores[:, 19] = 2, 8, 4, 1, 6
     data._scores = scores
     data.setup("fit")
-    sample = data.dataset("train")[Draw(2, 0)]
+    sample = data.dataset("train")[SeededIndex(2, 0)]
     expected = [[0.25, 0.5, 0.75, 0.75], [0.25, 0.125, 0.75, 1]]
     torch.testing.assert_close(sample["loss_mask"], torch.tensor(expected))
 
@@ -51,7 +51,7 @@ def test_loss_mask_is_mirrored_with_the_mask(root: Path) -> None:
     dataset = data.dataset("train")
     masks = set()
     for seed in range(20):
-        sample = dataset[Draw(0, seed)]
+        sample = dataset[SeededIndex(0, seed)]
         torch.testing.assert_close(sample["loss_mask"], (sample["mask"] + 1) / 20)
         masks.add(tuple(sample["mask"][0].tolist()))
     assert len(masks) == 2

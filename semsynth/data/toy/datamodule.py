@@ -8,7 +8,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from semsynth.data.base import Batch, Split, SynthesisDataModule
-from semsynth.data.sampling import Key, draw_of
 from semsynth.data.shots import Shots
 from semsynth.data.toy.portrait import PortraitWorld
 from semsynth.data.toy.street import StreetWorld
@@ -44,12 +43,12 @@ class ToyDataset(Dataset[Batch]):
     def __len__(self) -> int:
         return self.size
 
-    def __getitem__(self, key: Key) -> Batch:
-        return self.__getitems__([key])[0]
+    def __getitem__(self, index: int) -> Batch:
+        return self.__getitems__([index])[0]
 
-    def __getitems__(self, keys: Sequence[Key]) -> list[Batch]:
+    def __getitems__(self, indices: Sequence[int]) -> list[Batch]:
         """Samples of a batch, those that are new rendered together."""
-        index = torch.tensor([draw_of(key).position for key in keys])
+        index = torch.as_tensor(indices)
         self._render(index[~self._rendered[index]])
         pixels = self._pixels[index]
         columns = {
@@ -119,17 +118,13 @@ class ToyDataModule(SynthesisDataModule):
         super().__init__(
             self.world.label_space,
             image_size,
-            shots,
-            shots_seed,
             batch_size,
             eval_batch_size,
             num_workers,
+            shots,
+            shots_seed,
         )
         self.seed = seed
-
-    def names(self, split: Split) -> list[str]:
-        """Position of each sample of a split."""
-        return [str(i) for i in range(self.sizes[split])]
 
     def dataset(self, split: Split) -> ToyDataset:
         """The samples of a split, none of which is in another split of whatever size."""
