@@ -42,6 +42,7 @@ class PairDataset(Dataset[Batch]):
         self.pairs = pairs
         self.transform = transform
         self.at_least = None if exact else transform.load_size
+        self.photo = "image" if exact else "reduced image"  # as the cache tells them apart
         self.cache = None if cache is None else ResizedCache(cache, transform.load_size)
 
     def __len__(self) -> int:
@@ -54,7 +55,7 @@ class PairDataset(Dataset[Batch]):
         image: Tensor | None = None
         maps: dict[str, Tensor] = {}
         if (file := pair.image) is not None:
-            image = self._read("image", (file,), lambda: self._image(file))
+            image = self._read(self.photo, (file,), lambda: self._image(file))
         if pair.labels:
             maps["mask"] = self._read("mask", pair.labels, lambda: read_labels(pair))
         if (map_file := pair.instance) is not None:
@@ -72,7 +73,7 @@ class PairDataset(Dataset[Batch]):
             return read()
         size = self.transform.load_size
         return self.cache.get(
-            what, files, lambda: read() if what == "image" else resize_map(read(), size)
+            what, files, lambda: read() if what == self.photo else resize_map(read(), size)
         )
 
 

@@ -286,7 +286,8 @@ def fill_cache(
 ) -> None:
     """Resize all samples as training will, those that are not yet there."""
     for split in report.splits:
-        dataset = PairDataset(split.pairs, PairTransform(size), str(directory))
+        exact = "train" not in split.names
+        dataset = PairDataset(split.pairs, PairTransform(size), str(directory), exact)
         title = f"Resizing {len(dataset)} samples of {split.title}"
 
         def read(index: int, dataset: PairDataset = dataset) -> None:

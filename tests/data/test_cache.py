@@ -3,12 +3,17 @@ import os
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from semsynth.data.cache import ResizedCache
+from semsynth.data.disk import PairDataset
 from semsynth.data.errors import DataError
+from semsynth.data.pairs import Pair
+from semsynth.data.transforms import PairTransform
 
 SIZE = (4, 6)
 
@@ -98,6 +103,19 @@ def test_directory_that_cannot_be_written_is_named(tmp_path: Path, source: Path)
     (tmp_path / "file").touch()
     with pytest.raises(DataError, match=r"file/cache cannot be written to .*data\.cache"):
         ResizedCache(tmp_path / "file/cache", SIZE).get("image", [source], lambda: make(source))
+
+
+def test_photos_decoded_in_full_and_reduced_do_not_stand_for_each_other(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.jpg")
+    pairs, transform = [Pair("a", tmp_path / "a.jpg", ())], PairTransform((16, 16))
+    plain = [PairDataset(pairs, transform, exact=exact)[0]["image"] for exact in (True, False)]
+    assert not torch.equal(*plain)
+    for _ in range(2):
+        for exact, image in zip((True, False), plain, strict=True):
+            cached = PairDataset(pairs, transform, str(tmp_path / "cache"), exact)[0]["image"]
+            assert torch.equal(cached, image)
+    assert len(entries(tmp_path / "cache")) == 2
 
 
 def fill(directory: Path, source: Path, barrier: Barrier) -> None:

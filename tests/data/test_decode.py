@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from semsynth.data.base import DataError
 from semsynth.data.decode import ColourMaskError, read_image, read_mask
+from semsynth.data.errors import DataError
 
 
 def photo(size: tuple[int, int] = (64, 48)) -> Image.Image:
