@@ -94,6 +94,8 @@ class SynthesisDataModule(LightningDataModule):
         shots_seed: int | None = None,
     ) -> None:
         super().__init__()
+        # With fewer samples than processes, some have nothing to evaluate.
+        self.allow_zero_length_dataloader_with_multiple_devices = True
         self.label_space = label_space
         self.image_size = height_and_width(image_size)
         self.shots = shots

@@ -95,6 +95,10 @@ def test_another_seed_gives_other_crops(root: Path) -> None:
     assert torch.equal(masks[1], masks[2])
 
 
+def test_process_without_a_sample_to_evaluate_does_not_end_the_training(root: Path) -> None:
+    assert folder(root).allow_zero_length_dataloader_with_multiple_devices
+
+
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_evaluation_reads_each_sample_once_over_all_processes(root: Path, num_workers: int) -> None:
     loaders = [folder(root, num_workers, rank, 2).val_dataloader() for rank in range(2)]
