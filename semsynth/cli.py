@@ -13,8 +13,13 @@ COMMANDS = {
     "predict": "synthesise images from a folder of masks",
 }
 
-TOOLS = {
-    "import": ("convert an official checkpoint, or one of ours, to a prior", "import_command"),
+TOOLS = {  # commands with a parser of their own: what they do, and the module whose run does it
+    "data": ("check and prepare data on disk", "semsynth.data_command"),
+    "import": (
+        "convert an official checkpoint, or one of ours, to a prior",
+        "semsynth.import_command",
+    ),
+    "invert": ("find the latents of photos", "semsynth.invert_command"),
 }
 
 EPILOG = """\
@@ -22,8 +27,9 @@ examples:
   semsynth fit --config experiments/clvae/toy_street.yaml
   semsynth fit --config experiments/clvae/ade20k.yaml --data.root DIR --trainer.devices 4
   semsynth test --ckpt_path outputs/clvae/toy_street/RUN/checkpoints/last.ckpt
-  semsynth import ffhq.pkl --as stylegan2 --out priors
   semsynth predict --ckpt_path RUN/checkpoints/last.ckpt --masks DIR --num_samples 8 --seed 0
+  semsynth data check --config experiments/clvae/ade20k.yaml --data.root DIR
+  semsynth import ffhq.pkl --as stylegan2 --out priors
 
 Each command explains its own arguments: semsynth fit --help. The arguments of one method or data
 set: semsynth fit --model.help CLVAE, semsynth fit --data.help ToyStreet.
@@ -53,7 +59,7 @@ def main(args: list[str] | None = None) -> None:
     """
     args = sys.argv[1:] if args is None else args
     if args and args[0] in TOOLS:
-        import_module(f"semsynth.{TOOLS[args[0]][1]}").run(args[1:])
+        import_module(TOOLS[args[0]][1]).run(args[1:])
         return
     if not args or args[0] not in COMMANDS:
         build_parser().parse_args(args or ["--help"])

@@ -1,4 +1,4 @@
-"""Where a run keeps its configuration, checkpoints, scores, pictures and logs."""
+"""Where a run keeps its configuration, checkpoints, scores, pictures, splits and logs."""
 
 import hashlib
 import shutil
@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-CONTENTS = ("checkpoints", "scores", "images", "logs", "config.yaml")
+CONTENTS = ("checkpoints", "scores", "images", "logs", "splits", "config.yaml")
 NOT_IDENTITY = ("run_dir", "overwrite", "ckpt_path", "config", "test_after_fit", "verbose")
 
 

@@ -25,6 +25,8 @@ ALLOWED = {
     "parser": set(),
     "loggers": set(),
     "cli": {"lightning_cli", "semsynth"},
+    "data_command": {"semsynth", "data_cli"},
+    "data_cli": {"data", "parser"},
     "lightning_cli": {
         "callbacks",
         "cli",

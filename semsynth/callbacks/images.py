@@ -89,7 +89,8 @@ class ImageLogger(Callback):
         columns = list(series.unbind(1))
         if getattr(method, "uses_masks", True):
             painted = colour_mask(batch["mask"], self._palette(trainer))
-            columns = [painted, batch["image"], *columns]
+            real = [batch["image"]] if "image" in batch else []
+            columns = [painted, *real, *columns]
         grid = image_grid(columns)
         save_png(grid, Path(trainer.default_root_dir) / "images" / f"{name}.png")
         for logger in trainer.loggers:

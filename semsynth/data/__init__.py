@@ -1,13 +1,25 @@
 """The data modules, by the names that experiments use."""
 
 from semsynth.data.ade20k import ADE20K
-from semsynth.data.base import DataError, LabelSpace, SynthesisDataModule
+from semsynth.data.base import SynthesisDataModule
+from semsynth.data.celebamask_hq import CelebAMaskHQ
+from semsynth.data.cityscapes import Cityscapes
+from semsynth.data.deepfashion import DeepFashion
+from semsynth.data.errors import DataError
+from semsynth.data.few_shot import FewShotFolder
 from semsynth.data.folder import Folder, MaskFolder
+from semsynth.data.gta5 import GTA5
+from semsynth.data.labels import LabelSpace
 from semsynth.data.toy import ToyPortrait, ToyStreet
 
 __all__ = [
     "ADE20K",
+    "GTA5",
+    "CelebAMaskHQ",
+    "Cityscapes",
     "DataError",
+    "DeepFashion",
+    "FewShotFolder",
     "Folder",
     "LabelSpace",
     "MaskFolder",

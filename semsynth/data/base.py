@@ -1,67 +1,44 @@
-"""What all data modules share: the label space, the batch, and loaders that are right under DDP."""
+"""What all data modules share: the batch, few labels, and loaders that are right under DDP."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, NamedTuple
 
-import matplotlib.colors
 import numpy as np
 import torch
 from lightning import LightningDataModule
-from torch.utils.data import DataLoader, Dataset, DistributedSampler, Sampler
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from semsynth.data.errors import DataError
+from semsynth.data.labels import LabelSpace
+from semsynth.data.sampling import ShardSampler, TrainSampler
+from semsynth.data.shots import Shots, choose_shots, read_names, write_names
 
 Split = Literal["train", "val", "test"]
 Batch = dict[str, Any]
 """``image`` (B, 3, H, W) float in [-1, 1], ``mask`` (B, H, W) int64, ``index`` (B,) int64, the id
-of the sample in its split; where the data has them, ``instance`` (B, H, W) int64 and ``name``."""
+of the sample in its split. Where the data have them: ``name``; ``instance`` (B, H, W) int64 with
+``edge`` (B, H, W) bool, its outlines; ``loss_mask`` (B, H, W) float in (0, 1]; ``w_plus`` (B,
+num_ws, w_dim). Loaders give images as uint8 and maps in few bits; the trainer calls
+``on_after_batch_transfer``, which makes them what is said here, on the device."""
+
+LABELS = ("mask", "instance", "loss_mask", "w_plus")
+
+logger = logging.getLogger(__name__)
 
 
-class DataError(ValueError):
-    """The data on disk are not what they must be; the message names file, value and remedy."""
-
-
-@dataclass(frozen=True)
-class LabelSpace:
-    """Meaning of the values of a label map.
+class Archives(NamedTuple):
+    """Where a data set comes from; nothing is downloaded.
 
     Attributes:
-        names: Name of each class; its position is the value in the mask.
-        palette: Colour of each class, RGB in 0..255.
-        ignore_index: Value of pixels without a label; not a class.
+        page: Official page.
+        files: Names of its archives.
     """
 
-    names: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
-    ignore_index: int = 255
-
-    def __post_init__(self) -> None:
-        if len(self.names) != len(self.palette):
-            raise ValueError(
-                f"A label space needs one colour for each class, got {len(self.names)} names and "
-                f"{len(self.palette)} colours."
-            )
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes, pixels without a label not counted."""
-        return len(self.names)
-
-    def lookup(self) -> np.ndarray:
-        """Class of each value on disk (256,), int64; -1 where a value has no meaning."""
-        table = np.full(256, -1)
-        table[: self.num_classes] = np.arange(self.num_classes)
-        table[self.ignore_index] = self.ignore_index
-        return table
-
-
-def distinct_palette(num_colours: int) -> tuple[tuple[int, int, int], ...]:
-    """Colours that differ well in hue, and in lightness where hues come close."""
-    index = np.arange(num_colours)
-    hue = index * 0.618034 % 1  # the golden ratio never comes back to a hue
-    value = np.array([0.95, 0.7, 0.5])[index % 3]
-    saturation = np.array([0.85, 0.55])[index // 3 % 2]
-    rgb = matplotlib.colors.hsv_to_rgb(np.stack([hue, saturation, value], axis=1))
-    return tuple((int(r), int(g), int(b)) for r, g, b in (rgb * 255).round())
+    page: str
+    files: tuple[str, ...]
 
 
 def height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:
@@ -69,21 +46,21 @@ def height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-class ShardSampler(Sampler[int]):
-    """Every ``world_size``-th sample, without padding.
+class WithoutLabels(Dataset[Batch]):
+    """The samples of a data set without what is known about them.
 
-    Lightning's own sampler repeats samples until all processes have the same number, which changes
-    every metric. Evaluation here has no collective inside a step, so shards may differ in length.
+    Args:
+        dataset: A map-style data set.
     """
 
-    def __init__(self, num_samples: int, rank: int, world_size: int) -> None:
-        self.indices = range(rank, num_samples, world_size)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self.indices)
+    def __init__(self, dataset: Dataset[Batch]) -> None:
+        self.dataset = dataset
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> Batch:
+        return {k: v for k, v in self.dataset[index].items() if k not in LABELS}
 
 
 class SynthesisDataModule(LightningDataModule):
@@ -95,7 +72,16 @@ class SynthesisDataModule(LightningDataModule):
         batch_size: Training samples a process and step.
         eval_batch_size: Samples a process and step in validation, test and prediction.
         num_workers: Loader processes; 0 loads in the training process.
+        shots: How many training samples have labels (those that the paper chose, where it is
+            known), their names, or a file with one name a line; all if not given.
+        shots_seed: Choose the shots by this seed instead.
     """
+
+    ARCHIVES: ClassVar[Archives | None] = None
+    EXPECTED: ClassVar[dict[Split, int]] = {}
+    """Number of samples of the published splits."""
+    PAPER_SHOTS: ClassVar[tuple[str, ...]] = ()
+    """Names of the training samples that few-shot papers use, in their order."""
 
     def __init__(
         self,
@@ -104,13 +90,23 @@ class SynthesisDataModule(LightningDataModule):
         batch_size: int,
         eval_batch_size: int,
         num_workers: int,
+        shots: Shots = None,
+        shots_seed: int | None = None,
     ) -> None:
         super().__init__()
+        # With fewer samples than processes, some have nothing to evaluate.
+        self.allow_zero_length_dataloader_with_multiple_devices = True
         self.label_space = label_space
         self.image_size = height_and_width(image_size)
+        self.shots = shots
+        self.shots_seed = shots_seed
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
+        self.train_ids: list[int] = []
+        """Positions of the training samples whose labels are used."""
+        self.unlabelled_ids: list[int] = []
+        """Positions of the others."""
         self._datasets: dict[Split, Dataset[Batch]] = {}
 
     @property
@@ -122,12 +118,34 @@ class SynthesisDataModule(LightningDataModule):
         """Class of each value of the masks on disk (256,), int64; -1 where it has no meaning."""
         return self.label_space.lookup()
 
-    def dataset(self, split: Split) -> Dataset[Batch]:
-        """The samples of a split as a map-style data set of unbatched ``Batch`` items.
+    def names(self, split: Split) -> Sequence[str]:
+        """Name of each sample of a split, all different; its position if it has no other."""
+        dataset: Any = self.dataset(split)
+        return [str(i) for i in range(len(dataset))]
 
-        Bad files are found here, before training starts.
-        """
+    def dataset(self, split: Split) -> Dataset[Batch]:
+        """All samples of a split, a map-style data set of unbatched ``Batch`` items."""
         raise TypeError(f"{type(self).__name__} does not say what a split holds.")
+
+    def unlabelled_dataset(self) -> Dataset[Batch]:
+        """All training samples, without labels."""
+        return WithoutLabels(self.dataset("train"))
+
+    def check(self, split: Split, ids: Sequence[int], labels: bool = True) -> None:
+        """Find bad files before any work is lost.
+
+        Args:
+            split: A split.
+            ids: Positions of the samples that will be read.
+            labels: Whether their labels will be read too.
+
+        Raises:
+            DataError: Some files are bad.
+        """
+
+    def training_order(self, generator: torch.Generator) -> Tensor:
+        """Positions (N,), int64, of the samples of an epoch in their order."""
+        return _shuffled(self.train_ids, generator)
 
     def setup(self, stage: str) -> None:
         """Open the splits that a stage needs: ``fit``, ``validate``, ``test`` or ``predict``."""
@@ -139,23 +157,41 @@ class SynthesisDataModule(LightningDataModule):
         }
         for split in splits[stage]:
             if split not in self._datasets:
+                names = self.names(split)
+                ids = self._choose(names) if split == "train" else range(len(names))
+                self.check(split, ids)
                 self._datasets[split] = self.dataset(split)
+
+    def _choose(self, names: Sequence[str]) -> list[int]:
+        """Choose the training samples whose labels are used; a run keeps the choice."""
+        if self.shots is None:
+            self.train_ids = list(range(len(names)))
+            return self.train_ids
+        shots, trainer = self.shots, self.trainer
+        record = None if trainer is None else Path(trainer.default_root_dir, "splits", "train.txt")
+        if trainer is not None and trainer.ckpt_path and record and record.is_file():
+            shots = list(read_names(record))  # a run that goes on keeps its samples
+        self.train_ids = choose_shots(shots, names, self.shots_seed, self.PAPER_SHOTS)
+        self.unlabelled_ids = sorted(set(range(len(names))) - set(self.train_ids))
+        if trainer is not None and trainer.is_global_zero and record:
+            write_names([names[i] for i in self.train_ids], record)
+        return self.train_ids
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches; the last, short one is dropped unless it is the only one."""
-        dataset = self._datasets["train"]
-        rank, world_size = self._rank_and_world_size()
-        sampler: DistributedSampler[Batch] = DistributedSampler(
-            dataset, world_size, rank, seed=torch.initial_seed() % (1 << 32)
-        )
-        return DataLoader(
-            dataset,
-            batch_size=self.batch_size,
-            sampler=sampler,
-            num_workers=self.num_workers,
-            pin_memory=torch.cuda.is_available(),
-            drop_last=len(sampler) >= self.batch_size,
-            persistent_workers=self.num_workers > 0,
+        return self._train_dataloader(self._datasets["train"], self.training_order)
+
+    def unlabelled_dataloader(self) -> DataLoader[Batch]:
+        """Shuffled batches, without labels, of the training samples that are no shots.
+
+        Raises:
+            DataError: All training samples have labels.
+        """
+        if not self.unlabelled_ids:
+            raise DataError("No training sample is without labels; give fewer shots.")
+        self.check("train", self.unlabelled_ids, labels=False)
+        return self._train_dataloader(
+            self.unlabelled_dataset(), lambda generator: _shuffled(self.unlabelled_ids, generator)
         )
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -169,6 +205,38 @@ class SynthesisDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Batch]:
         """The samples to predict: those of the test split."""
         return self._eval_dataloader("test")
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Make bytes what methods take, on the device.
+
+        Args:
+            batch: ``image`` (B, 3, H, W), uint8 or in [-1, 1]; maps (B, H, W) of any integer type.
+            dataloader_idx: Not used.
+
+        Returns:
+            The batch of the project (see ``Batch``).
+        """
+        batch = dict(batch)
+        if "image" in batch and batch["image"].dtype == torch.uint8:
+            batch["image"] = batch["image"].float().div_(127.5).sub_(1)
+        batch |= {key: batch[key].long() for key in ("mask", "instance") if key in batch}
+        if "instance" in batch:
+            batch["edge"] = instance_edges(batch["instance"])
+        return batch if self.trainer is None else self.trainer.precision_plugin.convert_input(batch)
+
+    def _train_dataloader(self, dataset: Dataset[Batch], order: Any) -> DataLoader[Batch]:
+        rank, world_size = self._rank_and_world_size()
+        seed = torch.initial_seed() % (1 << 32)
+        sampler = TrainSampler(order, self.batch_size, seed, rank, world_size)
+        return DataLoader(
+            dataset,
+            batch_size=self.batch_size,
+            sampler=sampler,
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+            drop_last=sampler.drop_last,
+            persistent_workers=self.num_workers > 0,
+        )
 
     def _eval_dataloader(self, split: Split) -> DataLoader[Batch]:
         dataset = self._datasets[split]
@@ -185,3 +253,26 @@ class SynthesisDataModule(LightningDataModule):
         if self.trainer is None:
             return 0, 1
         return self.trainer.global_rank, self.trainer.world_size
+
+
+def instance_edges(instance: Tensor) -> Tensor:
+    """Pixels with a 4-neighbour of another instance (pix2pixHD, Wang et al., CVPR 2018).
+
+    Args:
+        instance: Instance maps (B, H, W).
+
+    Returns:
+        True on outlines (B, H, W).
+    """
+    edge = torch.zeros_like(instance, dtype=torch.bool)
+    across = instance[:, :, 1:] != instance[:, :, :-1]
+    down = instance[:, 1:] != instance[:, :-1]
+    edge[:, :, 1:] |= across
+    edge[:, :, :-1] |= across
+    edge[:, 1:] |= down
+    edge[:, :-1] |= down
+    return edge
+
+
+def _shuffled(ids: Sequence[int], generator: torch.Generator) -> Tensor:
+    return torch.tensor(ids)[torch.randperm(len(ids), generator=generator)]

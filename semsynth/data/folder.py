@@ -4,32 +4,37 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
-from semsynth.data.base import (
-    Batch,
-    DataError,
-    LabelSpace,
-    Split,
-    SynthesisDataModule,
-    distinct_palette,
-)
-from semsynth.data.pairs import MaskDataset, Pair, PairsOnDisk, find_pairs, list_images
+from semsynth.data.base import Batch, Split, SynthesisDataModule
+from semsynth.data.check import check_pairs
+from semsynth.data.disk import PairDataset, PairsOnDisk
+from semsynth.data.errors import DataError
+from semsynth.data.labels import LabelSpace, distinct_palette, read_classes
+from semsynth.data.pairs import Pair, find_pairs, list_images
+from semsynth.data.shots import Shots
+from semsynth.data.transforms import PairTransform
 
 
 class Folder(PairsOnDisk):
-    """``ROOT/{train,val,test}/{images,labels}``, masks with one channel of class indices.
+    """``ROOT/{train,val,test}/{images,labels}``, masks of class indices, grey or with a palette.
 
     Mask values are 0 to ``num_classes`` - 1, and 255 where there is no label. Without ``test`` the
-    validation split is tested. ``ROOT/classes.txt``, if it is there, names the classes, one a line.
+    validation split is tested. ``ROOT/classes.txt``, if it is there, names the classes, one a line,
+    if you like with their colours: ``sky #4682b4``.
 
     Args:
         root: Directory of the data set.
         num_classes: Classes of the masks.
         image_size: Height and width, or one number for both; the aspect ratio is not kept.
         load_size: Training images are resized to this and cropped at random; no crop if not given.
-        flip: Flip training samples with probability 0.5.
+        flip: Mirror training samples with probability 0.5.
+        shots: How many training samples have labels, their names, or a file of them; all if not
+            given.
+        shots_seed: Choose the shots by this seed; 0 if not given.
         batch_size: Training samples a process and step.
         eval_batch_size: Samples a process and step in validation, test and prediction.
         num_workers: Loader processes; 0 loads in the training process.
+        cache: Directory that keeps photos and maps as they are loaded, so that they are decoded
+            once; it may be deleted at any time. None if not given.
     """
 
     def __init__(
@@ -39,14 +44,26 @@ class Folder(PairsOnDisk):
         image_size: int | tuple[int, int] = 256,
         load_size: int | tuple[int, int] | None = None,
         flip: bool = True,
+        shots: Shots = None,
+        shots_seed: int | None = None,
         batch_size: int = 4,
         eval_batch_size: int = 8,
         num_workers: int = 2,
+        cache: str | None = None,
     ) -> None:
-        names = read_class_names(Path(root) / "classes.txt", num_classes)
-        space = LabelSpace(names, distinct_palette(num_classes))
+        space = folder_space(Path(root) / "classes.txt", num_classes)
         super().__init__(
-            root, space, image_size, load_size, flip, batch_size, eval_batch_size, num_workers
+            root,
+            space,
+            image_size,
+            load_size,
+            flip,
+            shots,
+            shots_seed,
+            batch_size,
+            eval_batch_size,
+            num_workers,
+            cache,
         )
 
     def pairs(self, split: Split) -> list[Pair]:
@@ -66,29 +83,30 @@ class MaskFolder(SynthesisDataModule):
     """
 
     def __init__(self, root: str, trained_on: SynthesisDataModule) -> None:
-        super().__init__(
-            trained_on.label_space, trained_on.image_size, 1, trained_on.eval_batch_size, 0
-        )
+        batch_size = trained_on.eval_batch_size
+        space = trained_on.label_space
+        super().__init__(space, trained_on.image_size, 1, batch_size, 0)
         self.root = Path(root)
-        self.trained_on = trained_on
 
     def dataset(self, split: Split) -> Dataset[Batch]:
         """All masks of the folder."""
-        files = list(list_images(self.root).values())
-        return MaskDataset(files, self.trained_on.lookup(), self.image_size)
+        pairs = [Pair(name, None, (file,)) for name, file in list_images(self.root).items()]
+        check_pairs(pairs, self.lookup())
+        return PairDataset(pairs, PairTransform(self.image_size, lookup=self.lookup()))
 
 
-def read_class_names(file: Path, num_classes: int) -> tuple[str, ...]:
-    """Names of classes from a file with one a line, or numbers if there is no such file.
+def folder_space(file: Path, num_classes: int) -> LabelSpace:
+    """Classes from a file (see ``read_classes``), or numbered ones if there is no such file.
 
     Raises:
-        DataError: The file has another number of names.
+        DataError: The file has another number of classes.
     """
     if not file.is_file():
-        return tuple(f"class {i}" for i in range(num_classes))
-    names = tuple(line.strip() for line in file.read_text().splitlines() if line.strip())
+        names = tuple(f"class {i}" for i in range(num_classes))
+        return LabelSpace(names, distinct_palette(num_classes))
+    names, palette = read_classes(file)
     if len(names) != num_classes:
         raise DataError(
             f"{file} names {len(names)} classes and num_classes is {num_classes}; make them agree."
         )
-    return names
+    return LabelSpace(names, palette)

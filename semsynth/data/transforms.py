@@ -1,18 +1,26 @@
-"""Resize, crop and flip an image and its mask together."""
+"""Resize, crop and flip a photo and all maps of its pixels together."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import torch
-from PIL import Image
+import torch.nn.functional as F
 from torch import Tensor
 
 
 class PairTransform:
-    """PIL image and label map to tensors of one size.
+    """Photo and maps to one size, the same crop and mirror for all of them.
+
+    The presets of the papers are its arguments: resize to 286 and crop 256 (SPADE), a fixed size
+    of 256 x 512 (Cityscapes, GTA5), no mirror (few-shot).
 
     Args:
         image_size: Height and width of the result; the aspect ratio is not kept.
         load_size: Resize to this first and crop at random; ``image_size`` if not given.
-        flip: Flip left and right with probability 0.5.
+        flip: Mirror left and right with probability 0.5.
+        lookup: Class of each value on disk (256,), for the map called ``mask``; -1 where a value
+            has no meaning. If not given, values are classes.
+        flip_lookup: Class of each class in the mirror (256,); the same if not given.
     """
 
     def __init__(
@@ -20,40 +28,75 @@ class PairTransform:
         image_size: tuple[int, int],
         load_size: tuple[int, int] | None = None,
         flip: bool = False,
+        lookup: np.ndarray | None = None,
+        flip_lookup: np.ndarray | None = None,
     ) -> None:
         self.image_size = image_size
         self.load_size = load_size or image_size
         self.flip = flip
+        identity = np.arange(256)
+        classes = identity if lookup is None else lookup
+        mirrored = (identity if flip_lookup is None else flip_lookup)[classes]
+        self.tables = torch.from_numpy(np.stack([classes, mirrored]).astype(np.uint8))
         if self.load_size[0] < image_size[0] or self.load_size[1] < image_size[1]:
             raise ValueError(
                 f"load_size {self.load_size} is smaller than image_size {image_size}; a crop needs "
                 "at least as many pixels."
             )
 
-    def __call__(self, image: Image.Image, mask: Image.Image) -> tuple[Tensor, Tensor]:
-        """Transform a pair.
+    def __call__(
+        self, image: Tensor | None, maps: Mapping[str, Tensor], seed: int
+    ) -> dict[str, Tensor]:
+        """Transform a sample.
+
+        Args:
+            image: Photo (3, H', W'), uint8, or None.
+            maps: Label map, instance map, loss mask: each (H'', W''), of any size and type.
+            seed: Decides crop and mirror; the same seed gives the same ones in any process.
 
         Returns:
-            Image (3, H, W), float32 in [-1, 1], and values on disk of the mask (H, W), int64.
+            ``image`` (3, H, W), uint8, resized by antialiased bicubic interpolation; ``mask``
+            (H, W), classes, uint8, and the other maps (H, W) of their types, by nearest neighbour.
         """
-        height, width = self.load_size
-        rgb = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
-        box = self._crop_box()
-        pixels = np.asarray(rgb.crop(box))
-        labels = resize_mask(mask, self.load_size)[box[1] : box[3], box[0] : box[2]]
-        if self.flip and torch.rand(()) < 0.5:
-            pixels, labels = pixels[:, ::-1], labels[:, ::-1]
-        tensor = torch.from_numpy(pixels.transpose(2, 0, 1).copy())
-        return tensor / 127.5 - 1, torch.from_numpy(labels.copy())
+        (load_H, load_W), (H, W) = self.load_size, self.image_size
+        generator = np.random.Generator(np.random.Philox(seed))
+        top = int(generator.integers(load_H - H + 1))
+        left = int(generator.integers(load_W - W + 1))
+        mirror = self.flip and bool(generator.random() < 0.5)
+        box = (slice(top, top + H), slice(left, left + W))
+        result = {name: resize_map(values, self.load_size, box) for name, values in maps.items()}
+        if image is not None:
+            result["image"] = resize_image(image, self.load_size)[:, *box]
+        if mirror:
+            result = {name: values.flip(-1) for name, values in result.items()}
+        if "mask" in result:
+            result["mask"] = self.tables[int(mirror)][result["mask"].long()]
+        return {name: values.contiguous() for name, values in result.items()}
 
-    def _crop_box(self) -> tuple[int, int, int, int]:
-        (H, W), (h, w) = self.load_size, self.image_size
-        top = int(torch.randint(H - h + 1, ()))
-        left = int(torch.randint(W - w + 1, ()))
-        return left, top, left + w, top + h
+
+def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize a photo (3, H', W'), uint8, as Pillow does: bicubic, antialiased."""
+    if tuple(image.shape[1:]) == size:
+        return image
+    return F.interpolate(image[None], size, mode="bicubic", antialias=True)[0]
 
 
-def resize_mask(mask: Image.Image, size: tuple[int, int]) -> np.ndarray:
-    """Values of a label map (H, W), int64, resized by nearest neighbour."""
-    height, width = size
-    return np.asarray(mask.resize((width, height), Image.Resampling.NEAREST)).astype(np.int64)
+def resize_map(
+    values: Tensor, size: tuple[int, int], box: tuple[slice, slice] = (slice(None), slice(None))
+) -> Tensor:
+    """Resize a map by nearest neighbour, and cut a box out of it.
+
+    Args:
+        values: Map (H', W') of any type.
+        size: Height and width of the resized map.
+        box: Rows and columns of the resized map that are kept.
+
+    Returns:
+        The box; each value is that of the pixel under the centre of the new one, as in Pillow, and
+        the right or lower one of two where the centre lies on their border.
+    """
+    rows, columns = (
+        (2 * torch.arange(new)[kept] + 1) * old // (2 * new)
+        for new, old, kept in zip(size, values.shape, box, strict=True)
+    )
+    return values[rows[:, None], columns]

@@ -1,53 +1,53 @@
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from semsynth.data import ADE20K
+from semsynth.data import ADE20K, DataError
+from tests.data.trees import only_batch, write_map
 
-VALUES = np.array([[0, 1, 2, 150]])
+VALUES = [[0, 1, 2, 150]]
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def root(tmp_path: Path) -> Path:
     for folder, prefix in (("training", "train"), ("validation", "val")):
-        for kind, suffix in (("images", "jpg"), ("annotations", "png")):
-            path = tmp_path / kind / folder / f"ADE_{prefix}_00000001.{suffix}"
-            path.parent.mkdir(parents=True)
-            pixels = VALUES if kind == "annotations" else np.full((1, 4), 90)  # a grey photo
-            Image.fromarray(pixels.astype(np.uint8)).save(path)
+        write_map(tmp_path / f"annotations/{folder}/ADE_{prefix}_00000001.png", VALUES)
+        image = tmp_path / f"images/{folder}/ADE_{prefix}_00000001.jpg"
+        image.parent.mkdir(parents=True)
+        Image.fromarray(np.full((1, 4), 90, dtype=np.uint8)).save(image)  # a grey photo
     return tmp_path
 
 
-def mask_of(root: Path, label_order: str) -> list[int]:
-    data = ADE20K(str(root), (1, 4), None, False, label_order, num_workers=0)  # type: ignore[arg-type]
-    data.setup("validate")
-    return next(iter(data.val_dataloader()))["mask"].flatten().tolist()
+def ade20k(root: Path, label_order: Literal["shifted", "raw"] = "shifted") -> ADE20K:
+    return ADE20K(str(root), label_order, (1, 4), None, False, num_workers=0)
 
 
 def test_shifted_order_makes_unknown_the_last_class(root: Path) -> None:
-    assert mask_of(root, "shifted") == [150, 0, 1, 149]
+    assert only_batch(ade20k(root))["mask"].flatten().tolist() == [150, 0, 1, 149]
 
 
 def test_raw_order_keeps_the_values_on_disk(root: Path) -> None:
-    assert mask_of(root, "raw") == VALUES.flatten().tolist()
+    assert only_batch(ade20k(root, "raw"))["mask"].flatten().tolist() == VALUES[0]
 
 
 def test_class_names_follow_the_order(root: Path) -> None:
-    shifted, raw = (
-        ADE20K(str(root), label_order=order).label_space for order in ("shifted", "raw")
-    )
+    shifted, raw = ade20k(root).label_space, ade20k(root, "raw").label_space
     assert shifted.num_classes == raw.num_classes == 151
     assert (shifted.names[0], shifted.names[150]) == ("wall", "unknown")
     assert (raw.names[0], raw.names[1]) == ("unknown", "wall")
 
 
 def test_grey_photos_become_colour(root: Path) -> None:
-    data = ADE20K(str(root), (1, 4), None, False, num_workers=0)
-    data.setup("fit")
-    image = next(iter(data.train_dataloader()))["image"]
+    image = only_batch(ade20k(root), "train")["image"]
     assert image.shape == (1, 3, 1, 4)
     assert torch.allclose(image, torch.tensor(90 / 127.5 - 1), atol=0.02)
+
+
+def test_values_above_150_are_refused(root: Path) -> None:
+    write_map(root / "annotations/validation/ADE_val_00000001.png", [[0, 1, 151, 255]])
+    with pytest.raises(DataError, match=r"ADE_val_00000001\.png holds the value 151.*0 to 150"):
+        ade20k(root).setup("validate")

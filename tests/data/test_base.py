@@ -1,26 +1,50 @@
-import pytest
+import torch
 
-from semsynth.data.base import LabelSpace, ShardSampler, distinct_palette
+from semsynth.data.base import WithoutLabels, instance_edges
+from semsynth.data.toy import ToyStreet
 
 
-@pytest.mark.parametrize("world_size", [1, 2, 3, 8])
-def test_shards_hold_each_sample_exactly_once(world_size: int) -> None:
-    shards = [list(ShardSampler(7, rank, world_size)) for rank in range(world_size)]
-    assert sorted(i for shard in shards for i in shard) == list(range(7))
-    assert [len(ShardSampler(7, r, world_size)) for r in range(world_size)] == list(
-        map(len, shards)
+def test_edges_are_where_a_neighbour_is_of_another_instance() -> None:
+    instance = torch.tensor(
+        [[[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 26001, 26001], [1, 1, 26001, 26001]]]
     )
+    expected = torch.tensor([[0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 1, 1], [0, 1, 1, 0]]).bool()
+    assert torch.equal(instance_edges(instance)[0], expected)
 
 
-def test_palette_colours_are_distinct() -> None:
-    assert len(set(distinct_palette(151))) == 151
+def test_edges_equal_a_comparison_of_each_pixel_with_its_neighbours() -> None:
+    instance = torch.randint(0, 3, (2, 7, 5))
+    padded = torch.nn.functional.pad(instance[:, None].float(), (1,) * 4, mode="replicate")[:, 0]
+    H, W = instance.shape[1:]
+    shifts = ((0, 1), (2, 1), (1, 0), (1, 2))
+    differs = [padded[:, y : y + H, x : x + W] != instance for y, x in shifts]
+    expected = torch.stack(differs).any(0)
+    assert torch.equal(instance_edges(instance), expected)
 
 
-def test_lookup_keeps_classes_and_unlabelled_pixels_and_refuses_the_rest() -> None:
-    lookup = LabelSpace(("a", "b"), ((0, 0, 0), (1, 1, 1))).lookup()
-    assert lookup[[0, 1, 2, 254, 255]].tolist() == [0, 1, -1, -1, 255]
+def test_bytes_become_what_methods_take() -> None:
+    data = ToyStreet(image_size=32)
+    raw = {
+        "image": torch.tensor([0, 51, 255], dtype=torch.uint8).view(1, 3, 1, 1),
+        "mask": torch.tensor([[[255]]], dtype=torch.uint8),
+        "instance": torch.tensor([[[70000]]], dtype=torch.int32),
+        "index": torch.tensor([4]),
+    }
+    batch = data.on_after_batch_transfer(raw, 0)
+    torch.testing.assert_close(batch["image"].flatten(), torch.tensor([-1, -0.6, 1]))
+    assert (batch["mask"].dtype, batch["mask"].item()) == (torch.int64, 255)
+    assert (batch["instance"].dtype, batch["instance"].item()) == (torch.int64, 70000)
+    assert batch["edge"].dtype == torch.bool
+    assert raw["mask"].dtype == torch.uint8
 
 
-def test_label_space_needs_a_colour_for_each_class() -> None:
-    with pytest.raises(ValueError, match="2 names and 1 colours"):
-        LabelSpace(("a", "b"), ((0, 0, 0),))
+def test_images_in_floats_stay_as_they_are() -> None:
+    image = torch.randn(1, 3, 2, 2)
+    batch = {"image": image, "mask": torch.zeros(1, 2, 2, dtype=torch.int64)}
+    assert ToyStreet(image_size=32).on_after_batch_transfer(batch, 0)["image"] is image
+
+
+def test_samples_without_labels_are_photos() -> None:
+    dataset = ToyStreet(image_size=32, train_size=2).dataset("train")
+    assert WithoutLabels(dataset)[1].keys() == {"image", "index"}
+    assert torch.equal(WithoutLabels(dataset)[1]["image"], dataset[1]["image"])

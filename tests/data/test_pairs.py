@@ -1,171 +1,95 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
 
-from semsynth.data import DataError, Folder, MaskFolder
-
-
-def write_image(path: Path, size: tuple[int, int] = (12, 10), seed: int = 0) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-
-
-def write_mask(path: Path, values: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(values.astype(np.uint8)).save(path)
+from semsynth.data.errors import DataError, MissingSplitError, PairingError
+from semsynth.data.pairs import Pair, find_pairs, list_images, read_labels
+from tests.data.trees import write_map, write_photo
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Four training and two validation pairs with three classes and unlabelled pixels."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    root = tmp_path / "data"
-    for split, count in (("train", 4), ("val", 2)):
-        for i in range(count):
-            write_image(root / split / "images" / f"{i}.png", seed=i)
-            values = np.random.default_rng(i).integers(0, 3, (10, 12))
-            values[0, 0] = 255
-            write_mask(root / split / "labels" / f"{i}.png", values)
-    return root
+def root(tmp_path: Path) -> Path:
+    for i in range(4):
+        write_photo(tmp_path / "images" / f"{i}.jpg")
+        write_map(tmp_path / "labels" / f"{i}.png", [[0]])
+    return tmp_path
 
 
-def folder(root: Path) -> Folder:
-    return Folder(str(root), 3, image_size=(10, 12), flip=False, batch_size=2, num_workers=0)
+def pairs(root: Path) -> list[Pair]:
+    return find_pairs(root / "images", root / "labels")
 
 
-def test_batch_holds_the_pixels_and_classes_on_disk(root: Path) -> None:
-    data = folder(root)
-    data.setup("validate")
-    batch = next(iter(data.val_dataloader()))
-    pixels = np.asarray(Image.open(root / "val/images/1.png")).transpose(2, 0, 1)
-    mask = np.asarray(Image.open(root / "val/labels/1.png"))
-    assert torch.equal(batch["image"][1], torch.from_numpy(pixels.copy()) / 127.5 - 1)
-    assert torch.equal(batch["mask"][1], torch.from_numpy(mask.copy()).long())
-    assert batch["name"] == ["0", "1"]
-    assert batch["index"].tolist() == [0, 1]
-
-
-def test_validation_is_tested_where_there_is_no_test_split(root: Path) -> None:
-    data = folder(root)
-    data.setup("test")
-    assert len(data.test_dataloader().dataset) == 2  # type: ignore[arg-type]
-
-
-def test_masks_alone_are_enough_to_predict(root: Path) -> None:
-    data = MaskFolder(str(root / "val/labels"), folder(root))
-    data.setup("predict")
-    batches = list(data.predict_dataloader())
-    assert [name for batch in batches for name in batch["name"]] == ["0", "1"]
-    assert batches[0]["mask"].shape[1:] == (10, 12)
-    assert "image" not in batches[0]
-
-
-def out_of_range(root: Path) -> None:
-    write_mask(root / "train/labels/2.png", np.full((10, 12), 7))
+def test_files_of_one_stem_are_a_pair(root: Path) -> None:
+    found = pairs(root)
+    assert [pair.name for pair in found] == ["0", "1", "2", "3"]
+    assert found[2] == Pair("2", root / "images/2.jpg", (root / "labels/2.png",))
 
 
 def no_mask(root: Path) -> None:
-    (root / "train/labels/1.png").unlink()
+    (root / "labels/1.png").unlink()
 
 
 def no_image(root: Path) -> None:
-    (root / "train/images/1.png").unlink()
-
-
-def rgb_mask(root: Path) -> None:
-    write_image(root / "train/labels/2.png")
-
-
-def truncated_image(root: Path) -> None:
-    file = root / "train/images/2.png"
-    file.write_bytes(file.read_bytes()[:200])
-
-
-def text_as_image(root: Path) -> None:
-    (root / "train/images/2.png").write_text("not an image")
-
-
-def text_as_mask(root: Path) -> None:
-    (root / "train/labels/2.png").write_text("not a mask")
+    (root / "images/1.jpg").unlink()
 
 
 def empty_folder(root: Path) -> None:
-    for file in (root / "train/images").iterdir():
+    for file in (root / "images").iterdir():
         file.unlink()
 
 
 def no_folder(root: Path) -> None:
     empty_folder(root)
-    (root / "train/images").rmdir()
-
-
-def other_shape(root: Path) -> None:
-    write_mask(root / "train/labels/2.png", np.zeros((30, 12)))
+    (root / "images").rmdir()
 
 
 def same_stem(root: Path) -> None:
-    write_image(root / "train/images/2.jpg")
-
-
-def link_to_nowhere(root: Path) -> None:
-    file = root / "train/images/2.png"
-    file.unlink()
-    file.symlink_to(root / "gone.png")
+    write_photo(root / "images/2.png")
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (out_of_range, r"labels/2\.png holds the value 7.*expected 0 to 2 and 255.*Map it"),
-        (no_mask, r"images/1\.png has no mask: expected .*labels/1"),
+        (no_mask, r"images/1\.jpg has no mask: expected .*labels/1\.\* ; add it or remove both"),
         (no_image, r"labels/1\.png has no image: expected .*images/1"),
-        (rgb_mask, r"labels/2\.png is a colour image \(mode RGB\).*Convert"),
-        (truncated_image, r"images/2\.png cannot be read .*replace or remove"),
-        (text_as_image, r"images/2\.png cannot be read .*replace or remove"),
-        (text_as_mask, r"labels/2\.png cannot be read .*replace or remove"),
-        (empty_folder, r"train/images holds no image; expected files"),
-        (no_folder, r"no directory .*train/images; check the root"),
-        (other_shape, r"labels/2\.png is 12x30 and its image is 12x10"),
-        (same_stem, r"2\.(png|jpg) have the same stem|the same stem; remove one"),
-        (link_to_nowhere, r"images/2\.png cannot be read .*No such file"),
+        (empty_folder, r"images holds no image; expected files"),
+        (no_folder, r"no directory .*images; check the root"),
+        (same_stem, r"images/2\.png and .*images/2\.jpg have the same stem; remove one"),
     ],
 )
-def test_damage_is_named_with_file_value_and_remedy(
+def test_damage_is_named_with_file_and_remedy(
     root: Path, damage: Callable[[Path], None], message: str
 ) -> None:
     damage(root)
     with pytest.raises(DataError, match=message):
-        folder(root).setup("fit")
+        pairs(root)
 
 
-def test_all_damage_is_listed_at_once(root: Path) -> None:
-    out_of_range(root)
-    write_mask(root / "train/labels/3.png", np.full((10, 12), 9))
-    with pytest.raises(DataError, match=r"2 of 4 samples are bad") as error:
-        folder(root).setup("fit")
-    assert "labels/2.png" in str(error.value)
-    assert "labels/3.png" in str(error.value)
+def test_all_damage_is_told_at_once_with_the_pairs_that_are_left(root: Path) -> None:
+    no_mask(root)
+    same_stem(root)
+    (root / "images/3.jpg").unlink()
+    with pytest.raises(PairingError) as error:
+        pairs(root)
+    files = {problem.file.name for problem in error.value.problems}
+    assert files == {"1.jpg", "2.png", "3.png"}
+    assert [pair.name for pair in error.value.pairs] == ["0", "2"]
 
 
-def test_damage_that_comes_after_a_good_check_is_found(root: Path) -> None:
-    folder(root).setup("fit")
-    out_of_range(root)
-    with pytest.raises(DataError, match="holds the value 7"):
-        folder(root).setup("fit")
+def test_split_that_is_absent_is_told_apart_from_a_damaged_one(tmp_path: Path) -> None:
+    with pytest.raises(MissingSplitError, match=r"no directory .*images nor .*labels"):
+        pairs(tmp_path)
 
 
-def test_bad_mask_to_predict_from_is_named(root: Path) -> None:
-    write_mask(root / "val/labels/1.png", np.full((10, 12), 99))
-    with pytest.raises(DataError, match=r"labels/1\.png holds the value 99"):
-        MaskFolder(str(root / "val/labels"), folder(root)).setup("predict")
+def test_other_files_are_left_alone(root: Path) -> None:
+    (root / "images/notes.txt").write_text("")
+    assert list(list_images(root / "images")) == ["0", "1", "2", "3"]
 
 
-def test_class_names_must_agree_with_their_number(root: Path) -> None:
-    (root / "classes.txt").write_text("sky\nroad\n")
-    with pytest.raises(DataError, match="names 2 classes and num_classes is 3"):
-        folder(root)
+def test_parts_are_painted_in_their_order(tmp_path: Path) -> None:
+    files = (tmp_path / "a.png", tmp_path / "b.png")
+    write_map(files[0], [[255, 255, 0]])
+    write_map(files[1], [[0, 1, 0]])
+    assert read_labels(Pair("a", None, files, (3, 7))).tolist() == [[3, 7, 0]]
+    assert read_labels(Pair("a", None, files[::-1], (7, 3))).tolist() == [[3, 3, 0]]

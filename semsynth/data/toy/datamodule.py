@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from semsynth.data.base import Batch, Split, SynthesisDataModule
+from semsynth.data.shots import Shots
 from semsynth.data.toy.portrait import PortraitWorld
 from semsynth.data.toy.street import StreetWorld
 from semsynth.data.toy.world import World
@@ -83,6 +84,9 @@ class ToyDataModule(SynthesisDataModule):
         eval_batch_size: Samples a process and step in validation, test and prediction.
         num_workers: Loader processes; 0 renders in the training process.
         seed: Seed of the world; another one gives other samples of the same distribution.
+        shots: How many training samples have labels, their names (``0`` is the first), or a file
+            of them; all if not given.
+        shots_seed: Choose the shots by this seed; 0 if not given.
     """
 
     world: ClassVar[World]
@@ -97,6 +101,8 @@ class ToyDataModule(SynthesisDataModule):
         eval_batch_size: int = 32,
         num_workers: int = 0,
         seed: int = 0,
+        shots: Shots = None,
+        shots_seed: int | None = None,
     ) -> None:
         if not 32 <= image_size <= 256:
             raise ValueError(
@@ -110,7 +116,13 @@ class ToyDataModule(SynthesisDataModule):
                     f"{split}_size must be at least 1, got {size}; give every split a sample."
                 )
         super().__init__(
-            self.world.label_space, image_size, batch_size, eval_batch_size, num_workers
+            self.world.label_space,
+            image_size,
+            batch_size,
+            eval_batch_size,
+            num_workers,
+            shots,
+            shots_seed,
         )
         self.seed = seed
 

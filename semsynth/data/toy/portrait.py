@@ -5,7 +5,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from semsynth.data.base import LabelSpace
+from semsynth.data.labels import LabelSpace
 from semsynth.data.toy.drawing import Part, frames, pixel_centres, topmost
 from semsynth.data.toy.face import face_parts
 from semsynth.data.toy.world import Factors, LayoutRanges, Style, World

@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from semsynth.data.base import LabelSpace
+from semsynth.data.labels import LabelSpace
 from semsynth.data.toy.drawing import Part
 from semsynth.data.toy.scenery import SKY, street_parts
 from semsynth.data.toy.world import Factors, LayoutRanges, Style, World

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semsynth.data.base import LabelSpace
+from semsynth.data.labels import LabelSpace
 from semsynth.data.toy.drawing import Part, pixel_centres, topmost
 from semsynth.data.toy.shading import hsv_to_rgb, shade
 

@@ -1,0 +1,175 @@
+"""Time the loader of ADE20K against a plain one: images a second with one worker.
+
+Run: ``python -m benchmarks.speed.data``. The plain loader is what one would first write down:
+Pillow resizes, the photo becomes floats and the label map a one-hot layout of 151 channels, all in
+the worker. Ours sends bytes and class numbers; the device makes floats and the layout of them. Both
+give the same classes and nearly the same photos, which is checked first. All are timed in turns.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from semsynth.data import ADE20K
+from semsynth.data.base import Batch
+
+Epoch = Callable[[], Iterable[object]]
+
+NUM_CLASSES, SIZE, WIDTH, HEIGHT = 151, 256, 683, 512
+
+
+class Plain(Dataset[tuple[Tensor, Tensor]]):
+    """Photo (3, 256, 256) in [-1, 1] and layout (151, 256, 256), both float, made in the worker."""
+
+    def __init__(self, root: Path) -> None:
+        self.photos = sorted((root / "images/training").iterdir())
+        self.labels = sorted((root / "annotations/training").iterdir())
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        photo = Image.open(self.photos[index]).convert("RGB")
+        photo = photo.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
+        image = torch.from_numpy(np.array(photo)).permute(2, 0, 1).float() / 127.5 - 1
+        labels = Image.open(self.labels[index]).resize((SIZE, SIZE), Image.Resampling.NEAREST)
+        mask = (torch.from_numpy(np.array(labels)).long() - 1) % NUM_CLASSES
+        return image, F.one_hot(mask, NUM_CLASSES).permute(2, 0, 1).float()
+
+
+def write_samples(root: Path, count: int) -> None:
+    """Photos of 683 x 512 with a camera's grain, in JPEG, and label maps of fifteen regions."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
+    for i in range(count):
+        seeds = rng.integers((HEIGHT, WIDTH), size=(15, 2))
+        nearest = np.argmin([(y - v) ** 2 + (x - u) ** 2 for v, u in seeds], axis=0)
+        labels = rng.integers(0, NUM_CLASSES, 15, dtype=np.uint8)[nearest]
+        coarse = rng.integers(0, 256, (HEIGHT // 16, WIDTH // 16, 3), dtype=np.uint8)
+        smooth = Image.fromarray(coarse).resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC)
+        photo = np.asarray(smooth) + rng.normal(0, 6, (HEIGHT, WIDTH, 3))
+        for kind, suffix, pixels in (("images", "jpg", photo), ("annotations", "png", labels)):
+            for folder in ("training", "validation")[: 1 + (i == 0)]:
+                (root / kind / folder).mkdir(parents=True, exist_ok=True)
+                image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+                image.save(root / kind / folder / f"{i:08d}.{suffix}", quality=90)
+
+
+def ours(root: Path, batch_size: int, cache: str | None = None) -> ADE20K:
+    """ADE20K at 256 x 256 with one worker, ready to train."""
+    data = ADE20K(
+        str(root),
+        image_size=SIZE,
+        load_size=None,
+        flip=False,
+        batch_size=batch_size,
+        num_workers=1,
+        cache=cache,
+    )
+    data.setup("fit")
+    return data
+
+
+def check_equal(data: ADE20K, plain: Plain) -> None:
+    """Refuse to compare loaders that do not give the same: classes exactly, photos nearly.
+
+    Pillow halves a JPEG while decoding, which is a box filter before the bicubic one.
+    """
+    dataset = data.dataset("train")
+    for i in range(4):
+        batch = {key: dataset[i][key][None] for key in ("image", "mask")}
+        batch = data.on_after_batch_transfer(batch, 0)
+        image, layout = plain[i]
+        assert torch.equal(layout.argmax(0), batch["mask"][0])
+        assert (image - batch["image"][0]).abs().mean() < 0.03
+
+
+def with_layout(data: ADE20K, loader: Iterable[Batch], device: str) -> Iterator[object]:
+    """Bytes of a loader on the device, where they become floats and a layout."""
+    for batch in loader:
+        moved = {key: batch[key].to(device, non_blocking=True) for key in ("image", "mask")}
+        moved = data.on_after_batch_transfer(moved, 0)
+        layout = moved["image"].new_zeros(len(moved["mask"]), NUM_CLASSES, SIZE, SIZE)
+        yield layout.scatter_(1, moved["mask"][:, None], 1)
+
+
+def moved(loader: Iterable[tuple[Tensor, Tensor]], device: str) -> Iterator[object]:
+    """Floats of a loader on the device."""
+    for image, layout in loader:
+        yield image.to(device, non_blocking=True), layout.to(device, non_blocking=True)
+
+
+def interleaved(epochs: dict[str, Epoch], repetitions: int, device: str) -> dict[str, float]:
+    """Median seconds of an epoch of each loader, run in turns after one to warm up."""
+    times: dict[str, list[float]] = {name: [] for name in epochs}
+    for repetition in range(repetitions + 1):
+        for name, epoch in epochs.items():
+            start = time.perf_counter()
+            for _ in epoch():
+                pass
+            if device == "cuda":
+                torch.cuda.synchronize()
+            if repetition:
+                times[name].append(time.perf_counter() - start)
+    return {name: median(values) for name, values in times.items()}
+
+
+def main() -> None:
+    """Print images a second, and ratios to the plain loader."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--samples", type=int, default=32)
+    parser.add_argument("--batch_size", type=int, default=4)
+    parser.add_argument("--repetitions", type=int, default=3)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as directory:
+        os.environ["XDG_CACHE_HOME"] = directory  # what was checked is forgotten with the files
+        root = Path(directory, "ADEChallengeData2016")
+        write_samples(root, args.samples)
+        times = measure(root, args.device, args.batch_size, args.repetitions)
+    environment = f"{args.device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    sys.stdout.write(
+        f"{args.samples} JPEGs of {WIDTH}x{HEIGHT} to {SIZE}x{SIZE}, {NUM_CLASSES} classes, one "
+        f"worker; {environment}; medians of {args.repetitions} epochs\n"
+        f"{'':36}{'images/s':>9}{'ratio':>8}\n"
+    )
+    for name, seconds in times.items():
+        ratio = times["plain loader"] / seconds
+        sys.stdout.write(f"{name:36}{args.samples / seconds:9.1f}{ratio:7.1f}x\n")
+
+
+def measure(root: Path, device: str, batch_size: int, repetitions: int) -> dict[str, float]:
+    """Median seconds of an epoch of each loader."""
+    plain, data = Plain(root), ours(root, batch_size)
+    check_equal(data, plain)
+    cached = ours(root, batch_size, str(root.parent / "resized"))
+    on_gpu = device == "cuda"
+    plain_loader = DataLoader(
+        plain, batch_size, num_workers=1, persistent_workers=True, pin_memory=on_gpu, shuffle=True
+    )
+    loader, cached_loader = data.train_dataloader(), cached.train_dataloader()
+    epochs: dict[str, Epoch] = {
+        "plain loader": lambda: plain_loader,
+        "ours": lambda: loader,
+        "ours, resized before (data.cache)": lambda: cached_loader,
+        f"ours, layout made on {device}": lambda: with_layout(data, loader, device),
+    }
+    if on_gpu:
+        epochs["plain loader, moved to cuda"] = lambda: moved(plain_loader, device)
+    return interleaved(epochs, repetitions, device)
+
+
+if __name__ == "__main__":
+    main()

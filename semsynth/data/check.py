@@ -1,0 +1,286 @@
+"""Are files what they should be? One scan for ``semsynth data``, for training and prediction."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import track
+from torch import Tensor
+
+from semsynth.data.decode import (
+    ColourMaskError,
+    UnreadableError,
+    is_turned,
+    opened_image,
+    read_mask,
+    size_as_shown,
+)
+from semsynth.data.errors import DataError, Problem, describe_problems
+from semsynth.data.pairs import Pair, read_labels
+
+COLOUR_MASK = "colour mask"
+LOSSY_MASK = "lossy mask"
+NO_CLASS = "value without a class"
+OTHER_SHAPE = "other shape"
+EXCHANGED = "exchanged files"
+PARTS_DIFFER = "parts of different sizes"
+
+T = TypeVar("T")
+R = TypeVar("R")
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What a scan saw of one sample.
+
+    Attributes:
+        problems: What is wrong; empty for a good sample.
+        image_size: Height and width of the photo, if it could be read.
+        mask_size: Height and width of the label map, if it could be read.
+        counts: Pixels of each class (256,), int64; zeros if the label map is bad.
+    """
+
+    problems: tuple[Problem, ...] = ()
+    image_size: Size | None = None
+    mask_size: Size | None = None
+    counts: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.problems
+
+
+def scan(pairs: Sequence[Pair], lookup: np.ndarray, workers: int | None = None) -> list[Scanned]:
+    """Read every file of some samples in full, side by side, behind a progress bar.
+
+    Args:
+        pairs: Files of each sample.
+        lookup: Class of each value on disk (256,); -1 where it has no meaning.
+        workers: Threads; a few more than there are cores if not given.
+
+    Returns:
+        What was seen of each sample, in order.
+    """
+    title = f"Checking {len(pairs)} samples"
+    return name_exchanged(in_threads(lambda pair: scan_pair(pair, lookup), pairs, title, workers))
+
+
+def in_threads(
+    function: Callable[[T], R], items: Sequence[T], title: str, workers: int | None = None
+) -> list[R]:
+    """Results in order of a function that mostly decodes or encodes: Pillow does so in parallel."""
+    with ThreadPoolExecutor(workers) as pool:
+        try:
+            results = pool.map(function, items)
+            console = Console(stderr=True)
+            return list(track(results, title, len(items), transient=True, console=console))
+        except BaseException:  # an interrupt too: what has not begun shall not begin
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def scan_pair(pair: Pair, lookup: np.ndarray) -> Scanned:
+    """Read the files of one sample in full, and compare them with each other.
+
+    Args:
+        pair: The files.
+        lookup: Class of each value on disk (256,); -1 where it has no meaning.
+    """
+    seen = scan_labels(pair, lookup) if pair.labels else Scanned()
+    if pair.image is not None:
+        seen = _with_image(seen, pair, lookup)
+    if pair.instance is not None:
+        seen = _with_instance(seen, pair.instance)
+    return seen
+
+
+def scan_labels(pair: Pair, lookup: np.ndarray) -> Scanned:
+    """Read the label map of a sample and look each of its values up."""
+    try:
+        values = read_labels(pair)
+    except DataError as error:
+        bad = [p for file in pair.labels for p in _unreadable_map(file)]
+        return Scanned(tuple(bad) or (Problem(PARTS_DIFFER, pair.labels[0], str(error)),))
+    size = (values.shape[0], values.shape[1])
+    found, pixels = count_values(values)
+    problems = [*_lossy(pair.labels), *_without_class(pair.labels[0], found, lookup)]
+    if problems:
+        return Scanned(tuple(problems), mask_size=size)
+    counts = np.bincount(lookup[found], pixels, minlength=256).astype(np.int64)
+    return Scanned(mask_size=size, counts=counts)
+
+
+def count_values(values: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """The values of a map, and the number of pixels of each."""
+    if values.dtype != torch.uint8:
+        return np.unique(values.numpy(), return_counts=True)
+    pixels = torch.bincount(values.flatten(), minlength=256).numpy()  # many times faster
+    return np.flatnonzero(pixels), pixels[pixels > 0]
+
+
+def _unreadable_map(file: Path) -> list[Problem]:
+    """What keeps a label or instance map from being read, if anything."""
+    try:
+        read_mask(file)
+    except ColourMaskError as error:
+        return [Problem(COLOUR_MASK, file, str(error))]
+    except UnreadableError as error:
+        return [Problem(error.kind, file, str(error))]
+    return []
+
+
+def _lossy(files: Iterable[Path]) -> list[Problem]:
+    jpegs = [file for file in files if file.suffix.lower() in (".jpg", ".jpeg")]
+    text = "is a label map in JPEG, whose compression changes values; export it again as PNG."
+    return [Problem(LOSSY_MASK, file, f"{file} {text}") for file in jpegs]
+
+
+def _without_class(file: Path, found: np.ndarray, lookup: np.ndarray) -> list[Problem]:
+    outside = found[(found < 0) | (found > 255) | (lookup[found.clip(0, 255)] < 0)]
+    if not len(outside):
+        return []
+    listed = ", ".join(map(str, outside[:5])) + (", ..." if len(outside) > 5 else "")
+    text = (
+        f"{file} holds the value {listed}, which is no class; expected {describe_values(lookup)}. "
+        "Map it to a class or to the value for unlabelled pixels."
+    )
+    return [Problem(NO_CLASS, file, text)]
+
+
+def describe_values(lookup: np.ndarray) -> str:
+    """The values that a label map may hold, for a message: ``0 to 149 and 255``."""
+    values = np.flatnonzero(lookup >= 0)
+    runs = np.split(values, np.flatnonzero(np.diff(values) > 1) + 1)
+    return " and ".join(f"{r[0]} to {r[-1]}" if len(r) > 1 else str(r[0]) for r in runs)
+
+
+def _with_image(seen: Scanned, pair: Pair, lookup: np.ndarray) -> Scanned:
+    """Read the photo as well; its shape must be that of the label map, at any scale."""
+    assert pair.image is not None
+    try:
+        with opened_image(pair.image) as opened:
+            opened.load()
+            size, turned, bands = size_as_shown(opened), is_turned(opened), opened.getbands()
+    except UnreadableError as error:
+        problem = Problem(error.kind, pair.image, str(error))
+        return replace(seen, problems=(problem, *seen.problems))
+    seen = replace(seen, image_size=size)
+    kinds = {problem.kind for problem in seen.problems}
+    if len(bands) == 1 and COLOUR_MASK in kinds and is_label_map(pair.image, lookup):
+        text = f"{pair.labels[0]} is a photo and {pair.image} its label map; exchange the files."
+        return replace(seen, problems=(Problem(EXCHANGED, pair.labels[0], text),))
+    if seen.mask_size is None or not shape_differs(seen.mask_size, size):
+        return seen
+    fits_unturned = turned and not shape_differs(seen.mask_size, (size[1], size[0]))
+    remedy = (
+        "the photo's EXIF orientation turns it, the label map was drawn on the unturned photo; "
+        "remove the orientation from the photo."
+        if fits_unturned
+        else "another shape; export it again."
+    )
+    return _with_other_shape(seen, pair.labels[0], seen.mask_size, str(pair.image), size, remedy)
+
+
+def is_label_map(file: Path, lookup: np.ndarray) -> bool:
+    """Whether a file is a label map without fault."""
+    return not scan_labels(Pair(file.stem, None, (file,)), lookup).problems
+
+
+def _with_instance(seen: Scanned, file: Path) -> Scanned:
+    """Read the instance map as well; its shape must be that of the label map."""
+    if unreadable := _unreadable_map(file):
+        return replace(seen, problems=(*seen.problems, *unreadable))
+    with opened_image(file) as opened:
+        size = size_as_shown(opened)
+    if seen.mask_size is None or not shape_differs(size, seen.mask_size):
+        return seen
+    remedy = "another shape; export it again."
+    return _with_other_shape(seen, file, size, "its label map", seen.mask_size, remedy)
+
+
+def shape_differs(a: Size, b: Size) -> bool:
+    """Whether two sizes differ by more than a scale; CelebAMask-HQ has masks at half size."""
+    return abs(a[0] * b[1] - a[1] * b[0]) > max(*a, *b)
+
+
+def _with_other_shape(
+    seen: Scanned, file: Path, size: Size, other: str, other_size: Size, remedy: str
+) -> Scanned:
+    text = f"{file} is {size[1]}x{size[0]} and {other} is {other_size[1]}x{other_size[0]}, {remedy}"
+    return replace(seen, problems=(*seen.problems, Problem(OTHER_SHAPE, file, text)))
+
+
+def name_exchanged(samples: Sequence[Scanned]) -> list[Scanned]:
+    """Name the label maps of another shape that would fit if two of them were exchanged.
+
+    Those that were exchanged among photos of one shape look right to a program.
+    """
+    result = list(samples)
+    waiting: dict[tuple[Size | None, Size | None], int] = {}
+    for i, sample in enumerate(samples):
+        if not any(problem.kind == OTHER_SHAPE for problem in sample.problems):
+            continue
+        j = waiting.pop((sample.mask_size, sample.image_size), None)
+        if j is None:
+            waiting[sample.image_size, sample.mask_size] = i
+            continue
+        result[i], result[j] = _exchanged(sample, samples[j]), _exchanged(samples[j], sample)
+    return result
+
+
+def _exchanged(this: Scanned, other: Scanned) -> Scanned:
+    """Replace what is said about the shape of one sample."""
+    mine, theirs = (
+        next(p.file for p in sample.problems if p.kind == OTHER_SHAPE) for sample in (this, other)
+    )
+    text = f"{mine} does not fit its photo, and would fit that of {theirs}; exchange the two."
+    kept = tuple(p for p in this.problems if p.kind != OTHER_SHAPE)
+    return replace(this, problems=(*kept, Problem(EXCHANGED, mine, text)))
+
+
+def problems_of(samples: Iterable[Scanned]) -> list[Problem]:
+    """All problems of a scan."""
+    return [problem for sample in samples for problem in sample.problems]
+
+
+def check_pairs(pairs: Sequence[Pair], lookup: np.ndarray) -> None:
+    """Scan the files of some samples before they are used, once: good ones are remembered.
+
+    Args:
+        pairs: Files of each sample.
+        lookup: Class of each value on disk (256,); -1 where it has no meaning.
+
+    Raises:
+        DataError: Some files are bad; the first ten are listed.
+    """
+    marker = cache_directory() / "checked" / digest_of(pairs, lookup)
+    if marker.exists():
+        return
+    if problems := problems_of(scan(pairs, lookup)):
+        raise DataError(describe_problems(problems, len(pairs)))
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+
+
+def cache_directory() -> Path:
+    """Where what was learned about files is kept: ``~/.cache/semsynth``."""
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "semsynth"
+
+
+def digest_of(pairs: Sequence[Pair], lookup: np.ndarray) -> str:
+    """A name that changes when a file of the samples does."""
+    digest = hashlib.sha256(lookup.tobytes())
+    for path in (p for pair in pairs for p in pair.files):
+        status = path.stat() if path.exists() else None  # what is not there will be reported
+        facts = (status.st_size, status.st_mtime_ns) if status else "missing"
+        digest.update(f"{path.resolve()} {facts}\n".encode())
+    return digest.hexdigest()

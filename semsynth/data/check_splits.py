@@ -1,0 +1,152 @@
+"""All splits of a data set at once: which samples there are, and everything that is wrong."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from semsynth.data.base import Split
+from semsynth.data.check import Scanned, problems_of, scan
+from semsynth.data.check_edges import hints_on_edges
+from semsynth.data.disk import PairsOnDisk
+from semsynth.data.errors import DataError, MissingSplitError, PairingError, Problem
+from semsynth.data.pairs import Pair
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+NO_SPLIT = "unusable split"
+
+
+@dataclass
+class SplitFiles:
+    """A split, or two that are one on disk.
+
+    Attributes:
+        names: Its names.
+        pairs: The samples whose files are all there.
+        samples: What a scan saw of each of them; empty before the scan.
+    """
+
+    names: list[Split]
+    pairs: list[Pair]
+    samples: list[Scanned] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """Its names as text."""
+        return " and ".join(self.names)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Pixels of each class over all samples (256,), int64."""
+        return np.sum([sample.counts for sample in self.samples] or [np.zeros(256)], axis=0)
+
+
+@dataclass
+class DataReport:
+    """What was found in a data set.
+
+    Attributes:
+        splits: Its splits; those with the same files are listed once.
+        problems: Everything that is wrong.
+        notes: What is worth knowing and not wrong.
+    """
+
+    splits: list[SplitFiles]
+    problems: list[Problem]
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def num_samples(self) -> int:
+        """Samples of all splits."""
+        return sum(len(split.pairs) for split in self.splits)
+
+    def add(self, problems: Sequence[Problem]) -> None:
+        """Add problems that are not yet known; two splits may share their files."""
+        self.problems += [p for p in dict.fromkeys(problems) if p not in self.problems]
+
+
+def list_splits(data: PairsOnDisk) -> DataReport:
+    """Pair the files of all splits and go on where some do not fit; nothing is decoded.
+
+    Raises:
+        DataError: There is no split at all.
+    """
+    report, missing = DataReport([], []), []
+    for name in SPLITS:
+        try:
+            pairs = data.pairs(name)
+        except MissingSplitError as error:
+            missing.append(error)
+            report.notes.append(f"{name}: no such split.")
+            continue
+        except PairingError as error:
+            report.add(error.problems)
+            pairs = list(error.pairs)
+        except DataError as error:
+            report.add([Problem(NO_SPLIT, data.root, str(error))])
+            continue
+        if not pairs:
+            report.notes.append(f"{name}: no sample.")
+            continue
+        same = next((split for split in report.splits if split.pairs == pairs), None)
+        if same:
+            same.names.append(name)
+        else:
+            report.splits.append(SplitFiles([name], pairs))
+    if not report.splits and not report.problems:
+        raise DataError(f"{missing[0]} {where_to_get(data)}")
+    return report
+
+
+def check_data(data: PairsOnDisk, workers: int | None = None) -> DataReport:
+    """Pair and read all files of a data set.
+
+    Args:
+        data: A data set on disk.
+        workers: Threads; a few more than there are cores if not given.
+
+    Raises:
+        DataError: There is no split at all.
+    """
+    report = list_splits(data)
+    for split in report.splits:
+        split.samples = scan(split.pairs, data.lookup(), workers)
+        report.add(problems_of(split.samples))
+        report.notes += notes_on(split, data)
+        good = [pair for pair, seen in zip(split.pairs, split.samples, strict=True) if seen.good]
+        report.notes += [f"{split.title}: {hint}" for hint in hints_on_edges(good, workers)]
+    return report
+
+
+def notes_on(split: SplitFiles, data: PairsOnDisk) -> list[str]:
+    """What is striking about the labels of a split, and not wrong."""
+    labelled = [
+        (pair, sample.counts)
+        for pair, sample in zip(split.pairs, split.samples, strict=True)
+        if pair.labels and sample.good
+    ]
+    empty = [pair.name for pair, counts in labelled if not counts[: data.num_classes].any()]
+    names = np.array(data.label_space.names)
+    absent = names[split.counts[: data.num_classes] == 0].tolist() if labelled else []
+    return [
+        f"{split.title}: {what} {listing(names)}."
+        for what, names in (("no label at all in", empty), ("no pixel of the class", absent))
+        if names
+    ]
+
+
+def listing(names: Sequence[str], limit: int = 10) -> str:
+    """The first names, and how many more there are."""
+    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + rest
+
+
+def where_to_get(data: PairsOnDisk) -> str:
+    """Official page and archives of a data set, as a sentence; nothing is ever downloaded."""
+    if data.ARCHIVES is None:
+        return f"{type(data).__name__} is data of your own; --data.help tells how it must lie."
+    page, files = data.ARCHIVES
+    return (
+        f"{type(data).__name__} is not downloaded: get {' and '.join(files)} from {page}, accept "
+        "the terms there, unpack, and name the folder by --root."
+    )

@@ -1,0 +1,161 @@
+"""Cityscapes (Cordts et al., CVPR 2016): the archives as they are unpacked."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from semsynth.data.base import Archives, Split
+from semsynth.data.disk import PairsOnDisk
+from semsynth.data.errors import DataError, MissingSplitError, Problem
+from semsynth.data.labels import LabelSpace, official_space
+from semsynth.data.pairs import NO_PARTNER, Pair, pair_by_name
+from semsynth.data.shots import Shots
+
+EVALUATED = (7, 8, 11, 12, 13, 17, *range(19, 29), 31, 32, 33)
+"""labelId of each of the 19 trainIds."""
+IGNORED = 255
+PHOTO, ANNOTATION = "_leftImg8bit.png", "_gtFine_{}.png"
+REMEDIES = {
+    "labelIds": "check the root of the data set, or read other files by label_files: labelTrainIds",
+    "labelTrainIds": "make them by csCreateTrainIdLabelImgs, or read label_files: labelIds",
+}
+
+SpaceName = Literal["cityscapes-34", "cityscapes-35", "cityscapes-19"]
+LabelFiles = Literal["labelIds", "labelTrainIds"]
+
+
+class Cityscapes(PairsOnDisk):
+    """2,975 training and 500 validation streets; val is also the test, whose labels are secret.
+
+    Scores are computed in the 19 trainIds, whatever the label space.
+
+    Args:
+        root: Directory with ``leftImg8bit/`` and ``gtFine/``.
+        label_space: ``cityscapes-34`` has the labelIds as classes; ``cityscapes-35`` adds unknown,
+            as SPADE's and OASIS's 35 channels do; ``cityscapes-19`` the trainIds, where other
+            pixels have no label.
+        label_files: Which files hold the labels; ``labelTrainIds``, which the official scripts can
+            make, know the 19 classes only.
+        instances: Read the instance maps too: values of ``instanceIds``, below 1000 where no
+            object is told from others.
+        image_size: Height and width, or one number for both; the aspect ratio is not kept.
+        load_size: Training images are resized to this and cropped at random; no crop if not given.
+        flip: Mirror training samples with probability 0.5.
+        shots: How many training samples have labels, their names, or a file of them; all if not
+            given.
+        shots_seed: Choose the shots by this seed; 0 if not given.
+        batch_size: Training samples a process and step.
+        eval_batch_size: Samples a process and step in validation, test and prediction.
+        num_workers: Loader processes; 0 loads in the training process.
+        cache: Directory that keeps photos and maps as they are loaded, so that they are decoded
+            once; it may be deleted at any time. None if not given.
+    """
+
+    ARCHIVES = Archives(
+        "https://www.cityscapes-dataset.com/downloads",
+        ("leftImg8bit_trainvaltest.zip", "gtFine_trainvaltest.zip"),
+    )
+    EXPECTED: ClassVar[dict[Split, int]] = {"train": 2975, "val": 500, "test": 500}
+
+    def __init__(
+        self,
+        root: str,
+        label_space: SpaceName = "cityscapes-34",
+        label_files: LabelFiles = "labelIds",
+        instances: bool = True,
+        image_size: int | tuple[int, int] = (256, 512),
+        load_size: int | tuple[int, int] | None = None,
+        flip: bool = True,
+        shots: Shots = None,
+        shots_seed: int | None = None,
+        batch_size: int = 4,
+        eval_batch_size: int = 8,
+        num_workers: int = 2,
+        cache: str | None = None,
+    ) -> None:
+        space = cityscapes_space(label_space, label_files)
+        super().__init__(
+            root,
+            space,
+            image_size,
+            load_size,
+            flip,
+            shots,
+            shots_seed,
+            batch_size,
+            eval_batch_size,
+            num_workers,
+            cache,
+        )
+        self.label_files = label_files
+        self.instances = instances
+
+    def pairs(self, split: Split) -> list[Pair]:
+        """Photos and annotations of all cities, paired by city, sequence and frame."""
+        folder = "train" if split == "train" else "val"
+        if not any((self.root / kind / folder).is_dir() for kind in ("leftImg8bit", "gtFine")):
+            raise MissingSplitError(
+                self.root / "leftImg8bit" / folder, self.root / "gtFine" / folder
+            )
+        photos = self._files(f"leftImg8bit/{folder}", PHOTO)
+        labels = self._files(f"gtFine/{folder}", ANNOTATION.format(self.label_files))
+        if not labels:
+            raise DataError(
+                f"{self.root}/gtFine/{folder} holds no {ANNOTATION.format(self.label_files)}; "
+                f"{REMEDIES[self.label_files]}."
+            )
+        problems: list[Problem] = []
+        instances = self._instances(folder, photos, problems) if self.instances else {}
+        places = (
+            f"{self.root}/leftImg8bit/{folder}/CITY/NAME{PHOTO}",
+            f"{self.root}/gtFine/{folder}/CITY/NAME{ANNOTATION.format(self.label_files)}",
+        )
+        pairs = pair_by_name(photos, labels, places, problems)
+        return [replace(pair, instance=instances.get(pair.name)) for pair in pairs]
+
+    def _files(self, folder: str, suffix: str) -> dict[str, Path]:
+        """Files of a kind by city, sequence and frame, sorted."""
+        if not (self.root / folder).is_dir():
+            raise DataError(
+                f"There is no directory {self.root / folder}; check the root of the data set. The "
+                f"archives are {' and '.join(self.ARCHIVES.files)} from {self.ARCHIVES.page}."
+            )
+        files = sorted((self.root / folder).glob(f"*/*{suffix}"))
+        return {file.name.removesuffix(suffix): file for file in files}
+
+    def _instances(
+        self, folder: str, photos: dict[str, Path], problems: list[Problem]
+    ) -> dict[str, Path]:
+        found = self._files(f"gtFine/{folder}", ANNOTATION.format("instanceIds"))
+        for name in photos.keys() - found.keys():
+            text = f"{photos[name]} has no instanceIds; add them, or read none by instances: false."
+            problems.append(Problem(NO_PARTNER, photos[name], text))
+        return found
+
+
+def cityscapes_space(
+    name: SpaceName = "cityscapes-19", files: LabelFiles = "labelIds"
+) -> LabelSpace:
+    """One of the label spaces of Cityscapes, for one kind of files.
+
+    Raises:
+        DataError: The files do not know the classes of the space.
+    """
+    ids = official_space("cityscapes")
+    train_ids = LabelSpace(
+        tuple(ids.names[i] for i in EVALUATED), tuple(ids.palette[i] for i in EVALUATED)
+    )
+    class_of_id = tuple(
+        EVALUATED.index(i) if i in EVALUATED else IGNORED for i in range(ids.num_classes)
+    )
+    if name == "cityscapes-19":
+        return (
+            train_ids if files == "labelTrainIds" else replace(train_ids, file_values=class_of_id)
+        )
+    if files == "labelTrainIds":
+        raise DataError(f"labelTrainIds have 19 classes; {name} needs label_files: labelIds.")
+    values = tuple(range(ids.num_classes))
+    if name == "cityscapes-35":
+        ids = ids.with_unknown()
+        class_of_id = (*class_of_id, IGNORED)
+    return replace(ids, file_values=values, evaluation=train_ids, evaluation_classes=class_of_id)

@@ -1,0 +1,135 @@
+"""Photos and label maps from files, as a viewer shows them, or an error with a remedy."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from semsynth.data.errors import DataError
+
+SCALED_BY_PILLOW = {"L;2": 85, "L;4": 17}  # Pillow stretches greys of 2 and 4 bits to 0..255
+FIX_PALETTE = "semsynth data check --fix-palette"
+
+
+class UnreadableError(DataError):
+    """A file is missing, empty, damaged or no image; ``kind`` says which."""
+
+    def __init__(self, path: Path, error: Exception) -> None:
+        self.kind, reason = _kind_and_reason(path, error)
+        super().__init__(f"{path} cannot be read ({reason}); replace or remove it.")
+
+
+class ColourMaskError(DataError):
+    """A label map holds colours where class indices are expected."""
+
+
+@contextmanager
+def opened_image(path: Path) -> Iterator[Image.Image]:
+    """Open an image file; whatever goes wrong with it becomes an UnreadableError."""
+    try:
+        with Image.open(path) as opened:
+            yield opened
+    except DataError:
+        raise
+    except (OSError, SyntaxError, ValueError, RuntimeError, Image.DecompressionBombError) as error:
+        raise UnreadableError(path, error) from error
+
+
+def _kind_and_reason(path: Path, error: Exception) -> tuple[str, str]:
+    if path.is_symlink() and not path.exists():
+        target = path.readlink()
+        return "link to nowhere", f"No such file: a link to {target}, which does not exist"
+    if not path.exists():
+        return "missing file", "No such file"
+    if isinstance(error, UnidentifiedImageError):
+        empty = path.stat().st_size == 0
+        return ("empty file", "the file is empty") if empty else ("not an image", "not an image")
+    return "damaged file", " ".join(str(error).split())
+
+
+def is_turned(opened: Image.Image) -> bool:
+    """Whether the EXIF orientation exchanges height and width."""
+    return int(opened.getexif().get(ExifTags.Base.Orientation, 1)) in (5, 6, 7, 8)
+
+
+def size_as_shown(opened: Image.Image) -> tuple[int, int]:
+    """Height and width of an opened image, its EXIF orientation applied."""
+    width, height = opened.size
+    return (width, height) if is_turned(opened) else (height, width)
+
+
+def read_image(path: Path, at_least: tuple[int, int] | None = None) -> Tensor:
+    """Read a photo.
+
+    Grey, palette and CMYK images become RGB, transparency is dropped, the EXIF orientation is
+    applied, as annotation tools do.
+
+    Args:
+        path: Image file.
+        at_least: Height and width that are needed. A JPEG that is two, four or eight times larger
+            is decoded at half, a quarter or an eighth of its size, which costs a fraction of the
+            time; the result never has less than this. Full size if not given.
+
+    Returns:
+        Pixels (3, H, W), uint8.
+
+    Raises:
+        UnreadableError: The file is missing, damaged or no image.
+    """
+    with opened_image(path) as opened:
+        if at_least is not None:
+            height, width = reversed(at_least) if is_turned(opened) else at_least
+            opened.draft(None, (width, height))
+        return torch.from_numpy(np.array(_to_rgb(opened))).permute(2, 0, 1)
+
+
+def _to_rgb(opened: Image.Image) -> Image.Image:
+    if opened.mode.startswith("I"):  # sixteen bits: Pillow would clip them to eight
+        opened = Image.fromarray((np.asarray(opened) >> 8).astype(np.uint8))
+    else:
+        ImageOps.exif_transpose(opened, in_place=True)
+    # convert copies even what is RGB, which takes as long as the decoding
+    return opened if opened.mode == "RGB" else opened.convert("RGB")
+
+
+def read_mask(path: Path) -> Tensor:
+    """Read a label or instance map as it is on disk.
+
+    Grey and palette images of 1 to 32 bits hold their values as they are; colour images hold them
+    if their three channels agree.
+
+    Args:
+        path: Image file, usually PNG.
+
+    Returns:
+        Values on disk (H, W): uint8, or int32 for images of more than eight bits.
+
+    Raises:
+        ColourMaskError: The image holds colours.
+        UnreadableError: The file is missing, damaged or no image.
+    """
+    with opened_image(path) as opened:
+        tiles = opened.tile if isinstance(opened, ImageFile.ImageFile) else []
+        raw_mode = str(tiles[0].args) if tiles else ""
+        values = np.array(ImageOps.exif_transpose(opened))
+    if values.ndim == 3:
+        values = _one_channel(path, values)
+    values = values // SCALED_BY_PILLOW.get(raw_mode, 1)
+    return torch.from_numpy(values.astype(np.uint8 if values.itemsize == 1 else np.int32))
+
+
+def _one_channel(path: Path, values: np.ndarray) -> np.ndarray:
+    """The common value of the colour channels (H, W); transparency is ignored."""
+    colours = values[..., : 3 if values.shape[2] >= 3 else 1]
+    differs = (colours != colours[..., :1]).any(2)
+    if differs.any():
+        y, x = np.argwhere(differs)[0]
+        raise ColourMaskError(
+            f"{path} is a colour image: RGB {tuple(colours[y, x].tolist())} at row {y}, column {x};"
+            f" expected one channel whose values are classes. Convert it: {FIX_PALETTE}."
+        )
+    return colours[..., 0]

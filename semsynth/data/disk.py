@@ -1,0 +1,168 @@
+"""Data modules whose splits are files: photos and label maps, read one at a time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from semsynth.data.base import Batch, Split, SynthesisDataModule, height_and_width
+from semsynth.data.cache import ResizedCache
+from semsynth.data.check import check_pairs
+from semsynth.data.decode import read_image, read_mask
+from semsynth.data.labels import LabelSpace
+from semsynth.data.latents import read_codes
+from semsynth.data.pairs import Pair, read_labels
+from semsynth.data.sampling import SeededIndex
+from semsynth.data.shots import Shots
+from semsynth.data.transforms import PairTransform, resize_image, resize_map
+
+
+class PairDataset(Dataset[Batch]):
+    """Samples on disk, read and transformed one at a time.
+
+    Args:
+        pairs: Files of each sample.
+        transform: Brings photo and maps to their size.
+        cache: Directory that keeps photos and maps at ``transform.load_size``; none if not given.
+        exact: Decode large JPEGs in full before they are resized, as scores of the papers are
+            computed; training takes what the codec can reduce, in a fraction of the time.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        transform: PairTransform,
+        cache: str | None = None,
+        exact: bool = True,
+    ) -> None:
+        self.pairs = pairs
+        self.transform = transform
+        self.at_least = None if exact else transform.load_size
+        self.photo = "image" if exact else "reduced image"  # as the cache tells them apart
+        self.cache = None if cache is None else ResizedCache(cache, transform.load_size)
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> Batch:
+        """Photo (3, H, W), uint8, ``mask`` (H, W), uint8, and what else the sample has."""
+        seed = index.seed if isinstance(index, SeededIndex) else index
+        pair = self.pairs[index]
+        image: Tensor | None = None
+        maps: dict[str, Tensor] = {}
+        if (file := pair.image) is not None:
+            image = self._read(self.photo, (file,), lambda: self._image(file))
+        if pair.labels:
+            maps["mask"] = self._read("mask", pair.labels, lambda: read_labels(pair))
+        if (map_file := pair.instance) is not None:
+            maps["instance"] = self._read("instance", (map_file,), lambda: read_mask(map_file))
+        sample: dict[str, Any] = dict(self.transform(image, maps, seed))
+        if pair.codes is not None:
+            sample["w_plus"] = read_codes(pair.codes)
+        return sample | {"index": torch.tensor(index), "name": pair.name}
+
+    def _image(self, file: Path) -> Tensor:
+        return resize_image(read_image(file, self.at_least), self.transform.load_size)
+
+    def _read(self, what: str, files: tuple[Path, ...], read: Callable[[], Tensor]) -> Tensor:
+        if self.cache is None:
+            return read()
+        size = self.transform.load_size
+        return self.cache.get(
+            what, files, lambda: read() if what == self.photo else resize_map(read(), size)
+        )
+
+
+class PairsOnDisk(SynthesisDataModule):
+    """Data whose splits are files. Subclasses say which, in ``pairs``.
+
+    Args:
+        root: Directory of the data set.
+        label_space: Meaning of the mask values.
+        image_size: Height and width, or one number for both; the aspect ratio is not kept.
+        load_size: Training images are resized to this and cropped at random; no crop if not given.
+        flip: Mirror training samples with probability 0.5.
+        shots: How many training samples have labels, their names, or a file of them; all if not
+            given.
+        shots_seed: Choose the shots by this seed, not as the paper did.
+        batch_size: Training samples a process and step.
+        eval_batch_size: Samples a process and step in validation, test and prediction.
+        num_workers: Loader processes; 0 loads in the training process.
+        cache: Directory that keeps photos and maps at the size they are loaded at, so that they are
+            decoded once; it may be deleted at any time. None if not given.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        label_space: LabelSpace,
+        image_size: int | tuple[int, int],
+        load_size: int | tuple[int, int] | None,
+        flip: bool,
+        shots: Shots,
+        shots_seed: int | None,
+        batch_size: int,
+        eval_batch_size: int,
+        num_workers: int,
+        cache: str | None,
+    ) -> None:
+        super().__init__(
+            label_space, image_size, batch_size, eval_batch_size, num_workers, shots, shots_seed
+        )
+        self.root = Path(root)
+        self.load_size = None if load_size is None else height_and_width(load_size)
+        self.flip = flip
+        self.cache = cache
+        self._listed: dict[Split, list[Pair]] = {}
+
+    def pairs(self, split: Split) -> list[Pair]:
+        """Files of each sample of a split, sorted by name.
+
+        Raises:
+            DataError: A directory or a partner is missing.
+        """
+        raise TypeError(f"{type(self).__name__} does not say which files a split holds.")
+
+    def names(self, split: Split) -> list[str]:
+        """Name of each sample of a split."""
+        return [pair.name for pair in self._pairs(split)]
+
+    def dataset(self, split: Split) -> Dataset[Batch]:
+        """All samples of a split."""
+        exact = split != "train"
+        return PairDataset(self._pairs(split), self.transform(split), self.cache, exact)
+
+    def unlabelled_dataset(self) -> Dataset[Batch]:
+        """All training photos; no label file is read."""
+        pairs = [without_labels(pair) for pair in self._pairs("train")]
+        return PairDataset(pairs, self.transform("train"), self.cache, exact=False)
+
+    def transform(self, split: Split) -> PairTransform:
+        """What brings the samples of a split to their size."""
+        training = split == "train"
+        return PairTransform(
+            self.image_size,
+            self.load_size if training else None,
+            training and self.flip,
+            self.lookup(),
+            self.label_space.flip_lookup(),
+        )
+
+    def check(self, split: Split, ids: Sequence[int], labels: bool = True) -> None:
+        """Read every file once and remember that it was good."""
+        pairs = [self._pairs(split)[i] for i in ids]
+        check_pairs(pairs if labels else [without_labels(p) for p in pairs], self.lookup())
+
+    def _pairs(self, split: Split) -> list[Pair]:
+        if split not in self._listed:
+            self._listed[split] = self.pairs(split)
+        return self._listed[split]
+
+
+def without_labels(pair: Pair) -> Pair:
+    """The photo alone."""
+    return replace(pair, labels=(), part_classes=(), instance=None, codes=None)

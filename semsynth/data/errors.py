@@ -1,0 +1,55 @@
+"""What is wrong with data on disk, and the error that tells it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class DataError(ValueError):
+    """The data on disk are not what they must be; the message names file, value and remedy."""
+
+
+class MissingSplitError(DataError):
+    """None of the directories of a split is there."""
+
+    def __init__(self, *directories: Path) -> None:
+        listed = " nor ".join(map(str, directories))
+        super().__init__(f"There is no directory {listed}; check the root of the data set.")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong with a file.
+
+    Attributes:
+        kind: What is wrong, in two or three words.
+        file: The file.
+        message: File, value and remedy in one line.
+    """
+
+    kind: str
+    file: Path
+    message: str
+
+
+def describe_problems(problems: Sequence[Problem], total: int) -> str:
+    """The first ten problems of a data set, and how many there are."""
+    samples = len({problem.file for problem in problems})
+    rest = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
+    listed = "\n  ".join(problem.message for problem in problems[:10])
+    return f"{samples} of {total} samples are bad:\n  {listed}{rest}"
+
+
+class PairingError(DataError):
+    """Files do not belong together as they must.
+
+    Args:
+        problems: What is wrong with each file.
+        pairs: The samples that are complete.
+    """
+
+    def __init__(self, problems: Sequence[Problem], pairs: Sequence[Any]) -> None:
+        super().__init__(describe_problems(problems, len(problems) + len(pairs)))
+        self.problems = problems
+        self.pairs = pairs

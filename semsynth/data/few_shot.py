@@ -1,0 +1,130 @@
+"""A folder of few labelled photos, or labelled samples of a generator."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from semsynth.data.base import Split
+from semsynth.data.disk import PairsOnDisk
+from semsynth.data.errors import DataError, PairingError, Problem
+from semsynth.data.folder import folder_space
+from semsynth.data.labels import LabelSpace
+from semsynth.data.latents import CODE_SUFFIXES, read_codes
+from semsynth.data.pairs import NO_PARTNER, Pair, find_pairs, list_images
+from semsynth.data.shots import Shots
+
+LabelKind = Literal["dense", "sparse"]
+
+
+class FewShotFolder(PairsOnDisk):
+    """``ROOT/train/{images,labels}``, and to test ``ROOT/test/labels`` with or without images.
+
+    ``ROOT/train/codes``, or ``inversion``, may hold the W+ code of each photo, ``NAME.pt`` or
+    ``NAME.safetensors`` with ``codes`` (1, num_ws, w_dim): of a generator's sample, or found by
+    inversion. They come as ``w_plus``. Without ``test`` the training pairs are tested, which
+    says how well they are fitted and no more. Nothing is cropped or mirrored.
+
+    Args:
+        root: Directory of the data set.
+        num_classes: Classes of the labels, unknown included.
+        labels: ``dense`` label maps; or ``sparse`` scribbles and landmarks, where 0 is unknown.
+        image_size: Height and width, or one number for both; the aspect ratio is not kept.
+        shots: How many training samples are used (those that the papers chose first), their names,
+            or a file of them; all if not given.
+        shots_seed: Choose the shots by this seed, not as the papers did.
+        batch_size: Training samples a process and step.
+        eval_batch_size: Samples a process and step in validation, test and prediction.
+        num_workers: Loader processes; 0 loads in the training process.
+    """
+
+    PAPER_SHOTS = (
+        *("0", "1", "10", "100", "1000"),  # CelebAMask-HQ; 0 is the one shot of car, cat, ukiyo-e
+        *("9995", "9996", "9997", "9998", "9999"),  # landmarks of CelebA
+        *("610", "811", "883", "942", "981"),  # LSUN church
+    )
+
+    def __init__(
+        self,
+        root: str,
+        num_classes: int,
+        labels: LabelKind = "dense",
+        image_size: int | tuple[int, int] = 256,
+        shots: Shots = None,
+        shots_seed: int | None = None,
+        batch_size: int = 1,
+        eval_batch_size: int = 8,
+        num_workers: int = 0,
+    ) -> None:
+        space = few_shot_space(Path(root) / "classes.txt", num_classes, labels)
+        super().__init__(
+            root,
+            space,
+            image_size,
+            None,
+            False,
+            shots,
+            shots_seed,
+            batch_size,
+            eval_batch_size,
+            num_workers,
+            None,
+        )
+
+    def pairs(self, split: Split) -> list[Pair]:
+        """The files of ``images``, ``labels`` and codes, paired by stem."""
+        train, test = self.root / "train", self.root / "test"
+        if split == "train" or not test.is_dir():
+            return self._with_codes(train, find_pairs(train / "images", train / "labels"))
+        if (test / "images").is_dir():
+            return find_pairs(test / "images", test / "labels")
+        return [Pair(name, None, (file,)) for name, file in list_images(test / "labels").items()]
+
+    def check(self, split: Split, ids: Sequence[int], labels: bool = True) -> None:
+        """Read every file once; codes must have one shape."""
+        super().check(split, ids, labels)
+        files = [self._pairs(split)[i].codes for i in ids] if labels else []
+        shapes = {file: tuple(read_codes(file).shape) for file in files if file is not None}
+        first = next(iter(shapes), None)
+        for file, shape in shapes.items():
+            if first is not None and shape != shapes[first]:
+                raise DataError(
+                    f"{file} holds codes of {shape} and {first} of {shapes[first]}; all must be of "
+                    "one generator."
+                )
+
+    def _with_codes(self, folder: Path, pairs: list[Pair]) -> list[Pair]:
+        """Add the stored codes: all or none."""
+        places = [folder / "codes", folder / "inversion"]
+        directory = next((place for place in places if place.is_dir()), None)
+        if directory is None:
+            return pairs
+        found = {p.stem: p for p in sorted(directory.iterdir()) if p.suffix in CODE_SUFFIXES}
+        problems = [
+            Problem(
+                NO_PARTNER,
+                directory / f"{pair.name}.pt",
+                f"{pair.name} has no codes: expected {directory / pair.name}.pt ; add them, or "
+                f"remove {directory}.",
+            )
+            for pair in pairs
+            if pair.name not in found
+        ]
+        if problems:
+            raise PairingError(problems, pairs)
+        return [replace(pair, codes=found[pair.name]) for pair in pairs]
+
+
+def few_shot_space(file: Path, num_classes: int, labels: LabelKind) -> LabelSpace:
+    """Classes from a file or numbered ones; in sparse labels the first is unknown.
+
+    Args:
+        file: ``classes.txt`` (see ``read_classes``), which need not be there.
+        num_classes: Number of classes, unknown included.
+        labels: Kind of the labels.
+    """
+    space = folder_space(file, num_classes)
+    if labels == "dense":
+        return space
+    known = LabelSpace(space.names[1:], space.palette[1:])
+    return known.with_unknown(first=True)

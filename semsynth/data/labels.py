@@ -1,0 +1,149 @@
+"""Label spaces: what the values of a label map mean, on disk, in memory and in evaluation."""
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import matplotlib.colors
+import numpy as np
+import torch
+from torch import Tensor
+
+from semsynth.data.errors import DataError
+
+SPACES = Path(__file__).parent / "spaces"
+UNKNOWN = "unknown"
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class LabelSpace:
+    """Meaning of the values of a label map.
+
+    Attributes:
+        names: Name of each class; its position is the value in the mask.
+        palette: Colour of each class, RGB in 0..255.
+        ignore_index: Value of pixels without a label; not a class.
+        unknown: The class, if there is one, of pixels whose content nobody named. It has a channel
+            in a one-hot layout, other than ``ignore_index``.
+        flip_pairs: Pairs of classes that a mirror exchanges, as left and right eye.
+        file_values: Class of each value on disk from 0 on, or ``ignore_index``; -1 for a value that
+            must not occur. If not given, files hold classes and ``ignore_index``.
+        evaluation: The space that scores are computed in, if it is another one.
+        evaluation_classes: Class in ``evaluation`` of each class, or its ``ignore_index``.
+    """
+
+    names: tuple[str, ...]
+    palette: tuple[Colour, ...]
+    ignore_index: int = 255
+    unknown: int | None = None
+    flip_pairs: tuple[tuple[int, int], ...] = ()
+    file_values: tuple[int, ...] | None = None
+    evaluation: Self | None = None
+    evaluation_classes: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.palette):
+            raise ValueError(
+                f"A label space needs one colour for each class, got {len(self.names)} names and "
+                f"{len(self.palette)} colours."
+            )
+        if self.evaluation is not None and len(self.evaluation_classes) != len(self.names):
+            raise ValueError(
+                f"A label space needs one evaluation class for each class, got {len(self.names)} "
+                f"names and {len(self.evaluation_classes)} evaluation classes."
+            )
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, pixels without a label not counted."""
+        return len(self.names)
+
+    def lookup(self) -> np.ndarray:
+        """Class of each value on disk (256,), int64; -1 where a value has no meaning."""
+        table = np.full(256, -1)
+        if self.file_values is None:
+            table[: self.num_classes] = np.arange(self.num_classes)
+            table[self.ignore_index] = self.ignore_index
+        else:
+            table[: len(self.file_values)] = self.file_values
+        return table
+
+    def flip_lookup(self) -> np.ndarray:
+        """Class of each class in the mirror (256,), int64; other values stay."""
+        table = np.arange(256)
+        for left, right in self.flip_pairs:
+            table[[left, right]] = right, left
+        return table
+
+    def to_evaluation(self, mask: Tensor) -> Tensor:
+        """Classes of the evaluation space.
+
+        Args:
+            mask: Classes or ``ignore_index``, any shape, an integer type.
+
+        Returns:
+            Classes of ``evaluation`` or its ``ignore_index``, int64, of the same shape; the mask
+            itself if both spaces are the same.
+        """
+        if self.evaluation is None:
+            return mask
+        table = torch.full((256,), self.evaluation.ignore_index, device=mask.device)
+        table[: self.num_classes] = torch.tensor(self.evaluation_classes, device=mask.device)
+        return table[mask.long()]
+
+    def with_unknown(self, first: bool = False) -> Self:
+        """This space and a black class for unknown content; scores leave that class out.
+
+        Args:
+            first: Give the class the value 0 and shift the others, instead of the last value.
+        """
+        classes = tuple(range(self.num_classes))
+        names, palette = (UNKNOWN,), ((0, 0, 0),)
+        return replace(
+            self,
+            names=names + self.names if first else self.names + names,
+            palette=palette + self.palette if first else self.palette + palette,
+            unknown=0 if first else self.num_classes,
+            flip_pairs=tuple((a + first, b + first) for a, b in self.flip_pairs),
+            evaluation=self,
+            evaluation_classes=(self.ignore_index, *classes)
+            if first
+            else (*classes, self.ignore_index),
+        )
+
+
+def official_space(name: str) -> LabelSpace:
+    """Names and colours of a published data set, from ``semsynth/data/spaces``."""
+    return LabelSpace(*read_classes(SPACES / f"{name}.txt"))
+
+
+def read_classes(file: Path) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
+    """Names and colours from a file with one class a line: ``sky`` or ``sky #4682b4``.
+
+    Raises:
+        DataError: The file names no class, or colours for some classes only.
+    """
+    lines = [line.strip() for line in file.read_text().splitlines() if line.strip()]
+    found = [re.fullmatch(r"(.+?)(?:\s+#([0-9a-fA-F]{6}))?", line) for line in lines]
+    names = tuple(match[1] for match in found if match)
+    colours = tuple(match[2] for match in found if match and match[2])
+    if not names or len(colours) not in (0, len(names)):
+        raise DataError(
+            f"{file} gives colours for {len(colours)} of {len(names)} classes; write one class a "
+            "line, all as 'sky' or all as 'sky #4682b4'."
+        )
+    if not colours:
+        return names, distinct_palette(len(names))
+    return names, tuple((int(c[:2], 16), int(c[2:4], 16), int(c[4:], 16)) for c in colours)
+
+
+def distinct_palette(num_colours: int) -> tuple[Colour, ...]:
+    """Colours that differ well in hue, and in lightness where hues come close."""
+    index = np.arange(num_colours)
+    hue = index * 0.618034 % 1  # the golden ratio never comes back to a hue
+    value = np.array([0.95, 0.7, 0.5])[index % 3]
+    saturation = np.array([0.85, 0.55])[index // 3 % 2]
+    rgb = matplotlib.colors.hsv_to_rgb(np.stack([hue, saturation, value], axis=1))
+    return tuple((int(r), int(g), int(b)) for r, g, b in (rgb * 255).round())

@@ -1,0 +1,42 @@
+"""Latent codes of photos on disk, as the few-shot methods store them."""
+
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from semsynth.data.errors import DataError
+
+CODE_SUFFIXES = (".safetensors", ".pt")
+
+
+def read_codes(file: Path) -> Tensor:
+    """Read ``codes`` from a ``.pt`` or ``.safetensors`` file; no code in it is run.
+
+    Returns:
+        W+ code (num_ws, w_dim), float32.
+
+    Raises:
+        DataError: The file is damaged, or holds no codes (1, num_ws, w_dim).
+    """
+    try:
+        if file.suffix == ".safetensors":
+            stored = load_file(file)
+        else:
+            stored = torch.load(file, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:  # whose message advises to run what is in the file
+        raise DataError(
+            f"{file} is damaged, or holds other things than tensors; store 'codes' alone."
+        ) from error
+    except (OSError, RuntimeError, ValueError, EOFError, SafetensorError) as error:
+        raise DataError(f"{file} cannot be read ({error}); store the codes again.") from error
+    codes = stored.get("codes") if isinstance(stored, dict) else None
+    if not isinstance(codes, Tensor) or codes.ndim != 3 or len(codes) != 1:
+        found = tuple(codes.shape) if isinstance(codes, Tensor) else "no such tensor"
+        raise DataError(
+            f"{file} must hold 'codes' (1, num_ws, w_dim), got {found}; store the codes again."
+        )
+    return codes[0].float()

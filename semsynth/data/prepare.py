@@ -1,0 +1,308 @@
+"""What ``semsynth data prepare`` does: verify, merge, describe; each finished file is kept."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from semsynth.data.base import Split
+from semsynth.data.celebamask_hq import MERGED, CelebAMaskHQ
+from semsynth.data.check import (
+    Scanned,
+    digest_of,
+    in_threads,
+    name_exchanged,
+    problems_of,
+    scan_labels,
+    scan_pair,
+)
+from semsynth.data.check_splits import DataReport, SplitFiles, list_splits, notes_on
+from semsynth.data.disk import PairDataset, PairsOnDisk
+from semsynth.data.errors import DataError, Problem
+from semsynth.data.labels import LabelSpace
+from semsynth.data.pairs import Pair, read_labels
+from semsynth.data.transforms import PairTransform
+
+CACHE = "cache"
+SCANNED = ".scanned.jsonl"
+
+
+def prepare(
+    data: PairsOnDisk,
+    output: Path,
+    size: tuple[int, int] | None = None,
+    dry_run: bool = False,
+    workers: int | None = None,
+    say: Callable[[str], object] = lambda text: None,
+) -> DataReport:
+    """Verify a data set on disk and describe it in files.
+
+    Args:
+        data: The data set.
+        output: Directory of ``manifest.jsonl``, ``classes.json`` and ``stats.json``.
+        size: Height and width that all samples are resized to, for ``cache`` of the data set.
+        dry_run: List and count files, and write nothing.
+        workers: Threads; a few more than there are cores if not given.
+        say: Takes lines that tell what is done.
+
+    Returns:
+        What was found. If anything is wrong with the files, nothing is described.
+
+    Raises:
+        DataError: There is no split at all, or the output cannot be written to.
+    """
+    report = list_splits(data)
+    for line in counted(report, expected_counts(data)):
+        say(line)
+    parts = unmerged(report)
+    if dry_run:
+        for line in planned(report, parts, output, size):
+            say(line)
+        return report
+    with writing_to(output, data.root):
+        if parts and not report.problems:
+            report.add(merge_parts(parts, data, workers))
+            say(f"merged {len(parts)} label maps into {data.root / MERGED}")
+            report = report if report.problems else list_splits(data)
+        describe(report, data, output, workers)
+        if report.problems:
+            return report
+        say(f"wrote manifest.jsonl, classes.json and stats.json in {output}")
+        if size is not None:
+            fill_cache(report, output / CACHE, size, workers)
+            say(f"resized all samples; use them by --data.cache {output / CACHE}")
+    return report
+
+
+@contextmanager
+def writing_to(*directories: Path) -> Iterator[None]:
+    """Turn a full disk or a missing permission into a message."""
+    try:
+        yield
+    except OSError as error:
+        places = " or ".join(map(str, directories))
+        raise DataError(
+            f"{places} cannot be written to ({error}); make room or name another --output."
+        ) from error
+
+
+def expected_counts(data: PairsOnDisk) -> Mapping[Split, int]:
+    """Number of samples of the published splits; empty for data of one's own."""
+    if isinstance(data, CelebAMaskHQ) and data.split == "index":
+        return data.EXPECTED_BY_INDEX
+    return data.EXPECTED
+
+
+def counted(report: DataReport, expected: Mapping[Split, int]) -> list[str]:
+    """How many samples each split has, and how many it has where it was published."""
+    lines = []
+    for split in report.splits:
+        count, wanted = len(split.pairs), expected.get(split.names[0])
+        warning = f"; warning: the published split has {wanted}" if wanted else ""
+        lines.append(f"{split.title}: {count} samples{warning if count != wanted else ''}")
+    return lines
+
+
+def planned(
+    report: DataReport, parts: list[Pair], output: Path, size: tuple[int, int] | None
+) -> list[str]:
+    """What would be written."""
+    lines = [f"would merge the parts of {len(parts)} label maps"] if parts else []
+    lines.append(f"would read {report.num_samples} samples and describe them in {output}")
+    if size is not None:
+        gigabytes = report.num_samples * size[0] * size[1] * 4 / 1e9
+        place = output / CACHE
+        lines.append(f"would resize them to {size[0]} x {size[1]} in {place}: {gigabytes:.1f} GB")
+    return lines
+
+
+def unmerged(report: DataReport) -> list[Pair]:
+    """Samples whose labels come in parts."""
+    return [pair for split in report.splits for pair in split.pairs if pair.part_classes]
+
+
+def merge_parts(pairs: list[Pair], data: PairsOnDisk, workers: int | None = None) -> list[Problem]:
+    """Merge parts into one label map a sample, in a folder that gets its name when it is complete.
+
+    Args:
+        pairs: Samples whose labels come in parts.
+        data: The data set; the folder is in its root.
+        workers: Threads.
+
+    Returns:
+        What is wrong with the parts; then the folder stays incomplete.
+    """
+    unfinished = data.root / f"{MERGED}.part"
+    unfinished.mkdir(exist_ok=True)
+    palette = np.array(data.label_space.palette, np.uint8).tobytes()
+
+    def merge(pair: Pair) -> list[Problem]:
+        target = unfinished / f"{pair.name}.png"
+        if target.exists():
+            return []
+        try:
+            merged = Image.fromarray(read_labels(pair).numpy())
+        except DataError:
+            return list(scan_labels(pair, data.lookup()).problems)
+        merged.putpalette(palette)  # for viewers; the values are classes
+        temporary = target.with_suffix(".part")
+        merged.save(temporary, "PNG")
+        temporary.replace(target)
+        return []
+
+    found = in_threads(merge, pairs, f"Merging {len(pairs)} label maps", workers)
+    problems = [problem for of_one in found for problem in of_one]
+    if not problems:
+        unfinished.replace(data.root / MERGED)
+    return problems
+
+
+def describe(
+    report: DataReport, data: PairsOnDisk, output: Path, workers: int | None = None
+) -> None:
+    """Read all samples, and write the three files if nothing is wrong with them."""
+    output.mkdir(parents=True, exist_ok=True)
+    record = ScanRecord(output / SCANNED, data.lookup())
+    for split in report.splits:
+        title = f"Reading {len(split.pairs)} samples of {split.title}"
+        split.samples = name_exchanged(in_threads(record.scan, split.pairs, title, workers))
+        report.add(problems_of(split.samples))
+        report.notes += notes_on(split, data)
+    if report.problems:
+        return
+    lines = [json.dumps(line) for split in report.splits for line in manifest(split, data.root)]
+    write_text(output / "manifest.jsonl", "".join(f"{line}\n" for line in lines))
+    write_text(output / "classes.json", to_json(classes(data.label_space, data.lookup())))
+    stats = {split.title: statistics(split, data.label_space) for split in report.splits}
+    write_text(output / "stats.json", to_json(stats))
+
+
+class ScanRecord:
+    """Good samples that were read, line by line in a file, so that none is read twice.
+
+    Args:
+        file: The file; made if it is not there.
+        lookup: Class of each value on disk (256,).
+    """
+
+    def __init__(self, file: Path, lookup: np.ndarray) -> None:
+        self.file, self.lookup = file, lookup
+        self.lock = threading.Lock()
+        self.known = dict(self._lines())
+
+    def scan(self, pair: Pair) -> Scanned:
+        """What was seen of a sample, now or before; a file that has changed is read again."""
+        key = digest_of([pair], self.lookup)
+        if key in self.known:
+            return self.known[key]
+        seen = scan_pair(pair, self.lookup)
+        if not seen.problems:
+            classes = np.flatnonzero(seen.counts)
+            counts = {int(c): int(seen.counts[c]) for c in classes}
+            line = json.dumps([key, seen.image_size, seen.mask_size, counts])
+            with self.lock, self.file.open("a") as opened:
+                opened.write(f"\n{line}")  # after what an interrupted line may have left
+        return seen
+
+    def _lines(self) -> Iterator[tuple[str, Scanned]]:
+        text = self.file.read_text() if self.file.is_file() else ""
+        for line in text.splitlines():
+            try:
+                key, image_size, mask_size, pixels = json.loads(line)
+            except ValueError:  # an empty line, or one that was cut off
+                continue
+            counts = np.zeros(256, np.int64)
+            counts[[int(c) for c in pixels]] = list(pixels.values())
+            yield key, Scanned((), _size(image_size), _size(mask_size), counts)
+
+
+def _size(values: list[int] | None) -> tuple[int, int] | None:
+    return None if values is None else (values[0], values[1])
+
+
+def manifest(split: SplitFiles, root: Path) -> Iterator[dict[str, Any]]:
+    """One entry a sample: its files, relative to the root, its splits and its height and width."""
+
+    def place(file: Path | None) -> str | None:
+        return None if file is None else file.relative_to(root).as_posix()
+
+    for pair, sample in zip(split.pairs, split.samples, strict=True):
+        yield {
+            "id": pair.name,
+            "image": place(pair.image),
+            "label": place(pair.labels[0]) if pair.labels else None,
+            "instance": place(pair.instance),
+            "split": list(split.names),
+            "size": sample.image_size or sample.mask_size,
+        }
+
+
+def classes(space: LabelSpace, lookup: np.ndarray) -> dict[str, Any]:
+    """The label space: names, colours, values on disk, and classes of the evaluation."""
+    evaluation = space.evaluation
+    return {
+        "names": space.names,
+        "palette": space.palette,
+        "ignore_index": space.ignore_index,
+        "unknown": space.unknown,
+        "flip_pairs": space.flip_pairs,
+        "class_of_value": {int(v): int(lookup[v]) for v in np.flatnonzero(lookup >= 0)},
+        "evaluation": evaluation
+        and {
+            "names": evaluation.names,
+            "palette": evaluation.palette,
+            "ignore_index": evaluation.ignore_index,
+            "class_of_class": space.evaluation_classes,
+        },
+    }
+
+
+def statistics(split: SplitFiles, space: LabelSpace) -> dict[str, Any]:
+    """How often each class is seen in a split, in the order of the classes.
+
+    Returns:
+        ``pixel_frequency``: share of the labelled pixels; ``image_frequency``: share of the images
+        that hold the class; ``unlabelled``: share of all pixels; ``num_samples``.
+    """
+    counts = np.stack([sample.counts for sample in split.samples]).astype(np.int64)  # (N, 256)
+    of_classes = counts[:, : space.num_classes]
+    labelled, total = int(of_classes.sum()), int(counts.sum())
+    return {
+        "num_samples": len(counts),
+        "names": space.names,
+        "pixel_frequency": (of_classes.sum(0) / max(labelled, 1)).tolist(),
+        "image_frequency": (of_classes > 0).mean(0).tolist(),
+        "unlabelled": (total - labelled) / max(total, 1),
+    }
+
+
+def fill_cache(
+    report: DataReport, directory: Path, size: tuple[int, int], workers: int | None = None
+) -> None:
+    """Resize all samples as training will, those that are not yet there."""
+    for split in report.splits:
+        exact = "train" not in split.names
+        dataset = PairDataset(split.pairs, PairTransform(size), str(directory), exact)
+        title = f"Resizing {len(dataset)} samples of {split.title}"
+
+        def read(index: int, dataset: PairDataset = dataset) -> None:
+            dataset[index]
+
+        in_threads(read, range(len(dataset)), title, workers)
+
+
+def to_json(value: Any) -> str:
+    """JSON with one key a line."""
+    return json.dumps(value, indent=1) + "\n"
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a file under a temporary name, then rename it."""
+    temporary = file.with_name(f".{file.name}.part")
+    temporary.write_text(text)
+    temporary.replace(file)

@@ -1,0 +1,70 @@
+"""How rare the colours of each class of each photo are (Li et al., ICCV 2019; method of cIMLE)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import gaussian_kde
+
+from semsynth.data.check import in_threads
+from semsynth.data.decode import read_image
+from semsynth.data.pairs import Pair, read_labels
+from semsynth.data.transforms import resize_map
+
+FEW = 67
+"""A class seen in this many photos or fewer gets no density."""
+
+
+def mean_colours(pair: Pair, lookup: np.ndarray, num_classes: int) -> np.ndarray:
+    """Mean colour of each class in a photo.
+
+    Args:
+        pair: Files of the sample, photo and label map.
+        lookup: Class of each value on disk (256,).
+        num_classes: Number of classes.
+
+    Returns:
+        RGB in 0..255 (num_classes, 3), NaN for classes that are not there and for a blank photo.
+    """
+    assert pair.image is not None
+    photo = read_image(pair.image)
+    labels = resize_map(read_labels(pair), (photo.shape[1], photo.shape[2]))
+    image, classes = photo.flatten(1).numpy(), lookup[labels.flatten().numpy()]  # (3, H * W)
+    blank = bool((image == image[:, :1]).all())
+    kept = (classes >= 0) & (classes < num_classes) & (not blank)
+    area = np.bincount(classes[kept], minlength=num_classes)
+    sums = [np.bincount(classes[kept], channel[kept], num_classes) for channel in image]
+    with np.errstate(invalid="ignore"):
+        return np.stack(sums, 1) / area[:, None]
+
+
+def rarity_scores(colours: np.ndarray) -> np.ndarray:
+    """One over the density of a class's mean colour among the photos.
+
+    A class that few photos show has no density; it counts as much as the rarest other class of its
+    photo. That is what the method says; the released script takes one over that score.
+
+    Args:
+        colours: Mean colours (N, num_classes, 3), NaN where a class is not there.
+
+    Returns:
+        Scores (N, num_classes), float64; 0 where a class is not there.
+    """
+    there = ~np.isnan(colours).any(2)
+    scores = np.zeros(there.shape)
+    few = np.zeros(there.shape[1], dtype=bool)
+    for label in range(there.shape[1]):
+        points = colours[there[:, label], label].T  # (3, photos)
+        if points.shape[1] <= FEW or np.linalg.matrix_rank(np.cov(points)) < 3:
+            few[label] = True
+            continue
+        scores[there[:, label], label] = 1 / gaussian_kde(points)(points)
+    rarest = scores.max(1, keepdims=True)
+    rarest[rarest == 0] = 1
+    return np.where(there & few, rarest, scores)
+
+
+def scores_of_pairs(pairs: Sequence[Pair], lookup: np.ndarray, num_classes: int) -> np.ndarray:
+    """Scores (N, num_classes) of photos on disk, read side by side."""
+    title = f"Measuring the colours of {len(pairs)} samples"
+    colours = in_threads(lambda pair: mean_colours(pair, lookup, num_classes), pairs, title)
+    return rarity_scores(np.stack(colours))

@@ -1,0 +1,76 @@
+"""Few labelled samples of a split: by listed names, or by a seed."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from semsynth.data.errors import DataError
+
+Shots = int | list[int | str] | str | None
+"""How many samples have labels, their names, or a file with one name a line; all if None."""
+
+
+def choose_shots(
+    shots: Shots, names: Sequence[str], seed: int | None = None, listed: Sequence[str] = ()
+) -> list[int]:
+    """Choose the samples whose labels may be used.
+
+    A smaller choice is part of every larger one. It does not depend on the order of the names, and
+    hardly on which others there are.
+
+    Args:
+        shots: A number, names, or the path of a file with one name a line.
+        names: Names of all samples of the split.
+        seed: Seed of the choice of a number; if None the listed ones come first.
+        listed: Names that a paper chose, in its order.
+
+    Returns:
+        Positions of the chosen samples in ``names``, in the order of the choice.
+
+    Raises:
+        DataError: There are fewer samples, or a name is not in the split or given twice.
+    """
+    position = {name: i for i, name in enumerate(names)}
+    if isinstance(shots, int):
+        if not 1 <= shots <= len(names):
+            raise DataError(
+                f"shots is {shots} and the training split has {len(names)} samples; give a number "
+                f"from 1 to {len(names)}."
+            )
+        first = [name for name in listed if name in position] if seed is None else []
+        ranked = sorted(position.keys() - set(first), key=lambda name: _rank(name, seed or 0))
+        return [position[name] for name in [*first, *ranked][:shots]]
+    chosen = read_names(Path(shots)) if isinstance(shots, str) else [str(s) for s in shots or ()]
+    for i, name in enumerate(chosen):
+        if name not in position or name in chosen[:i]:
+            problem = "is given twice" if name in position else "is not in the training split"
+            raise DataError(
+                f"shots: {name!r} {problem}; names are those of files without suffix, such as "
+                f"{next(iter(names), '')!r}."
+            )
+    if not chosen:
+        raise DataError("shots names no sample; give names, or leave it out to use all.")
+    return [position[name] for name in chosen]
+
+
+def read_names(file: Path) -> list[str]:
+    """Names from a file with one a line.
+
+    Raises:
+        DataError: There is no such file.
+    """
+    if not file.is_file():
+        raise DataError(f"There is no file {file} with the names of the shots, one a line.")
+    return [line.strip() for line in file.read_text().splitlines() if line.strip()]
+
+
+def write_names(names: Sequence[str], file: Path) -> None:
+    """Write names, one a line, under a temporary name and then rename it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.part")
+    temporary.write_text("".join(f"{name}\n" for name in names))
+    temporary.replace(file)
+
+
+def _rank(name: str, seed: int) -> bytes:
+    return hashlib.sha256(f"{seed}/{name}".encode()).digest()

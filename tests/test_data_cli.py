@@ -1,0 +1,301 @@
+"""``semsynth data`` from end to end."""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from semsynth.cli import main
+
+NUM_SAMPLES = 12
+
+
+def write_pair(root: Path, folder: str, name: str, size: tuple[int, int], seed: int) -> None:
+    """A noisy photo of vertical stripes, and their classes."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(rng.integers(0, 151, 6), -(-size[1] // 6))[None, : size[1]]
+    labels = np.broadcast_to(labels, size).astype(np.uint8)
+    photo = rng.integers(0, 256, (151, 3))[labels] + rng.normal(0, 9, (*size, 3))
+    for kind, suffix, pixels in (("images", "jpg", photo), ("annotations", "png", labels)):
+        (root / kind / folder).mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+        image.save(root / kind / folder / f"{name}.{suffix}")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A small ADE20K whose photos differ in shape."""
+    root = tmp_path / "ADEChallengeData2016"
+    for i in range(1, NUM_SAMPLES + 1):
+        write_pair(root, "training", f"ADE_train_{i:08d}", (64, 60 + 4 * i), i)
+    write_pair(root, "validation", "ADE_val_00000001", (64, 80), 0)
+    return root
+
+
+def check(capsys: pytest.CaptureFixture[str], *args: str | Path) -> tuple[int, str]:
+    """Exit status and output of ``semsynth data check``."""
+    return run(capsys, "check", *args)
+
+
+def run(capsys: pytest.CaptureFixture[str], *args: str | Path) -> tuple[int, str]:
+    capsys.readouterr()
+    status: object = 0
+    try:
+        main(["data", *map(str, args)])
+    except SystemExit as error:
+        status = error.code
+    output = capsys.readouterr().out
+    if isinstance(status, str):
+        return 1, status
+    assert isinstance(status, int)
+    return status, output
+
+
+def kinds(report: str) -> dict[str, int]:
+    """Number of problems of each kind in a report."""
+    return {kind: int(n) for kind, n in re.findall(r"^([a-z ]+): (\d+)$", report, re.MULTILINE)}
+
+
+def photo(root: Path, i: int) -> Path:
+    return root / f"images/training/ADE_train_{i:08d}.jpg"
+
+
+def label(root: Path, i: int) -> Path:
+    return root / f"annotations/training/ADE_train_{i:08d}.png"
+
+
+def damage_in_ten_ways(root: Path, order: list[int]) -> dict[str, set[Path]]:
+    """Damage a training split; the files that are bad then, by kind."""
+    truncated, a, b, outside, size, colour, missing, empty, text, twice, link = order
+    file = photo(root, truncated)
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    other = label(root, a).read_bytes()
+    label(root, a).write_bytes(label(root, b).read_bytes())
+    label(root, b).write_bytes(other)
+    values = np.array(Image.open(label(root, outside)))
+    values[0, 0] = 200
+    Image.fromarray(values).save(label(root, outside))
+    Image.open(label(root, size)).resize((31, 64)).save(label(root, size))
+    Image.open(photo(root, colour)).save(label(root, colour))
+    label(root, missing).unlink()
+    label(root, empty).write_bytes(b"")
+    label(root, text).write_text("a text file")
+    shutil.copy(photo(root, twice), photo(root, twice).with_suffix(".png"))
+    photo(root, link).unlink()
+    photo(root, link).symlink_to(root / "gone.jpg")
+    return {
+        "damaged file": {photo(root, truncated)},
+        "exchanged files": {label(root, a), label(root, b)},
+        "value without a class": {label(root, outside)},
+        "other shape": {label(root, size)},
+        "colour mask": {label(root, colour)},
+        "missing partner": {photo(root, missing)},
+        "empty file": {label(root, empty)},
+        "not an image": {label(root, text)},
+        "duplicate stem": {photo(root, twice)},
+        "link to nowhere": {photo(root, link)},
+    }
+
+
+def assert_reported_in_full(status: int, report: str, expected: dict[str, set[Path]]) -> None:
+    assert status == 1
+    assert kinds(report) == {kind: len(files) for kind, files in expected.items()}
+    for kind, files in expected.items():
+        section = report.split(f"\n{kind}: ")[1].split("\n\n")[0]
+        assert all(str(file) in section for file in files), kind
+
+
+def test_good_data_pass_and_are_counted(capsys: pytest.CaptureFixture[str], root: Path) -> None:
+    status, report = check(capsys, "--data", "ade20k", "--root", root)
+    assert status == 0
+    assert f"train: {NUM_SAMPLES} samples" in report
+    assert "val and test: 1 samples" in report
+    assert "No problem was found." in report
+
+
+def test_ten_kinds_of_damage_are_reported_at_once(
+    capsys: pytest.CaptureFixture[str], root: Path
+) -> None:
+    expected = damage_in_ten_ways(root, list(range(1, 12)))
+    report = check(capsys, "--data", "ade20k", "--root", root)
+    assert_reported_in_full(*report, expected)
+    assert str(label(root, 12)) not in report[1]
+
+
+def test_config_says_which_data_to_check_and_flags_override_it(
+    capsys: pytest.CaptureFixture[str], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = "experiments/clvae/ade20k.yaml"
+    monkeypatch.setenv("SEMSYNTH_DATA", str(root.parent))  # the file interpolates it
+    assert check(capsys, "--config", config)[0] == 0
+    label(root, 1).unlink()
+    assert check(capsys, "--config", config)[0] == 1
+    monkeypatch.delenv("SEMSYNTH_DATA")
+    assert check(capsys, "--config", config)[0] == 1
+    label(root, 2).write_bytes(b"")
+    _, report = check(capsys, "--config", config, f"--data.root={root}")
+    assert kinds(report) == {"missing partner": 1, "empty file": 1}
+
+
+def test_limit_shortens_the_lists_and_not_the_counts(
+    capsys: pytest.CaptureFixture[str], root: Path
+) -> None:
+    for i in range(1, 8):
+        label(root, i).write_bytes(b"")
+    _, report = check(capsys, "--data", "ade20k", "--root", root, "--limit", "3")
+    assert kinds(report) == {"empty file": 7}
+    assert report.count("cannot be read") == 3
+    assert "and 4 more" in report
+
+
+def test_data_that_are_not_there_name_page_and_archives(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for verb in (["check", "--data", "ade20k"], ["prepare", "ade20k"]):
+        status, message = run(capsys, *verb, "--root", tmp_path / "nothing")
+        assert status == 1
+        assert "nothing/images/training" in message
+        assert "ADEChallengeData2016.zip" in message
+        assert "http" in message
+
+
+def test_unknown_data_set_and_misspelt_argument_are_explained(
+    capsys: pytest.CaptureFixture[str], root: Path
+) -> None:
+    assert "celebamaskhq" in check(capsys, "--data", "imagenet", "--root", root)[1]
+    assert check(capsys, "--data", "ade20k", "--root", root, "--data.lable_order", "raw")[0] == 2
+
+
+def test_data_without_files_have_nothing_to_check(capsys: pytest.CaptureFixture[str]) -> None:
+    status, report = check(capsys, "--config", "experiments/clvae/toy_street.yaml")
+    assert status == 0
+    assert "drawn by code" in report
+
+
+def write_own_data(root: Path) -> np.ndarray:
+    """Two photos of one's own with label maps in colour; their classes."""
+    values = np.array([[0, 0, 1, 1], [2, 2, 255, 255]], np.uint8)
+    colours = np.zeros((256, 3), np.uint8)
+    colours[:3] = (70, 130, 180), (128, 64, 128), (90, 90, 90)
+    for i in range(2):
+        for kind, pixels in (("images", colours[values][::-1]), ("labels", colours[values])):
+            (root / "train" / kind).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(root / "train" / kind / f"{i}.png")
+    (root / "classes.txt").write_text("sky #4682b4\nroad #804080\nwall #5a5a5a\n")
+    return values
+
+
+def test_fix_palette_converts_colours_and_keeps_them_beside(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    values = write_own_data(tmp_path)
+    args = ("--data", "folder", "--root", tmp_path, "--data.num_classes", "3")
+    file = tmp_path / "train/labels/0.png"
+    colours = file.read_bytes()
+    assert kinds(check(capsys, *args)[1]) == {"colour mask": 2}
+    status, report = check(capsys, *args, "--fix-palette")
+    assert status == 0
+    assert "Converted 2 label maps" in report
+    assert np.array_equal(np.asarray(Image.open(file)), values)
+    assert file.with_name("0.png.colour").read_bytes() == colours
+    assert check(capsys, *args, "--fix-palette")[0] == 0
+
+
+def test_fix_palette_names_colours_that_no_class_has(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write_own_data(tmp_path)
+    file = tmp_path / "train/labels/1.png"
+    pixels = np.array(Image.open(file))
+    pixels[0, 0] = 71, 130, 180
+    Image.fromarray(pixels).save(file)
+    args = ("--data", "folder", "--root", tmp_path, "--data.num_classes", "3")
+    status, report = check(capsys, *args, "--fix-palette")
+    assert status == 1
+    assert kinds(report) == {"colour mask": 1}
+    assert "(71, 130, 180) in 1 pixels (nearest: (70, 130, 180))" in report
+    assert np.array_equal(np.asarray(Image.open(file)), pixels)
+
+
+def test_prepare_writes_what_it_found(capsys: pytest.CaptureFixture[str], root: Path) -> None:
+    status, report = run(capsys, "prepare", "ade20k", "--root", root)
+    assert status == 0
+    assert "train: 12 samples; warning: the published split has 20210" in report
+    lines = (root / "prepared/manifest.jsonl").read_text().splitlines()
+    assert len(lines) == NUM_SAMPLES + 1
+    assert json.loads(lines[0]) == {
+        "id": "ADE_train_00000001",
+        "image": "images/training/ADE_train_00000001.jpg",
+        "label": "annotations/training/ADE_train_00000001.png",
+        "instance": None,
+        "split": ["train"],
+        "size": [64, 64],
+    }
+
+
+def test_prepare_lists_bad_files_and_describes_nothing(
+    capsys: pytest.CaptureFixture[str], root: Path
+) -> None:
+    expected = damage_in_ten_ways(root, list(range(1, 12)))
+    assert_reported_in_full(*run(capsys, "prepare", "ade20k", "--root", root), expected)
+    assert not (root / "prepared/manifest.jsonl").exists()
+
+
+SAMPLES = [
+    ("ade20k", ("--data", "ade20k")),
+    ("celebamask_hq", ("--data", "celebamask-hq")),
+    ("celebamask_hq", ("--data", "few-shot-folder", "--data.num_classes", "19")),
+    ("celeba_landmarks", ("--data", "few-shot-folder", "--data.num_classes", "71")),
+    ("lsun_church", ("--data", "few-shot-folder", "--data.num_classes", "151")),
+    ("lsun_cat", ("--data", "few-shot-folder", "--data.num_classes", "9")),
+]
+
+
+@pytest.fixture
+def samples() -> Path:
+    if "SEMSYNTH_SAMPLES" not in os.environ:
+        pytest.skip("SEMSYNTH_SAMPLES names no directory with samples of the real data sets")
+    return Path(os.environ["SEMSYNTH_SAMPLES"])
+
+
+@pytest.mark.parametrize(("folder", "args"), SAMPLES)
+def test_samples_of_the_real_data_sets_pass(
+    capsys: pytest.CaptureFixture[str], samples: Path, folder: str, args: tuple[str, ...]
+) -> None:
+    status, report = check(capsys, *args, "--root", samples / folder)
+    assert status == 0, report
+    assert "exchanged" not in report
+
+
+def test_damaged_copy_of_real_samples_is_reported_in_full(
+    capsys: pytest.CaptureFixture[str], samples: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "copy"
+    for i in range(11):  # the four samples of the training split again and again
+        for kind, suffix in (("images", "jpg"), ("annotations", "png")):
+            target = root / kind / "training" / f"ADE_train_{i + 1:08d}.{suffix}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            name = f"ADE_train_{i % 4 + 1:08d}.{suffix}"
+            shutil.copyfile(samples / "ade20k" / kind / "training" / name, target)
+    expected = damage_in_ten_ways(root, [1, 2, 4, 3, 5, 6, 7, 8, 9, 10, 11])
+    assert_reported_in_full(*check(capsys, "--data", "ade20k", "--root", root), expected)
+
+
+def test_exchanged_real_label_maps_of_one_size_are_suspected(
+    capsys: pytest.CaptureFixture[str], samples: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(samples / "celebamask_hq", root, copy_function=shutil.copyfile)
+    a, b = (root / f"train/labels/{i}.png" for i in (0, 100))
+    first = a.read_bytes()
+    a.write_bytes(b.read_bytes())
+    b.write_bytes(first)
+    _, report = check(capsys, "--data", "celebamask-hq", "--root", root)
+    (hint,) = (line for line in report.splitlines() if "are they exchanged?" in line)
+    assert str(a) in hint
+    assert str(b) in hint
