@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from importlib import import_module
 
 from semsynth import __version__
 
@@ -11,6 +12,10 @@ COMMANDS = {
     "test": "measure a checkpoint on the test split",
     "predict": "synthesise images from a folder of masks",
 }
+TOOLS = {  # commands with a parser of their own: what they do, and the module whose main does it
+    "evaluate": ("measure a folder of images that anyone made", "semsynth.evaluate_command"),
+    "weights": ("list, fetch and check pretrained weights", "semsynth.weights.command"),
+}
 
 EPILOG = """\
 examples:
@@ -18,6 +23,8 @@ examples:
   semsynth fit --config experiments/clvae/ade20k.yaml --data.root DIR --trainer.devices 4
   semsynth test --ckpt_path outputs/clvae/toy_street/RUN/checkpoints/last.ckpt
   semsynth predict --ckpt_path RUN/checkpoints/last.ckpt --masks DIR --num_samples 8 --seed 0
+  semsynth evaluate --real DIR --fake DIR
+  semsynth weights list
 
 Each command explains its own arguments: semsynth fit --help. The arguments of one method or data
 set: semsynth fit --model.help CLVAE, semsynth fit --data.help ToyStreet.
@@ -34,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"semsynth {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, text in COMMANDS.items():
+    for name, text in (COMMANDS | {name: text for name, (text, _) in TOOLS.items()}).items():
         commands.add_parser(name, help=text)
     return parser
 
@@ -46,6 +53,9 @@ def main(args: list[str] | None = None) -> None:
         args: Arguments without the program's name; those of the process if not given.
     """
     args = sys.argv[1:] if args is None else args
+    if args and args[0] in TOOLS:
+        import_module(TOOLS[args[0]][1]).main(args[1:])
+        return
     if not args or args[0] not in COMMANDS:
         build_parser().parse_args(args or ["--help"])
         return

@@ -11,7 +11,7 @@ SHIPPED = ("toy_street", "toy_portrait")
 
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for variable in ("SEMSYNTH_WEIGHTS", "XDG_CACHE_HOME", "TORCH_HOME"):
+    for variable in ("SEMSYNTH_WEIGHTS", "SEMSYNTH_HOME", "XDG_CACHE_HOME", "TORCH_HOME"):
         monkeypatch.setenv(variable, str(tmp_path))
     return tmp_path
 
@@ -20,7 +20,13 @@ def test_missing_file_is_named_with_places_command_and_switch(empty: Path) -> No
     with pytest.raises(weights.MissingWeightsError) as error:
         weights.find("vgg19", "The loss", "--loss none")
     message = str(error.value)
-    for part in ("The loss", "vgg19-dcbb9e9d.pth", str(empty), "curl", "--loss none"):
+    for part in (
+        "The loss",
+        "vgg19-dcbb9e9d.pth",
+        str(empty),
+        "semsynth weights fetch vgg19",
+        "--loss none",
+    ):
         assert part in message
 
 
