@@ -38,7 +38,7 @@ class ImageMetric(Metric):
         """
         if self.loaded_real is not None:
             return self.loaded_real
-        return {name: _joined(getattr(self, name)) for name in self.real_states}
+        return {name: self.state(name) for name in self.real_states}
 
     def load_real_state(self, state: dict[str, Tensor] | None) -> None:
         """Take statistics of real images, on every process alike, instead of counting the images.
@@ -59,9 +59,9 @@ class ImageMetric(Metric):
             )
         self.loaded_real = state
 
-
-def _joined(state: Tensor | list[Tensor]) -> Tensor:
-    """A sum as it is, and the rows of a list as one tensor."""
-    if isinstance(state, Tensor):
-        return state
-    return torch.cat(state) if state else torch.empty(0)
+    def state(self, name: str) -> Tensor:
+        """A state as one tensor: a sum as it is, and the rows of a list joined."""
+        state: Tensor | list[Tensor] = getattr(self, name)
+        if isinstance(state, Tensor):
+            return state
+        return torch.cat(state) if state else torch.empty(0)
