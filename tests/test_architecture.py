@@ -20,6 +20,8 @@ ALLOWED = {
     "parser": set(),
     "loggers": set(),
     "cli": {"lightning_cli", "semsynth"},
+    "evaluate": {"callbacks", "data", "images", "metrics", "protocol"},
+    "evaluate_command": {"callbacks", "data", "evaluate", "metrics", "weights"},
     "lightning_cli": {
         "callbacks",
         "cli",

@@ -212,7 +212,7 @@ def wanted(metric: ImageMetric) -> set[str]:
     return set(inspect.signature(metric.update).parameters)
 
 
-def card_of(metric: ImageMetric, num_samples: int) -> Card:
+def card_of(metric: ImageMetric, num_samples: int | list[int]) -> Card:
     """What a metric's scores depend on, with the samples of each mask that it sees."""
     return metric.protocol() | {"num_samples": num_samples if "fakes" in wanted(metric) else 1}
 

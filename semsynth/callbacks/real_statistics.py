@@ -58,6 +58,7 @@ class RealStatistics:
         Returns:
             The metrics whose statistics are of these images.
         """
+        census = {key: census[key] for key in ("num_images", "real_images", "masks")}
         kept = []
         for metric, key in zip(metrics, self.keys, strict=True):
             if key is None:

@@ -25,8 +25,8 @@ examples:
 
 Files go to SEMSYNTH_WEIGHTS if it is set, else to SEMSYNTH_HOME/weights, where SEMSYNTH_HOME is
 ~/.cache/semsynth unless you set it. Torch's cache is searched too.
-A name is one of `list`, or hf:OWNER/REPOSITORY for a repository of the Hugging Face Hub, which stays
-in the hub's own cache.
+A name is one of `list`, or hf:OWNER/REPOSITORY for a repository of the Hugging Face Hub, which is
+kept in the hub's own cache.
 """
 
 
