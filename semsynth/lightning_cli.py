@@ -225,7 +225,7 @@ def prepare_weights(args: list[str]) -> None:
     Raises:
         MissingWeightsError: Some are missing; the error has their names.
     """
-    here = ("accelerator=cpu", "devices=1", "num_nodes=1", "strategy=auto", "fast_dev_run=true")
+    here = ["accelerator=cpu", "devices=1", "num_nodes=1", "strategy=auto", "logger=false"]
     silence_noise()
     WeightsCheck("fit", ["fit", *args, *(f"--trainer.{flag}" for flag in here)])
 
