@@ -47,7 +47,7 @@ class Blur(Method):
 
 def toy(eval_batch_size: int = 4, **sizes: int) -> ToyStreet:
     sizes = {"train_size": 4, "val_size": 5, "test_size": 7} | sizes
-    return ToyStreet(image_size=SIZE, eval_batch_size=eval_batch_size, **sizes)  # type: ignore[arg-type]
+    return ToyStreet(image_size=SIZE, eval_batch_size=eval_batch_size, **sizes)
 
 
 def trainer(directory: Path, *callbacks: Any, **options: Any) -> Trainer:

@@ -136,7 +136,7 @@ def test_all_for_goes_on_until_nothing_is_missing(monkeypatch: pytest.MonkeyPatc
             raise MissingWeightsError("it", [missing[0]])
 
     monkeypatch.setattr("semsynth.lightning_cli.prepare_weights", prepare)
-    monkeypatch.setattr(command, "fetch", lambda names: [missing.remove(name) for name in names])
+    monkeypatch.setattr(command, "fetch", lambda names: missing.remove(*names))
     command.fetch_all_for([])
     assert missing == []
 
