@@ -25,7 +25,8 @@ from benchmarks.results import (
 )
 from semsynth.protocol import describe
 
-LOWER_IS_BETTER = ("FID", "fd_")
+LOWER_IS_BETTER = ("FID", "KID", "fd_", "kd_", "top1_", "mOCD_", "reconstruction_", "drag_error")
+SPREADS = ("_std", "_stderr")  # of the score before
 GRIDS = {
     "test_samples": "Many images of one mask: mask, real image, samples.",
     "test_one_class": "The codes of the largest class drawn anew, all others fixed.",
@@ -75,7 +76,7 @@ def columns(rows: list[Row]) -> list[str]:
     Those of the real images are left out: they are the same for all runs, and the oracle's.
     """
     names = dict.fromkeys(name for row in rows for name in row.get("scores", {}))
-    return [name for name in names if not name.endswith("_real")]
+    return [name for name in names if not name.endswith(("_real", *SPREADS))]
 
 
 def best(rows: list[Row], name: str) -> float | None:

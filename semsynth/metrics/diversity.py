@@ -75,10 +75,9 @@ class Diversity(MeanOverMasks):
         B, K = fakes.shape[:2]
         if self.num_samples not in (None, K):
             raise ValueError(
-                f"{self.key} compares {self.num_samples} samples of each mask, got {K}; set "
-                f"evaluation.num_samples to {self.num_samples}."
+                f"The preset {self.preset} compares {self.num_samples} samples of each mask, got "
+                f"{K}; set evaluation.num_samples to {self.num_samples}."
             )
-        self.num_samples = K
         if self.pairs == "all":
             chunks = (self._taps(chunk) for chunk in fakes.split(max(1, CHUNK // B), dim=1))
             self.add(mean_distance_of_all(chunks))
@@ -91,8 +90,8 @@ class Diversity(MeanOverMasks):
         return self.scores(self.key)
 
     def protocol(self) -> dict[str, Any]:
-        """Network, and which samples are compared; how many, once there were any."""
-        pairs = {"num_samples": self.num_samples, "pairs": self.pairs, "num_pairs": self.num_pairs}
+        """Network, and which of the samples that the caller knows the number of are compared."""
+        pairs = {"pairs": self.pairs, "num_pairs": self.num_pairs, "preset": self.preset}
         return {**super().protocol(), **self.network.protocol(), **pairs}
 
     def _taps(self, fakes: Tensor) -> list[Tensor]:

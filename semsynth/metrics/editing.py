@@ -19,8 +19,8 @@ class MotionEstimator(Protocol):
         """Motion from images a to images b, both (B, 3, H, W) in [-1, 1].
 
         Returns:
-            Flow (B, 2, H, W) in pixels, (x, y); log expansion (B, 1, H, W), positive where things
-            come nearer; and whether both are valid (B, 1, H, W), bool, false where occluded.
+            Flow (B, 2, H, W) in pixels, (x, y); log expansion (B, 1, H, W), negative where things
+            come closer; and whether both are valid (B, 1, H, W), bool, false where occluded.
         """
         ...
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-import timm
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -60,7 +59,8 @@ class FeatureExtractor(Frozen):
         known = _KNOWN.setdefault(image, {})
         key = (self.name, self.file, version)
         if key not in known:
-            known[key] = self(to_uint8(image))
+            empty = torch.empty(0, self.dim, device=image.device)
+            known[key] = self(to_uint8(image)) if len(image) else empty
         return known[key]
 
     def protocol(self) -> dict[str, Any]:
@@ -162,6 +162,8 @@ class TimmFeatures(FeatureExtractor):
     std: Tensor
 
     def __init__(self, model: str, label: str, file: Path) -> None:
+        import timm  # here, because it takes long and few runs need it
+
         super().__init__()
         name, _, size = model.partition("@")
         options: dict[str, Any] = {"img_size": int(size)} if size else {}
@@ -257,6 +259,8 @@ def build_features(name: str) -> FeatureExtractor:
 
 
 def _find_timm(model: str, needed_for: str, remedy: str) -> Path:
+    import timm
+
     config = timm.get_pretrained_cfg(model) if timm.is_model(model) else None
     if config is None or not config.hf_hub_id:
         raise ValueError(

@@ -240,6 +240,11 @@ def test_image_that_has_changed_is_seen_anew(calls: list[int]) -> None:
     assert extractor.features_of(image).equal(extractor(to_uint8(image)))
 
 
+def test_no_images_have_no_features(inception_file: Path) -> None:
+    extractor = build_features("inception")
+    assert extractor.features_of(torch.zeros(0, 3, 8, 8)).shape == (0, 2048)
+
+
 def test_extractor_of_another_file_is_another(
     toy_assets: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
