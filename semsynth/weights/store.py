@@ -82,7 +82,7 @@ def _locate_in_hub_cache(repository: str) -> Path | None:
     try:
         return Path(snapshot_download(repository, local_files_only=True))  # asks no server
     except HFValidationError as error:
-        raise KeyError(f"{HUB}{repository} is no repository; write {HUB}OWNER/NAME.") from error
+        raise KeyError(f"'{HUB}{repository}' is no repository; write {HUB}OWNER/NAME.") from error
     except LocalEntryNotFoundError:
         return None
 
@@ -107,7 +107,10 @@ def find(name: str, needed_for: str, remedy: str) -> Path:
     Raises:
         MissingWeightsError: The file is in none of the directories.
     """
-    path = locate(name)
+    try:
+        path = locate(name)
+    except KeyError as error:
+        raise MissingWeightsError(f"{needed_for}: {error.args[0]} Or {remedy}.") from error
     if path is None:
         known = DOWNLOADS.get(name)
         file = f"{known.file} (sha256 {known.sha256})" if known else name

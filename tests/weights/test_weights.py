@@ -34,7 +34,23 @@ def test_own_directory_comes_before_those_of_torch(empty: Path) -> None:
     for directory in (empty, empty / "hub" / "checkpoints"):
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "vgg19-dcbb9e9d.pth").touch()
-    assert weights.find("vgg19", "", "") == empty / "vgg19-dcbb9e9d.pth"
+    with pytest.warns(UserWarning, match=r"0 bytes, not the 574,673,361"):
+        assert weights.find("vgg19", "", "") == empty / "vgg19-dcbb9e9d.pth"
+
+
+def test_name_that_no_repository_can_have_is_named() -> None:
+    with pytest.raises(
+        weights.MissingWeightsError, match=r"The judge: 'hf:a/b/c' is no repository"
+    ):
+        weights.find("hf:a/b/c", "The judge", "take it out")
+
+
+def test_repository_that_was_not_fetched_is_missing_at_once() -> None:
+    with pytest.raises(
+        weights.MissingWeightsError, match=r"weights fetch hf:nobody/nothing"
+    ) as error:
+        weights.find("hf:nobody/nothing", "The judge", "take it out")
+    assert error.value.names == ("hf:nobody/nothing",)
 
 
 def test_unknown_segmenter_names_those_that_ship() -> None:
