@@ -15,7 +15,7 @@ from semsynth.metrics.perceptual import build_taps
 class MotionEstimator(Protocol):
     """Measures motion between two images. Take one that the method was not trained with."""
 
-    def __call__(self, image_a: Tensor, image_b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def __call__(self, image_a: Tensor, image_b: Tensor, /) -> tuple[Tensor, Tensor, Tensor]:
         """Motion from images a to images b, both (B, 3, H, W) in [-1, 1].
 
         Returns:

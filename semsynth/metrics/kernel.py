@@ -44,6 +44,8 @@ def kernel_distance(
             f"A kernel distance needs at least 2 images in each set, got {len(fake)} and "
             f"{len(real)}; evaluate more batches."
         )
+    if size == len(fake) == len(real):
+        num_subsets = 1  # all subsets are the whole sets
     random = np.random.RandomState(seed)  # torch-fidelity's
     distances = []
     for _ in range(num_subsets):

@@ -66,7 +66,7 @@ def random_trunks(weights_folder: Path, no_initialisation: None) -> Path:
     return weights_folder
 
 
-def reference_lpips(trunk: Trunk, version: Version = "0.1") -> nn.Module:
+def reference_lpips(trunk: Trunk, version: Version = "0.1") -> lpips.LPIPS:
     """The package's own LPIPS with a random trunk; call it under ``no_initialisation``."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # lpips calls torchvision the old way

@@ -2,6 +2,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -149,7 +150,7 @@ def test_timm_features_are_those_of_the_model_without_classifier(timm_folder: Pa
     extractor = build_features(f"timm:{TINY_VIT}")
     assert isinstance(extractor, TimmFeatures)
     torch.manual_seed(0)
-    reference = timm.create_model(TINY_VIT).eval()
+    reference: Any = timm.create_model(TINY_VIT).eval()
     images = random_images(2, 3, 50, 70)
     mean, std = (
         torch.tensor(reference.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std")

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,7 +97,7 @@ def test_distance_equals_others_for_few_samples(
     ("num", "tolerance"), [(5000, {"rel": 1e-6}), (500, {"abs": 1e-3})], ids=["many", "few"]
 )
 def test_distance_equals_cleanfid_at_the_dimension_of_inception(
-    sample: Sampler, num: int, tolerance: dict[str, float]
+    sample: Sampler, num: int, tolerance: dict[str, Any]
 ) -> None:
     a, b = sample(num, 2048, 1), sample(num, 2048, 2)
     expected = cleanfid_distance(a, b)

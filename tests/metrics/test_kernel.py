@@ -44,7 +44,7 @@ def test_distance_equals_cleanfid_when_subsets_are_the_whole_sets() -> None:
     expected = fid.kernel_distance(fake.numpy(), real.numpy(), num_subsets=2)
     mean, std = kernel_distance(fake, real, num_subsets=2)
     assert mean.item() == pytest.approx(expected, rel=1e-9)
-    assert std.item() < 1e-12
+    assert std.item() == 0
 
 
 def test_distance_of_one_distribution_is_zero_within_its_spread() -> None:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -63,7 +64,7 @@ def test_metric_equals_torchmetrics(toy_assets: Path) -> None:
     segment = Segmenter("toy_street")
     for suffix, images in (("", fake), ("_real", image)):
         prediction = segment(to_uint8(images))
-        settings = {"num_classes": NUM_CLASSES, "ignore_index": 255}
+        settings: dict[str, Any] = {"num_classes": NUM_CLASSES, "ignore_index": 255}
         for name, reference in {
             "MeanIoU": MulticlassJaccardIndex(**settings),
             "PixelAccuracy": MulticlassAccuracy(**settings, average="micro"),
