@@ -39,6 +39,7 @@ benchmark: $(READY) ## run benchmarks/$(SUITE).yaml (SUITE=toy) and write output
 speed: $(READY) ## measure the vectorised parts against naive ones
 	$(BIN)/python -m benchmarks.speed.clvae_codes
 	$(BIN)/python -m benchmarks.speed.data
+	$(BIN)/python -m benchmarks.speed.frechet
 
 toy-sheet: $(READY) ## draw the toy world: outputs/toy_sheet.png
 	$(BIN)/python -m benchmarks.toy_sheet --output outputs/toy_sheet.png

@@ -1,21 +1,40 @@
 """The best achievable scores on the toy world, whose renderer is known.
 
 The oracle redraws the appearance of each test layout: its diversity and its layout fidelity are
-ceilings. The floor of the Frechet distance is that between the test images and as many others.
+ceilings, its similarity to the nearest sample is what chance allows. What compares two sets of
+images is measured between the test images and as many others: the floor of the distances, the
+ceiling of precision and recall. ``python -m benchmarks.oracle toy_street`` prints all of them.
 """
 
+import argparse
+import inspect
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import Trainer
 from lightning.pytorch.cli import instantiate_class
+from rich.console import Console
+from rich.table import Table
 from torch import Tensor
 
 from semsynth.callbacks import Evaluation
 from semsynth.data.toy import ToyDataModule
 from semsynth.methods.base import Batch, Method
-from semsynth.metrics import FrechetDistance
+from semsynth.metrics import ImageMetric
+
+WORLDS = {"toy_portrait": "ToyPortrait", "toy_street": "ToyStreet"}
+METRICS = {
+    "FrechetDistance": "extractor",
+    "KernelDistance": "extractor",
+    "PrecisionRecall": "extractor",
+    "Diversity": "features",
+    "Top1Similarity": "features",
+    "LayoutFidelity": "segmenter",
+}
+"""Metrics of the command, and how each calls its network."""
 
 
 class Oracle(Method):
@@ -67,14 +86,14 @@ def measure(config: dict[str, Any], directory: Path) -> dict[str, float]:
     trainer.test(Oracle(data), data, verbose=False)
     scores = dict(evaluation.scores)
     for metric in metrics:
-        if isinstance(metric, FrechetDistance):
-            scores[metric.key] = frechet_floor(metric, data)
+        if inspect.signature(metric.update).parameters.keys() == {"image", "fake"}:
+            scores |= between_real_images(metric, data)
     return scores
 
 
 @torch.no_grad()
-def frechet_floor(metric: FrechetDistance, data: ToyDataModule) -> float:
-    """Distance between the test images and as many others, of the same world by another seed."""
+def between_real_images(metric: ImageMetric, data: ToyDataModule) -> dict[str, float]:
+    """Scores of as many others, of the same world by another seed, against the test images."""
     others = type(data)(
         image_size=data.image_size[0],
         test_size=data.sizes["test"],
@@ -82,8 +101,55 @@ def frechet_floor(metric: FrechetDistance, data: ToyDataModule) -> float:
         seed=data.seed + 1,
     )
     metric.reset()
+    metric.load_real_state(None)
     for module in (data, others):
         module.setup("test")
     for batch, other in zip(data.test_dataloader(), others.test_dataloader(), strict=True):
-        metric.update(batch["image"], other["image"])
-    return float(metric.compute()[metric.key])
+        metric.update(image=batch["image"], fake=other["image"])
+    return {name: float(value) for name, value in metric.compute().items()}
+
+
+def config_of(world: str, test_size: int, num_samples: int, image_size: int = 64) -> dict[str, Any]:
+    """A configuration that evaluates a toy world by all metrics.
+
+    Args:
+        world: ``toy_portrait`` or ``toy_street``.
+        test_size: Number of test images.
+        num_samples: Images for each mask.
+        image_size: Height and width.
+    """
+    return {
+        "data": {
+            "class_path": f"semsynth.data.{WORLDS[world]}",
+            "init_args": {"test_size": test_size, "image_size": image_size},
+        },
+        "evaluation": {
+            "metrics": [
+                {"class_path": f"semsynth.metrics.{name}", "init_args": {argument: world}}
+                for name, argument in METRICS.items()
+            ],
+            "num_samples": num_samples,
+        },
+    }
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Measure the oracle of a toy world by all metrics, and print its scores."""
+    parser = argparse.ArgumentParser(description=main.__doc__, prog="python -m benchmarks.oracle")
+    parser.add_argument("world", choices=WORLDS, nargs="?", default="toy_street")
+    parser.add_argument("--test-size", type=int, default=256)
+    parser.add_argument("--num-samples", type=int, default=4)
+    parser.add_argument("--image-size", type=int, default=64)
+    options = parser.parse_args(args)
+    config = config_of(options.world, options.test_size, options.num_samples, options.image_size)
+    with tempfile.TemporaryDirectory() as directory:
+        scores = measure(config, Path(directory))
+    title = f"Oracle of {options.world}: {options.test_size} masks, {options.num_samples} samples"
+    table = Table("score", "oracle", title=title)
+    for name, value in scores.items():
+        table.add_row(name, f"{value:.6g}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -15,9 +15,18 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.results import Row, read_results
+from benchmarks.results import (
+    Row,
+    comparable_groups,
+    differing,
+    read_results,
+    require_comparable,
+    version_notes,
+)
+from semsynth.protocol import describe
 
-LOWER_IS_BETTER = ("FID", "fd_")
+LOWER_IS_BETTER = ("FID", "KID", "fd_", "kd_", "top1_", "mOCD_", "reconstruction_", "drag_error")
+SPREADS = ("_std", "_stderr")  # of the score before
 GRIDS = {
     "test_samples": "Many images of one mask: mask, real image, samples.",
     "test_one_class": "The codes of the largest class drawn anew, all others fixed.",
@@ -67,11 +76,16 @@ def columns(rows: list[Row]) -> list[str]:
     Those of the real images are left out: they are the same for all runs, and the oracle's.
     """
     names = dict.fromkeys(name for row in rows for name in row.get("scores", {}))
-    return [name for name in names if not name.endswith("_real")]
+    return [name for name in names if not name.endswith(("_real", *SPREADS))]
 
 
 def best(rows: list[Row], name: str) -> float | None:
-    """Best value of a score over the methods; the oracle does not compete."""
+    """Best value of a score over the methods; the oracle does not compete.
+
+    Raises:
+        ProtocolError: The rows were not measured by one protocol.
+    """
+    require_comparable(rows)
     values = [
         r["scores"][name] for r in rows if name in r.get("scores", {}) and not r.get("oracle")
     ]
@@ -80,8 +94,20 @@ def best(rows: list[Row], name: str) -> float | None:
     return min(values) if name.startswith(LOWER_IS_BETTER) else max(values)
 
 
-def print_table(rows: list[Row]) -> None:
-    """Print the table to the terminal."""
+def print_tables(rows: list[Row]) -> None:
+    """Print a table to the terminal for each protocol by which rows were measured."""
+    groups = comparable_groups(rows)
+    console = Console()
+    console.width = max(console.width, 110)  # names in full, also in a file
+    for group in groups:
+        for note in notes(group, groups[0]):
+            console.print(note)
+        console.print(table_of(group))
+
+
+def table_of(rows: list[Row]) -> Table:
+    """A table for the terminal."""
+    require_comparable(rows)
     table = Table(title="Test scores; the oracle's are the best that can be reached")
     table.add_column("run", no_wrap=True)
     names = columns(rows)
@@ -91,9 +117,28 @@ def print_table(rows: list[Row]) -> None:
         scores = row.get("scores", {})
         values = [f"{scores[n]:.4f}" if n in scores else "failed" for n in names]
         table.add_row(label(row), *values, style="italic" if row.get("oracle") else None)
-    console = Console()
-    console.width = max(console.width, 110)  # names in full, also in a file
-    console.print(table)
+    return table
+
+
+def notes(group: list[Row], first: list[Row]) -> list[str]:
+    """Why the rows of a group stand apart from the first group, and what else to know of them."""
+    found = []
+    if group is not first:
+        keys = describe(differing(first[0], group[0]))
+        found.append(f"Not to be compared with the first table: {keys}.")
+    if versions := version_notes(group):
+        found.append(f"Measured by different versions: {', '.join(versions)}.")
+    return found
+
+
+def html_tables(rows: list[Row]) -> str:
+    """A table for each protocol by which rows were measured, with what sets it apart."""
+    groups = comparable_groups(rows)
+    parts = []
+    for group in groups:
+        parts += [f'<p class="note">{html.escape(note)}</p>' for note in notes(group, groups[0])]
+        parts.append(html_table(group))
+    return "".join(parts)
 
 
 def arrow(name: str) -> str:
@@ -191,10 +236,10 @@ def write(output: Path, title: str) -> Path:
         title: Title of the page.
     """
     rows = read_rows(output)
-    print_table(rows)
+    print_tables(rows)
     body = [
         f"<h1>semsynth benchmark: {html.escape(title)}</h1>",
-        html_table(rows),
+        html_tables(rows),
         '<p class="note">Bold: best of the methods. The oracle renders the test masks with '
         "appearances drawn anew; its Fréchet distance is that of two disjoint sets of real images. "
         "fd_toy and diversity_toy use the features of the shipped toy segmenter; they compare runs "

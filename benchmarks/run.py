@@ -91,7 +91,9 @@ def add_oracles(output: Path, rows: list[dict[str, Any]]) -> None:
         known.add(data)
         console.rule(f"[bold]oracle of {config['data']['class_path'].rsplit('.', 1)[-1]}")
         scores = oracle.measure(config, output / "oracle")
-        append_result(output, {"run": "oracle", "oracle": True, "data": data, "scores": scores})
+        measured = json.loads((output / "oracle" / "scores" / "test.json").read_text())
+        entry = {"run": "oracle", "oracle": True, "data": data, "scores": scores}
+        append_result(output, entry | {"protocol": measured["protocol"]})
 
 
 if __name__ == "__main__":

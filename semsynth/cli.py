@@ -12,7 +12,6 @@ COMMANDS = {
     "test": "measure a checkpoint on the test split",
     "predict": "synthesise images from a folder of masks",
 }
-
 TOOLS = {  # commands with a parser of their own: what they do, and the module whose run does it
     "data": ("check and prepare data on disk", "semsynth.data_command"),
     "import": (
@@ -20,6 +19,8 @@ TOOLS = {  # commands with a parser of their own: what they do, and the module w
         "semsynth.import_command",
     ),
     "invert": ("find the latents of photos", "semsynth.invert_command"),
+    "evaluate": ("measure a folder of images that anyone made", "semsynth.evaluate_command"),
+    "weights": ("list, fetch and check pretrained weights", "semsynth.weights.command"),
 }
 
 EPILOG = """\
@@ -30,6 +31,8 @@ examples:
   semsynth predict --ckpt_path RUN/checkpoints/last.ckpt --masks DIR --num_samples 8 --seed 0
   semsynth data check --config experiments/clvae/ade20k.yaml --data.root DIR
   semsynth import ffhq.pkl --as stylegan2 --out priors
+  semsynth evaluate --real DIR --fake DIR
+  semsynth weights list
 
 Each command explains its own arguments: semsynth fit --help. The arguments of one method or data
 set: semsynth fit --model.help CLVAE, semsynth fit --data.help ToyStreet.

@@ -31,6 +31,11 @@ def to_uint8(image: Tensor) -> Tensor:
     return image.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 
+def from_uint8(image: Tensor) -> Tensor:
+    """Images in 0..255, uint8, to float32 in [-1, 1]; the shape is kept."""
+    return image.float() / 127.5 - 1
+
+
 def image_grid(columns: Sequence[Tensor], gap: int = 2) -> Tensor:
     """Lay images out, one row for each sample and one column for each tensor.
 

@@ -184,6 +184,8 @@ class SemsynthCLI(LightningCLI):
             self.datamodule = MaskFolder(masks, self.datamodule)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
+        if self.command != "predict":
+            check_weights(callbacks)
         choose_strategy(config)
         config["logger"] = build_loggers(config["logger"], self.run_dir, self.command)
         if self.command == "predict":
@@ -198,6 +200,41 @@ class SemsynthCLI(LightningCLI):
         config = self.config.fit
         if config.test_after_fit and not config.trainer.fast_dev_run:
             self.trainer.test(self.model, self.datamodule, verbose=False)
+
+
+class WeightsCheck(SemsynthCLI):
+    """Builds all that a training needs, and does not train: a missing file is said by its error."""
+
+    def before_instantiate_classes(self) -> None:
+        """Leave run directories alone."""
+        config = self.config[self.command]
+        config.run_dir = config.run_dir or "unused"
+        super().before_instantiate_classes()
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        self.model.trainer = self.trainer
+        self.model.setup("fit")
+
+
+def prepare_weights(args: list[str]) -> None:
+    """Look for all the weights that ``semsynth fit`` with these arguments would need.
+
+    Args:
+        args: Arguments of ``fit``, without the command.
+
+    Raises:
+        MissingWeightsError: Some are missing; the error has their names.
+    """
+    here = ["accelerator=cpu", "devices=1", "num_nodes=1", "strategy=auto", "logger=false"]
+    silence_noise()
+    WeightsCheck("fit", ["fit", *args, *(f"--trainer.{flag}" for flag in here)])
+
+
+def check_weights(callbacks: list[Callback]) -> None:
+    """Build the metrics before data are read and runs are recorded: a miss shows at once."""
+    for callback in callbacks:
+        if isinstance(callback, Evaluation):
+            callback.build()
 
 
 def choose_strategy(trainer: dict[str, Any]) -> None:

@@ -10,6 +10,14 @@ from typing import NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
 
+REFUSED_BY_CLASS = r"class_path '(?P<path>[\w.]+)':\s+Option '(?P<key>\w+)' is not accepted"
+REFUSED_BY_FACTORY = (  # of the metrics, which are built later
+    r"Option '(?P<key>\w+)' is not accepted\. Got value: Namespace\(class_path='(?P<path>[\w.]+)'"
+)
+OF_FACTORY = (
+    r"expects a function or a callable class: (?P<problem>.*?)\. "
+    r"Got value: Namespace\(class_path='(?P<path>[\w.]+)'"
+)
 REQUIRED = (
     "There is no method and no data to work with. Name an experiment, --config "
     "experiments/clvae/toy_street.yaml, or a checkpoint of a run, --ckpt_path FILE."
@@ -47,8 +55,8 @@ def explain(message: str, keys: Iterable[str] = (), files: Iterable[str] = ()) -
     """
     if "arguments are required" in message and ".model" in message:
         return REQUIRED
-    if found := re.search(r"class_path '([\w.]+)':\s+Option '(\w+)' is not accepted", message):
-        path, key = found.groups()
+    if found := re.search(REFUSED_BY_CLASS, message) or re.search(REFUSED_BY_FACTORY, message):
+        path, key = found["path"], found["key"]
         name = path.rsplit(".", 1)[-1]
         names = arguments_of(path)
         return f"{name} has no argument {key!r}{place(key, files)}{meant(key, names)}"
@@ -63,6 +71,9 @@ def explain(message: str, keys: Iterable[str] = (), files: Iterable[str] = ()) -
         path, key, problem = found.groups()
         name = path.rsplit(".", 1)[-1]
         return f"{name}: argument {key!r}{place(key, files)}: {problem}"
+    if found := re.search(OF_FACTORY, message, re.DOTALL):
+        name = found["path"].rsplit(".", 1)[-1]
+        return f"{name}: {' '.join(found['problem'].split())}."
     return message
 
 

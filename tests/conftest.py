@@ -1,4 +1,5 @@
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,12 @@ from torch import Tensor
 
 from semsynth import weights
 from semsynth.networks.unet import UNet
+
+
+@pytest.fixture(autouse=True, scope="session")
+def semsynth_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The user's cache stays as it is."""
+    os.environ["SEMSYNTH_HOME"] = str(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture

@@ -60,3 +60,19 @@ def test_nothing_close_gets_no_suggestion() -> None:
 
 def test_arguments_are_those_of_the_constructor() -> None:
     assert {"num_classes", "kl_weight"} <= set(arguments_of("semsynth.methods.CLVAE"))
+
+
+def test_mistakes_in_a_metric_are_said_in_one_sentence() -> None:
+    path = "semsynth.metrics.KernelDistance"
+    prefix = "Type collections.abc.Callable expects a function or a callable class: "
+    value = f"Got value: Namespace(class_path='{path}', init_args=Namespace(x=1))"
+    unknown = f"{prefix}Option 'extractr' is not accepted. {value}"
+    assert explain(unknown).startswith("KernelDistance has no argument 'extractr'; did you mean")
+    missing = f"{prefix}the following arguments are required: extractor. {value}"
+    expected = "KernelDistance: the following arguments are required: extractor."
+    assert explain(missing) == expected
+    wrong = (
+        f"{prefix}Parser key \"num_subsets\":\n  Expected a <class 'int'>. Got value: many. {value}"
+    )
+    assert "num_subsets" in explain(wrong)
+    assert "Namespace" not in explain(wrong)

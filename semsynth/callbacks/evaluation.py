@@ -2,14 +2,22 @@
 
 import inspect
 import json
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning_utilities.core.rank_zero import rank_zero_warn
+from torch import Tensor
 
+from semsynth.callbacks.census import Census
 from semsynth.callbacks.generation import Batch, generate
+from semsynth.callbacks.real_statistics import RealStatistics
+from semsynth.images import from_uint8, to_uint8
 from semsynth.metrics import ImageMetric
+from semsynth.protocol import Card, installed_versions
+from semsynth.weights import MissingWeightsError
 
 Stage = Literal["val", "test"]
 
@@ -19,30 +27,82 @@ class Evaluation(Callback):
 
     Each sample gets ``num_samples`` images. A metric's ``update`` names what it wants: ``fake``
     (B, 3, H, W), the first of them, ``fakes`` (B, num_samples, 3, H, W), or any key of the batch.
+    Images are rounded to 8 bits first, real ones too, as if they had been written to files.
+
     The scores are logged as ``val/NAME`` and ``test/NAME`` and written to ``scores/`` in the run
-    directory. All processes take part, each with its own samples, and the metrics add up.
+    directory, with the protocol that they depend on. All processes take part, each with its own
+    samples, and the metrics add up.
 
     Args:
         metrics: What is measured; each by its class and arguments.
         num_samples: Images for each mask, for the metrics that compare them with each other.
         seed: Seed of the noise.
+        on_missing_weights: Refuse to start when a metric lacks its pretrained weights, or go on
+            without the metric.
+        cache_real: Keep statistics of the real images in the user's cache, so that their features
+            are computed once.
     """
 
     def __init__(
-        self, metrics: list[ImageMetric] | None = None, num_samples: int = 4, seed: int = 0
+        self,
+        metrics: Sequence[Callable[[], ImageMetric]] | None = None,
+        num_samples: int = 4,
+        seed: int = 0,
+        on_missing_weights: Literal["error", "skip"] = "error",
+        cache_real: bool = True,
     ) -> None:
         if num_samples < 1:
             raise ValueError(f"evaluation.num_samples must be at least 1, got {num_samples}.")
-        self.metrics = metrics or []
+        # Metrics are not built yet: one that lacks its weights can be left out.
+        self.recipes = list(metrics or [])
         self.num_samples = num_samples
         self.seed = seed
-        self.wanted = [set(inspect.signature(m.update).parameters) for m in self.metrics]
+        self.on_missing_weights = on_missing_weights
+        self.metrics: list[ImageMetric] = []
+        self.census = Census()
+        self.real_statistics = RealStatistics() if cache_real else None
         self.scores: dict[str, float] = {}
+        self.protocol: Card = {}
+
+    def build(self) -> None:
+        """Build the metrics, which are in no module tree.
+
+        Raises:
+            MissingWeightsError: Metrics lack their weights; all of them are named.
+        """
+        if not self.recipes:
+            return
+        self.metrics, errors = build_metrics(self.recipes)
+        self.recipes = []
+        if errors and self.on_missing_weights == "error":
+            skip = "Or measure without them: --evaluation.on_missing_weights skip."
+            names = [name for error in errors for name in error.names]
+            raise MissingWeightsError("\n".join([*map(str, errors), skip]), names)
+        for error in errors:
+            rank_zero_warn(f"Measuring without a metric. {error}")
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Move the metrics, which are in no module tree, to the device of this process."""
-        for metric in self.metrics:
+        """Build the metrics if that was not done, and move them to the device of this process."""
+        if stage == "predict":
+            return
+        self.build()
+        protocols = [metric.protocol() for metric in self.metrics]
+        agrees = trainer.strategy.broadcast(protocols) == protocols
+        if not trainer.strategy.reduce_boolean_decision(agrees, all=True):
+            raise MissingWeightsError(
+                "The processes of this run found different weights, so they would measure "
+                "different things. Put the weights where all machines see them."
+            )
+        for metric in (*self.metrics, self.census):
             metric.to(trainer.strategy.root_device)
+
+    def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take up statistics of the real images."""
+        self._start(trainer, "val")
+
+    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take up statistics of the real images."""
+        self._start(trainer, "test")
 
     def on_validation_batch_end(
         self,
@@ -76,41 +136,91 @@ class Evaluation(Callback):
         """Log and write the scores of the test split."""
         self._finish(trainer, pl_module, "test")
 
+    def _start(self, trainer: Trainer, stage: Stage) -> None:
+        if self.real_statistics is not None and self.metrics:
+            self.real_statistics.load(trainer, stage, self.metrics)
+
     def _update(self, trainer: Trainer, method: LightningModule, batch: Batch) -> None:
         if not self.metrics:
             return
-        draws = self.num_samples if any("fakes" in wanted for wanted in self.wanted) else 1
-        fakes = torch.stack(
-            [generate(trainer, method, batch, self.seed, draw) for draw in range(draws)], dim=1
-        )
+        draws = self.num_samples if any("fakes" in wanted(m) for m in self.metrics) else 1
+        images = [generate(trainer, method, batch, self.seed, draw) for draw in range(draws)]
+        fakes = torch.stack([as_on_disk(image) for image in images], dim=1)
         inputs = {**batch, "fake": fakes[:, 0], "fakes": fakes}
-        for metric, wanted in zip(self.metrics, self.wanted, strict=True):
-            if missing := wanted - inputs.keys():
+        if "image" in batch:
+            inputs["image"] = as_on_disk(batch["image"])
+        self.census.update(inputs["fake"], inputs.get("image"), inputs.get("mask"))
+        for metric in self.metrics:
+            if missing := wanted(metric) - inputs.keys():
                 raise ValueError(
                     f"{type(metric).__name__} wants {', '.join(sorted(missing))}, which the data "
                     f"does not give; it has {', '.join(sorted(batch))}. Take the metric out of "
                     "evaluation.metrics or choose data that has it."
                 )
-            metric.update(**{name: inputs[name] for name in wanted})
+            metric.update(**{name: inputs[name] for name in wanted(metric)})
 
     def _finish(self, trainer: Trainer, method: LightningModule, stage: Stage) -> None:
         if not self.metrics:
             return
+        census = self.census.compute()
+        metrics = self.metrics
+        if self.real_statistics is not None and not trainer.sanity_checking:
+            metrics = self.real_statistics.keep_those_of(trainer, stage, metrics, census)
         self.scores = {}
-        for metric in self.metrics:
+        cards: Card = {}
+        for metric in metrics:
             values = metric.compute()
             method.log_dict({f"{stage}/{name}": value.float() for name, value in values.items()})
             self.scores |= {name: float(value) for name, value in values.items()}
-            metric.reset()
+            cards |= dict.fromkeys(values, card_of(metric, self.num_samples))
+        for measured in (*self.metrics, self.census):
+            measured.reset()
+        data = type(getattr(trainer, "datamodule", None)).__name__
+        self.protocol = {"split": stage, "data": data, **census, "seed": self.seed}
+        self.protocol |= {"metrics": cards, "versions": installed_versions()}
         if trainer.is_global_zero and not trainer.sanity_checking:
             record = {
                 "step": trainer.global_step or None,  # a test alone takes no steps
                 "num_samples": self.num_samples,
                 "seed": self.seed,
                 "scores": self.scores,
+                "protocol": self.protocol,
             }
             path = Path(trainer.default_root_dir) / "scores" / f"{stage}.json"
             write_atomically(path, json.dumps(record, indent=2) + "\n")
+
+
+def build_metrics(
+    recipes: Sequence[Callable[[], ImageMetric]],
+) -> tuple[list[ImageMetric], list[MissingWeightsError]]:
+    """Build metrics, or take them as they are.
+
+    Returns:
+        The metrics that could be built, and an error for each that lacks its weights.
+    """
+    metrics, errors = [], []
+    for recipe in recipes:
+        try:
+            metrics.append(recipe if isinstance(recipe, ImageMetric) else recipe())
+        except MissingWeightsError as error:
+            errors.append(error)
+    return metrics, errors
+
+
+def wanted(metric: ImageMetric) -> set[str]:
+    """What a metric's ``update`` wants to be given."""
+    return set(inspect.signature(metric.update).parameters)
+
+
+def card_of(metric: ImageMetric, num_samples: int | list[int]) -> Card:
+    """What a metric's scores depend on, with the samples of each mask that it sees."""
+    return metric.protocol() | {"num_samples": num_samples if "fakes" in wanted(metric) else 1}
+
+
+def as_on_disk(image: Tensor) -> Tensor:
+    """Images (B, 3, H, W) in [-1, 1] as a PNG file would keep them; anything else as it is."""
+    is_image = image.ndim == 4 and image.is_floating_point()
+    return from_uint8(to_uint8(image)) if is_image else image
 
 
 def write_atomically(path: Path, text: str) -> None:

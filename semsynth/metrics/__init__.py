@@ -1,8 +1,23 @@
 """Metrics: each ``update`` names what it wants, ``fake``, ``fakes`` or a key of the batch."""
 
 from semsynth.metrics.base import ImageMetric
-from semsynth.metrics.diversity import Diversity
+from semsynth.metrics.class_diversity import ClassDiversity
+from semsynth.metrics.diversity import Diversity, Top1Similarity
+from semsynth.metrics.editing import EditingAccuracy, Reconstruction
 from semsynth.metrics.frechet import FrechetDistance
+from semsynth.metrics.kernel import KernelDistance
 from semsynth.metrics.layout import LayoutFidelity
+from semsynth.metrics.neighbours import PrecisionRecall
 
-__all__ = ["Diversity", "FrechetDistance", "ImageMetric", "LayoutFidelity"]
+__all__ = [
+    "ClassDiversity",
+    "Diversity",
+    "EditingAccuracy",
+    "FrechetDistance",
+    "ImageMetric",
+    "KernelDistance",
+    "LayoutFidelity",
+    "PrecisionRecall",
+    "Reconstruction",
+    "Top1Similarity",
+]

@@ -1,5 +1,9 @@
 """What a metric of images is."""
 
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
 from torchmetrics import Metric
 
 
@@ -8,8 +12,56 @@ class ImageMetric(Metric):
 
     The parameters of ``update`` are ``fake`` (B, 3, H, W), the generated images, ``fakes``
     (B, K, 3, H, W), K of them for each mask, or keys of the batch. ``compute`` returns a dictionary
-    of the names to log. States are sums, so that several processes add up.
+    of the names to log. States are sums, or rows that are put in an order that does not depend on
+    the batches, so that several processes add up.
+
+    Metrics that keep statistics of the real images name these states in ``real_states``. They can
+    be taken out with ``real_state`` and given back with ``load_real_state``, and then ``update``
+    passes over the real images.
     """
 
     full_state_update = False
     is_differentiable = False
+    real_states: ClassVar[tuple[str, ...]] = ()
+
+    loaded_real: dict[str, Tensor] | None = None
+
+    def protocol(self) -> dict[str, Any]:
+        """All that the score depends on but the images, as JSON values."""
+        return {"metric": type(self).__name__}
+
+    def real_state(self) -> dict[str, Tensor]:
+        """Statistics of the real images; empty for a metric that keeps none.
+
+        Statistics that were loaded are returned as they are. Else these are the ones of this
+        process; within ``sync_context()`` they are those of all processes.
+        """
+        if self.loaded_real is not None:
+            return self.loaded_real
+        return {name: self.state(name) for name in self.real_states}
+
+    def load_real_state(self, state: dict[str, Tensor] | None) -> None:
+        """Take statistics of real images, on every process alike, instead of counting the images.
+
+        They stay through ``reset`` and are not added up over processes.
+
+        Args:
+            state: What ``real_state`` of a metric of the same protocol returned, or None to count
+                real images again.
+
+        Raises:
+            ValueError: ``state`` is not of this metric.
+        """
+        if state is not None and state.keys() != set(self.real_states):
+            raise ValueError(
+                f"{type(self).__name__} keeps {sorted(self.real_states)} of the real images, but "
+                f"the statistics hold {sorted(state)}; delete them and measure again."
+            )
+        self.loaded_real = state
+
+    def state(self, name: str) -> Tensor:
+        """A state as one tensor: a sum as it is, and the rows of a list joined."""
+        state: Tensor | list[Tensor] = getattr(self, name)
+        if isinstance(state, Tensor):
+            return state
+        return torch.cat(state) if state else torch.empty(0)

@@ -1,75 +1,69 @@
 """Diversity of the images that a method makes for one mask."""
 
-from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from semsynth.metrics.base import ImageMetric
-from semsynth.metrics.features import TapsName, build_taps
+from semsynth.metrics.mean import MeanOverMasks
+from semsynth.metrics.pairs import (
+    PRESETS,
+    Pairing,
+    Preset,
+    choose_pairs,
+    mean_distance_of_all,
+    mean_pair_distance,
+    require_samples,
+)
+from semsynth.metrics.perceptual import Version, build_taps
 
 CHUNK = 32  # images that go through the network at once
 
 
-def mean_pairwise_distance(chunks: Iterable[list[Tensor]]) -> Tensor:
-    """Mean perceptual distance over all pairs of the K samples of each mask, in float64.
-
-    No pair is ever formed: the squared distances of all pairs sum to
-    ``K * sum_i |f_i|^2 - |sum_i f_i|^2``, so each sample is seen once and then forgotten. It is
-    what one K x K Gram matrix for each tap gives, for a K-th of the work and of the memory.
-
-    Args:
-        chunks: Taps of some of the samples at a time, each tap (B, k, C, h, w).
-
-    Returns:
-        Mean distances (B,).
-    """
-    num_samples = 0
-    squares = torch.zeros(())  # (B,) after the first chunk
-    sums: list[Tensor] = []
-    for taps in chunks:
-        num_samples += taps[0].shape[1]
-        squares = squares.to(taps[0].device) + sum(_squares(tap) for tap in taps)
-        parts = [tap.sum(dim=1, keepdim=True, dtype=torch.float64) for tap in taps]
-        sums = [a + b for a, b in zip(sums, parts, strict=True)] if sums else parts
-    if num_samples < 2:
-        raise ValueError(
-            f"Diversity compares the samples of one mask and needs at least 2, got {num_samples}; "
-            "raise num_samples of the evaluation."
-        )
-    pairs = num_samples * (num_samples - 1) / 2
-    distances = (num_samples * squares - sum(_squares(total) for total in sums)) / pairs
-    return distances.clamp(min=0)
-
-
-def _squares(tap: Tensor) -> Tensor:
-    """Squares of a tap (B, k, C, h, w), averaged over pixels and summed over the rest: (B,)."""
-    norm = torch.linalg.vector_norm(tap.flatten(1), dim=1, dtype=torch.float64)
-    return norm.square() / (tap.shape[-2] * tap.shape[-1])
-
-
-class Diversity(ImageMetric):
+class Diversity(MeanOverMasks):
     """Mean perceptual distance between samples of one mask: higher is more diverse.
 
-    All pairs of the K samples of each mask count (Endo & Kanamori, CGF 2020, take K = 40); the
-    mean over masks is logged as ``lpips_alex`` or ``lpips_vgg`` for LPIPS v0.1, and as
-    ``diversity_toy`` for the features of a toy segmenter.
+    The mean over pairs of the K samples of each mask is averaged over masks, and logged with its
+    standard error as ``lpips_alex`` or ``lpips_vgg`` for LPIPS v0.1, and as ``diversity_toy`` for
+    the features of a toy segmenter. The name says also which pairs counted, if not all did, or
+    which preset was taken: ``lpips_alex_consecutive``, ``lpips_bicyclegan``.
 
     Args:
-        features: Network that sees the differences.
+        features: Network that sees the differences: ``alex``, ``vgg``, ``toy_street``,
+            ``toy_portrait``, or a segmenter's path. Left out with a preset.
+        pairs: Which samples of a mask are compared.
+        num_pairs: Number of random pairs.
+        version: Version of LPIPS.
+        preset: A paper's features, pairs and number of samples, in place of the other arguments.
     """
 
     higher_is_better = True
 
-    distance_sum: Tensor
-    num_masks: Tensor
-
-    def __init__(self, features: TapsName) -> None:
+    def __init__(
+        self,
+        features: str | None = None,
+        pairs: Pairing = "all",
+        num_pairs: int = 0,
+        version: Version = "0.1",
+        preset: Preset | None = None,
+    ) -> None:
         super().__init__()
-        self.taps = build_taps(features)
-        self.key = "diversity_toy" if features.startswith("toy") else f"lpips_{features}"
-        self.add_state("distance_sum", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("num_masks", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+        self.preset = preset
+        self.num_samples: int | None = None
+        if (features is None) == (preset is None):
+            raise ValueError(
+                f"Diversity takes either features or a preset, got features={features!r} and "
+                f"preset={preset!r}. Presets are {', '.join(PRESETS)}."
+            )
+        if preset is not None:
+            protocol = PRESETS[preset]
+            features, version = protocol.features, protocol.version
+            pairs, num_pairs = protocol.pairs, protocol.num_pairs
+            self.num_samples = protocol.num_samples
+        assert features is not None
+        self.network = build_taps(features, version)
+        self.pairs, self.num_pairs = pairs, num_pairs
+        self.key = self._name()
 
     def update(self, fakes: Tensor) -> None:
         """Add masks.
@@ -77,17 +71,78 @@ class Diversity(ImageMetric):
         Args:
             fakes: Images (B, K, 3, H, W) in [-1, 1], K samples for each mask.
         """
-        if fakes.ndim != 5 or fakes.shape[2] != 3:
-            raise ValueError(f"fakes must have shape (B, K, 3, H, W), got {tuple(fakes.shape)}.")
-        B = len(fakes)
-        chunks = (self._taps(chunk) for chunk in torch.split(fakes, max(1, CHUNK // B), dim=1))
-        self.distance_sum += mean_pairwise_distance(chunks).sum()
-        self.num_masks += B
+        require_samples(fakes)
+        B, K = fakes.shape[:2]
+        if self.num_samples not in (None, K):
+            raise ValueError(
+                f"The preset {self.preset} compares {self.num_samples} samples of each mask, got "
+                f"{K}; set evaluation.num_samples to {self.num_samples}."
+            )
+        if self.pairs == "all":
+            chunks = (self._taps(chunk) for chunk in fakes.split(max(1, CHUNK // B), dim=1))
+            self.add(mean_distance_of_all(chunks))
+        else:
+            pairs = choose_pairs(self.pairs, K, self.num_pairs)
+            self.add(mean_pair_distance(self.network, fakes, pairs, CHUNK))
 
     def compute(self) -> dict[str, Tensor]:
-        """Mean over masks, under a name that says by which features."""
-        return {self.key: self.distance_sum / self.num_masks}
+        """Mean over masks and standard error, under a name that says by which features."""
+        return self.scores(self.key)
+
+    def protocol(self) -> dict[str, Any]:
+        """Network, and which of the samples that the caller knows the number of are compared."""
+        pairs = {"pairs": self.pairs, "num_pairs": self.num_pairs, "preset": self.preset}
+        return {**super().protocol(), **self.network.protocol(), **pairs}
 
     def _taps(self, fakes: Tensor) -> list[Tensor]:
         B, k = fakes.shape[:2]
-        return [tap.unflatten(0, (B, k)) for tap in self.taps(fakes.flatten(0, 1))]
+        return [tap.unflatten(0, (B, k)) for tap in self.network(fakes.flatten(0, 1))]
+
+    def _name(self) -> str:
+        if self.preset is not None:
+            return f"lpips_{self.preset.removesuffix('-vgg')}"
+        label = self.network.label
+        name = label if label.startswith("lpips") else f"diversity_{label}"
+        return name if self.pairs == "all" else f"{name}_{self.pairs}"
+
+
+class Top1Similarity(MeanOverMasks):
+    """Perceptual distance from the real image to the nearest of the samples: lower is better.
+
+    Of the K samples of a mask the one with the smallest L1 distance to the real image is taken
+    (Li et al., ICCV 2019; Endo & Kanamori, CGF 2020, take K = 40). Logged as ``top1_lpips_alex``
+    or ``top1_toy``, with its standard error over masks.
+
+    Args:
+        features: Network that sees the differences (see ``Diversity``).
+    """
+
+    higher_is_better = False
+
+    def __init__(self, features: str) -> None:
+        super().__init__()
+        self.network = build_taps(features)
+
+    def update(self, fakes: Tensor, image: Tensor) -> None:
+        """Add masks.
+
+        Args:
+            fakes: Images (B, K, 3, H, W) in [-1, 1], K samples for each mask.
+            image: Real images (B, 3, H, W) in [-1, 1].
+        """
+        if fakes.ndim != 5 or fakes[:, 0].shape != image.shape:
+            raise ValueError(
+                "Expected fakes (B, K, 3, H, W) and images (B, 3, H, W) of one size, got "
+                f"{tuple(fakes.shape)} and {tuple(image.shape)}."
+            )
+        nearest = (fakes - image[:, None]).abs().mean(dim=(2, 3, 4)).argmin(dim=1)
+        chosen = fakes[torch.arange(len(fakes), device=fakes.device), nearest]
+        self.add(self.network.distance(chosen, image))
+
+    def compute(self) -> dict[str, Tensor]:
+        """Mean over masks and standard error."""
+        return self.scores(f"top1_{self.network.label}")
+
+    def protocol(self) -> dict[str, Any]:
+        """Network, and how the nearest sample is found."""
+        return {**super().protocol(), **self.network.protocol(), "nearest_by": "L1"}

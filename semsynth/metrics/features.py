@@ -1,47 +1,194 @@
-"""Frozen networks that metrics look through: pooled features, and taps for perceptual distances."""
+"""Pooled features of images, by the name of their extractor."""
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Literal, Self
+import re
+from abc import abstractmethod
+from functools import partial
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
 
-import lpips
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from semsynth import weights
+from semsynth.images import to_uint8
+from semsynth.metrics.frozen import Frozen, exact_float32, file_protocol
+from semsynth.metrics.hub import find_network
 
-FeatureName = Literal["toy_street", "toy_portrait", "inception"]
-TapsName = Literal["toy_street", "toy_portrait", "alex", "vgg"]
-
-
-@contextmanager
-def exact_float32(device: torch.device) -> Iterator[None]:
-    """No gradients, no autocast, no TF32: a score must not depend on how the model is trained."""
-    convolution = torch.backends.cudnn.conv  # type: ignore[attr-defined]  # made at run time
-    precision = convolution.fp32_precision
-    convolution.fp32_precision = "ieee"
-    try:
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        convolution.fp32_precision = precision
-
-
-class Frozen(nn.Module):
-    """A network that stays in eval mode, whatever the model around it does."""
-
-    def train(self, mode: bool = True) -> Self:
-        """Stay in eval mode."""
-        return super().train(False)
+ALIASES = {
+    "inception": "inception-clean",
+    "dinov2": "timm:vit_large_patch14_dinov2.lvd142m@224",  # as Stein et al., NeurIPS 2023
+}
+NAMES = "inception-clean, inception-fid, dinov2, timm:MODEL, toy_street, toy_portrait or a path"
 
 
 class FeatureExtractor(Frozen):
-    """Pooled features: ``forward`` takes uint8 (B, 3, H, W) and returns float32 (B, dim)."""
+    """A network that turns images into vectors.
+
+    Attributes:
+        name: What its user calls it.
+        label: What scores that come from it are called.
+        dim: Length of the features.
+        file: The file of its weights.
+        input_size: Height and width that images are resized to, or None if they are not.
+        resize: How they are resized.
+    """
 
     name: str
+    label: str
     dim: int
+    file: Path
+    input_size: tuple[int, int] | None = None
+    resize: str = "none"
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor:
+        """Features (B, dim), float32, of uint8 images (B, 3, H, W)."""
+
+    def features_of(self, image: Tensor) -> Tensor:
+        """Features (B, dim), float32, of images (B, 3, H, W) in [-1, 1].
+
+        Images are rounded to uint8 first, as those on disk are. The features are remembered as
+        long as the images live, so metrics that share an extractor share its work.
+        """
+        if image.ndim != 4 or image.shape[1] != 3:
+            raise ValueError(f"Images must have shape (B, 3, H, W), got {tuple(image.shape)}.")
+        version = 0 if image.is_inference() else image._version  # changes when the image does
+        known = _KNOWN.setdefault(image, {})
+        key = (self.name, self.file, version)
+        if key not in known:
+            empty = torch.empty(0, self.dim, device=image.device)
+            known[key] = self(to_uint8(image)) if len(image) else empty
+        return known[key]
+
+    def protocol(self) -> dict[str, Any]:
+        """What the features depend on but the images."""
+        return {
+            "extractor": self.name,
+            **file_protocol(self.file),
+            "input_size": self.input_size and list(self.input_size),
+            "resize": self.resize,
+            "quantised": "uint8",
+        }
+
+
+_KNOWN: WeakTensorKeyDictionary = WeakTensorKeyDictionary()  # image -> features by extractor
+_BUILT: WeakValueDictionary[tuple[str, Path], FeatureExtractor] = WeakValueDictionary()
+
+
+class InceptionClean(FeatureExtractor):
+    """Inception features exactly as clean-fid takes them (Parmar et al., CVPR 2022).
+
+    The network is NVIDIA's TorchScript copy of the original one; the image is resized on the
+    device instead of with PIL, which changes it by less than 0.01 of 255.
+
+    Args:
+        file: ``inception-2015-12-05.pt``.
+    """
+
+    name = "inception-clean"
+    label = "inception"
+    dim = 2048
+    input_size = (299, 299)
+    resize = "bicubic, antialias, clamped, not rounded"
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        self.file = file
+        self.network = torch.jit.load(file, map_location="cpu").eval()
+        for parameter in self.network.parameters():  # TorchScript has no Module.requires_grad_
+            parameter.requires_grad_(False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features (B, 2048) of uint8 images (B, 3, H, W)."""
+        with exact_float32(images.device):
+            images = resize_bicubic(images, self.input_size)
+            return self.network.layers((images - 128) / 128).flatten(1)
+
+
+class InceptionFID(FeatureExtractor):
+    """Inception features of torch-fidelity, which are those of the first FID in TensorFlow.
+
+    The network resizes by TensorFlow 1's bilinear rule, without antialiasing.
+
+    Args:
+        file: ``pt_inception-2015-12-05-6726825d.pth``, which pytorch-fid and torch-fidelity share.
+    """
+
+    name = "inception-fid"
+    label = "inception_legacy"
+    dim = 2048
+    input_size = (299, 299)
+    resize = "bilinear of TensorFlow 1, no antialias"
+
+    def __init__(self, file: Path) -> None:
+        super().__init__()
+        try:
+            from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+        except ImportError as error:
+            raise ModuleNotFoundError(
+                "The extractor inception-fid needs torch-fidelity; install it with "
+                "`pip install 'semsynth[metrics]'`, or take inception-clean."
+            ) from error
+
+        self.file = file
+        torch.load(file, map_location="cpu", weights_only=True)  # refuses a file that runs code
+        with torch.random.fork_rng(devices=[]):  # the run's random numbers stay where they were
+            self.network = FeatureExtractorInceptionV3("inception", ["2048"], str(file))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features (B, 2048) of uint8 images (B, 3, H, W)."""
+        with exact_float32(images.device):
+            (features,) = self.network(images)
+            return features
+
+
+class TimmFeatures(FeatureExtractor):
+    """Features of a timm model without its classifier, as DINOv2 (Oquab et al., TMLR 2024).
+
+    Images are resized to the model's input size as clean-fid does it, and normalised.
+
+    Args:
+        model: Name of a model with pretrained weights, and after an ``@`` the input size of a
+            vision transformer, if it is not to be the model's own.
+        label: What scores are called.
+        file: The file of its weights.
+    """
+
+    resize = "bicubic, antialias, clamped, not rounded"
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: str, label: str, file: Path) -> None:
+        import timm  # here, because it takes long and few runs need it
+
+        super().__init__()
+        name, _, size = model.partition("@")
+        options: dict[str, Any] = {"img_size": int(size)} if size else {}
+        with torch.random.fork_rng(devices=[]):
+            self.network = timm.create_model(
+                name,
+                pretrained=True,
+                pretrained_cfg_overlay={"file": str(file)},
+                num_classes=0,
+                **options,
+            )
+        self.network.eval().requires_grad_(False)
+        self.name, self.label, self.file = f"timm:{model}", label, file
+        config: dict[str, Any] = self.network.pretrained_cfg  # type: ignore[assignment]  # timm's
+        self.dim = int(self.network.num_features)  # type: ignore[arg-type]  # a number in timm
+        self.input_size = (int(size), int(size)) if size else tuple(config["input_size"][1:])
+        self.register_buffer("mean", torch.tensor(config["mean"]).view(3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(config["std"]).view(3, 1, 1) * 255)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features (B, dim) of uint8 images (B, 3, H, W)."""
+        assert self.input_size is not None
+        with exact_float32(images.device):
+            images = resize_bicubic(images, self.input_size)
+            return self.network((images - self.mean) / self.std)
 
 
 class ToyFeatures(FeatureExtractor):
@@ -51,10 +198,13 @@ class ToyFeatures(FeatureExtractor):
         name: A toy world, or the path of a segmenter (see ``weights.load_segmenter``).
     """
 
+    label = "toy"
+
     def __init__(self, name: str) -> None:
         super().__init__()
         self.network = weights.load_segmenter(name)
         self.name = name
+        self.file = segmenter_file(name)
         self.dim = sum(self.network.feature_channels)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -64,113 +214,57 @@ class ToyFeatures(FeatureExtractor):
             return torch.cat([tap.mean(dim=(2, 3)) for tap in taps], dim=1)
 
 
-class InceptionFeatures(FeatureExtractor):
-    """Inception features exactly as clean-fid takes them (Parmar et al., CVPR 2022).
-
-    The network is NVIDIA's TorchScript copy of the original one; the image is resized on the
-    device instead of with PIL, which changes it by less than 0.01 of 255.
-    """
-
-    name = "inception"
-    dim = 2048
-
-    def __init__(self) -> None:
-        super().__init__()
-        path = weights.find(
-            "inception",
-            needed_for="The Fréchet distance with extractor 'inception' (FID)",
-            remedy="take FrechetDistance out of the metrics, or give it a toy extractor",
-        )
-        self.network = torch.jit.load(path, map_location="cpu").eval()
-        for parameter in self.network.parameters():  # TorchScript has no Module.requires_grad_
-            parameter.requires_grad_(False)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Features (B, 2048) of uint8 images (B, 3, H, W)."""
-        with exact_float32(images.device):
-            return self.network.layers((resize_for_inception(images) - 128) / 128).flatten(1)
-
-
-def resize_for_inception(images: Tensor) -> Tensor:
-    """Resize uint8 images (B, 3, H, W) to float32 (B, 3, 299, 299) in [0, 255], as clean-fid."""
-    size = (299, 299)
+def resize_bicubic(images: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize uint8 images (B, 3, H, W) to float32 (B, 3, *size) in [0, 255], as clean-fid."""
     return F.interpolate(images.float(), size, mode="bicubic", antialias=True).clamp(0, 255)
 
 
-def build_features(name: FeatureName) -> FeatureExtractor:
-    """The extractor of pooled features that is called ``name``."""
-    return InceptionFeatures() if name == "inception" else ToyFeatures(name)
+def segmenter_file(name: str) -> Path:
+    """File of a segmenter that ships with the package, or the path that ``name`` is."""
+    shipped = weights.ASSETS / f"{name}_segmenter.safetensors"
+    return shipped if shipped.is_file() else Path(name)
 
 
-class PerceptualTaps(Frozen):
-    """Activations whose squared distances make a perceptual distance.
-
-    ``forward`` takes images (B, 3, H, W) in [-1, 1] and returns taps (B, C, h, w). The distance of
-    two images is the squared difference of their taps, averaged over pixels and summed over
-    channels and taps: LPIPS (Zhang et al., CVPR 2018), with its weights moved into the taps.
-    """
-
-
-class ToyTaps(PerceptualTaps):
-    """Taps of a toy segmenter's encoder.
-
-    Each tap is normalised to unit length per pixel and has the weight 1 / number of taps for every
-    channel. Activations are not negative, so that distances lie in [0, 2].
+def build_features(name: str) -> FeatureExtractor:
+    """The extractor that is called ``name``; metrics that ask for the same one share it.
 
     Args:
-        name: A toy world, or the path of a segmenter (see ``weights.load_segmenter``).
+        name: ``inception-clean`` (or ``inception``), ``inception-fid``, ``dinov2``,
+            ``timm:MODEL``, ``toy_street``, ``toy_portrait``, or the path of a toy segmenter.
+
+    Raises:
+        MissingWeightsError: Its weights are not on this machine.
     """
+    full_name = ALIASES.get(name, name)
+    needed_for = f"The distance between features of {name!r}"
+    remedy = "take the metric out of evaluation.metrics, or give it a toy extractor"
+    if full_name == "inception-clean":
+        file = weights.find("inception", needed_for, remedy)
+        build: Any = partial(InceptionClean, file)
+    elif full_name == "inception-fid":
+        file = weights.find("inception-fid", needed_for, remedy)
+        build = partial(InceptionFID, file)
+    elif full_name.startswith("timm:"):
+        model = full_name.removeprefix("timm:")
+        file = _find_timm(model.partition("@")[0], needed_for, remedy)
+        label = re.sub(r"\W+", "_", name.removeprefix("timm:"))
+        build = partial(TimmFeatures, model, label, file)
+    else:
+        file = segmenter_file(name)
+        build = partial(ToyFeatures, name)
+    key = (full_name, file)
+    extractor = _BUILT.get(key) or build()
+    _BUILT[key] = extractor
+    return extractor
 
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.network = weights.load_segmenter(name)
 
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """Weighted taps, fine to coarse, of images (B, 3, H, W) in [-1, 1]."""
-        with exact_float32(image.device):
-            taps = self.network.features(image.float())
-            return [lpips.normalize_tensor(tap) / len(taps) ** 0.5 for tap in taps]
+def _find_timm(model: str, needed_for: str, remedy: str) -> Path:
+    import timm
 
-
-class LPIPSTaps(PerceptualTaps):
-    """Taps of LPIPS, version 0.1.
-
-    Args:
-        name: The trunk. LPIPS' authors take ``alex`` as a metric and ``vgg`` as a loss.
-    """
-
-    def __init__(self, name: Literal["alex", "vgg"]) -> None:
-        super().__init__()
-        path = weights.find(
-            {"alex": "alexnet", "vgg": "vgg16"}[name],
-            needed_for=f"Diversity with features {name!r} (LPIPS)",
-            remedy="take Diversity out of the metrics, or give it toy features",
+    config = timm.get_pretrained_cfg(model) if timm.is_model(model) else None
+    if config is None or not config.hf_hub_id:
+        raise ValueError(
+            f"timm has no pretrained model {model!r}. timm.list_pretrained() lists those it has. "
+            f"Extractors are {NAMES}."
         )
-        network = random_lpips(name)
-        trunk = torch.load(path, map_location="cpu", weights_only=True)
-        # lpips cuts torchvision's ``features`` into slices and keeps the layers' numbers
-        keys = {k: f"features.{k.split('.', 1)[1]}" for k in network.net.state_dict()}
-        network.net.load_state_dict({k: trunk[source] for k, source in keys.items()})
-        self.network = network.eval().requires_grad_(False)
-
-    def forward(self, image: Tensor) -> list[Tensor]:
-        """Weighted taps, fine to coarse, of images (B, 3, H, W) in [-1, 1]."""
-        with exact_float32(image.device):
-            taps = self.network.net(self.network.scaling_layer(image.float()))
-            heads = [head.model[-1].weight.sqrt() for head in self.network.lins]  # (1, C, 1, 1)
-            return [lpips.normalize_tensor(t) * w for t, w in zip(taps, heads, strict=True)]
-
-
-def random_lpips(name: Literal["alex", "vgg"]) -> lpips.LPIPS:
-    """LPIPS v0.1 with its linear heads and a random trunk, so that nothing is downloaded.
-
-    The random numbers of the run that measures stay where they were.
-    """
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # lpips calls torchvision the old way
-        return lpips.LPIPS(net=name, version="0.1", pnet_rand=True, verbose=False)
-
-
-def build_taps(name: TapsName) -> PerceptualTaps:
-    """The taps that are called ``name``."""
-    return LPIPSTaps(name) if name == "alex" or name == "vgg" else ToyTaps(name)
+    return find_network(config.hf_hub_id, needed_for, remedy)

@@ -1,11 +1,12 @@
 """Fréchet distance between the features of real and of generated images."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from semsynth.images import to_uint8
 from semsynth.metrics.base import ImageMetric
-from semsynth.metrics.features import FeatureName, build_features
+from semsynth.metrics.features import build_features
 
 
 def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> Tensor:
@@ -22,11 +23,12 @@ def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
     if shapes != [(d,), (d, d), (d,), (d, d)]:
         raise ValueError(f"Expected means (d,) and covariances (d, d) of one d, got {shapes}.")
     mean_a, cov_a, mean_b, cov_b = (x.double() for x in (mean_a, cov_a, mean_b, cov_b))
-    values, vectors = torch.linalg.eigh(cov_a)
-    root = vectors * _truncate(values).sqrt() @ vectors.T
-    trace = _truncate(torch.linalg.eigvalsh(root @ cov_b @ root)).sqrt().sum()
-    distance = (mean_a - mean_b).square().sum() + cov_a.trace() + cov_b.trace() - 2 * trace
-    return distance.clamp(min=0)
+    # The trace of (cov_a cov_b)^1/2 is the sum of the singular values of A^T B for any factors.
+    # Taking them from the factors, not from a product of covariances, keeps all digits.
+    factor_a, factor_b = _factor(cov_a), _factor(cov_b)
+    trace = torch.linalg.svdvals(factor_a.T @ factor_b).sum()
+    spread = factor_a.square().sum() + factor_b.square().sum() - 2 * trace
+    return ((mean_a - mean_b).square().sum() + spread).clamp(min=0)
 
 
 def frechet_distance_from_features(a: Tensor, b: Tensor) -> Tensor:
@@ -54,14 +56,17 @@ def frechet_distance_from_features(a: Tensor, b: Tensor) -> Tensor:
 class FrechetDistance(ImageMetric):
     """Fréchet distance between real and generated images (Heusel et al., NeurIPS 2017).
 
-    Logged as ``FID`` only when the features are Inception's, which gives clean-fid's value; through
-    a toy segmenter it is ``fd_toy``. Images are rounded to uint8 first, as those on disk are.
+    Logged as ``FID`` when the features are Inception's as clean-fid takes them, as ``FID_legacy``
+    when they are torch-fidelity's, else by the extractor's name, ``fd_toy`` or ``fd_dinov2``.
+    Images are rounded to uint8 first, as those on disk are.
 
     Args:
-        extractor: Network whose features are compared.
+        extractor: Network whose features are compared: ``inception-clean``, ``inception-fid``,
+            ``dinov2``, ``timm:MODEL``, ``toy_street``, ``toy_portrait``, or a segmenter's path.
     """
 
     higher_is_better = False
+    real_states = ("num_real", "sum_real", "outer_real")
 
     num_real: Tensor
     num_fake: Tensor
@@ -70,10 +75,10 @@ class FrechetDistance(ImageMetric):
     outer_real: Tensor
     outer_fake: Tensor
 
-    def __init__(self, extractor: FeatureName) -> None:
+    def __init__(self, extractor: str) -> None:
         super().__init__()
         self.extractor = build_features(extractor)
-        self.key = "FID" if extractor == "inception" else "fd_toy"
+        self.key = score_name("FID", "fd", self.extractor.label)
         d = self.extractor.dim
         for of in ("real", "fake"):
             self.add_state(f"num_{of}", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
@@ -88,33 +93,46 @@ class FrechetDistance(ImageMetric):
             image: Real images (B, 3, H, W) in [-1, 1].
             fake: Generated images (B', 3, H', W') in [-1, 1].
         """
-        real_features = self._features(image)
-        self.num_real += len(real_features)
-        self.sum_real += real_features.sum(dim=0)
-        self.outer_real += real_features.T @ real_features
-        fake_features = self._features(fake)
+        if self.loaded_real is None:
+            real_features = self.extractor.features_of(image).double()
+            self.num_real += len(real_features)
+            self.sum_real += real_features.sum(dim=0)
+            self.outer_real += real_features.T @ real_features
+        fake_features = self.extractor.features_of(fake).double()
         self.num_fake += len(fake_features)
         self.sum_fake += fake_features.sum(dim=0)
         self.outer_fake += fake_features.T @ fake_features
 
     def compute(self) -> dict[str, Tensor]:
         """The distance under its name, ``FID`` or ``fd_toy``."""
-        _require_samples(int(self.num_real), int(self.num_fake))
-        real = _moments(self.num_real, self.sum_real, self.outer_real)
-        fake = _moments(self.num_fake, self.sum_fake, self.outer_fake)
-        return {self.key: frechet_distance(*real, *fake).to(self.device)}
+        real = self.real_state()
+        _require_samples(int(real["num_real"]), int(self.num_fake))
+        real_moments = _moments(real["num_real"], real["sum_real"], real["outer_real"])
+        fake_moments = _moments(self.num_fake, self.sum_fake, self.outer_fake)
+        return {self.key: frechet_distance(*real_moments, *fake_moments).to(self.device)}
 
-    def _features(self, image: Tensor) -> Tensor:
-        if image.ndim != 4 or image.shape[1] != 3:
-            raise ValueError(f"Images must have shape (B, 3, H, W), got {tuple(image.shape)}.")
-        return self.extractor(to_uint8(image)).double()
+    def protocol(self) -> dict[str, Any]:
+        """Extractor and its hash, and how images get to it."""
+        return {**super().protocol(), **self.extractor.protocol()}
 
 
-def _truncate(eigenvalues: Tensor) -> Tensor:
-    """Zero for eigenvalues (d,) that rounding made of zero: their roots would add up."""
-    epsilon = torch.finfo(eigenvalues.dtype).eps
-    smallest = eigenvalues.max() * len(eigenvalues) * epsilon
-    return torch.where(eigenvalues > smallest, eigenvalues, 0).clamp(min=0)
+def score_name(inception: str, other: str, label: str) -> str:
+    """Name of a score: only those of Inception have the names that papers use."""
+    if label.startswith("inception"):
+        return label.replace("inception", inception)
+    return f"{other}_{label}"
+
+
+def _factor(cov: Tensor) -> Tensor:
+    """A factor A (d, r) with A A^T = cov: Cholesky's, or of fewer columns where cov is singular."""
+    smallest = cov.diagonal().max() * len(cov) * torch.finfo(cov.dtype).eps
+    cholesky, failed = torch.linalg.cholesky_ex(cov)
+    if not failed and cholesky.diagonal().min().square() > smallest:
+        return cholesky
+    values, vectors = torch.linalg.eigh(cov)
+    # What rounding made of zero is dropped: in a root it would add up.
+    kept = values > values.max() * len(cov) * torch.finfo(cov.dtype).eps
+    return vectors[:, kept] * values[kept].sqrt()
 
 
 def _moments(num: Tensor, total: Tensor, outer: Tensor) -> tuple[Tensor, Tensor]:

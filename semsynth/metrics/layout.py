@@ -1,100 +1,151 @@
 """Layout fidelity: does a segmenter find the mask in the image that was made from it?"""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from semsynth import weights
+from semsynth.images import to_uint8
 from semsynth.metrics.base import ImageMetric
-from semsynth.metrics.features import Frozen, exact_float32
+from semsynth.metrics.label_maps import IGNORE, LabelMapName, label_map, num_classes_of, relabel
+from semsynth.metrics.segmenters import Segmenter
 
 
 def confusion_matrix(
-    prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int = 255
+    prediction: Tensor, target: Tensor, num_classes: int, ignore_index: int = IGNORE
 ) -> Tensor:
     """Count pixels by target class (rows) and predicted class (columns).
 
     Args:
-        prediction: Classes, any shape.
-        target: Classes or ``ignore_index``, of the same shape.
+        prediction: Classes, or ``ignore_index`` for none of them, any shape.
+        target: Classes, or ``ignore_index`` for no label, of the same shape.
         num_classes: Number of classes.
-        ignore_index: Target of pixels that do not count, whatever is predicted there.
+        ignore_index: Value of pixels that are of none of the classes.
 
     Returns:
-        Counts (num_classes, num_classes), int64.
+        Counts (num_classes + 1, num_classes + 1), int64. The last row are pixels without a label,
+        the last column predictions of none of the classes.
     """
     if prediction.shape != target.shape:
         raise ValueError(
             f"prediction and target must have one shape, got {tuple(prediction.shape)} and "
             f"{tuple(target.shape)}."
         )
-    counted = target != ignore_index
-    prediction, target = prediction[counted].long(), target[counted].long()
     for name, values in (("prediction", prediction), ("target", target)):
-        if ((values < 0) | (values >= num_classes)).any():
+        strange = ((values < 0) | (values >= num_classes)) & (values != ignore_index)
+        if strange.any():
             raise ValueError(
-                f"{name} must lie in 0..{num_classes - 1}, or be {ignore_index} where a target has "
-                f"no label; got {values.min()}..{values.max()}. Does the segmenter know the "
-                "classes of this data set?"
+                f"{name} must lie in 0..{num_classes - 1}, or be {ignore_index} where there is no "
+                f"label; got {values[strange].min()}..{values[strange].max()}. Does the segmenter "
+                "know the classes of this data set? Label maps can translate."
             )
-    cells = (target * num_classes + prediction).bincount(minlength=num_classes**2)
-    return cells.reshape(num_classes, num_classes)
+    rows, columns = (
+        torch.where(x == ignore_index, num_classes, x).long().flatten()
+        for x in (target, prediction)
+    )
+    cells = (rows * (num_classes + 1) + columns).bincount(minlength=(num_classes + 1) ** 2)
+    return cells.reshape(num_classes + 1, num_classes + 1)
 
 
 def iou_per_class(confusion: Tensor) -> Tensor:
     """Intersection over union of each class, NaN for classes in neither target nor prediction.
 
+    Pixels without a label count for nothing, whatever is predicted there.
+
     Args:
-        confusion: Counts (num_classes, num_classes).
+        confusion: Counts (num_classes + 1, num_classes + 1) of ``confusion_matrix``.
 
     Returns:
         IoU (num_classes,), float64.
     """
-    intersection = confusion.diagonal().double()
-    return intersection / (confusion.sum(dim=0) + confusion.sum(dim=1) - intersection)
+    labelled = confusion[:-1].double()
+    intersection = labelled.diagonal()
+    union = labelled.sum(dim=1) + labelled[:, :-1].sum(dim=0) - intersection
+    return intersection / union
 
 
-class Segmenter(Frozen):
-    """A frozen segmentation network: images in, classes out.
+def layout_scores(confusion: Tensor) -> dict[str, Tensor]:
+    """Figures of a confusion matrix.
 
     Args:
-        name: A toy world or a path (see ``weights.load_segmenter``).
+        confusion: Counts (num_classes + 1, num_classes + 1) of ``confusion_matrix``.
+
+    Returns:
+        ``MeanIoU`` over the classes that occur in masks or predictions; ``PixelAccuracy`` over
+        pixels with a label; ``PixelAccuracyAll`` over all pixels, those without a label counted
+        wrong; ``FrequencyWeightedIoU``, with each class weighed by its pixels in the masks.
     """
-
-    def __init__(self, name: str) -> None:
-        super().__init__()
-        self.network = weights.load_segmenter(name)
-        self.num_classes = self.network.head.out_channels
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Classes (B, H, W) of images (B, 3, H, W) in [-1, 1]."""
-        with exact_float32(image.device):
-            return self.network(image.float()).argmax(dim=1)
+    iou = iou_per_class(confusion)
+    frequency = confusion[:-1].sum(dim=1).double()
+    correct = confusion.diagonal()[:-1].sum().double()
+    weighted = torch.where(frequency > 0, frequency * iou, 0).sum()
+    return {
+        "MeanIoU": iou.nanmean(),
+        "PixelAccuracy": correct / confusion[:-1].sum(),
+        "PixelAccuracyAll": correct / confusion.sum(),
+        "FrequencyWeightedIoU": weighted / frequency.sum(),
+    }
 
 
 class LayoutFidelity(ImageMetric):
     """Mean IoU and pixel accuracy of a segmenter on generated images, and on the real ones.
 
-    One confusion matrix counts the pixels of all images. ``MeanIoU`` averages over the classes that
-    occur in masks or predictions, ``PixelAccuracy`` over pixels with a label. The same figures for
-    the real images, ``MeanIoU_real`` and ``PixelAccuracy_real``, say what this segmenter allows.
+    One confusion matrix counts the pixels of all images (see ``layout_scores``). The same figures
+    for the real images, as ``MeanIoU_real``, say what this segmenter allows, and ``MeanIoU_ratio``
+    is the share of it that the generated images reach. Published accuracies count pixels without a
+    label in one way or the other, so both are given.
 
     Args:
-        segmenter: ``toy_street``, ``toy_portrait``, or the path of a safetensors file.
+        segmenter: ``toy_street``, ``toy_portrait``, a safetensors file with its card, a ``.ckpt``
+            of the method ``Segmenter``, ``torchscript:FILE``, ``smp:NAME`` or ``hf:NAME``.
         ignore_index: Value of pixels without a label.
+        segmenter_map: What the segmenter's classes are called in the classes that are evaluated: a
+            class each, 255 for none, or the name of a known map.
+        mask_map: The same for the masks, such as the 35 classes of Cityscapes that methods train
+            on, of which 19 are evaluated.
+        input_size: Height and width at which the segmenter sees images; their own if not given.
+        scales: Factors of that size whose logits are added up.
+        flip: Add the logits of mirrored images too.
+        mean: What is taken from images in [0, 1], if not what the segmenter's files say.
+        std: By what they are divided then.
+        per_class: Log the IoU of each class too, as ``IoU_class_3``.
     """
 
     higher_is_better = True
+    real_states = ("confusion_real",)
 
     confusion_fake: Tensor
     confusion_real: Tensor
 
-    def __init__(self, segmenter: str, ignore_index: int = 255) -> None:
+    def __init__(
+        self,
+        segmenter: str,
+        ignore_index: int = IGNORE,
+        segmenter_map: LabelMapName | Sequence[int] | None = None,
+        mask_map: LabelMapName | Sequence[int] | None = None,
+        input_size: tuple[int, int] | None = None,
+        scales: Sequence[float] = (1.0,),
+        flip: bool = False,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
+        per_class: bool = False,
+    ) -> None:
         super().__init__()
-        self.segmenter = Segmenter(segmenter)
+        self.segmenter = Segmenter(segmenter, input_size, scales, flip, mean, std)
         self.ignore_index = ignore_index
-        C = self.segmenter.num_classes
+        self.per_class = per_class
+        own = range(self.segmenter.num_classes)
+        self.segmenter_map = label_map(own if segmenter_map is None else segmenter_map)
+        self.mask_map = None if mask_map is None else label_map(mask_map)
+        if len(self.segmenter_map) < len(own):
+            raise ValueError(
+                f"The segmenter has {len(own)} classes, but segmenter_map translates only "
+                f"{len(self.segmenter_map)}."
+            )
+        self.num_classes = num_classes_of(self.segmenter_map)
         for of in ("fake", "real"):
-            counts = torch.zeros(C, C, dtype=torch.int64)
+            counts = torch.zeros(self.num_classes + 1, self.num_classes + 1, dtype=torch.int64)
             self.add_state(f"confusion_{of}", counts, dist_reduce_fx="sum")
 
     def update(self, fake: Tensor, image: Tensor, mask: Tensor) -> None:
@@ -106,16 +157,31 @@ class LayoutFidelity(ImageMetric):
             mask: Classes (B, H, W), or ``ignore_index``.
         """
         self.confusion_fake += self._confusion(fake, mask)
-        self.confusion_real += self._confusion(image, mask)
+        if self.loaded_real is None:
+            self.confusion_real += self._confusion(image, mask)
 
     def compute(self) -> dict[str, Tensor]:
-        """``MeanIoU`` and ``PixelAccuracy``, and both of the real images as ``..._real``."""
-        scores = {}
-        for suffix, confusion in (("", self.confusion_fake), ("_real", self.confusion_real)):
-            scores[f"MeanIoU{suffix}"] = iou_per_class(confusion).nanmean()
-            correct = confusion.diagonal().sum().double()
-            scores[f"PixelAccuracy{suffix}"] = correct / confusion.sum()
+        """Scores of the generated images, of the real ones as ``..._real``, and the ratio."""
+        scores = layout_scores(self.confusion_fake)
+        real = layout_scores(self.real_state()["confusion_real"].to(self.device))
+        scores |= {f"{name}_real": score for name, score in real.items()}
+        scores["MeanIoU_ratio"] = scores["MeanIoU"] / scores["MeanIoU_real"]
+        if self.per_class:
+            for number, iou in enumerate(iou_per_class(self.confusion_fake)):
+                if not iou.isnan():
+                    scores[f"IoU_class_{number}"] = iou
         return scores
+
+    def protocol(self) -> dict[str, Any]:
+        """Segmenter and its hash, how images get to it, and what classes are called."""
+        return {
+            **super().protocol(),
+            **self.segmenter.protocol(),
+            "num_classes": self.num_classes,
+            "ignore_index": self.ignore_index,
+            "segmenter_map": list(self.segmenter_map),
+            "mask_map": None if self.mask_map is None else list(self.mask_map),
+        }
 
     def _confusion(self, image: Tensor, mask: Tensor) -> Tensor:
         if image.ndim != 4 or mask.shape != (len(image), *image.shape[2:]):
@@ -123,5 +189,9 @@ class LayoutFidelity(ImageMetric):
                 f"Expected images (B, 3, H, W) and their mask (B, H, W), got {tuple(image.shape)} "
                 f"and {tuple(mask.shape)}; both must have one size."
             )
-        num_classes = self.segmenter.num_classes
-        return confusion_matrix(self.segmenter(image), mask, num_classes, self.ignore_index)
+        prediction = relabel(self.segmenter(to_uint8(image)), self.segmenter_map, ignore_index=-1)
+        if self.mask_map is not None:
+            target = relabel(mask, self.mask_map, self.ignore_index)
+        else:
+            target = torch.where(mask == self.ignore_index, IGNORE, mask)
+        return confusion_matrix(prediction, target, self.num_classes)

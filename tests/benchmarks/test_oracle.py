@@ -1,42 +1,54 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks import oracle
 
-SMALL = {"train_size": 24, "val_size": 8, "test_size": 24, "eval_batch_size": 8, "image_size": 32}
+pytestmark = pytest.mark.filterwarnings("ignore:Precision, recall:UserWarning")
 
 
-def config(world: str) -> dict[str, object]:
-    metrics = [
-        {"class_path": "semsynth.metrics.FrechetDistance", "init_args": {"extractor": world}},
-        {"class_path": "semsynth.metrics.Diversity", "init_args": {"features": world}},
-        {"class_path": "semsynth.metrics.LayoutFidelity", "init_args": {"segmenter": world}},
-    ]
-    name = {"toy_street": "ToyStreet", "toy_portrait": "ToyPortrait"}[world]
-    return {
-        "data": {"class_path": f"semsynth.data.{name}", "init_args": SMALL},
-        "evaluation": {"metrics": metrics, "num_samples": 2, "seed": 0},
-    }
+def small_config() -> dict[str, Any]:
+    return oracle.config_of("toy_street", test_size=24, num_samples=2, image_size=32)
 
 
 @pytest.fixture(scope="module")
-def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
-    return oracle.measure(config("toy_street"), tmp_path_factory.mktemp("oracle"))
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("oracle")
+
+
+@pytest.fixture(scope="module")
+def scores(directory: Path) -> dict[str, float]:
+    return oracle.measure(small_config(), directory)
 
 
 def test_oracle_keeps_the_layout_and_varies_the_appearance(scores: dict[str, float]) -> None:
     assert scores["MeanIoU"] > 0.6  # at half the size that the segmenter was trained for
     assert scores["MeanIoU"] == pytest.approx(scores["MeanIoU_real"], abs=0.1)
     assert scores["diversity_toy"] > 0.05
+    assert 0.05 < scores["top1_toy"] < 1  # an appearance is not found by chance
+
+
+def test_distances_of_the_oracle_are_those_of_two_sets_of_real_images(
+    scores: dict[str, float],
+) -> None:
     assert 0 < scores["fd_toy"] < 10
+    assert abs(scores["kd_toy"]) < 0.01
+    assert scores["precision_toy"] > 0.7
+    assert scores["coverage_toy"] > 0.7
 
 
 def test_oracle_exists_for_toy_data_alone() -> None:
-    assert oracle.exists_for(config("toy_street"))
+    assert oracle.exists_for(small_config())
     assert not oracle.exists_for({"data": {"class_path": "semsynth.data.ADE20K"}})
 
 
-def test_oracle_writes_its_scores_like_a_run(tmp_path: Path) -> None:
-    oracle.measure(config("toy_street"), tmp_path)
-    assert (tmp_path / "scores" / "test.json").is_file()
+def test_oracle_writes_its_scores_like_a_run(scores: dict[str, float], directory: Path) -> None:
+    assert (directory / "scores" / "test.json").is_file()
+
+
+def test_command_prints_every_score(capsys: pytest.CaptureFixture[str]) -> None:
+    oracle.main(["toy_street", "--test-size", "12", "--num-samples", "2", "--image-size", "32"])
+    printed = capsys.readouterr().out
+    for name in ("fd_toy", "kd_toy", "recall_toy", "diversity_toy", "top1_toy", "MeanIoU"):
+        assert name in printed

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from benchmarks import report
+from benchmarks.results import comparable_groups
 from semsynth.images import save_png
+from semsynth.protocol import ProtocolError
 
 MODEL = "model:\n  class_path: semsynth.methods.CLVAE\n"
 
@@ -81,3 +83,42 @@ def test_last_row_of_a_run_counts(tmp_path: Path, rows: list[dict[str, Any]]) ->
     (tmp_path / "results.jsonl").write_text(lines)
     by_name = {row["run"]: row for row in report.read_rows(tmp_path)}
     assert by_name["a"]["scores"] == {"fd_toy": 9.0}
+
+
+def measured(rows: list[dict[str, Any]], **changes: Any) -> list[dict[str, Any]]:
+    """The rows with a protocol, which differs for the last that has scores."""
+    protocol = {"split": "test", "num_images": 128, "metrics": {}, "versions": {"torch": "2.11"}}
+    scored = [row for row in rows if "scores" in row]
+    others = [row | {"protocol": protocol} for row in scored[:-1]]
+    return [*others, scored[-1] | {"protocol": protocol | changes}]
+
+
+def test_rows_of_another_protocol_are_not_ranked_with_the_rest(
+    rows: list[dict[str, Any]],
+) -> None:
+    with pytest.raises(ProtocolError, match=r"of a and b .*num_images is 128 and 500"):
+        report.best(measured(rows, num_images=500), "fd_toy")
+    assert report.best(measured(rows), "fd_toy") == 1.0
+
+
+def test_rows_of_another_protocol_stand_in_a_table_of_their_own(
+    rows: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixed = measured(rows, num_images=500)
+    page = report.html_tables(mixed)
+    assert page.count("<table>") == 2
+    assert "first table: num_images is 128 and 500" in page
+    assert page.count('class="best"') == 4  # each table has its own
+    report.print_tables(mixed)
+    assert "num_images is 128 and 500" in capsys.readouterr().out
+
+
+def test_versions_are_named_and_do_not_part_rows(rows: list[dict[str, Any]]) -> None:
+    page = report.html_tables(measured(rows, versions={"torch": "2.12"}))
+    assert page.count("<table>") == 1
+    assert "torch 2.11 and 2.12" in page
+
+
+def test_runs_that_failed_go_with_the_first_table(rows: list[dict[str, Any]]) -> None:
+    groups = comparable_groups([*measured(rows, split="val"), rows[-1]])
+    assert [[row["run"] for row in group] for group in groups] == [["oracle", "a", "c"], ["b"]]

@@ -5,71 +5,132 @@ import pytest
 import torch
 from torch import Tensor
 
-from semsynth.metrics import Diversity, diversity
-from semsynth.metrics.diversity import mean_pairwise_distance
-from semsynth.metrics.features import build_taps
+from semsynth.metrics import Diversity, Top1Similarity, diversity
+from semsynth.metrics.pairs import Pairing, Preset, choose_pairs
+from semsynth.metrics.perceptual import Trunk, build_taps
+
+from .conftest import reference_lpips
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*bytes, not the:UserWarning")  # random trunks
 
 
-def loop_over_pairs(taps: list[Tensor]) -> Tensor:
-    """Mean distance (B,) over all pairs of samples in taps (B, K, C, h, w)."""
-    K = taps[0].shape[1]
-    distances = [
-        sum((t[:, i] - t[:, j]).double().square().sum(dim=1).mean(dim=(1, 2)) for t in taps)
-        for i, j in combinations(range(K), 2)
-    ]
-    return torch.stack([torch.as_tensor(d) for d in distances]).mean(dim=0)
-
-
-@pytest.mark.parametrize("num_samples", [2, 5])
-@pytest.mark.parametrize("chunk", [1, 2, 5])
-def test_mean_pairwise_distance_equals_loop_over_pairs(num_samples: int, chunk: int) -> None:
-    shapes = [(3, num_samples, 6, 8, 4), (3, num_samples, 12, 4, 2)]
-    taps = [torch.rand(shape, generator=torch.Generator().manual_seed(0)) for shape in shapes]
-    chunks = [
-        list(parts) for parts in zip(*(torch.split(t, chunk, dim=1) for t in taps), strict=True)
-    ]
-    torch.testing.assert_close(
-        mean_pairwise_distance(chunks), loop_over_pairs(taps), rtol=1e-10, atol=0
-    )
-
-
-def test_nearly_equal_samples_keep_their_distance() -> None:
-    tap = torch.ones(1, 4, 8, 16, 16) + 1e-4 * torch.rand(1, 4, 8, 16, 16)
-    torch.testing.assert_close(
-        mean_pairwise_distance([[tap]]), loop_over_pairs([tap]), rtol=1e-5, atol=0
-    )
+def samples(num_masks: int, num_samples: int, size: int = 16) -> Tensor:
+    generator = torch.Generator().manual_seed(0)
+    shape = (num_masks, num_samples, 3, size, size + 8)
+    return torch.randint(0, 256, shape, generator=generator) / 127.5 - 1
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 64])
-def test_metric_is_the_mean_over_masks_however_it_is_cut(
-    toy_assets: Path, monkeypatch: pytest.MonkeyPatch, chunk: int
+@pytest.mark.parametrize(
+    ("pairs", "key"),
+    [
+        ("all", "diversity_toy"),
+        ("consecutive", "diversity_toy_consecutive"),
+        ("random", "diversity_toy_random"),
+    ],
+)
+def test_metric_is_the_mean_over_masks_of_the_mean_over_pairs(
+    toy_assets: Path, monkeypatch: pytest.MonkeyPatch, chunk: int, pairs: Pairing, key: str
 ) -> None:
-    fakes = torch.rand(3, 5, 3, 16, 24, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    fakes = samples(3, 5)
     monkeypatch.setattr(diversity, "CHUNK", chunk)
-    metric = Diversity("toy_street")
+    metric = Diversity("toy_street", pairs=pairs, num_pairs=4)
     metric.update(fakes=fakes[:1])
     metric.update(fakes=fakes[1:])
-    taps = [t.unflatten(0, (3, 5)) for t in build_taps("toy_street")(fakes.flatten(0, 1))]
-    (key, value), *rest = metric.compute().items()
-    assert (key, rest) == ("diversity_toy", [])
-    assert value.item() == pytest.approx(loop_over_pairs(taps).mean().item(), rel=1e-6)
+    network = build_taps("toy_street")
+    means = torch.stack(
+        [
+            torch.stack([network.distance(fakes[:, i], fakes[:, j])]).mean(dim=0)
+            for i, j in choose_pairs(pairs, 5, 4).tolist()
+        ]
+    ).mean(dim=0)
+    scores = metric.compute()
+    assert scores.keys() == {key, f"{key}_stderr"}
+    assert scores[key].item() == pytest.approx(means.mean().item(), rel=1e-6)
+    assert scores[f"{key}_stderr"].item() == pytest.approx(means.std().item() / 3**0.5, rel=1e-5)
+
+
+@pytest.mark.parametrize("trunk", ["alex", "vgg"])
+def test_diversity_equals_lpips_over_all_pairs(random_trunks: Path, trunk: Trunk) -> None:
+    fakes = samples(2, 3, size=40)
+    metric, reference = Diversity(trunk), reference_lpips(trunk)
+    metric.update(fakes=fakes)
+    pairs = list(combinations(range(3), 2))
+    expected = [reference(fakes[:, i], fakes[:, j]).mean().item() for i, j in pairs]
+    found = metric.compute()[f"lpips_{trunk}"].item()
+    assert found == pytest.approx(sum(expected) / 3, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("preset", "key", "card"),
+    [
+        ("bicyclegan", "lpips_bicyclegan", ("lpips_alex_v0.0", 20, "consecutive", 0)),
+        ("msgan", "lpips_msgan", ("lpips_alex", 50, "random", 50)),
+        ("oasis-vgg", "lpips_oasis", ("lpips_vgg", 20, "all", 0)),
+        ("clvae", "lpips_clvae", ("lpips_alex", 40, "all", 0)),
+    ],
+)
+def test_presets_are_those_of_the_papers(
+    random_trunks: Path, preset: Preset, key: str, card: tuple[str, int, str, int]
+) -> None:
+    metric = Diversity(preset=preset)
+    assert metric.key == key
+    protocol = metric.protocol() | {"num_samples": metric.num_samples}
+    assert tuple(protocol[k] for k in ("network", "num_samples", "pairs", "num_pairs")) == card
+    with pytest.raises(ValueError, match=f"compares {card[1]} samples of each mask, got 3"):
+        metric.update(fakes=samples(1, 3))
+
+
+def test_names_tell_trunk_version_and_pairs(random_trunks: Path) -> None:
+    assert Diversity("vgg").key == "lpips_vgg"
+    assert Diversity("alex", "consecutive", version="0.0").key == "lpips_alex_v0.0_consecutive"
+
+
+def test_masks_may_have_different_numbers_of_samples(toy_assets: Path) -> None:
+    metric, means = Diversity("toy_street"), []
+    for fakes in (samples(1, 4), samples(1, 3)):
+        metric.update(fakes=fakes)
+        alone = Diversity("toy_street")
+        alone.update(fakes=fakes)
+        means.append(alone.compute()["diversity_toy"].item())
+    assert metric.compute()["diversity_toy"].item() == pytest.approx(sum(means) / 2)
 
 
 def test_equal_samples_have_no_diversity(toy_assets: Path) -> None:
     metric = Diversity("toy_street")
-    metric.update(fakes=torch.rand(2, 1, 3, 16, 16).expand(-1, 4, -1, -1, -1))
+    metric.update(fakes=samples(2, 1).expand(-1, 4, -1, -1, -1))
     assert 0 <= metric.compute()["diversity_toy"].item() < 1e-12
 
 
-def test_metric_says_which_trunk_it_used(toy_assets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    toy = build_taps("toy_street")
-    monkeypatch.setattr(diversity, "build_taps", lambda name: toy)
-    assert [Diversity(name).key for name in ("alex", "vgg")] == ["lpips_alex", "lpips_vgg"]
-
-
-def test_errors_say_what_is_wrong(toy_assets: Path) -> None:
+def test_one_mask_has_no_standard_error(toy_assets: Path) -> None:
     metric = Diversity("toy_street")
-    with pytest.raises(ValueError, match="at least 2, got 1; raise num_samples"):
-        metric.update(fakes=torch.zeros(2, 1, 3, 16, 16))
-    with pytest.raises(ValueError, match=r"\(B, K, 3, H, W\), got \(2, 3, 16, 16\)"):
-        metric.update(fakes=torch.zeros(2, 3, 16, 16))
+    metric.update(fakes=samples(1, 3))
+    assert metric.compute().keys() == {"diversity_toy"}
+
+
+@pytest.mark.parametrize(("features", "preset"), [(None, None), ("alex", "clvae")])
+def test_features_and_presets_exclude_each_other(
+    features: str | None, preset: Preset | None
+) -> None:
+    with pytest.raises(ValueError, match=r"either features or a preset.*bicyclegan"):
+        Diversity(features, preset=preset)
+
+
+def test_top1_similarity_is_the_distance_of_the_nearest_sample_in_l1(toy_assets: Path) -> None:
+    fakes, image = samples(4, 5), samples(4, 6)[:, 5]
+    metric = Top1Similarity("toy_street")
+    metric.update(fakes=fakes, image=image)
+    nearest = [
+        min(range(5), key=lambda k, b=b: (fakes[b, k] - image[b]).abs().sum().item())  # type: ignore[misc]
+        for b in range(4)
+    ]
+    chosen = torch.stack([fakes[b, k] for b, k in enumerate(nearest)])
+    expected = build_taps("toy_street").distance(chosen, image)
+    scores = metric.compute()
+    assert scores["top1_toy"].item() == pytest.approx(expected.mean().item())
+    assert scores["top1_toy_stderr"].item() == pytest.approx(expected.std().item() / 2, rel=1e-5)
+
+
+def test_top1_similarity_wants_images_of_one_size(toy_assets: Path) -> None:
+    with pytest.raises(ValueError, match=r"of one size, got \(2, 3, 3, 16, 24\) and \(2, 3, 8, 8"):
+        Top1Similarity("toy_street").update(samples(2, 3), torch.zeros(2, 3, 8, 8))

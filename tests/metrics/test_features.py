@@ -1,29 +1,38 @@
+import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 import pytest
+import timm
 import torch
-import torch.nn.functional as F
 from cleanfid.inception_torchscript import InceptionV3W
 from cleanfid.resize import build_resizer
+from PIL import Image
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from semsynth.images import to_uint8
+from semsynth.metrics import features
 from semsynth.metrics.features import (
-    FeatureExtractor,
-    InceptionFeatures,
-    LPIPSTaps,
+    InceptionClean,
+    InceptionFID,
+    TimmFeatures,
     ToyFeatures,
-    ToyTaps,
     build_features,
-    build_taps,
-    random_lpips,
-    resize_for_inception,
+    resize_bicubic,
 )
 from semsynth.weights import MissingWeightsError, load_segmenter
 
-pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")  # Inception's format
+from .conftest import randomise
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning"),  # Inception's format
+    pytest.mark.filterwarnings("ignore:.*bytes, not the:UserWarning"),  # small files in its place
+]
+TINY_VIT = "test_vit.r160_in1k"
 
 
 def random_images(*shape: int) -> Tensor:
@@ -42,12 +51,29 @@ def test_to_uint8_inverts_reading_a_png_and_clamps() -> None:
     assert to_uint8(torch.tensor([-1.5, 1.5])).tolist() == [0, 255]
 
 
-@pytest.mark.parametrize(("height", "width"), [(101, 67), (64, 64), (256, 512)])
+@pytest.mark.parametrize(
+    ("height", "width"), [(101, 67), (64, 64), (299, 299), (333, 1023), (256, 512), (1031, 517)]
+)
 def test_resize_equals_cleanfid(height: int, width: int) -> None:
-    images = random_images(2, 3, height, width)
+    images = random_images(2, 3, height, width)  # noise is the worst case: photos differ by less
     torch.testing.assert_close(
-        resize_for_inception(images), cleanfid_resize(images), rtol=0, atol=0.01
+        resize_bicubic(images, (299, 299)), cleanfid_resize(images), rtol=0, atol=0.01
     )
+
+
+def test_resize_equals_cleanfid_on_photos() -> None:
+    folder = os.environ.get("SEMSYNTH_TEST_PHOTOS")
+    if not folder:
+        pytest.skip("SEMSYNTH_TEST_PHOTOS names no folder of photos")
+    files = sorted(f for f in Path(folder).rglob("*") if f.suffix in (".jpg", ".png"))[:8]
+    assert files
+    for i, file in enumerate(files):
+        photo = Image.open(file).convert("RGB")
+        photo = photo.crop((0, 0, photo.width - i, photo.height - 2 * i - 1))  # odd sizes
+        image = torch.from_numpy(np.array(photo)).permute(2, 0, 1)[None]
+        torch.testing.assert_close(
+            resize_bicubic(image, (299, 299)), cleanfid_resize(image), rtol=0, atol=0.01
+        )
 
 
 @pytest.fixture
@@ -63,17 +89,106 @@ def inception_file(weights_folder: Path) -> Path:
 def test_inception_features_equal_cleanfid(inception_file: Path) -> None:
     images = random_images(3, 3, 45, 71)
     reference = InceptionV3W(str(inception_file.parent), download=False)
-    extractor = InceptionFeatures()
+    extractor = InceptionClean(inception_file)
     features = extractor(images)
     assert features.shape == (3, extractor.dim)
     assert features.dtype == torch.float32
     torch.testing.assert_close(features, reference(cleanfid_resize(images)), rtol=0, atol=1e-5)
 
 
-def test_inception_has_no_weights_that_train(inception_file: Path) -> None:
-    extractor = build_features("inception").train()
+@pytest.mark.parametrize("name", ["inception", "inception-clean"])
+def test_inception_has_no_weights_that_train(inception_file: Path, name: str) -> None:
+    extractor = build_features(name).train()
     assert not any(p.requires_grad for p in extractor.parameters())
     assert not any(m.training for m in extractor.modules())
+
+
+def test_inception_fid_features_equal_torch_fidelity(
+    weights_folder: Path, no_initialisation: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    file = weights_folder / "weights.pth"
+    torch.save({}, file)
+    with monkeypatch.context() as patch:
+        patch.setattr(module.FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
+        reference = module.FeatureExtractorInceptionV3("inception", ["2048"], str(file))
+    randomise(reference)
+    torch.save(reference.state_dict(), file)
+    state = torch.random.get_rng_state()
+    extractor = InceptionFID(file)
+    assert torch.random.get_rng_state().equal(state)
+    images = random_images(2, 3, 40, 50)
+    torch.testing.assert_close(extractor(images), reference(images)[0])
+    assert extractor(images).shape == (2, extractor.dim)
+    assert not any(p.requires_grad for p in extractor.parameters())
+
+
+def test_inception_fid_refuses_a_file_that_runs_code(tmp_path: Path) -> None:
+    torch.save({"weights": Path("anything")}, tmp_path / "weights.pth")
+    with pytest.raises(Exception, match="weights_only"):
+        InceptionFID(tmp_path / "weights.pth")
+
+
+def test_inception_fid_without_torch_fidelity_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
+    with pytest.raises(ModuleNotFoundError, match=r"semsynth\[metrics\]"):
+        InceptionFID(tmp_path / "weights.pth")
+
+
+@pytest.fixture
+def timm_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A tiny vision transformer of timm with random weights, in place of the hub."""
+    torch.manual_seed(0)
+    save_file(timm.create_model(TINY_VIT).state_dict(), tmp_path / "model.safetensors")
+    monkeypatch.setattr(features, "find_network", lambda *_: tmp_path / "model.safetensors")
+    return tmp_path
+
+
+def test_timm_features_are_those_of_the_model_without_classifier(timm_folder: Path) -> None:
+    extractor = build_features(f"timm:{TINY_VIT}")
+    assert isinstance(extractor, TimmFeatures)
+    torch.manual_seed(0)
+    reference: Any = timm.create_model(TINY_VIT).eval()
+    images = random_images(2, 3, 50, 70)
+    mean, std = (
+        torch.tensor(reference.pretrained_cfg[key]).view(3, 1, 1) for key in ("mean", "std")
+    )
+    inputs = (resize_bicubic(images, (160, 160)) / 255 - mean) / std
+    with torch.no_grad():
+        expected = reference.forward_head(reference.forward_features(inputs), pre_logits=True)
+    torch.testing.assert_close(extractor(images), expected, rtol=1e-4, atol=1e-5)
+    assert extractor.dim == expected.shape[1]
+    assert extractor.label == "test_vit_r160_in1k"
+
+
+def test_size_after_the_name_is_the_input_size_of_a_vision_transformer(timm_folder: Path) -> None:
+    extractor = build_features(f"timm:{TINY_VIT}@96")
+    assert extractor.input_size == (96, 96)
+    assert extractor(random_images(1, 3, 20, 20)).shape == (1, extractor.dim)
+    assert extractor.protocol()["input_size"] == [96, 96]
+
+
+def test_dinov2_is_its_large_model_at_224(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Recorder(nn.Module):
+        def __init__(self, *arguments: object) -> None:
+            super().__init__()
+            asked.append(arguments)
+
+    monkeypatch.setattr(features, "find_network", lambda *names: Path(names[0]))
+    monkeypatch.setattr(features, "TimmFeatures", Recorder)
+    build_features("dinov2")
+    file = Path("timm/vit_large_patch14_dinov2.lvd142m")
+    assert asked == [("vit_large_patch14_dinov2.lvd142m@224", "dinov2", file)]
+
+
+@pytest.mark.parametrize("name", ["timm:no_such_model", "timm:vit_small_patch36_224_nothing"])
+def test_unknown_timm_model_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=r"no pretrained model.*inception-clean"):
+        build_features(name)
 
 
 def test_toy_features_are_spatial_means_of_the_encoder(toy_assets: Path) -> None:
@@ -85,68 +200,79 @@ def test_toy_features_are_spatial_means_of_the_encoder(toy_assets: Path) -> None
     torch.testing.assert_close(extractor(images), expected)
 
 
-@pytest.mark.parametrize("kind", [ToyFeatures, ToyTaps])
-def test_autocast_and_train_mode_change_nothing(toy_assets: Path, kind: type) -> None:
-    network = kind("toy_street")
-    images = random_images(2, 3, 16, 16)
-    inputs = images if isinstance(network, FeatureExtractor) else images / 127.5 - 1
-    before = network(inputs)
-    network.train()
+def test_autocast_and_train_mode_change_nothing(toy_assets: Path) -> None:
+    extractor, images = ToyFeatures("toy_street"), random_images(2, 3, 16, 16)
+    before = extractor(images)
+    extractor.train()
     with torch.autocast("cpu", torch.bfloat16):
-        after = network(inputs)
+        after = extractor(images)
     torch.testing.assert_close(after, before, rtol=0, atol=0)
 
 
-def test_exact_float32_puts_the_tf32_switch_back(toy_assets: Path) -> None:
-    before = torch.backends.cudnn.allow_tf32
-    ToyFeatures("toy_street")(random_images(1, 3, 8, 8))
-    assert torch.backends.cudnn.allow_tf32 == before
+@pytest.fixture
+def calls(toy_assets: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Numbers of images that a toy extractor has seen, call by call."""
+    seen: list[int] = []
+    forward: Callable[[ToyFeatures, Tensor], Tensor] = ToyFeatures.forward
+
+    def count(self: ToyFeatures, images: Tensor) -> Tensor:
+        seen.append(len(images))
+        return forward(self, images)
+
+    monkeypatch.setattr(ToyFeatures, "forward", count)
+    return seen
 
 
-def distance(taps_a: list[Tensor], taps_b: list[Tensor]) -> Tensor:
-    pairs = zip(taps_a, taps_b, strict=True)
-    return torch.stack([(a - b).square().mean(dim=(2, 3)).sum(dim=1) for a, b in pairs]).sum(dim=0)
+def test_metrics_share_an_extractor_and_its_work(calls: list[int]) -> None:
+    first, second = build_features("toy_street"), build_features("toy_street")
+    assert first is second
+    image = torch.rand(2, 3, 16, 16) * 2 - 1
+    expected = first(to_uint8(image))
+    with torch.inference_mode():
+        assert second.features_of(image).equal(expected)
+        assert first.features_of(image).equal(expected)
+    assert len(calls) == 2
 
 
-def test_toy_distance_is_that_of_unit_vectors_averaged_over_taps(toy_assets: Path) -> None:
-    a, b = (random_images(2, 2, 3, 16, 24) / 127.5 - 1).unbind()
-    taps, network = ToyTaps("toy_street"), load_segmenter("toy_street")
-    expected = torch.stack(
-        [
-            (F.normalize(x) - F.normalize(y)).square().sum(dim=1).mean(dim=(1, 2))
-            for x, y in zip(network.features(a), network.features(b), strict=True)
-        ]
-    ).mean(dim=0)
-    torch.testing.assert_close(distance(taps(a), taps(b)), expected)
+def test_image_that_has_changed_is_seen_anew(calls: list[int]) -> None:
+    extractor, image = build_features("toy_street"), torch.rand(2, 3, 16, 16) * 2 - 1
+    extractor.features_of(image)
+    image.neg_()
+    assert extractor.features_of(image).equal(extractor(to_uint8(image)))
+
+
+def test_no_images_have_no_features(inception_file: Path) -> None:
+    extractor = build_features("inception")
+    assert extractor.features_of(torch.zeros(0, 3, 8, 8)).shape == (0, 2048)
+
+
+def test_extractor_of_another_file_is_another(
+    toy_assets: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = build_features("toy_street")
+    other = tmp_path_factory.mktemp("other")
+    for file in toy_assets.iterdir():
+        (other / file.name).write_bytes(file.read_bytes())
+    monkeypatch.setattr("semsynth.weights.ASSETS", other)
+    second = build_features("toy_street")
+    assert second is not first
+    assert second.protocol() == first.protocol()
 
 
 @pytest.mark.parametrize(
-    ("name", "file"), [("alex", "alexnet-owt-7be5be79.pth"), ("vgg", "vgg16-397923af.pth")]
+    ("name", "file"),
+    [
+        ("inception", "inception-2015"),
+        ("inception-clean", "inception-2015"),
+        ("inception-fid", "6726825d"),
+        (f"timm:{TINY_VIT}", "test_vit"),
+        ("dinov2", "dinov2"),
+        ("toy_moon", "toy_moon"),
+    ],
 )
-def test_distance_of_taps_equals_lpips(
-    weights_folder: Path, name: Literal["alex", "vgg"], file: str
+def test_missing_weights_name_the_file_and_the_remedy_at_once(
+    weights_folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, file: str
 ) -> None:
-    reference = random_lpips(name)
-    trunk = {"classifier.0.weight": torch.zeros(1)}  # torchvision's files hold the classifier too
-    for key, value in reference.net.state_dict().items():
-        trunk[key.replace(key.split(".")[0], "features")] = value
-    torch.save(trunk, weights_folder / file)
-
-    state = torch.random.get_rng_state()
-    taps = LPIPSTaps(name)
-    assert torch.random.get_rng_state().equal(state)
-
-    a, b = (random_images(2, 2, 3, 64, 48) / 127.5 - 1).unbind()
-    expected = reference(a, b).flatten()
-    torch.testing.assert_close(distance(taps(a), taps(b)), expected, rtol=1e-5, atol=0)
-    assert not any(p.requires_grad for p in taps.parameters())
-
-
-@pytest.mark.parametrize(
-    ("name", "file"), [("alex", "alexnet-owt"), ("vgg", "vgg16"), ("inception", "inception-2015")]
-)
-def test_missing_weights_name_the_file_and_the_remedy(
-    weights_folder: Path, name: Literal["alex", "vgg", "inception"], file: str
-) -> None:
-    with pytest.raises(MissingWeightsError, match=rf"(?s){file}.*toy"):
-        build_features(name) if name == "inception" else build_taps(name)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(weights_folder))
+    with pytest.raises(MissingWeightsError, match=rf"(?s){file}.*(toy extractor|Shipped)"):
+        build_features(name)

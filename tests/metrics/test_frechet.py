@@ -1,4 +1,6 @@
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,52 +11,118 @@ from torch import Tensor
 from semsynth.images import to_uint8
 from semsynth.metrics import FrechetDistance
 from semsynth.metrics.features import build_features
-from semsynth.metrics.frechet import frechet_distance, frechet_distance_from_features
+from semsynth.metrics.frechet import (
+    frechet_distance,
+    frechet_distance_from_features,
+    score_name,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # clean-fid calls old scipy
 
 
-def random_features(num: int, dim: int, seed: int) -> Tensor:
-    """Correlated features, not negative, as those after a ReLU."""
+def normal(num: int, dim: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    mixing = torch.randn(dim, dim, generator=torch.Generator().manual_seed(9))
-    scales = torch.logspace(0, -2, dim)
-    return (torch.randn(num, dim, generator=generator) * scales @ mixing + seed / 10).relu()
+    return torch.randn(num, dim, generator=generator, dtype=torch.float64) + seed / 10
+
+
+def correlated(num: int, dim: int, seed: int) -> Tensor:
+    """Features that are not negative, as those after a ReLU, with a spectrum that falls."""
+    generator = torch.Generator().manual_seed(9)
+    mixing = torch.randn(dim, dim, generator=generator, dtype=torch.float64) / dim**0.5
+    scales = torch.logspace(0, -2, dim, dtype=torch.float64)
+    return (normal(num, dim, seed) * scales @ mixing).relu()
+
+
+def heavy_tailed(num: int, dim: int, seed: int) -> Tensor:
+    """Student's t with three degrees of freedom: few samples carry much of the covariance."""
+    chi = normal(num, 3, seed + 50).sub((seed + 50) / 10).square().mean(dim=1, keepdim=True)
+    return correlated(num, dim, seed) / chi.sqrt()
+
+
+Sampler = Callable[[int, int, int], Tensor]
+samplers = pytest.mark.parametrize("sample", [normal, correlated, heavy_tailed])
 
 
 def moments(features: Tensor) -> tuple[Tensor, Tensor]:
     return features.double().mean(dim=0), features.double().T.cov()
 
 
-@pytest.mark.parametrize(("num", "tolerance"), [(200, 1e-6), (500, 1e-6)])
-def test_distance_equals_cleanfid_for_many_samples(num: int, tolerance: float) -> None:
-    a, b = random_features(num, 64, 1), random_features(num, 64, 2)
-    expected = fid.fid_from_feats(a.double().numpy(), b.double().numpy())
-    assert frechet_distance_from_features(a, b).item() == pytest.approx(expected, rel=tolerance)
-    assert frechet_distance(*moments(a), *moments(b)).item() == pytest.approx(expected, rel=1e-6)
+def both_ways(a: Tensor, b: Tensor) -> list[float]:
+    from_moments = frechet_distance(*moments(a), *moments(b))
+    return [frechet_distance_from_features(a, b).item(), from_moments.item()]
 
 
-@pytest.mark.parametrize(("num_a", "num_b"), [(20, 30), (40, 40), (20, 100)])
-def test_distance_equals_cleanfid_for_few_samples(num_a: int, num_b: int) -> None:
-    a, b = random_features(num_a, 64, 1), random_features(num_b, 64, 2)
-    expected = fid.fid_from_feats(a.double().numpy(), b.double().numpy())
-    from_features = frechet_distance_from_features(a, b).item()
-    assert from_features == pytest.approx(expected, abs=1e-3)
-    assert frechet_distance(*moments(a), *moments(b)).item() == pytest.approx(
-        from_features, rel=1e-9
-    )
+def cleanfid_distance(a: Tensor, b: Tensor) -> float:
+    return fid.fid_from_feats(a.numpy(), b.numpy())
 
 
-@pytest.mark.parametrize("num", [20, 64, 300])
-def test_distance_of_identical_sets_is_zero(num: int) -> None:
-    a = random_features(num, 64, 1)
-    assert frechet_distance_from_features(a, a).item() < 1e-9
-    assert frechet_distance(*moments(a), *moments(a)).item() < 1e-9
+def torch_fidelity_distance(a: Tensor, b: Tensor) -> float:
+    module = pytest.importorskip("torch_fidelity.metric_fid")
+    statistics = [module.fid_features_to_statistics(x) for x in (a, b)]
+    distance: float = module.fid_statistics_to_metric(*statistics, verbose=False)[
+        "frechet_inception_distance"
+    ]
+    return distance
+
+
+references = pytest.mark.parametrize("reference", [cleanfid_distance, torch_fidelity_distance])
+
+
+@samplers
+@references
+@pytest.mark.parametrize(("num", "dim"), [(130, 64), (500, 64), (600, 256)])
+def test_distance_equals_others_for_many_samples(
+    sample: Sampler, reference: Callable[[Tensor, Tensor], float], num: int, dim: int
+) -> None:
+    a, b = sample(num, dim, 1), sample(num + 10, dim, 2)
+    assert both_ways(a, b) == pytest.approx([reference(a, b)] * 2, rel=1e-6)
+
+
+@samplers
+@references
+@pytest.mark.parametrize(("num_a", "num_b"), [(20, 30), (40, 40), (20, 100), (250, 120)])
+def test_distance_equals_others_for_few_samples(
+    sample: Sampler, reference: Callable[[Tensor, Tensor], float], num_a: int, num_b: int
+) -> None:
+    dim = 64 if num_a < 64 else 256
+    a, b = sample(num_a, dim, 1), sample(num_b, dim, 2)
+    from_features, from_moments = both_ways(a, b)
+    assert from_features == pytest.approx(reference(a, b), abs=1e-3)
+    assert from_moments == pytest.approx(from_features, rel=1e-9)
+
+
+@pytest.mark.slow
+@samplers
+@pytest.mark.parametrize(
+    ("num", "tolerance"), [(5000, {"rel": 1e-6}), (500, {"abs": 1e-3})], ids=["many", "few"]
+)
+def test_distance_equals_cleanfid_at_the_dimension_of_inception(
+    sample: Sampler, num: int, tolerance: dict[str, Any]
+) -> None:
+    a, b = sample(num, 2048, 1), sample(num, 2048, 2)
+    expected = cleanfid_distance(a, b)
+    assert both_ways(a, b) == pytest.approx([expected] * 2, **tolerance)
+
+
+@samplers
+@pytest.mark.parametrize("num", [20, 64, 65, 300])
+def test_distance_of_identical_sets_is_zero(sample: Sampler, num: int) -> None:
+    a = sample(num, 64, 1)
+    assert both_ways(a, a) == pytest.approx([0, 0], abs=1e-9)
+
+
+@pytest.mark.parametrize("num", [100, 1000])
+def test_distance_of_identical_sets_with_a_very_wide_spectrum_is_zero(num: int) -> None:
+    scales = torch.logspace(2, -8, 256, dtype=torch.float64)
+    mixing = torch.linalg.qr(normal(256, 256, 3)).Q
+    a = normal(num, 256, 1) * scales @ mixing
+    assert both_ways(a, a) == pytest.approx([0, 0], abs=1e-9)
 
 
 def test_distance_of_diagonal_gaussians_is_the_closed_form() -> None:
     rng = np.random.default_rng(0)
     mean_a, mean_b, var_a, var_b = rng.uniform(0.1, 2, (4, 12))
+    var_b[3:5] = 0  # a singular covariance
     expected = ((mean_a - mean_b) ** 2).sum() + ((var_a**0.5 - var_b**0.5) ** 2).sum()
     ours = frechet_distance(
         torch.from_numpy(mean_a),
@@ -68,27 +136,35 @@ def test_distance_of_diagonal_gaussians_is_the_closed_form() -> None:
 
 def test_distance_of_constant_features_is_that_of_their_means() -> None:
     a, b = torch.zeros(5, 3), torch.ones(5, 3)
-    assert frechet_distance_from_features(a, b).item() == 3
-    assert frechet_distance(*moments(a), *moments(b)).item() == 3
+    assert both_ways(a, b) == [3, 3]
 
 
 def test_metric_equals_the_distance_of_all_features(toy_assets: Path) -> None:
-    image, fake = torch.rand(2, 40, 3, 16, 16).mul(2).sub(1).unbind()
+    image, fake = torch.rand(2, 70, 3, 16, 16).mul(2).sub(1).unbind()
     metric = FrechetDistance("toy_street")
     metric.update(image=image, fake=fake)
     extractor = build_features("toy_street")
-    a, b = extractor(to_uint8(image)), extractor(to_uint8(fake))
-    expected = fid.fid_from_feats(a.double().numpy(), b.double().numpy())
+    a, b = extractor(to_uint8(image)).double(), extractor(to_uint8(fake)).double()
+    expected = cleanfid_distance(a, b)
     assert metric.compute()["fd_toy"].item() == pytest.approx(expected, rel=1e-6)
 
 
-def test_metric_is_called_fid_for_inception_only(
-    toy_assets: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert FrechetDistance("toy_street").key == "fd_toy"
-    toy = build_features("toy_street")
-    monkeypatch.setattr("semsynth.metrics.frechet.build_features", lambda name: toy)
-    assert FrechetDistance("inception").key == "FID"
+def test_only_inception_gives_the_names_of_papers() -> None:
+    labels = ("inception", "inception_legacy", "toy", "dinov2")
+    names = [score_name("FID", "fd", label) for label in labels]
+    assert names == ["FID", "FID_legacy", "fd_toy", "fd_dinov2"]
+    assert [score_name("KID", "kd", label) for label in labels[:3]] == [
+        "KID",
+        "KID_legacy",
+        "kd_toy",
+    ]
+
+
+def test_protocol_names_extractor_and_hash(toy_assets: Path) -> None:
+    card = FrechetDistance("toy_street").protocol()
+    assert card["metric"] == "FrechetDistance"
+    assert card["extractor"] == "toy_street"
+    assert len(card["sha256"]) == 64
 
 
 def test_errors_say_what_is_wrong(toy_assets: Path) -> None:

@@ -1,62 +1,135 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 
+from semsynth.images import to_uint8
 from semsynth.metrics import LayoutFidelity
-from semsynth.metrics.layout import confusion_matrix, iou_per_class
-from semsynth.weights import load_segmenter
+from semsynth.metrics.layout import confusion_matrix, iou_per_class, layout_scores
+from semsynth.metrics.segmenters import Segmenter
 
-NUM_CLASSES = 5
+from .conftest import NUM_CLASSES
+
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")  # a user's format
 
 
-def test_confusion_matrix_and_iou_equal_a_count_by_hand() -> None:
-    target = torch.tensor([[0, 0, 1], [1, 255, 255]])
-    prediction = torch.tensor([[0, 1, 1], [1, 0, 3]])
+def test_all_figures_equal_a_count_by_hand() -> None:
+    target = torch.tensor([[0, 0, 1, 1], [1, 255, 255, 0]])
+    prediction = torch.tensor([[0, 1, 1, 255], [1, 0, 3, 0]])
     confusion = confusion_matrix(prediction, target, num_classes=4)
-    assert confusion.tolist() == [[1, 1, 0, 0], [0, 2, 0, 0], [0] * 4, [0] * 4]
+    expected = [[2, 1, 0, 0, 0], [0, 2, 0, 0, 1], [0] * 5, [0] * 5, [1, 0, 0, 1, 0]]
+    assert confusion.tolist() == expected
     assert confusion.dtype == torch.int64
     iou = iou_per_class(confusion)
-    assert iou[:2].tolist() == pytest.approx([1 / 2, 2 / 3])
+    assert iou[:2].tolist() == [2 / 3, 2 / 4]  # what is predicted without a label does not count
     assert iou[2:].isnan().all()
+    scores = {name: score.item() for name, score in layout_scores(confusion).items()}
+    assert scores == pytest.approx(
+        {
+            "MeanIoU": (2 / 3 + 2 / 4) / 2,
+            "PixelAccuracy": 4 / 6,
+            "PixelAccuracyAll": 4 / 8,
+            "FrequencyWeightedIoU": 3 / 6 * 2 / 3 + 3 / 6 * 2 / 4,
+        }
+    )
 
 
 def test_class_that_is_only_predicted_counts_as_zero() -> None:
     confusion = confusion_matrix(torch.tensor([0, 2]), torch.tensor([0, 0]), num_classes=3)
-    assert iou_per_class(confusion).nanmean().item() == pytest.approx((1 / 2 + 0) / 2)
+    assert layout_scores(confusion)["MeanIoU"].item() == pytest.approx((1 / 2 + 0) / 2)
+
+
+def random_batch() -> tuple[Tensor, Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    pixels = torch.randint(0, 256, (2, 6, 3, 16, 24), generator=generator)
+    fake, image = (pixels / 127.5 - 1).unbind()
+    mask = torch.randint(0, NUM_CLASSES - 1, (6, 16, 24), generator=generator)  # the last is absent
+    seen = Segmenter("toy_street")(to_uint8(fake))
+    mask = torch.where(torch.rand(mask.shape, generator=generator) < 0.3, seen, mask)
+    mask[:, :3] = 255
+    return fake, image, mask
 
 
 def test_metric_equals_torchmetrics(toy_assets: Path) -> None:
-    generator = torch.Generator().manual_seed(0)
-    fake, image = (torch.rand(2, 6, 3, 16, 24, generator=generator) * 2 - 1).unbind()
-    segment = load_segmenter("toy_street")
-    predictions = {"": segment(fake).argmax(dim=1), "_real": segment(image).argmax(dim=1)}
-    mask = torch.randint(0, NUM_CLASSES - 1, (6, 16, 24), generator=generator)  # the last is absent
-    mask = torch.where(torch.rand(mask.shape, generator=generator) < 0.3, predictions[""], mask)
-    mask[:, :3] = 255
-
-    metric = LayoutFidelity("toy_street")
+    fake, image, mask = random_batch()
+    metric = LayoutFidelity("toy_street", per_class=True)
     for i in range(0, 6, 2):
         batch = slice(i, i + 2)
         metric.update(fake=fake[batch], image=image[batch], mask=mask[batch])
     scores = metric.compute()
 
-    assert set(scores) == {"MeanIoU", "PixelAccuracy", "MeanIoU_real", "PixelAccuracy_real"}
-    for suffix, prediction in predictions.items():
-        iou = MulticlassJaccardIndex(NUM_CLASSES, ignore_index=255)(prediction, mask)
-        accuracy = MulticlassAccuracy(NUM_CLASSES, average="micro", ignore_index=255)
-        assert scores[f"MeanIoU{suffix}"].item() == pytest.approx(iou.item(), rel=1e-6)
-        expected = accuracy(prediction, mask).item()
-        assert scores[f"PixelAccuracy{suffix}"].item() == pytest.approx(expected, rel=1e-6)
+    segment = Segmenter("toy_street")
+    for suffix, images in (("", fake), ("_real", image)):
+        prediction = segment(to_uint8(images))
+        settings: dict[str, Any] = {"num_classes": NUM_CLASSES, "ignore_index": 255}
+        for name, reference in {
+            "MeanIoU": MulticlassJaccardIndex(**settings),
+            "PixelAccuracy": MulticlassAccuracy(**settings, average="micro"),
+            "FrequencyWeightedIoU": MulticlassJaccardIndex(**settings, average="weighted"),
+        }.items():
+            expected = reference(prediction, mask).item()
+            assert scores[f"{name}{suffix}"].item() == pytest.approx(expected, rel=1e-6)
+        correct = (prediction == mask).double().mean().item()
+        assert scores[f"PixelAccuracyAll{suffix}"].item() == pytest.approx(correct)
+    ious = MulticlassJaccardIndex(**settings, average="none")(segment(to_uint8(fake)), mask)
+    for number, iou in enumerate(ious):
+        assert scores[f"IoU_class_{number}"].item() == pytest.approx(iou.item(), rel=1e-6)
+    assert scores["MeanIoU_ratio"] == scores["MeanIoU"] / scores["MeanIoU_real"]
 
 
-def test_segmenter_may_be_a_path(toy_assets: Path) -> None:
-    metric = LayoutFidelity(str(toy_assets / "toy_street_segmenter.safetensors"))
-    image = torch.rand(2, 3, 16, 16) * 2 - 1
-    mask = load_segmenter("toy_street")(image).argmax(dim=1)
+def colour_segmenter(folder: Path, num_classes: int) -> str:
+    """A TorchScript file whose classes are red, green and blue, and so on again."""
+
+    class Colours(torch.nn.Module):
+        def forward(self, image: Tensor) -> Tensor:
+            return image.repeat(1, 7, 1, 1)[:, :num_classes]
+
+    torch.jit.trace(Colours(), torch.zeros(1, 3, 8, 8)).save(folder / "colours.pt")
+    return f"torchscript:{folder / 'colours.pt'}"
+
+
+def test_maps_translate_segmenter_and_masks_into_one_space(tmp_path: Path) -> None:
+    segmenter_map, mask_map = (1, 255, 0), (0, 0, 255, 1, 255, 1, 1)  # two classes remain
+    generator = torch.Generator().manual_seed(0)
+    fake = torch.randint(0, 256, (2, 3, 16, 16), generator=generator) / 127.5 - 1
+    mask = torch.randint(0, 8, (2, 16, 16), generator=generator)
+    mask = torch.where(mask == 7, 9, mask)  # 9 for no label
+    metric = LayoutFidelity(
+        colour_segmenter(tmp_path, 3),
+        ignore_index=9,
+        segmenter_map=segmenter_map,
+        mask_map=mask_map,
+    )
+    metric.update(fake=fake, image=fake, mask=mask)
+
+    prediction = torch.tensor(segmenter_map)[fake.argmax(dim=1)]
+    target = torch.tensor([*mask_map, 0, 0, 255])[mask]
+    valid = target != 255
+    for c in (0, 1):
+        hit = ((prediction == c) & (target == c)).sum()
+        union = (((prediction == c) | (target == c)) & valid).sum()
+        iou = iou_per_class(metric.confusion_fake)[c]
+        assert iou.item() == pytest.approx((hit / union).item())
+    assert metric.num_classes == 2
+    correct = ((prediction == target) & valid).sum() / valid.sum()
+    assert metric.compute()["PixelAccuracy"].item() == pytest.approx(correct.item())
+
+
+def test_cityscapes_masks_of_35_classes_are_evaluated_in_19(tmp_path: Path) -> None:
+    segmenter = colour_segmenter(tmp_path, 19)
+    metric = LayoutFidelity(segmenter, mask_map="cityscapes_ids_to_train_ids")
+    image = torch.full((1, 3, 4, 4), -1.0)
+    image[:, 0] = 1.0  # the segmenter sees road
+    mask = torch.full((1, 4, 4), 7)  # the id of road
+    mask[0, 0] = 34  # unknown
     metric.update(fake=image, image=image, mask=mask)
-    assert {score.item() for score in metric.compute().values()} == {1.0}
+    scores = metric.compute()
+    assert metric.num_classes == 19
+    assert scores["PixelAccuracy"] == 1
+    assert scores["PixelAccuracyAll"] == 12 / 16
 
 
 def test_errors_say_what_is_wrong(toy_assets: Path) -> None:
@@ -70,3 +143,5 @@ def test_errors_say_what_is_wrong(toy_assets: Path) -> None:
         metric.update(fake=image, image=image, mask=mask[:, :4])
     with pytest.raises(ValueError, match="must have one shape"):
         confusion_matrix(mask, mask[:, :4], NUM_CLASSES)
+    with pytest.raises(ValueError, match="5 classes, but segmenter_map translates only 2"):
+        LayoutFidelity("toy_street", segmenter_map=(0, 1))

@@ -11,7 +11,7 @@ SHIPPED = ("toy_street", "toy_portrait")
 
 @pytest.fixture
 def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for variable in ("SEMSYNTH_WEIGHTS", "XDG_CACHE_HOME", "TORCH_HOME"):
+    for variable in ("SEMSYNTH_WEIGHTS", "SEMSYNTH_HOME", "XDG_CACHE_HOME", "TORCH_HOME"):
         monkeypatch.setenv(variable, str(tmp_path))
     return tmp_path
 
@@ -20,7 +20,13 @@ def test_missing_file_is_named_with_places_command_and_switch(empty: Path) -> No
     with pytest.raises(weights.MissingWeightsError) as error:
         weights.find("vgg19", "The loss", "--loss none")
     message = str(error.value)
-    for part in ("The loss", "vgg19-dcbb9e9d.pth", str(empty), "curl", "--loss none"):
+    for part in (
+        "The loss",
+        "vgg19-dcbb9e9d.pth",
+        str(empty),
+        "semsynth weights fetch vgg19",
+        "--loss none",
+    ):
         assert part in message
 
 
@@ -28,7 +34,23 @@ def test_own_directory_comes_before_those_of_torch(empty: Path) -> None:
     for directory in (empty, empty / "hub" / "checkpoints"):
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "vgg19-dcbb9e9d.pth").touch()
-    assert weights.find("vgg19", "", "") == empty / "vgg19-dcbb9e9d.pth"
+    with pytest.warns(UserWarning, match=r"0 bytes, not the 574,673,361"):
+        assert weights.find("vgg19", "", "") == empty / "vgg19-dcbb9e9d.pth"
+
+
+def test_name_that_no_repository_can_have_is_named() -> None:
+    with pytest.raises(
+        weights.MissingWeightsError, match=r"The judge: 'hf:a/b/c' is no repository"
+    ):
+        weights.find("hf:a/b/c", "The judge", "take it out")
+
+
+def test_repository_that_was_not_fetched_is_missing_at_once() -> None:
+    with pytest.raises(
+        weights.MissingWeightsError, match=r"weights fetch hf:nobody/nothing"
+    ) as error:
+        weights.find("hf:nobody/nothing", "The judge", "take it out")
+    assert error.value.names == ("hf:nobody/nothing",)
 
 
 def test_unknown_segmenter_names_those_that_ship() -> None:

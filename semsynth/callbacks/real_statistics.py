@@ -1,0 +1,147 @@
+"""Statistics of real images, kept in the user's cache so that they are computed once."""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning import Trainer
+from lightning_utilities.core.rank_zero import rank_zero_warn
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from semsynth.callbacks.census import fingerprint, hexadecimal
+from semsynth.images import to_uint8
+from semsynth.metrics import ImageMetric
+from semsynth.weights import home
+
+State = dict[str, Tensor]
+
+
+class RealStatistics:
+    """Loads statistics of a split's real images into metrics, and saves those that are new.
+
+    A file's name is a hash of the metric's protocol, the split and a few of its samples. All
+    samples are compared at the end, when they have been read anyway: statistics of other images are
+    thrown away, and so is the score.
+    """
+
+    def __init__(self) -> None:
+        self.directory = home() / "statistics"
+        self.loaded: dict[str, tuple[State, dict[str, Any]]] = {}
+        self.keys: list[str | None] = []
+
+    def load(self, trainer: Trainer, stage: str, metrics: Sequence[ImageMetric]) -> None:
+        """Give each metric the statistics of this split, or none, alike on all processes."""
+        split = describe_split(trainer, stage)
+        self.keys = [key_of(metric, split) if split else None for metric in metrics]
+        for metric, key in zip(metrics, self.keys, strict=True):
+            if key is not None and key not in self.loaded:
+                self._read(key)
+            everywhere = trainer.strategy.reduce_boolean_decision(key in self.loaded, all=True)
+            state = self.loaded[key][0] if key is not None and everywhere else None
+            metric.load_real_state(state and to_device(state, metric.device))
+
+    def keep_those_of(
+        self,
+        trainer: Trainer,
+        stage: str,
+        metrics: Sequence[ImageMetric],
+        census: dict[str, Any],
+    ) -> list[ImageMetric]:
+        """Save new statistics and check those that were loaded against the images that were seen.
+
+        Returns:
+            The metrics whose statistics are of these images.
+        """
+        census = {key: census[key] for key in ("num_images", "real_images", "masks")}
+        kept = []
+        for metric, key in zip(metrics, self.keys, strict=True):
+            if key is None:
+                kept.append(metric)
+            elif metric.loaded_real is None:
+                self._save(trainer, key, metric, census)
+                kept.append(metric)
+            elif self.loaded[key][1] == census:
+                kept.append(metric)
+            else:
+                self._forget(key, metric, stage)
+        return kept
+
+    def path(self, key: str) -> Path:
+        """File of a key."""
+        return self.directory / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.safetensors"
+
+    def _read(self, key: str) -> None:
+        try:
+            with safe_open(self.path(key), "pt") as opened:
+                metadata = opened.metadata()
+                if metadata["key"] == key:
+                    state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+                    self.loaded[key] = (state, json.loads(metadata["census"]))
+        except FileNotFoundError:
+            return
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            rank_zero_warn(f"{self.path(key)} is damaged ({error}) and will be written anew.")
+
+    def _save(
+        self, trainer: Trainer, key: str, metric: ImageMetric, census: dict[str, Any]
+    ) -> None:
+        with metric.sync_context():
+            state = {k: v.detach().cpu().clone() for k, v in metric.real_state().items()}
+        self.loaded[key] = (state, census)
+        if not trainer.is_global_zero:
+            return
+        path = self.path(key)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(state, temporary, {"key": key, "census": json.dumps(census)})
+            temporary.replace(path)
+        except OSError as error:
+            rank_zero_warn(f"Statistics of the real images were not kept: {error}")
+
+    def _forget(self, key: str, metric: ImageMetric, stage: str) -> None:
+        del self.loaded[key]
+        self.path(key).unlink(missing_ok=True)
+        metric.load_real_state(None)
+        rank_zero_warn(
+            f"The statistics of real images that {type(metric).__name__} took from "
+            f"{self.path(key)} are of other images than those of the {stage} split: the data have "
+            "changed. They were deleted and this score is left out; the next evaluation has it."
+        )
+
+
+def key_of(metric: ImageMetric, split: dict[str, Any]) -> str | None:
+    """What statistics depend on, as JSON; None for a metric that keeps none."""
+    if not metric.real_states:
+        return None
+    return json.dumps({"metric": metric.protocol(), **split}, sort_keys=True)
+
+
+def describe_split(trainer: Trainer, stage: str) -> dict[str, Any] | None:
+    """What a split is recognised by: name, class, size and a few samples; None if it is cut."""
+    loaders = trainer.test_dataloaders if stage == "test" else trainer.val_dataloaders
+    limit = trainer.limit_test_batches if stage == "test" else trainer.limit_val_batches
+    dataset = getattr(loaders, "dataset", None)
+    whole = isinstance(limit, float) and limit == 1.0  # the integer 1 is one batch
+    if dataset is None or not whole or trainer.sanity_checking or not len(dataset):
+        return None
+    count = len(dataset)
+    index = sorted({0, count // 2, count - 1})
+    samples = [dataset[i] for i in index]
+    if any(not isinstance(sample, dict) or "image" not in sample for sample in samples):
+        return None
+    hashes = [fingerprint(to_uint8(sample["image"])[None].long()) for sample in samples]
+    data = type(getattr(trainer, "datamodule", None)).__name__
+    probes = [hexadecimal(number) for number in hashes]
+    return {"split": stage, "data": data, "num_images": count, "probes": probes}
+
+
+def to_device(state: State, device: torch.device) -> State:
+    """Tensors on a device."""
+    return {name: tensor.to(device) for name, tensor in state.items()}

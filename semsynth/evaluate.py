@@ -1,0 +1,276 @@
+"""Measure folders of images that anyone made, by the metrics that a training uses."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from semsynth.callbacks.census import Census
+from semsynth.callbacks.evaluation import card_of, wanted
+from semsynth.data import DataError
+from semsynth.data.pairs import IMAGE_SUFFIXES, list_images, problem_of_mask, raise_problems
+from semsynth.data.transforms import resize_mask
+from semsynth.images import from_uint8
+from semsynth.metrics import ImageMetric
+from semsynth.protocol import Card, installed_versions
+
+Size = tuple[int, int]  # height and width
+
+
+class Folders(NamedTuple):
+    """Files by stem.
+
+    Attributes:
+        real: Real images.
+        fakes: Generated images, one or several for each mask.
+        masks: Label maps, if there are any.
+    """
+
+    real: Mapping[str, Path]
+    fakes: Mapping[str, Sequence[Path]]
+    masks: Mapping[str, Path]
+
+
+def open_folders(real: Path, fake: Path, masks: Path | None) -> Folders:
+    """List the files of three directories.
+
+    Raises:
+        DataError: A directory is missing or empty, or a mask is not one.
+    """
+    real_files = list_images(real)
+    mask_files = list_images(masks) if masks is not None else {}
+    found = [problem_of_mask(file, np.arange(256)) for file in mask_files.values()]
+    raise_problems([problem for problem in found if problem], len(mask_files))
+    return Folders(real_files, find_samples(fake, {**real_files, **mask_files}), mask_files)
+
+
+def find_samples(directory: Path, stems: Mapping[str, Path]) -> dict[str, list[Path]]:
+    """Generated images by the mask that they were made from.
+
+    Several samples of the mask ``STEM`` are the images of a folder ``STEM``, or files ``STEM_0``,
+    ``STEM_1`` and so on. A file that is named after no mask is a sample of its own.
+
+    Args:
+        directory: Where they are.
+        stems: The masks and the real images.
+
+    Raises:
+        DataError: The directory is missing or holds no image.
+    """
+    folders = sorted(p for p in directory.iterdir() if p.is_dir()) if directory.is_dir() else []
+    files = any(p.suffix.lower() in IMAGE_SUFFIXES for p in folders and directory.iterdir())
+    if folders and not files:
+        return {folder.name: by_number(list_images(folder)) for folder in folders}
+    samples: dict[str, dict[str, Path]] = {}
+    for stem, file in list_images(directory).items():
+        mask = re.sub(r"_\d+$", "", stem)
+        owner = mask if stem not in stems and mask in stems else stem
+        samples.setdefault(owner, {})[stem] = file
+    return {owner: by_number(files) for owner, files in samples.items()}
+
+
+def by_number(files: Mapping[str, Path]) -> list[Path]:
+    """Files in the order of the numbers that their stems end with: 2 before 10."""
+    parts = ((re.search(r"(\d+)$", stem), stem) for stem in files)
+    order = sorted((int(found[1]) if found else -1, stem) for found, stem in parts)
+    return [files[stem] for _, stem in order]
+
+
+@torch.no_grad()
+def evaluate(
+    folders: Folders, metrics: Sequence[ImageMetric], device: torch.device, batch_size: int = 32
+) -> tuple[dict[str, float], Card]:
+    """Scores of generated images, and the protocol card.
+
+    Distances between sets compare all real images with the first sample of each mask. All others
+    compare a mask's samples with each other, with the mask, or with its real image; masks and real
+    images are brought to the size of the samples, by nearest neighbour and bicubic interpolation.
+
+    Args:
+        folders: What to compare.
+        metrics: How.
+        device: Where.
+        batch_size: Masks that are measured at once.
+
+    Raises:
+        DataError: Files cannot be read, or have no partner where a metric needs one.
+    """
+    census = Census().to(device)
+    for metric in metrics:
+        metric.to(device)
+    of_sets = [metric for metric in metrics if compares_sets(metric)]
+    of_pairs = [metric for metric in metrics if not compares_sets(metric)]
+    require_partners(folders, of_pairs)
+    with ThreadPoolExecutor() as pool:
+        if of_sets:
+            _measure_sets(folders, of_sets, census, device, batch_size, pool)
+        if of_pairs:
+            _measure_pairs(folders, of_pairs, census, device, batch_size, pool, not of_sets)
+    counts = sorted({len(files) for files in folders.fakes.values()})
+    num_samples = counts[0] if len(counts) == 1 else counts
+    scores: dict[str, float] = {}
+    cards: Card = {}
+    for metric in metrics:
+        values = {name: float(value) for name, value in metric.compute().items()}
+        scores |= values
+        cards |= dict.fromkeys(values, card_of(metric, num_samples))
+    card = {"data": "files", **census.compute(), "metrics": cards}
+    return scores, card | {"versions": installed_versions()}
+
+
+def compares_sets(metric: ImageMetric) -> bool:
+    """Whether a metric wants real and generated images that need not belong together."""
+    return wanted(metric) <= {"image", "fake"}
+
+
+def require_partners(folders: Folders, of_pairs: Sequence[ImageMetric]) -> None:
+    """Make sure that every sample has what metrics compare it with.
+
+    Raises:
+        DataError: Something is missing; metric, file and remedy are named.
+    """
+    for metric in of_pairs:
+        name, wants = type(metric).__name__, wanted(metric)
+        if "fakes" in wants and min(map(len, folders.fakes.values())) < 2:
+            stem = min(folders.fakes, key=lambda stem: len(folders.fakes[stem]))
+            raise DataError(
+                f"{name} compares several images of one mask, and there is one for {stem}. Put "
+                f"them into folders named after their masks, or call them {stem}_0, {stem}_1 and "
+                "so on."
+            )
+        for what, files in (("mask", folders.masks), ("image", folders.real)):
+            lacking = sorted(folders.fakes.keys() - files.keys()) if what in wants else []
+            if lacking and not files:
+                raise DataError(f"{name} needs masks; name their directory with --masks.")
+            if lacking:
+                where = next(iter(files.values())).parent
+                raise DataError(
+                    f"{name} needs the {'real ' * (what == 'image')}{what} of each sample, and "
+                    f"{len(lacking)} of {len(folders.fakes)} have none: there is no "
+                    f"{where / lacking[0]}.* for {folders.fakes[lacking[0]][0]}. Files belong "
+                    "together by their stems."
+                )
+
+
+def _measure_sets(
+    folders: Folders,
+    metrics: Sequence[ImageMetric],
+    census: Census,
+    device: torch.device,
+    batch_size: int,
+    pool: ThreadPoolExecutor,
+) -> None:
+    """Go through both sets side by side, however many images each has."""
+    real = batches(list(folders.real.values()), batch_size)
+    fake = batches([files[0] for files in folders.fakes.values()], batch_size)
+    nothing: Sequence[Path] = ()
+    for real_files, fake_files in zip_longest(real, fake, fillvalue=nothing):
+        image = read_images(real_files, pool).to(device)
+        fakes = read_images(fake_files, pool).to(device)
+        census.update(fake=fakes if len(fakes) else None, image=image)
+        for metric in metrics:
+            metric.update(image=image, fake=fakes)
+
+
+def _measure_pairs(
+    folders: Folders,
+    metrics: Sequence[ImageMetric],
+    census: Census,
+    device: torch.device,
+    batch_size: int,
+    pool: ThreadPoolExecutor,
+    count_images: bool,
+) -> None:
+    """Go through the masks, those of one size and number of samples together."""
+    wants = set().union(*map(wanted, metrics))
+    shapes: dict[tuple[Size, int], list[str]] = {}
+    for stem, files in folders.fakes.items():
+        shapes.setdefault((size_of(files[0]), len(files)), []).append(stem)
+    for (size, count), stems in shapes.items():
+        for start in range(0, len(stems), batch_size):
+            some = stems[start : start + batch_size]
+            files = [file for stem in some for file in folders.fakes[stem]]
+            fakes = read_images(files, pool, size).unflatten(0, (len(some), count)).to(device)
+            inputs: dict[str, Any] = {"fakes": fakes, "fake": fakes[:, 0]}
+            inputs["reconstruction"] = inputs["fake"]
+            if "image" in wants:
+                real_files = [folders.real[stem] for stem in some]
+                inputs["image"] = read_images(real_files, pool, size).to(device)
+            if "mask" in wants:
+                inputs["mask"] = read_masks([folders.masks[s] for s in some], size).to(device)
+            counted = ("fake", "image", "mask") if count_images else ("mask",)
+            census.update(**{key: inputs[key] for key in counted if key in inputs})
+            for metric in metrics:
+                metric.update(**{key: inputs[key] for key in wanted(metric)})
+
+
+def batches(files: Sequence[Path], batch_size: int) -> Iterator[Sequence[Path]]:
+    """Files in batches of one size of image each."""
+    sizes: dict[Size, list[Path]] = {}
+    for file in files:
+        sizes.setdefault(size_of(file), []).append(file)
+    for some in sizes.values():
+        for start in range(0, len(some), batch_size):
+            yield some[start : start + batch_size]
+
+
+def size_of(file: Path) -> Size:
+    """Height and width of an image file, from its header.
+
+    Raises:
+        DataError: The file cannot be read.
+    """
+    try:
+        with Image.open(file) as opened:
+            return opened.size[1], opened.size[0]
+    except (OSError, UnidentifiedImageError) as error:
+        raise DataError(f"{file} cannot be read ({error}); replace or remove it.") from error
+
+
+def read_images(
+    files: Sequence[Path], pool: ThreadPoolExecutor, size: Size | None = None
+) -> Tensor:
+    """Images (B, 3, H, W) in [-1, 1].
+
+    Args:
+        files: Their files.
+        pool: Threads that read.
+        size: Height and width that those of another size are resized to, bicubic.
+    """
+    if not files:
+        return torch.empty(0, 3, 299, 299)  # a size that every network takes
+    return from_uint8(torch.stack(list(pool.map(lambda file: read_image(file, size), files))))
+
+
+def read_image(file: Path, size: Size | None = None) -> Tensor:
+    """An image (3, H, W), uint8.
+
+    Raises:
+        DataError: The file cannot be read, or has more than 8 bits a channel.
+    """
+    try:
+        with Image.open(file) as opened:
+            if opened.mode.startswith(("I", "F")):
+                raise DataError(f"{file} has more than 8 bits a channel; save it with 8.")
+            image = opened.convert("RGB")
+    except (OSError, UnidentifiedImageError) as error:
+        raise DataError(f"{file} cannot be read ({error}); replace or remove it.") from error
+    if size is not None and image.size != size[::-1]:
+        image = image.resize(size[::-1], Image.Resampling.BICUBIC)
+    return torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy())
+
+
+def read_masks(files: Sequence[Path], size: Size) -> Tensor:
+    """Label maps (B, H, W), int64, resized by nearest neighbour."""
+    masks = []
+    for file in files:
+        with Image.open(file) as opened:
+            masks.append(torch.from_numpy(resize_mask(opened, size)))
+    return torch.stack(masks)

@@ -1,0 +1,196 @@
+"""Editing by dragging: do points go where they were asked to, and does the rest stay?"""
+
+from typing import Any, ClassVar, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from semsynth.images import to_uint8
+from semsynth.metrics.base import ImageMetric
+from semsynth.metrics.mean import MeanOverMasks
+from semsynth.metrics.perceptual import build_taps
+
+
+class MotionEstimator(Protocol):
+    """Measures motion between two images. Take one that the method was not trained with."""
+
+    def __call__(self, image_a: Tensor, image_b: Tensor, /) -> tuple[Tensor, Tensor, Tensor]:
+        """Motion from images a to images b, both (B, 3, H, W) in [-1, 1].
+
+        Returns:
+            Flow (B, 2, H, W) in pixels, (x, y); log expansion (B, 1, H, W), negative where things
+            come closer; and whether both are valid (B, 1, H, W), bool, false where occluded.
+        """
+        ...
+
+
+class EditingAccuracy(ImageMetric):
+    """How well a drag does what was asked (Endo, CGF 2022, proposes the task).
+
+    A point with a motion of 0 is an anchor. ``drag_error`` is the mean distance in pixels from the
+    requested to the achieved position of points with a motion in the plane, ``drag_gain`` the share
+    of the request that was done along it, ``drag_angle`` the angle between the two in degrees, and
+    ``points_lost`` the share of these points that the estimator cannot find again and that the
+    first three leave out. ``anchor_drift`` is the mean motion of anchors in pixels. ``zoom_error``
+    is the mean difference of achieved and requested log expansion, ``zoom_gain`` their ratio.
+    Scores of which no image has a point are left out.
+
+    Args:
+        estimator: Measures the motion between an image and its edit.
+        zoom_window: Height and width of the window around a point in which expansion is averaged.
+    """
+
+    NAMES: ClassVar = (
+        *("drag_error", "drag_gain", "drag_angle", "points_lost"),
+        *("anchor_drift", "zoom_error", "zoom_gain"),
+    )
+
+    counts: Tensor
+    totals: Tensor
+
+    def __init__(self, estimator: MotionEstimator, zoom_window: int = 33) -> None:
+        super().__init__()
+        if zoom_window < 1 or zoom_window % 2 == 0:
+            raise ValueError(
+                f"zoom_window must be odd, so that it has a centre; got {zoom_window}."
+            )
+        self.estimator = estimator
+        self.zoom_window = zoom_window
+        n = len(self.NAMES)
+        self.add_state("counts", torch.zeros(n, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("totals", torch.zeros(n, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(
+        self, image: Tensor, edited: Tensor, points: Tensor, motions: Tensor, points_mask: Tensor
+    ) -> None:
+        """Add edits.
+
+        Args:
+            image: Images (B, 3, H, W) in [-1, 1] before the edit.
+            edited: Images (B, 3, H, W) in [-1, 1] after it.
+            points: Positions (B, K, 2) in pixels, (x, y); (0, 0) is the centre of the first pixel.
+            motions: Requests (B, K, 3): flow in pixels, (x, y), and log expansion.
+            points_mask: Which of the K points are there (B, K), bool.
+        """
+        B, K = points_mask.shape
+        if points.shape != (B, K, 2) or motions.shape != (B, K, 3):
+            raise ValueError(
+                "Expected points (B, K, 2), motions (B, K, 3) and points_mask (B, K), got "
+                f"{tuple(points.shape)}, {tuple(motions.shape)} and {tuple(points_mask.shape)}."
+            )
+        flow, log_expansion, valid = self.estimator(image, edited)
+        achieved = sample_at(flow, points)
+        found = sample_at(valid.float(), points)[..., 0] > 0.5
+        zoom, zoom_found = self._zoom(log_expansion, valid, points)
+
+        request, zoom_request = motions[..., :2].double(), motions[..., 2].double()
+        drags = points_mask & request.any(dim=-1)
+        zooms = points_mask & (zoom_request != 0)
+        anchors = points_mask & ~drags & ~zooms
+        distance = (achieved - request).norm(dim=-1)
+        projection = (achieved * request).sum(-1) / request.square().sum(-1)
+        self._add("drag_error", distance, drags & found)
+        self._add("drag_gain", projection, drags & found)
+        self._add("drag_angle", angle_between(achieved, request), drags & found)
+        self._add("points_lost", (~found).double(), drags)
+        self._add("anchor_drift", achieved.norm(dim=-1), anchors & found)
+        self._add("zoom_error", (zoom - zoom_request).abs(), zooms & zoom_found)
+        self._add("zoom_gain", zoom / zoom_request, zooms & zoom_found)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Mean over points of each score that has any."""
+        means = self.totals / self.counts
+        seen = (self.counts > 0).tolist()
+        return {name: means[i] for i, name in enumerate(self.NAMES) if seen[i]}
+
+    def protocol(self) -> dict[str, Any]:
+        """Estimator and window."""
+        name = getattr(self.estimator, "__name__", type(self.estimator).__name__)
+        return {**super().protocol(), "estimator": name, "zoom_window": self.zoom_window}
+
+    def _zoom(self, log_expansion: Tensor, valid: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean log expansion (B, K) of valid pixels in windows, and whether there are any."""
+        window, pad = self.zoom_window, self.zoom_window // 2
+        weight = valid.double()
+        inputs = torch.cat([torch.where(valid, log_expansion.double(), 0), weight], dim=1)
+        total, share = F.avg_pool2d(inputs, window, 1, pad).split(1, dim=1)
+        total, share = (sample_at(x, points)[..., 0] for x in (total, share))
+        found = share > 0.5 / window**2
+        return total / share.clamp(min=1e-12), found
+
+    def _add(self, name: str, values: Tensor, which: Tensor) -> None:
+        i = self.NAMES.index(name)
+        self.counts[i] += which.sum()
+        self.totals[i] += torch.where(which, values, 0).sum()
+
+
+class Reconstruction(MeanOverMasks):
+    """Distance from reconstructions to their images: mean squared error and perceptual distance.
+
+    Images in [-1, 1] are compared after they were rounded to uint8, as those on disk are. Logged as
+    ``reconstruction_lpips_alex``, with its standard error, and ``reconstruction_mse``.
+
+    Args:
+        features: Network that sees the differences (see ``Diversity``).
+    """
+
+    higher_is_better = False
+
+    squared_error: Tensor
+
+    def __init__(self, features: str) -> None:
+        super().__init__()
+        self.network = build_taps(features)
+        self.add_state("squared_error", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, reconstruction: Tensor, image: Tensor) -> None:
+        """Add images.
+
+        Args:
+            reconstruction: Images (B, 3, H, W) in [-1, 1].
+            image: What they reconstruct, of the same shape.
+        """
+        if reconstruction.shape != image.shape:
+            raise ValueError(
+                "A reconstruction must have the shape of its image, got "
+                f"{tuple(reconstruction.shape)} and {tuple(image.shape)}."
+            )
+        a, b = (to_uint8(x).double() / 127.5 for x in (reconstruction, image))
+        self.squared_error += (a - b).square().mean(dim=(1, 2, 3)).sum()
+        self.add(self.network.distance(reconstruction, image))
+
+    def compute(self) -> dict[str, Tensor]:
+        """Both means over images."""
+        error = {"reconstruction_mse": self.squared_error / self.num_masks}
+        return {**error, **self.scores(f"reconstruction_{self.network.label}")}
+
+    def protocol(self) -> dict[str, Any]:
+        """Network."""
+        return {**super().protocol(), **self.network.protocol()}
+
+
+def sample_at(field: Tensor, points: Tensor) -> Tensor:
+    """Values of a field between its pixels, by bilinear interpolation, in float64.
+
+    Args:
+        field: Field (B, C, H, W).
+        points: Positions (B, K, 2) in pixels, (x, y); (0, 0) is the centre of the first pixel.
+
+    Returns:
+        Values (B, K, C).
+    """
+    size = torch.tensor([field.shape[3], field.shape[2]], device=field.device)
+    grid = (2 * points.double() + 1) / size - 1  # pixel centres, in [-1, 1]
+    values = F.grid_sample(
+        field.double(), grid[:, :, None], padding_mode="border", align_corners=False
+    )
+    return values[..., 0].mT
+
+
+def angle_between(a: Tensor, b: Tensor) -> Tensor:
+    """Angle in degrees between vectors (..., 2); 90 where one of them is 0."""
+    cross = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+    dot = (a * b).sum(dim=-1)
+    angle = torch.atan2(cross.abs(), dot).rad2deg()
+    return torch.where((cross == 0) & (dot == 0), 90.0, angle)

@@ -1,0 +1,72 @@
+"""Where pretrained weights come from and how they are found offline.
+
+Weights that ship with the package lie in ``semsynth/assets`` as safetensors, each with a JSON card
+of the same name. Weights that cannot ship are looked for, never downloaded in silence.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from semsynth.weights.registry import DOWNLOADS, WeightsFile
+from semsynth.weights.store import MissingWeightsError, find, home, locate, search_directories
+
+if TYPE_CHECKING:
+    from semsynth.networks.unet import UNet
+
+__all__ = [
+    "ASSETS",
+    "DOWNLOADS",
+    "MissingWeightsError",
+    "WeightsFile",
+    "find",
+    "home",
+    "load_segmenter",
+    "locate",
+    "read_card",
+    "search_directories",
+]
+
+ASSETS = Path(__file__).parents[1] / "assets"
+
+
+def load_segmenter(name: str) -> UNet:
+    """A segmenter that ships with the package, frozen and in eval mode.
+
+    Args:
+        name: ``toy_portrait``, ``toy_street``, or the path of a safetensors file with its card.
+
+    Raises:
+        MissingWeightsError: There is no such file; the message lists those that ship.
+    """
+    import torch  # here, so that `semsynth weights` need not wait for it
+    from safetensors.torch import load_file
+
+    from semsynth.networks.unet import UNet
+
+    path = ASSETS / f"{name}_segmenter.safetensors"
+    if not path.is_file():
+        path = Path(name)
+    if not path.is_file() or not path.with_suffix(".json").is_file():
+        names = ", ".join(shipped()) or "none"
+        raise MissingWeightsError(
+            f"No segmenter is called {name!r} and there is no file {path} with a card "
+            f"{path.with_suffix('.json').name} beside it. Shipped: {names}."
+        )
+    with torch.random.fork_rng(devices=[]):  # the run's random numbers stay where they were
+        network = UNet(**read_card(path)["network"])
+    network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    return network.eval().requires_grad_(False)
+
+
+def shipped() -> list[str]:
+    """Names of the segmenters that ship with the package."""
+    files = sorted(ASSETS.glob("*_segmenter.safetensors"))
+    return [file.stem.removesuffix("_segmenter") for file in files]
+
+
+def read_card(weights: Path) -> dict[str, Any]:
+    """The JSON card beside a file of weights: how it was made and what it scored."""
+    return json.loads(weights.with_suffix(".json").read_text())

@@ -1,0 +1,201 @@
+"""Bring pretrained weights into the user's cache: whole, checked, and once."""
+
+import hashlib
+import os
+import shutil
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
+from pathlib import Path
+from typing import BinaryIO
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+from rich.progress import Progress
+
+from semsynth.weights.registry import WeightsFile
+from semsynth.weights.store import HUB, download_directory, entry, locate
+
+TIMEOUT = 10.0  # seconds without an answer, after which a server counts as out of reach
+CHUNK = 1 << 20
+UNUSED = ["*.h5", "*.msgpack", "*.onnx", "*.ot", "*.tflite"]  # other frameworks' weights
+console = Console(stderr=True)
+
+
+class FetchError(OSError):
+    """A file could not be fetched or is not what it should be; the message says what to do."""
+
+
+def fetch(name: str) -> Path:
+    """Download a file unless it is there, and return its path.
+
+    The file gets its name only when it is complete and its checksum is right. A download that was
+    cut off goes on where it stopped. Processes that fetch the same file wait for the first.
+
+    Args:
+        name: A key of ``DOWNLOADS``, or ``hf:OWNER/REPOSITORY``.
+
+    Raises:
+        FetchError: There is no way to the server, or the file is not the right one.
+    """
+    if name.startswith(HUB):
+        return _fetch_from_hub(name)
+    known = entry(name)
+    present = locate(name)
+    if present and problem_of(present, known) is None:
+        return present
+    target = download_directory() / known.file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(target):
+        if target.is_file() and problem_of(target, known) is None:
+            return target  # another process was faster
+        part = target.with_name(f".{target.name}.part")
+        _download(known, part, name)
+        part.replace(target)
+    return target
+
+
+def import_file(file: Path, name: str) -> Path:
+    """Copy a file that was brought by other means into the cache, if it is the right one.
+
+    Raises:
+        FetchError: There is no such file, or it is not the original.
+    """
+    known = entry(name)
+    if not file.is_file():
+        raise FetchError(f"There is no file {file}; give the path of {known.file}.")
+    if problem := problem_of(file, known):
+        raise FetchError(f"{problem} It was not imported as {name}.")
+    target = download_directory() / known.file
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(target):
+        part = target.with_name(f".{target.name}.part")
+        shutil.copyfile(file, part)
+        part.replace(target)
+    return target
+
+
+def problem_of(path: Path, known: WeightsFile) -> str | None:
+    """What is wrong with a file, if anything, judged by size and checksum."""
+    size = path.stat().st_size
+    if size != known.size:
+        return f"{path} has {size:,} bytes, the original {known.size:,}: it is cut off or another."
+    found = sha256_of(path)
+    if found != known.sha256:
+        return f"{path} has the checksum {found}, the original {known.sha256}: it is another file."
+    return None
+
+
+def problem_of_repository(folder: Path) -> str | None:
+    """What is wrong in the hub's cache, where large files are stored under their checksum."""
+    for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+        expected = file.resolve().name
+        if len(expected) == 64 and sha256_of(file) != expected:
+            return f"{file} has not the checksum {expected}; remove it and fetch it again."
+    return None
+
+
+def sha256_of(path: Path) -> str:
+    """Checksum of a file."""
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def is_first_process() -> bool:
+    """Whether this is the process of a job that downloads; the others find the file then."""
+    ranks = (os.environ.get(key, "0") for key in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
+    return all(rank == "0" for rank in ranks)
+
+
+@contextmanager
+def _locked(target: Path) -> Iterator[None]:
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        console.print(f"Another process is fetching {target.name}; waiting for it.")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _download(known: WeightsFile, part: Path, name: str) -> None:
+    """Download into ``part``; what a resumed download got wrong is downloaded anew, once."""
+    resumed = part.is_file() and part.stat().st_size > 0
+    _transfer(known, part, name)
+    problem = problem_of(part, known)
+    if problem and resumed:
+        part.unlink()
+        _transfer(known, part, name)
+        problem = problem_of(part, known)
+    if problem:
+        part.unlink()
+        raise FetchError(f"{known.address} gave a wrong file and it was deleted. {problem}")
+
+
+def _transfer(known: WeightsFile, part: Path, name: str) -> None:
+    """Append to ``part`` what it lacks, or write it from the start if the server starts there."""
+    start = part.stat().st_size if part.is_file() else 0
+    if start >= known.size:
+        return
+    request = urllib.request.Request(known.address, headers={"User-Agent": "semsynth"})
+    if start:
+        request.add_header("Range", f"bytes={start}-")
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+            goes_on = response.status == 206
+            with part.open("ab" if goes_on else "wb") as opened:
+                _copy(response, opened, known, start if goes_on else 0)
+    except (OSError, HTTPException) as error:  # URLError, time-outs and broken connections
+        reason = getattr(error, "reason", None) or error
+        raise FetchError(_unreachable(known.address, name, str(reason))) from error
+    size = part.stat().st_size
+    if size < known.size:
+        raise FetchError(
+            f"{known.address} broke off after {size:,} of {known.size:,} bytes. Run the command "
+            "again; it goes on from there."
+        )
+
+
+def _copy(source: HTTPResponse, target: BinaryIO, known: WeightsFile, start: int) -> None:
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(known.file, total=known.size, completed=start)
+        while chunk := source.read(CHUNK):
+            target.write(chunk)
+            progress.advance(task, len(chunk))
+
+
+def _fetch_from_hub(name: str) -> Path:
+    if present := locate(name):
+        return present
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:  # the library tries for half a minute before it says that there is no network
+        urllib.request.urlopen(constants.ENDPOINT, timeout=TIMEOUT).close()
+    except urllib.error.HTTPError:
+        pass  # it answers
+    except OSError as error:
+        reason = getattr(error, "reason", None) or error
+        raise FetchError(_unreachable(constants.ENDPOINT, None, str(reason))) from error
+    try:
+        repository = name.removeprefix(HUB)
+        return Path(snapshot_download(repository, etag_timeout=TIMEOUT, ignore_patterns=UNUSED))
+    except (OSError, HfHubHTTPError) as error:
+        raise FetchError(f"{name} could not be fetched: {error}") from error
+
+
+def _unreachable(address: str, name: str | None, reason: str) -> str:
+    instead = (
+        f"import it here: semsynth weights import FILE --as {name}"
+        if name
+        else "copy its cache here, and name it in HF_HUB_CACHE"
+    )
+    return (
+        f"{address} could not be fetched ({reason}). Without network, fetch the file on another "
+        f"machine and {instead}."
+    )

@@ -1,0 +1,131 @@
+"""Where pretrained weights are looked for. Nothing here touches the network."""
+
+import os
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+
+from semsynth.weights.registry import DOWNLOADS, WeightsFile
+
+HUB = "hf:"
+
+
+class MissingWeightsError(FileNotFoundError):
+    """Files of pretrained weights were not found; the message says how to get them.
+
+    Attributes:
+        names: The names to fetch them by; empty if they cannot be fetched.
+    """
+
+    def __init__(self, message: str, names: Iterable[str] = ()) -> None:
+        super().__init__(message)
+        self.names = tuple(names)
+
+
+def home() -> Path:
+    """The user's directory for weights and statistics: ``SEMSYNTH_HOME``, or below the cache."""
+    own = os.environ.get("SEMSYNTH_HOME")
+    return Path(own) if own else _cache() / "semsynth"
+
+
+def download_directory() -> Path:
+    """Where fetched and imported weights go."""
+    return search_directories()[0]
+
+
+def search_directories() -> list[Path]:
+    """Directories that are searched for weights, in this order."""
+    torch_home = Path(os.environ.get("TORCH_HOME", _cache() / "torch"))
+    directories = [home() / "weights", torch_home / "hub" / "checkpoints"]
+    own = os.environ.get("SEMSYNTH_WEIGHTS")
+    return [Path(own), *directories] if own else directories
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+
+
+def entry(name: str) -> WeightsFile:
+    """The entry of a name in ``DOWNLOADS``.
+
+    Raises:
+        KeyError: There is none; the message lists those that there are.
+    """
+    if name not in DOWNLOADS:
+        raise KeyError(
+            f"No weights are called {name!r}; there are {', '.join(DOWNLOADS)}, and "
+            f"repositories of the Hugging Face Hub as {HUB}OWNER/REPOSITORY."
+        )
+    return DOWNLOADS[name]
+
+
+def locate(name: str) -> Path | None:
+    """Path of a file of pretrained weights, or None if it is nowhere.
+
+    Args:
+        name: A key of ``DOWNLOADS``, or ``hf:OWNER/REPOSITORY``, which is a folder.
+    """
+    if name.startswith(HUB):
+        return _locate_in_hub_cache(name.removeprefix(HUB))
+    known = entry(name)
+    for directory in search_directories():
+        for file in (known.file, *known.other_names):
+            if (directory / file).is_file():
+                return directory / file
+    return None
+
+
+def _locate_in_hub_cache(repository: str) -> Path | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repository, local_files_only=True))  # asks no server
+    except HFValidationError as error:
+        raise KeyError(f"'{HUB}{repository}' is no repository; write {HUB}OWNER/NAME.") from error
+    except LocalEntryNotFoundError:
+        return None
+
+
+def places(name: str) -> list[Path]:
+    """Where ``locate`` looks for a file."""
+    if name.startswith(HUB):
+        from huggingface_hub.constants import HF_HUB_CACHE
+
+        return [Path(HF_HUB_CACHE)]
+    return search_directories()
+
+
+def find(name: str, needed_for: str, remedy: str) -> Path:
+    """Path of a file of pretrained weights that cannot ship with the package.
+
+    Args:
+        name: A key of ``DOWNLOADS``, or ``hf:OWNER/REPOSITORY``, which is a folder.
+        needed_for: What needs the file, for the error message.
+        remedy: The switch that does without it, for the error message.
+
+    Raises:
+        MissingWeightsError: The file is in none of the directories.
+    """
+    try:
+        path = locate(name)
+    except KeyError as error:
+        raise MissingWeightsError(f"{needed_for}: {error.args[0]} Or {remedy}.") from error
+    if path is None:
+        known = DOWNLOADS.get(name)
+        file = f"{known.file} (sha256 {known.sha256})" if known else name
+        raise MissingWeightsError(
+            f"{needed_for} needs {file}, which is in none of "
+            f"{', '.join(map(str, places(name)))}. Fetch it with\n"
+            f"  semsynth weights fetch {name}\n"
+            "on a machine with network (--all-for CONFIG fetches all that an experiment needs), "
+            f"or do without it: {remedy}.",
+            [name],
+        )
+    if name in DOWNLOADS and path.stat().st_size != DOWNLOADS[name].size:
+        warnings.warn(
+            f"{path} has {path.stat().st_size:,} bytes, not the {DOWNLOADS[name].size:,} of the "
+            f"original; `semsynth weights verify {name}` compares checksums.",
+            stacklevel=2,
+        )
+    return path

@@ -1,0 +1,231 @@
+"""``semsynth evaluate`` on folders of toy images that the tests draw."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Trainer
+from PIL import Image
+from torch import Tensor
+
+from semsynth import metrics as all_metrics
+from semsynth.callbacks import Evaluation, PredictionWriter
+from semsynth.cli import main
+from semsynth.data import ToyStreet
+from semsynth.evaluate import by_number, find_samples
+from semsynth.images import save_png, to_uint8
+from semsynth.methods.base import Batch, Method
+
+NUM_MASKS, NUM_SAMPLES = 6, 3
+METRICS = ["fd:toy_street", "kd:toy_street", "diversity:toy_street", "top1:toy_street", "layout"]
+
+
+class Renderer(Method):
+    """Draws the layouts of the test split with appearances that sample and draw decide."""
+
+    def __init__(self, data: ToyStreet) -> None:
+        super().__init__()
+        self.data = data
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        images = [
+            self.data.render_like("test", index[None], int(seed) % (1 << 31))
+            for index, seed in zip(batch["index"], batch["seed"], strict=True)
+        ]
+        return torch.cat(images)
+
+
+@pytest.fixture(scope="module")
+def data() -> ToyStreet:
+    return ToyStreet(image_size=48, test_size=NUM_MASKS, eval_batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def folders(data: ToyStreet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``real``, ``masks`` and ``fake``, whose files are what ``semsynth predict`` writes."""
+    root = tmp_path_factory.mktemp("folders")
+    data.setup("test")
+    for batch in data.test_dataloader():
+        for index, image, mask in zip(batch["index"], batch["image"], batch["mask"], strict=True):
+            name = f"{index:06d}.png"
+            save_png(to_uint8(image), root / "real" / name)
+            (root / "masks").mkdir(exist_ok=True)
+            Image.fromarray(mask.byte().numpy()).save(root / "masks" / name)
+    writer = PredictionWriter(str(root / "fake"), num_samples=NUM_SAMPLES, seed=0)
+    trainer(root, writer).predict(Renderer(data), data, return_predictions=False)
+    return root
+
+
+def trainer(directory: Path, callback: Any) -> Trainer:
+    return Trainer(
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=directory,
+        callbacks=[callback],
+    )
+
+
+def evaluate(root: Path, *args: str, metrics: Sequence[str] = METRICS) -> dict[str, Any]:
+    paths = [f"--{name}={root / name}" for name in ("real", "fake", "masks")]
+    output = root / "scores.json"
+    named = ["--metrics", *metrics, "--segmenter=toy_street", f"--output={output}"]
+    main(["evaluate", *paths, *named, "--device=cpu", *args])
+    return json.loads(output.read_text())
+
+
+def copy(folders: Path, tmp_path: Path) -> Path:
+    for name in ("real", "masks", "fake"):
+        shutil.copytree(folders / name, tmp_path / name)
+    return tmp_path
+
+
+def test_folders_get_the_scores_of_the_callback(
+    folders: Path, data: ToyStreet, tmp_path: Path
+) -> None:
+    measured: list[Any] = [
+        all_metrics.FrechetDistance("toy_street"),
+        all_metrics.KernelDistance("toy_street"),
+        all_metrics.Diversity("toy_street"),
+        all_metrics.Top1Similarity("toy_street"),
+        all_metrics.LayoutFidelity("toy_street"),
+    ]
+    evaluation = Evaluation(measured, num_samples=NUM_SAMPLES, seed=0)
+    trainer(tmp_path, evaluation).test(Renderer(data), data, verbose=False)
+    record = evaluate(folders)
+    assert record["scores"].keys() == evaluation.scores.keys()
+    for name, score in record["scores"].items():
+        assert f"{score:.6f}" == f"{evaluation.scores[name]:.6f}", name
+    assert record["protocol"]["metrics"] == evaluation.protocol["metrics"]
+    for key in ("real_images", "masks", "num_images", "num_fakes", "image_size"):
+        assert record["protocol"][key] == evaluation.protocol[key]
+
+
+def test_batches_do_not_matter(folders: Path) -> None:
+    first, second = (evaluate(folders, f"--batch_size={n}")["scores"] for n in (1, 5))
+    for name, score in first.items():
+        assert f"{score:.4f}" == f"{second[name]:.4f}"
+
+
+def test_samples_in_folders_are_those_with_numbers(folders: Path, tmp_path: Path) -> None:
+    root = copy(folders, tmp_path)
+    for file in list((root / "fake").iterdir()):
+        stem, number = file.stem.rsplit("_", 1)
+        (root / "fake" / stem).mkdir(exist_ok=True)
+        file.rename(root / "fake" / stem / f"{int(number)}.png")
+    assert evaluate(root)["scores"] == evaluate(folders)["scores"]
+
+
+def test_sets_may_differ_in_number_and_in_odd_sizes(folders: Path, tmp_path: Path) -> None:
+    root = copy(folders, tmp_path)
+    for i in range(3):
+        file = root / "real" / f"{i:06d}.png"
+        Image.open(file).resize((37 + 2 * i, 41)).save(root / "real" / f"other_{i}.png")
+    record = evaluate(root, metrics=["fd:toy_street", "kd:toy_street"])
+    assert record["protocol"]["num_images"] == NUM_MASKS + 3
+    assert record["protocol"]["num_fakes"] == NUM_MASKS
+    assert record["scores"]["fd_toy"] > 0
+
+
+def test_pairs_of_odd_sizes_are_brought_to_the_size_of_the_sample(
+    folders: Path, tmp_path: Path
+) -> None:
+    root = copy(folders, tmp_path)
+    for file in (root / "fake").iterdir():
+        if file.stem.startswith("000000"):
+            Image.open(file).resize((37, 41)).save(file)
+    record = evaluate(root)
+    assert record["protocol"]["image_size"] == "mixed"
+    assert 0 < record["scores"]["MeanIoU"] < 1
+
+
+def test_identical_folders_have_no_distance(folders: Path, tmp_path: Path) -> None:
+    root = copy(folders, tmp_path)
+    shutil.rmtree(root / "fake")
+    shutil.copytree(root / "real", root / "fake")
+    scores = evaluate(root, metrics=["fd:toy_street", "reconstruction:toy_street"])["scores"]
+    assert scores["fd_toy"] == pytest.approx(0, abs=1e-9)
+    assert scores["reconstruction_mse"] == 0
+
+
+def test_sample_without_a_mask_is_named(folders: Path, tmp_path: Path) -> None:
+    root = copy(folders, tmp_path)
+    (root / "masks" / "000002.png").unlink()
+    with pytest.raises(SystemExit, match=r"needs the mask .* 1 of .*masks/000002\.\*"):
+        evaluate(root, metrics=["layout"])
+
+
+def test_layout_without_masks_says_the_flag(folders: Path) -> None:
+    paths = [f"--{name}={folders / name}" for name in ("real", "fake")]
+    with pytest.raises(SystemExit, match="--masks"):
+        main(["evaluate", *paths, "--metrics", "layout", "--segmenter=toy_street"])
+
+
+def test_diversity_of_single_images_says_how_to_name_several(folders: Path, tmp_path: Path) -> None:
+    root = copy(folders, tmp_path)
+    for file in (root / "fake").glob("*_0[12].png"):
+        file.unlink()
+    with pytest.raises(SystemExit, match=r"one for 000000\. .* call them 000000_0"):
+        evaluate(root, metrics=["diversity:toy_street"])
+
+
+@pytest.mark.parametrize("break_file", ["cut", "text"])
+def test_file_that_cannot_be_read_is_named(folders: Path, tmp_path: Path, break_file: str) -> None:
+    root = copy(folders, tmp_path)
+    file = root / "fake" / "000001_00.png"
+    file.write_bytes(file.read_bytes()[:200] if break_file == "cut" else b"no image")
+    with pytest.raises(SystemExit, match=r"000001_00\.png cannot be read"):
+        evaluate(root)
+
+
+def test_missing_directory_and_unknown_metric_are_named(folders: Path) -> None:
+    with pytest.raises(SystemExit, match=r"no directory .*gone"):
+        main(["evaluate", f"--real={folders / 'gone'}", f"--fake={folders / 'fake'}"])
+    with pytest.raises(SystemExit, match="no metric 'fidd'; there are fid, kid"):
+        evaluate(folders, metrics=["fidd"])
+
+
+def test_missing_weights_stop_or_are_skipped(
+    folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("SEMSYNTH_WEIGHTS", "SEMSYNTH_HOME", "XDG_CACHE_HOME", "TORCH_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    named = ["fid", "diversity", "fd:toy_street"]
+    with pytest.raises(SystemExit) as stopped:
+        evaluate(folders, metrics=named)
+    for part in ("weights fetch inception", "weights fetch alexnet", "--on_missing_weights skip"):
+        assert part in str(stopped.value)
+    record = evaluate(folders, "--on_missing_weights=skip", metrics=named)
+    assert list(record["scores"]) == ["fd_toy"]
+
+
+def test_file_named_after_no_mask_is_a_sample_of_its_own(tmp_path: Path) -> None:
+    for name in ("a_0", "a_1", "b_0", "b_1"):
+        save_png(torch.zeros(3, 4, 4, dtype=torch.uint8), tmp_path / f"{name}.png")
+    samples = find_samples(tmp_path, {"a": Path("a.png")})
+    assert {stem: len(files) for stem, files in samples.items()} == {"a": 2, "b_0": 1, "b_1": 1}
+
+
+def test_samples_are_in_the_order_of_their_numbers() -> None:
+    files = {stem: Path(stem) for stem in ("a_10", "a_9", "a_0")}
+    assert [file.name for file in by_number(files)] == ["a_0", "a_9", "a_10"]
+
+
+def test_help_imports_no_torch() -> None:
+    code = (
+        "import sys; from semsynth.cli import main\n"
+        "for command in ('evaluate', 'weights'):\n"
+        "    try: main([command, '--help'])\n"
+        "    except SystemExit: pass\n"
+        "print({'torch', 'lightning', 'numpy'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.endswith("set()\n")

@@ -1,0 +1,165 @@
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from semsynth.cli import main
+from semsynth.weights import MissingWeightsError, command, download
+from semsynth.weights.registry import DOWNLOADS, WeightsFile
+
+ROOT = Path(__file__).parents[2]
+CONTENT = b"weights"
+TINY = [
+    "--model.channels=2",
+    "--model.spade_channels=4",
+    "--model.discriminator_channels=4",
+    "--trainer.accelerator=gpu",  # which a login node does not have
+    "--trainer.devices=4",
+]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where weights are; there is one kind, ``toy``, and it is missing."""
+    for variable in ("SEMSYNTH_WEIGHTS", "TORCH_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path / "weights"))
+    for variable in ("RANK", "SLURM_PROCID", "LOCAL_RANK"):
+        monkeypatch.delenv(variable, raising=False)
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    entry = WeightsFile("toy.pt", "http://127.0.0.1:9/toy.pt", digest, len(CONTENT), "none", "it")
+    monkeypatch.setitem(DOWNLOADS, "toy", entry)
+    return tmp_path / "weights"
+
+
+def run(*args: str) -> int:
+    with pytest.raises(SystemExit) as done:
+        main(["weights", *args])
+    if isinstance(done.value.code, str):
+        raise AssertionError(done.value.code)
+    return int(done.value.code or 0)
+
+
+def place(folder: Path, content: bytes = CONTENT) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "toy.pt").write_bytes(content)
+    return folder / "toy.pt"
+
+
+def test_list_shows_licence_and_what_is_missing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("list") == 0
+    text = capsys.readouterr().out
+    for part in (
+        "toy",
+        "missing",
+        "BSD-3-Clause",
+        DOWNLOADS["vgg19"].sha256,
+        "toy_street",
+        "ships",
+    ):
+        assert part in text
+
+
+def test_where_prints_the_path_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"toy is in none of .*weights"):
+        main(["weights", "where", "toy"])
+    path = place(folder)
+    assert run("where", "toy") == 0
+    assert capsys.readouterr().out == f"{path}\n"
+
+
+def test_verify_tells_good_from_bad_and_missing(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("verify", "toy") == 1
+    place(folder)
+    assert run("verify") == 0
+    place(folder, CONTENT[::-1])
+    assert run("verify") == 1
+    place(folder, CONTENT[:3])
+    assert run("verify") == 1
+    text = capsys.readouterr().out
+    for part in ("weights fetch toy", "good", "checksum", "3 bytes"):
+        assert part in text
+
+
+def test_import_then_where(folder: Path, tmp_path: Path) -> None:
+    brought = tmp_path / "brought"
+    brought.write_bytes(CONTENT)
+    assert run("import", str(brought), "--as", "toy") == 0
+    assert (folder / "toy.pt").read_bytes() == CONTENT
+    with pytest.raises(SystemExit, match="no file"):
+        main(["weights", "import", str(tmp_path / "gone"), "--as", "toy"])
+
+
+def test_unknown_name_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
+    for args in (["fetch", "vgg"], ["where", "vgg"], ["verify", "vgg"]):
+        assert run(*args) == 2
+        assert "No weights are called 'vgg'; there are vgg19" in capsys.readouterr().err
+    assert run("fetch") == 2
+
+
+def test_processes_after_the_first_leave_fetching_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_PROCID", "3")
+    assert run("fetch", "toy") == 0  # there is no server: it did not try
+
+
+def test_all_for_fetches_metrics_and_losses_of_an_experiment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fetched = []
+
+    def fetch(names: list[str]) -> None:
+        fetched.append(names)
+        raise download.FetchError("no network")
+
+    monkeypatch.setattr(command, "fetch", fetch)
+    monkeypatch.chdir(tmp_path)
+    config = str(ROOT / "experiments/clvae/ade20k.yaml")
+    with pytest.raises(download.FetchError):
+        command.fetch_all_for(["--config", config, *TINY])
+    with pytest.raises(download.FetchError):
+        command.fetch_all_for(["--config", config, *TINY, "--evaluation.metrics=[]"])
+    assert fetched == [["alexnet", "inception"], ["vgg19"]]
+    assert not list(tmp_path.iterdir())  # no run was started
+
+
+def test_all_for_goes_on_until_nothing_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = ["a", "b"]
+
+    def prepare(args: list[str]) -> None:
+        if missing:
+            raise MissingWeightsError("it", [missing[0]])
+
+    monkeypatch.setattr("semsynth.lightning_cli.prepare_weights", prepare)
+    monkeypatch.setattr(command, "fetch", lambda names: missing.remove(*names))
+    command.fetch_all_for([])
+    assert missing == []
+
+
+def test_all_for_stops_when_fetching_does_not_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(args: list[str]) -> None:
+        raise MissingWeightsError("still", ["a"])
+
+    monkeypatch.setattr("semsynth.lightning_cli.prepare_weights", prepare)
+    monkeypatch.setattr(command, "fetch", lambda names: None)
+    with pytest.raises(MissingWeightsError, match="still"):
+        command.fetch_all_for([])
+
+
+def test_list_imports_no_torch() -> None:
+    code = (
+        "import sys; from semsynth.cli import main\n"
+        "try: main(['weights', 'list'])\n"
+        "except SystemExit: pass\n"
+        "print({'torch', 'lightning'} & set(sys.modules))"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment
+    )
+    assert done.stdout.endswith("set()\n")
