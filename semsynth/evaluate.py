@@ -9,14 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from semsynth.callbacks.census import Census
 from semsynth.callbacks.evaluation import card_of, wanted
 from semsynth.data import DataError
-from semsynth.data.pairs import IMAGE_SUFFIXES, list_images, problem_of_mask, raise_problems
-from semsynth.data.transforms import resize_mask
+from semsynth.data.check import check_pairs
+from semsynth.data.decode import opened_image, read_image, read_mask, size_as_shown
+from semsynth.data.pairs import IMAGE_SUFFIXES, Pair, list_images
+from semsynth.data.transforms import resize_image, resize_map
 from semsynth.images import from_uint8
 from semsynth.metrics import ImageMetric
 from semsynth.protocol import Card, installed_versions
@@ -46,8 +47,8 @@ def open_folders(real: Path, fake: Path, masks: Path | None) -> Folders:
     """
     real_files = list_images(real)
     mask_files = list_images(masks) if masks is not None else {}
-    found = [problem_of_mask(file, np.arange(256)) for file in mask_files.values()]
-    raise_problems([problem for problem in found if problem], len(mask_files))
+    pairs = [Pair(stem, None, (file,)) for stem, file in mask_files.items()]
+    check_pairs(pairs, np.arange(256))
     return Folders(real_files, find_samples(fake, {**real_files, **mask_files}), mask_files)
 
 
@@ -227,11 +228,8 @@ def size_of(file: Path) -> Size:
     Raises:
         DataError: The file cannot be read.
     """
-    try:
-        with Image.open(file) as opened:
-            return opened.size[1], opened.size[0]
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"{file} cannot be read ({error}); replace or remove it.") from error
+    with opened_image(file) as opened:
+        return size_as_shown(opened)
 
 
 def read_images(
@@ -246,31 +244,14 @@ def read_images(
     """
     if not files:
         return torch.empty(0, 3, 299, 299)  # a size that every network takes
-    return from_uint8(torch.stack(list(pool.map(lambda file: read_image(file, size), files))))
 
+    def read(file: Path) -> Tensor:
+        image = read_image(file)
+        return image if size is None else resize_image(image, size)
 
-def read_image(file: Path, size: Size | None = None) -> Tensor:
-    """An image (3, H, W), uint8.
-
-    Raises:
-        DataError: The file cannot be read, or has more than 8 bits a channel.
-    """
-    try:
-        with Image.open(file) as opened:
-            if opened.mode.startswith(("I", "F")):
-                raise DataError(f"{file} has more than 8 bits a channel; save it with 8.")
-            image = opened.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"{file} cannot be read ({error}); replace or remove it.") from error
-    if size is not None and image.size != size[::-1]:
-        image = image.resize(size[::-1], Image.Resampling.BICUBIC)
-    return torch.from_numpy(np.asarray(image).transpose(2, 0, 1).copy())
+    return from_uint8(torch.stack(list(pool.map(read, files))))
 
 
 def read_masks(files: Sequence[Path], size: Size) -> Tensor:
     """Label maps (B, H, W), int64, resized by nearest neighbour."""
-    masks = []
-    for file in files:
-        with Image.open(file) as opened:
-            masks.append(torch.from_numpy(resize_mask(opened, size)))
-    return torch.stack(masks)
+    return torch.stack([resize_map(read_mask(file), size).long() for file in files])

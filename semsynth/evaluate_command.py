@@ -83,12 +83,12 @@ def run(args: list[str]) -> None:
     from semsynth.weights import MissingWeightsError
 
     try:
-        run(options)
+        evaluate_folders(options)
     except (DataError, MissingWeightsError, ValueError) as error:
         sys.exit(f"semsynth evaluate: {error}")
 
 
-def run(options: argparse.Namespace) -> None:
+def evaluate_folders(options: argparse.Namespace) -> None:
     """Measure, print and write."""
     import torch
 

@@ -63,7 +63,7 @@ class Ranger(Optimizer):
         super().__init__(params, defaults)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters; return what ``closure`` returns."""
         loss = None
         if closure is not None:

@@ -9,6 +9,7 @@ from semsynth.data.errors import DataError
 from semsynth.data.few_shot import FewShotFolder
 from semsynth.data.folder import Folder, MaskFolder
 from semsynth.data.gta5 import GTA5
+from semsynth.data.images import Images
 from semsynth.data.labels import LabelSpace
 from semsynth.data.toy import ToyPortrait, ToyStreet
 
@@ -21,6 +22,7 @@ __all__ = [
     "DeepFashion",
     "FewShotFolder",
     "Folder",
+    "Images",
     "LabelSpace",
     "MaskFolder",
     "SynthesisDataModule",

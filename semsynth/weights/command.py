@@ -67,7 +67,7 @@ def run(args: list[str]) -> None:
     parser = build_parser()
     options = parser.parse_args(args)
     try:
-        code = run(options)
+        code = act(options)
     except KeyError as error:
         parser.error(error.args[0])
     except (OSError, ValueError) as error:  # FetchError and MissingWeightsError are OSErrors
@@ -75,7 +75,7 @@ def run(args: list[str]) -> None:
     sys.exit(code)
 
 
-def run(options: argparse.Namespace) -> int:
+def act(options: argparse.Namespace) -> int:
     """Do what was asked for; return the exit code."""
     if options.verb == "list":
         return list_weights()

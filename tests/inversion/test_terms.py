@@ -27,7 +27,7 @@ def test_noise_is_gone_after_three_quarters() -> None:
 def test_pixel_error_is_the_mean_over_an_image_pyramid() -> None:
     a, b = torch.rand(2, 3, 8, 8), torch.rand(2, 3, 8, 8)
     levels = [((F.avg_pool2d(a - b, s)) ** 2).mean((1, 2, 3)) for s in (1, 2, 4)]
-    torch.testing.assert_close(pixel_error(a, b, 3), sum(levels) / 3)  # type: ignore[arg-type]
+    torch.testing.assert_close(pixel_error(a, b, 3), sum(levels) / 3)
 
 
 def test_smooth_noise_costs_more_than_white_noise() -> None:
