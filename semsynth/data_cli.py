@@ -135,7 +135,8 @@ def describe(data: PairsOnDisk, report: DataReport, limit: int) -> str:
 def _prepare(data: PairsOnDisk, options: Namespace) -> bool:
     """Prepare a data set and print what was done; whether all is well."""
     output = options.output or data.root / "prepared"
-    report = prepare(data, output, options.size, options.dry_run, options.workers, say)
+    size = None if options.size is None else (options.size[0], options.size[1])
+    report = prepare(data, output, size, options.dry_run, options.workers, say)
     if report.problems:
         say(describe(data, report, limit=10))
     return not report.problems

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from semsynth.cli import main
+from semsynth.data import ADE20K
 
 NUM_SAMPLES = 12
 
@@ -236,6 +237,17 @@ def test_prepare_writes_what_it_found(capsys: pytest.CaptureFixture[str], root: 
         "split": ["train"],
         "size": [64, 64],
     }
+
+
+def test_size_of_prepare_serves_the_training_at_that_size(
+    capsys: pytest.CaptureFixture[str], root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = root.parent / "elsewhere"
+    args = ("prepare", "ade20k", "--root", root, "--output", output, "--size", "20", "30")
+    assert run(capsys, *args)[0] == 0
+    data = ADE20K(str(root), image_size=(16, 16), load_size=(20, 30), cache=str(output / "cache"))
+    monkeypatch.setattr("semsynth.data.disk.read_image", lambda *_: pytest.fail("decoded"))
+    assert data.dataset("train")[0]["image"].shape == (3, 16, 16)
 
 
 def test_prepare_lists_bad_files_and_describes_nothing(

@@ -27,7 +27,7 @@ class ResizedCache:
 
     def __init__(self, directory: str | Path, size: tuple[int, int]) -> None:
         self.directory = Path(directory)
-        self.size = size
+        self.size = (size[0], size[1])  # part of the entries' names: a list would change them
 
     def get(self, what: str, files: Sequence[Path], make: Callable[[], Tensor]) -> Tensor:
         """The stored tensor, or else the one that is made, which is then stored.

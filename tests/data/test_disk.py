@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.utilities.data import has_len_all_ranks
 from PIL import Image
 
 from semsynth.data import DataError, Folder
@@ -96,7 +97,15 @@ def test_another_seed_gives_other_crops(root: Path) -> None:
 
 
 def test_process_without_a_sample_to_evaluate_does_not_end_the_training(root: Path) -> None:
-    assert folder(root).allow_zero_length_dataloader_with_multiple_devices
+    data = folder(root, rank=6, world_size=8)
+    strategy: Any = SimpleNamespace(
+        root_device="cpu", global_rank=6, reduce=lambda length, reduce_op: length + 5
+    )
+    allowed = data.allow_zero_length_dataloader_with_multiple_devices
+    assert len(data.val_dataloader()) == 0
+    assert has_len_all_ranks(data.val_dataloader(), strategy, allowed)
+    with pytest.raises(RuntimeError, match="zero length"):
+        has_len_all_ranks(data.val_dataloader(), strategy, False)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
