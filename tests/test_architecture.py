@@ -11,6 +11,7 @@ ALLOWED = {
     "losses": {"networks"},
     "images": set(),
     "weights": {"networks"},
+    "estimators": {"networks", "weights"},
     "data": {"data"},
     "metrics": {"metrics", "networks", "images", "weights"},
     "callbacks": {"callbacks", "metrics", "networks", "images"},

@@ -2,6 +2,7 @@
 
 from semsynth.data.ade20k import ADE20K
 from semsynth.data.base import DataError, LabelSpace, SynthesisDataModule
+from semsynth.data.flow_pairs import ToyFlow
 from semsynth.data.folder import Folder, MaskFolder
 from semsynth.data.toy import ToyPortrait, ToyStreet
 
@@ -12,6 +13,7 @@ __all__ = [
     "LabelSpace",
     "MaskFolder",
     "SynthesisDataModule",
+    "ToyFlow",
     "ToyPortrait",
     "ToyStreet",
 ]
