@@ -65,7 +65,7 @@ class RAFT(nn.Module):
         self.features = nn.Conv2d(2 * channels, feature_dim, 1)
         self.context = nn.Conv2d(2 * channels, hidden_dim + context_dim, 1)
         correlations = num_levels * (2 * radius + 1) ** 2
-        self.slowness = nn.Parameter(torch.tensor(0.02))
+        self.slowness = nn.Parameter(torch.tensor(0.5))
         self.update = Update(correlations, hidden_dim, context_dim)
         self.expansion = head(hidden_dim, 1)
         self.upsampling = head(hidden_dim, 9 * STRIDE**2, 1)
