@@ -6,6 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from semsynth import weights
+from semsynth.data import ToyFlow
 from semsynth.estimators import load_motion_estimator
 from semsynth.networks.dis import DISMotion
 from semsynth.networks.raft import RAFT, RAFTMotion
@@ -67,3 +68,23 @@ def test_weights_of_torchvision_are_found_and_loaded(empty: Path) -> None:
     found = estimator.network.state_dict()
     assert all(torch.equal(found[key], value) for key, value in expected.items())
     assert not estimator.training
+
+
+def test_shipped_toy_flow_is_small_and_described() -> None:
+    file = weights.ASSETS / "toy_flow.safetensors"
+    card = json.loads(file.with_suffix(".json").read_text())
+    assert file.stat().st_size < 2_000_000
+    assert card["test_epe"] <= 0.7 * card["test_epe_dis"]
+    assert {"config", "command", "seed", "images_seen", "commit"} <= card.keys()
+
+
+def test_shipped_toy_flow_beats_dis_on_poses_that_it_has_not_seen() -> None:
+    items = ToyFlow(seed=1).dataset("test").__getitems__(list(range(24)))
+    batch = {key: torch.stack([item[key] for item in items]) for key in items[0]}
+    errors = {}
+    for name in ("toy_flow", "dis"):
+        motion = load_motion_estimator(name)(batch["image"], batch["target"])
+        flow_error = (motion.flow - batch["flow"]).norm(dim=1, keepdim=True)
+        expansion_error = (motion.log_expansion - batch["log_expansion"]).abs()
+        errors[name] = [e[batch["valid"]].mean() for e in (flow_error, expansion_error)]
+    assert all(ours < 0.7 * dis for ours, dis in zip(*errors.values(), strict=True))

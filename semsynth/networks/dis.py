@@ -23,7 +23,7 @@ class DISMotion:
 
     def __init__(self, working_size: int = 256) -> None:
         self.working_size = working_size
-        self._search = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
     @torch.no_grad()
     def __call__(self, image_a: Tensor, image_b: Tensor) -> Motion:

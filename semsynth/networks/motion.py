@@ -144,7 +144,8 @@ def warp(image: Tensor, flow: Tensor) -> Tensor:
     Returns:
         Bilinear values (B, C, H, W); beyond the border, those on it.
     """
-    place = pixel_grid(*flow.shape[-2:], flow.device) + flow
+    H, W = flow.shape[-2:]
+    place = pixel_grid(H, W, flow.device) + flow
     return sample(image, place.permute(0, 2, 3, 1), "border")
 
 

@@ -88,7 +88,8 @@ class RAFT(nn.Module):
         check_pair(image_a, image_b, STRIDE, self.smallest, "RAFT")
         B, _, H, W = image_a.shape
         encoded = self.encoder(torch.cat([image_a, image_b]))
-        pyramid = correlation_pyramid(*self.features(encoded).chunk(2), self.num_levels)
+        features_a, features_b = self.features(encoded).chunk(2)
+        pyramid = correlation_pyramid(features_a, features_b, self.num_levels)
         hidden, context = self.context(encoded[:B]).tensor_split([self.hidden_dim], 1)
         hidden, context = hidden.tanh(), context.relu()
         grid = pixel_grid(H // STRIDE, W // STRIDE, image_a.device)
@@ -99,7 +100,7 @@ class RAFT(nn.Module):
             correlation = lookup(pyramid, grid + flow, self.radius)
             hidden, change = self.update(hidden, context, correlation, flow)
             flow = flow + change
-            weights = 0.25 * self.upsampling(hidden)  # as in the paper's code, to learn slowly
+            weights = 0.25 * self.upsampling(hidden)  # RAFT slows these weights down by as much
             flows.append(STRIDE * upsample(flow, weights))
         log_expansion = upsample(self.expansion(hidden), weights)
         return Estimates(torch.stack(flows), log_expansion)

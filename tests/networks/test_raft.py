@@ -90,6 +90,7 @@ def test_upsampling_with_one_certain_neighbour_copies_its_cell() -> None:
 
 def test_gru_keeps_its_state_when_the_update_gate_is_shut() -> None:
     gru = ConvGRU(4, 3)
+    assert gru.gates.bias is not None
     torch.nn.init.constant_(gru.gates.bias, -100.0)
     hidden = torch.rand(1, 4, 5, 5)
     torch.testing.assert_close(gru(hidden, torch.rand(1, 3, 5, 5)), hidden)
