@@ -13,6 +13,7 @@ from torch import Tensor
 
 from semsynth.data.toy import PortraitWorld, StreetWorld, World
 from semsynth.data.toy.shading import hsv_to_rgb
+from semsynth.networks.motion import warp
 
 COLUMNS = 8
 SEED = 1
@@ -72,15 +73,6 @@ def motion_rows(world: PortraitWorld, size: int = 128) -> list[Row]:
         ("log expansion: blue grows, red shrinks", red_blue),
         ("target fetched back along the flow: equals the source; magenta is invalid", fetched),
     ]
-
-
-def warp(image: Tensor, flow: Tensor) -> Tensor:
-    """Value of the image where the flow of each pixel points (B, 3, H, W)."""
-    size = image.shape[-1]
-    pixels = torch.arange(size, dtype=torch.float32)
-    grid = torch.stack([pixels.expand(size, -1), pixels[:, None].expand(-1, size)])  # (2, H, W)
-    points = (2 * (grid + flow) + 1) / size - 1
-    return F.grid_sample(image, points.permute(0, 2, 3, 1), align_corners=False)
 
 
 def flow_colours(flow: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ ALLOWED = {
     "interop": {"interop", "networks"},
     "priors": {"networks", "weights"},
     "import_command": {"interop", "priors"},
+    "estimators": {"networks", "weights"},
     "data": {"data"},
     "metrics": {"metrics", "networks", "images", "weights"},
     "callbacks": {"callbacks", "metrics", "networks", "images", "protocol", "weights"},

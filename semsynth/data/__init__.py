@@ -7,6 +7,7 @@ from semsynth.data.cityscapes import Cityscapes
 from semsynth.data.deepfashion import DeepFashion
 from semsynth.data.errors import DataError
 from semsynth.data.few_shot import FewShotFolder
+from semsynth.data.flow_pairs import ToyFlow
 from semsynth.data.folder import Folder, MaskFolder
 from semsynth.data.gta5 import GTA5
 from semsynth.data.images import Images
@@ -26,6 +27,7 @@ __all__ = [
     "LabelSpace",
     "MaskFolder",
     "SynthesisDataModule",
+    "ToyFlow",
     "ToyPortrait",
     "ToyStreet",
 ]
