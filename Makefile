@@ -36,10 +36,11 @@ test-all: $(READY) ## the slow tests too
 benchmark: $(READY) ## run benchmarks/$(SUITE).yaml (SUITE=toy) and write outputs/benchmark/report.html
 	$(BIN)/python -m benchmarks.run benchmarks/$(SUITE).yaml --output outputs/benchmark
 
-speed: $(READY) ## measure the vectorised parts against naive ones
+speed: $(READY) ## measure the vectorised parts against naive ones, minutes
 	$(BIN)/python -m benchmarks.speed.clvae_codes
 	$(BIN)/python -m benchmarks.speed.data
 	$(BIN)/python -m benchmarks.speed.frechet
+	$(BIN)/python -m benchmarks.speed.stylegan2
 
 toy-sheet: $(READY) ## draw the toy world: outputs/toy_sheet.png
 	$(BIN)/python -m benchmarks.toy_sheet --output outputs/toy_sheet.png

@@ -6,18 +6,14 @@ and level by level with boolean masks, as one would first write them down; both 
 
 import argparse
 import sys
-import time
-from collections.abc import Callable
 from functools import partial
-from statistics import median
 
 import torch
 from torch import Tensor
 
+from benchmarks.speed.timing import Function, interleaved
 from semsynth.networks.clvae_encoder import CLVAEEncoder, level_mask
 from semsynth.networks.clvae_generator import CLVAEGenerator
-
-Function = Callable[[], list[Tensor]]
 
 NUM_CLASSES, BATCH, SIZE = 151, 4, 256
 
@@ -76,20 +72,6 @@ def with_backward(function: Function, weights: list[Tensor]) -> Function:
         return outputs
 
     return run
-
-
-def interleaved(functions: dict[str, Function], repetitions: int, device: str) -> list[float]:
-    """Median milliseconds of each function, called in turns after one call to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for repetition in range(repetitions + 1):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            function()
-            if device == "cuda":
-                torch.cuda.synchronize()
-            if repetition:
-                times[name].append(1000 * (time.perf_counter() - start))
-    return [median(values) for values in times.values()]
 
 
 def compare(name: str, ours: Function, naive: Function, repetitions: int, device: str) -> str:
