@@ -19,11 +19,13 @@ from lightning.pytorch.cli import instantiate_class
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from semsynth.methods import FlowEstimator, Segmenter
+from benchmarks.toy_prior import measure as measure_prior
+from semsynth.methods import FlowEstimator, Segmenter, StyleGAN2
+from semsynth.priors import save_generator
 from semsynth.weights import ASSETS
 
 SEGMENTERS = ("toy_street", "toy_portrait")
-NAMES = (*SEGMENTERS, "toy_flow")
+NAMES = (*SEGMENTERS, "toy_flow", "toy_prior")
 
 
 def main() -> None:
@@ -33,8 +35,10 @@ def main() -> None:
     for name in parser.parse_args().names or NAMES:
         if name in SEGMENTERS:
             train_segmenter(name)
-        else:
+        elif name == "toy_flow":
             train_flow_estimator()
+        else:
+            write_prior(*train("experiments/stylegan2/toy64.yaml", "toy_prior"))
 
 
 def train_segmenter(name: str) -> None:
@@ -72,6 +76,30 @@ def train_flow_estimator() -> None:
         "images_seen": 2 * samples_seen(run_dir, config),
     }
     write(ASSETS / "toy_flow.safetensors", half, card | made)
+
+
+def write_prior(run_dir: Path, config: dict[str, Any], made: dict[str, Any]) -> None:
+    """Write the averaged generator of a training with its card."""
+    method = StyleGAN2.load_from_checkpoint(last_checkpoint(run_dir), map_location="cpu")
+    generator = method.generator.eval().requires_grad_(False)
+    halve(generator)
+    generator.estimate_mean_latent()
+    halve(generator)
+    scores = measure_prior(generator, num_samples=2048)
+    labelling = {k: v for k, v in scores.items() if k.startswith("one_shot_miou_")}
+    arguments = ("z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max")
+    card = {
+        "what": "StyleGAN2 of ToyPortrait",
+        "generator": {k: method.hparams[k] for k in arguments}
+        | {"image_size": method.hparams["image_size"][0]},
+        "features": "toy_portrait",
+        "feature_resolution": int(max(labelling, key=labelling.__getitem__).rsplit("_", 1)[1]),
+        **scores,
+        "images_seen": samples_seen(run_dir, config),
+        **made,
+    }
+    path = ASSETS / "toy_portrait_stylegan2.safetensors"
+    save_generator(generator, path, card, half=True)
 
 
 def train(experiment: str, name: str) -> tuple[Path, dict[str, Any], dict[str, Any]]:

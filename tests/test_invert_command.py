@@ -1,0 +1,120 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from semsynth.cli import main
+from semsynth.data.latents import read_codes
+from semsynth.images import save_png, to_uint8
+from semsynth.invert_command import identity, stored_notes
+from semsynth.networks.noise import seeded_normal
+from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.priors import save_generator
+
+SIZES = {
+    "image_size": 16,
+    "z_dim": 8,
+    "w_dim": 8,
+    "mapping_layers": 2,
+    "channel_base": 128,
+    "channel_max": 8,
+}
+
+
+@pytest.fixture
+def prior(tmp_path: Path) -> StyleGAN2Generator:
+    torch.manual_seed(0)
+    generator = StyleGAN2Generator(**SIZES)
+    generator.estimate_mean_latent(100)
+    save_generator(generator, tmp_path / "prior.safetensors", {"generator": SIZES})
+    with torch.no_grad():
+        drawn = generator(seeded_normal(torch.arange(3), 8)).clamp(-1, 1)
+    for i, image in enumerate(to_uint8(drawn)):
+        save_png(image, tmp_path / "photos" / f"{i}.png")
+    return generator
+
+
+def invert(folder: Path, *options: str) -> Path:
+    out = folder / "codes"
+    paths = [f"--images={folder / 'photos'}", f"--out={out}", "--device=cpu"]
+    main(["invert", f"--prior={folder / 'prior.safetensors'}", *paths, "--steps=4", *options])
+    return out
+
+
+def test_each_photo_gets_codes_that_few_shot_folders_read(
+    prior: StyleGAN2Generator, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = invert(tmp_path)
+    assert sorted(p.name for p in out.iterdir()) == [
+        *(f"{i}.{end}" for i in range(3) for end in ("png", "safetensors")),
+        "inversion.json",
+    ]
+    assert read_codes(out / "1.safetensors").shape == (prior.num_ws, prior.w_dim)
+    errors = json.loads((out / "inversion.json").read_text())
+    assert set(errors) == {"0", "1", "2"}
+    assert all(error["mse"] > 0 and error["distance"] is None for error in errors.values())
+    assert "mean squared error" in capsys.readouterr().out
+
+
+def test_a_second_call_does_only_what_is_left(prior: StyleGAN2Generator, tmp_path: Path) -> None:
+    out = invert(tmp_path)
+    times = {p.name: p.stat().st_mtime_ns for p in out.glob("*.safetensors")}
+    (out / "1.safetensors").write_bytes(b"cut off")
+    save_png(torch.zeros(3, 16, 16, dtype=torch.uint8), tmp_path / "photos" / "2.png")
+    invert(tmp_path)
+    again = {p.name: p.stat().st_mtime_ns for p in out.glob("*.safetensors")}
+    assert [name for name in times if times[name] == again[name]] == ["0.safetensors"]
+
+
+def test_codes_of_another_recipe_are_made_anew(prior: StyleGAN2Generator, tmp_path: Path) -> None:
+    out = invert(tmp_path)
+    before = read_codes(out / "0.safetensors")
+    invert(tmp_path, "--recipe=upstream")
+    assert not torch.equal(before, read_codes(out / "0.safetensors"))
+    assert '"ranger"' in stored_notes(out / "0.safetensors")["recipe"]
+
+
+def test_the_number_of_photos_at_a_time_changes_no_code(
+    prior: StyleGAN2Generator, tmp_path: Path
+) -> None:
+    together = read_codes(invert(tmp_path, "--batch_size=3") / "2.safetensors")
+    (tmp_path / "codes" / "2.safetensors").unlink()
+    alone = read_codes(invert(tmp_path, "--batch_size=1") / "2.safetensors")
+    torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)
+
+
+def test_a_perceptual_distance_is_measured_where_one_is_named(
+    prior: StyleGAN2Generator, tmp_path: Path, toy_segmenter: None
+) -> None:
+    out = invert(tmp_path, "--perceptual=toy_portrait")
+    notes = stored_notes(out / "0.safetensors")
+    assert notes["perceptual"] == "toy_portrait"
+    assert float(notes["distance"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--images=nowhere"], "no directory nowhere"),
+        (["--prior=nothing"], "No prior is called 'nothing'"),
+        (["--steps=1"], "--steps at least 2"),
+        (["--perceptual=alex"], "alexnet"),
+    ],
+)
+def test_a_mistake_ends_in_one_message(
+    prior: StyleGAN2Generator,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    message: str,
+) -> None:
+    for variable in ("TORCH_HOME", "XDG_CACHE_HOME", "SEMSYNTH_WEIGHTS"):
+        monkeypatch.setenv(variable, str(tmp_path / "empty"))
+    with pytest.raises(SystemExit, match=message):
+        invert(tmp_path, *options)
+    assert not (tmp_path / "codes").exists()
+
+
+def test_a_photo_keeps_its_noise_whatever_the_others_are() -> None:
+    assert identity("a") == identity("a") != identity("b")
