@@ -50,7 +50,7 @@ class Oracle(Method):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Images (B, 3, H, W) in [-1, 1] of the layouts that ``index`` names."""
-        appearance_seed = int(batch["seed"][0]) % (1 << 31)
+        appearance_seed = 1 + int(batch["seed"][0]) % (1 << 31)  # the first sample's seed is 0
         return self.data.render_like("test", batch["index"], appearance_seed)
 
 
@@ -105,7 +105,8 @@ def between_real_images(metric: ImageMetric, data: ToyDataModule) -> dict[str, f
     for module in (data, others):
         module.setup("test")
     for batch, other in zip(data.test_dataloader(), others.test_dataloader(), strict=True):
-        metric.update(image=batch["image"], fake=other["image"])
+        real, fake = (data.on_after_batch_transfer(b, 0)["image"] for b in (batch, other))
+        metric.update(image=real, fake=fake)
     return {name: float(value) for name, value in metric.compute().items()}
 
 

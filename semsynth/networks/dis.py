@@ -23,7 +23,6 @@ class DISMotion:
 
     def __init__(self, working_size: int = 256) -> None:
         self.working_size = working_size
-        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
     @torch.no_grad()
     def __call__(self, image_a: Tensor, image_b: Tensor) -> Motion:
@@ -42,10 +41,10 @@ class DISMotion:
         check_pair(image_a, image_b, 1, 16, "DIS")
         size = image_a.shape[-2:]
         first, second = (self._grey(image) for image in both_ways(image_a, image_b))
+        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # cannot be pickled
         # OpenCV takes one pair at a time, and is parallel inside.
-        found = np.stack(
-            [self._search.calc(*pair, None) for pair in zip(first, second, strict=True)]
-        )
+        pairs = zip(first, second, strict=True)
+        found = np.stack([search.calc(a, b, None) for a, b in pairs])  # type: ignore[call-overload]  # takes None
         flow = torch.from_numpy(found).to(image_a.device).permute(0, 3, 1, 2)
         scale = [flow.shape[-1] / size[1], flow.shape[-2] / size[0]]
         flow = F.interpolate(flow, size=size, mode="area")
