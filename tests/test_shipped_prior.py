@@ -1,0 +1,56 @@
+"""The StyleGAN2 prior that ships."""
+
+import json
+
+import pytest
+import torch
+
+from benchmarks.toy_prior import complete, draw, render
+from semsynth.metrics.features import build_features
+from semsynth.metrics.frechet import frechet_distance_from_features
+from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.priors import find_prior, load_generator
+from semsynth.weights import load_segmenter
+
+
+@pytest.fixture(scope="module")
+def generator() -> StyleGAN2Generator:
+    return load_generator("toy_portrait")
+
+
+def test_the_prior_is_small_and_described() -> None:
+    path = find_prior("toy_portrait")
+    card = json.loads(path.with_suffix(".json").read_text())
+    assert path.stat().st_size < 5_000_000
+    for key in ("images_seen", "seed", "config", "command", "commit", "fd_toy_psi_1.0"):
+        assert card[key], key
+
+
+def test_the_segmenter_finds_every_class_as_often_as_the_card_says(
+    generator: StyleGAN2Generator,
+) -> None:
+    card = json.loads(find_prior("toy_portrait").with_suffix(".json").read_text())
+    images = draw(generator, 0.7, torch.arange(5000, 5128))
+    share = complete(load_segmenter("toy_portrait"), images)
+    assert share == pytest.approx(card["complete_psi_0.7"], abs=0.08)
+
+
+def test_its_features_come_close_to_those_of_real_portraits(
+    generator: StyleGAN2Generator,
+) -> None:
+    extractor = build_features("toy_portrait")
+    real = extractor.features_of(render(torch.arange(256)))
+    fake = extractor.features_of(draw(generator, 1.0, torch.arange(256)))
+    noise = extractor.features_of(torch.rand(256, 3, 64, 64) * 2 - 1)
+    distance, worst = (float(frechet_distance_from_features(real, x)) for x in (fake, noise))
+    assert distance < 0.2 * worst
+
+
+def test_its_features_at_the_resolution_of_the_card_are_those_of_a_full_synthesis(
+    generator: StyleGAN2Generator,
+) -> None:
+    card = json.loads(find_prior("toy_portrait").with_suffix(".json").read_text())
+    w_plus = generator.repeat(generator.mapping(torch.randn(2, generator.z_dim)))
+    resolution = card["feature_resolution"]
+    features = generator.synthesis.features(w_plus, resolution)
+    assert torch.equal(features, generator.synthesis.image_and_features(w_plus, resolution)[1])
