@@ -210,7 +210,12 @@ def test_missing_vgg_weights_stop_before_training(
     with pytest.raises(weights.MissingWeightsError) as error:
         train(method)
     message = str(error.value)
-    for part in ("vgg19-dcbb9e9d.pth", str(tmp_path), "weights fetch vgg19", "--model.perceptual_weight 0"):
+    for part in (
+        "vgg19-dcbb9e9d.pth",
+        str(tmp_path),
+        "weights fetch vgg19",
+        "--model.perceptual_weight 0",
+    ):
         assert part in message
 
 
