@@ -50,7 +50,8 @@ class Oracle(Method):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Images (B, 3, H, W) in [-1, 1] of the layouts that ``index`` names."""
-        appearance_seed = 1 + int(batch["seed"][0]) % (1 << 31)  # the first sample's seed is 0
+        # Never the data's own seed, which would give the real images back
+        appearance_seed = self.data.seed + 1 + int(batch["seed"][0]) % (1 << 31)
         return self.data.render_like("test", batch["index"], appearance_seed)
 
 

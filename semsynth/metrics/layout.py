@@ -144,6 +144,11 @@ class LayoutFidelity(ImageMetric):
                 f"{len(self.segmenter_map)}."
             )
         self.num_classes = num_classes_of(self.segmenter_map)
+        if self.mask_map is not None and num_classes_of(self.mask_map) > self.num_classes:
+            raise ValueError(
+                f"mask_map leads to {num_classes_of(self.mask_map)} classes, but the segmenter "
+                f"finds only {self.num_classes}; give it a segmenter_map, or take another one."
+            )
         for of in ("fake", "real"):
             counts = torch.zeros(self.num_classes + 1, self.num_classes + 1, dtype=torch.int64)
             self.add_state(f"confusion_{of}", counts, dist_reduce_fx="sum")

@@ -145,3 +145,5 @@ def test_errors_say_what_is_wrong(toy_assets: Path) -> None:
         confusion_matrix(mask, mask[:, :4], NUM_CLASSES)
     with pytest.raises(ValueError, match="5 classes, but segmenter_map translates only 2"):
         LayoutFidelity("toy_street", segmenter_map=(0, 1))
+    with pytest.raises(ValueError, match=r"mask_map leads to 19 classes, but .* only 5"):
+        LayoutFidelity("toy_street", mask_map="cityscapes_ids_to_train_ids")
