@@ -45,6 +45,21 @@ class Blur(Method):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
+class Repaint(Blur):
+    """Gives the third class another grey in each image."""
+
+    def vary(self, batch: Batch, num_images: int, level: int) -> dict[str, Tensor]:
+        grey = torch.linspace(-1, 1, num_images).view(1, -1, 1, 1, 1)
+        inside = (batch["mask"] == 2)[:, None, None]
+        third = torch.full_like(batch["index"], 2)
+        images = torch.where(inside, grey, batch["image"][:, None])
+        return {
+            "varied": images,
+            "varied_class": third,
+            "varied_level": torch.full_like(third, level),
+        }
+
+
 def toy(eval_batch_size: int = 4, **sizes: int) -> ToyStreet:
     sizes = {"train_size": 4, "val_size": 5, "test_size": 7} | sizes
     return ToyStreet(image_size=SIZE, eval_batch_size=eval_batch_size, **sizes)
@@ -323,3 +338,19 @@ def test_images_are_measured_as_files_keep_them(home: Path, tmp_path: Path) -> N
         levels = (images + 1) * 127.5
         assert (levels - levels.round()).abs().max() < 1e-4
         assert images.abs().max() <= 1
+
+
+def test_diversity_by_class_redraws_a_class_at_each_level(home: Path, tmp_path: Path) -> None:
+    evaluation = Evaluation([metrics.ClassDiversity(TOY, 8, num_levels=1)], num_samples=3)
+    trainer(tmp_path, evaluation).test(Repaint(), toy(), verbose=False)
+    scores = evaluation.scores
+    assert scores["mCSD_toy_spatial"] == scores["mCSD_toy_spatial_level0"]
+    assert 0 < scores["mOCD_toy_spatial"] < scores["mCSD_toy_spatial"]
+
+
+def test_diversity_by_class_needs_a_method_that_has_codes_of_classes(
+    home: Path, tmp_path: Path
+) -> None:
+    evaluation = Evaluation([metrics.ClassDiversity(TOY, 8)], num_samples=2)
+    with pytest.raises(ValueError, match="Blur has no codes of single classes"):
+        measure(tmp_path, evaluation, toy())

@@ -15,7 +15,8 @@ from semsynth.callbacks.census import Census
 from semsynth.callbacks.generation import Batch, generate
 from semsynth.callbacks.real_statistics import RealStatistics
 from semsynth.images import from_uint8, to_uint8
-from semsynth.metrics import ImageMetric
+from semsynth.metrics import ClassDiversity, ImageMetric
+from semsynth.networks.noise import sample_seed
 from semsynth.protocol import Card, installed_versions
 from semsynth.weights import MissingWeightsError
 
@@ -151,6 +152,9 @@ class Evaluation(Callback):
             inputs["image"] = as_on_disk(batch["image"])
         self.census.update(inputs["fake"], inputs.get("image"), inputs.get("mask"))
         for metric in self.metrics:
+            if isinstance(metric, ClassDiversity):
+                self._update_varied(metric, trainer, method, batch)
+                continue
             if missing := wanted(metric) - inputs.keys():
                 raise ValueError(
                     f"{type(metric).__name__} wants {', '.join(sorted(missing))}, which the data "
@@ -158,6 +162,17 @@ class Evaluation(Callback):
                     "evaluation.metrics or choose data that has it."
                 )
             metric.update(**{name: inputs[name] for name in wanted(metric)})
+
+    def _update_varied(
+        self, metric: ClassDiversity, trainer: Trainer, method: LightningModule, batch: Batch
+    ) -> None:
+        """Redraw one class of each mask, at all levels and at each that the metric tells apart."""
+        seeded = {**batch, "seed": sample_seed(self.seed, batch["index"])}
+        for level in range(-1, metric.num_levels):
+            with trainer.precision_plugin.forward_context():
+                inputs = method.vary(seeded, self.num_samples, level)  # type: ignore[operator]  # of Method
+            varied = as_on_disk(inputs["varied"].flatten(0, 1)).view_as(inputs["varied"])
+            metric.update(**inputs | {"varied": varied}, mask=batch["mask"])
 
     def _finish(self, trainer: Trainer, method: LightningModule, stage: Stage) -> None:
         if not self.metrics:

@@ -41,6 +41,26 @@ class Method(LightningModule):
         """
         return {}
 
+    def vary(self, batch: Batch, num_images: int, level: int) -> dict[str, Tensor]:
+        """Images of each mask that differ in the code of one class, for ``ClassDiversity``.
+
+        Args:
+            batch: A batch with ``mask`` and ``seed`` (B,).
+            num_images: Images of each mask.
+            level: The only level at which the code differs, or -1 for all.
+
+        Returns:
+            ``varied`` (B, num_images, 3, H, W) in [-1, 1], ``varied_class`` (B,) and
+            ``varied_level`` (B,).
+
+        Raises:
+            ValueError: The method has no codes of its own for each class, or not at this level.
+        """
+        raise ValueError(
+            f"{type(self).__name__} has no codes of single classes to draw anew; take "
+            "ClassDiversity out of evaluation.metrics."
+        )
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave the frozen networks out: they are found by name when training goes on."""
         weights = checkpoint["state_dict"]

@@ -271,8 +271,7 @@ class CLVAE(Method):
 
         The class is the largest one of each mask; the levels are the finest and the coarsest.
         """
-        z_global, z_local = self.prior(batch["seed"])
-        L, K, _ = z_local.shape[1:]
+        L, K, _ = self.generator.code_shape
         levels = torch.arange(L, device=self.device).view(1, L, 1, 1)
         chosen: dict[str, Tensor] = {}
         if K > 1:
@@ -280,13 +279,38 @@ class CLVAE(Method):
             chosen["one_class"] = F.one_hot(largest, K).bool().view(-1, 1, K, 1)
         if L > 1:
             chosen |= {"finest_level": levels == 0, "coarsest_level": levels == L - 1}
-        series: dict[str, list[Tensor]] = {name: [] for name in chosen}
+        return {name: self.redrawn(batch, where, num_images) for name, where in chosen.items()}
+
+    def vary(self, batch: Batch, num_images: int, level: int) -> dict[str, Tensor]:
+        """Images that differ in the code of one class of each mask, which the seed chooses."""
+        L, K, _ = self.generator.code_shape
+        if K == 1 or level >= L:
+            raise ValueError(
+                f"The codes are ({L} levels, {K} classes), and ClassDiversity asks for single "
+                f"classes at level {level}. Take it out of evaluation.metrics, or lower its "
+                "num_levels."
+            )
+        present = classes_present(batch["mask"], self.num_classes)  # (B, K)
+        luck = seeded_normal(hash_int64(batch["seed"]), K)
+        varied_class = luck.masked_fill(~present, -torch.inf).argmax(1)
+        where = F.one_hot(varied_class, K).bool().view(-1, 1, K, 1)
+        if level >= 0:
+            where = where & (torch.arange(L, device=self.device).view(1, L, 1, 1) == level)
+        return {
+            "varied": self.redrawn(batch, where, num_images),
+            "varied_class": varied_class,
+            "varied_level": torch.full_like(varied_class, level),
+        }
+
+    def redrawn(self, batch: Batch, where: Tensor, num_images: int) -> Tensor:
+        """Images (B, num_images, 3, H, W) with codes drawn anew at ``where`` (B, L, K, 1)."""
+        z_global, z_local = self.prior(batch["seed"])
+        images = []
         for i in range(num_images):
             _, other = self.prior(hash_int64(batch["seed"] + i + 1))
-            for name, where in chosen.items():
-                codes = torch.where(where, other, z_local)
-                series[name].append(self.generator(batch["mask"], z_global, codes).float())
-        return {name: torch.stack(images, dim=1) for name, images in series.items()}
+            codes = torch.where(where, other, z_local)
+            images.append(self.generator(batch["mask"], z_global, codes).float())
+        return torch.stack(images, dim=1)
 
     def _build_perceptual_loss(self) -> PerceptualLoss:
         if self.perceptual != "vgg19":

@@ -47,6 +47,7 @@ class ClassDiversity(ImageMetric):
         super().__init__()
         self.network = build_taps(features)
         self.region, self.min_area = region, min_area
+        self.num_levels = num_levels
         shape = (num_levels + 1, num_classes)  # the first row is for all levels together
         for name in ("csd_sum", "ocd_sum"):
             self.add_state(name, torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")

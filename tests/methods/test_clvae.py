@@ -252,3 +252,29 @@ def test_training_runs_in_bf16(train: Train) -> None:
     method = tiny_clvae()
     train(method, precision="bf16-mixed")
     assert all(torch.isfinite(p).all() for p in method.parameters())
+
+
+def test_varied_images_differ_in_one_class_that_is_there(batch: Batch) -> None:
+    method = tiny_clvae().eval()
+    mask = batch["mask"].clone()
+    mask[0] = 2
+    varied = method.vary(seeded({**batch, "mask": mask}), 3, level=-1)
+    assert varied["varied"].shape == (2, 3, 3, SIZE, SIZE)
+    assert varied["varied_class"][0] == 2
+    assert varied["varied_level"].tolist() == [-1, -1]
+    assert not torch.equal(varied["varied"][:, 0], varied["varied"][:, 1])
+
+
+def test_a_single_level_changes_less_than_all(batch: Batch) -> None:
+    method = tiny_clvae().eval()
+    spread = [method.vary(seeded(batch), 4, level)["varied"].std(1).mean() for level in (-1, 0, 4)]
+    assert min(spread[1:]) > 0
+    assert max(spread[1:]) < spread[0]
+
+
+@pytest.mark.parametrize(("changes", "level"), [({"class_wise": False}, -1), ({}, 5)])
+def test_classes_without_codes_of_their_own_cannot_be_varied(
+    batch: Batch, changes: dict[str, bool], level: int
+) -> None:
+    with pytest.raises(ValueError, match=r"ClassDiversity asks .* lower its num_levels"):
+        tiny_clvae(**changes).vary(seeded(batch), 2, level)
