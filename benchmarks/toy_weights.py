@@ -59,8 +59,8 @@ def train_flow_estimator() -> None:
     estimator = FlowEstimator.load_from_checkpoint(last_checkpoint(run_dir), map_location="cpu")
     half = halve(estimator.network)
     scores = measure(estimator, config)
-    keys = ("channels", "feature_dim", "hidden_dim", "context_dim")
-    keys = (*keys, "num_levels", "radius", "num_updates")
+    sizes = ("channels", "feature_dim", "hidden_dim", "context_dim")
+    keys = (*sizes, "num_levels", "radius", "num_updates")
     card = {
         "what": "RAFT with log expansion of ToyPortrait",
         "network": {k: estimator.hparams[k] for k in keys},

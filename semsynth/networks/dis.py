@@ -23,7 +23,6 @@ class DISMotion:
 
     def __init__(self, working_size: int = 256) -> None:
         self.working_size = working_size
-        self._search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
 
     @torch.no_grad()
     def __call__(self, image_a: Tensor, image_b: Tensor) -> Motion:
@@ -43,9 +42,7 @@ class DISMotion:
         size = image_a.shape[-2:]
         first, second = (self._grey(image) for image in both_ways(image_a, image_b))
         # OpenCV takes one pair at a time, and is parallel inside.
-        found = np.stack(
-            [self._search.calc(*pair, None) for pair in zip(first, second, strict=True)]
-        )
+        found = np.stack([search(a, b) for a, b in zip(first, second, strict=True)])
         flow = torch.from_numpy(found).to(image_a.device).permute(0, 3, 1, 2)
         scale = [flow.shape[-1] / size[1], flow.shape[-2] / size[0]]
         flow = F.interpolate(flow, size=size, mode="area")
@@ -62,3 +59,9 @@ class DISMotion:
             grey = F.interpolate(grey, size=size, mode="bilinear", align_corners=False)
         levels = grey[:, 0].add(1).mul(127.5).round().clamp(0, 255)
         return levels.to(torch.uint8).cpu().numpy()
+
+
+def search(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Flow (H, W, 2) in pixels from one grey image (H, W), uint8, to another."""
+    dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    return dis.calc(first, second, None)  # type: ignore[call-overload]  # None is no first guess
