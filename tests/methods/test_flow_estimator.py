@@ -10,11 +10,11 @@ from semsynth.methods import FlowEstimator
 from semsynth.methods.flow_estimator import masked_mean, sequence_loss
 
 Batch = dict[str, Any]
-TINY = {"channels": 8, "feature_dim": 16, "hidden_dim": 16, "context_dim": 8}
+TINY: Any = {"channels": 8, "feature_dim": 16, "hidden_dim": 16, "context_dim": 8}
 
 
 class Shifted(Dataset[Batch]):
-    """Noise that moves by two pixels to the right or to the left, and grows in name only."""
+    """Noise that moves by four pixels to the right or to the left, and grows in name only."""
 
     def __len__(self) -> int:
         return 4
@@ -69,7 +69,7 @@ def test_training_reduces_the_error_to_a_fraction() -> None:
     method = FlowEstimator(**TINY, num_levels=2, num_updates=2, lr=5e-3)
     loader = DataLoader(Shifted(), batch_size=4)
     trainer = Trainer(
-        max_steps=60,
+        max_steps=40,
         accelerator="cpu",
         devices=1,
         logger=False,
