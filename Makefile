@@ -5,7 +5,7 @@ READY := .venv/.ready
 SUITE ?= toy
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-all benchmark speed toy-sheet toy-weights clean
+.PHONY: help setup check format test test-all benchmark speed toy-sheet toy-prior toy-weights clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,9 @@ speed: $(READY) ## measure the vectorised parts against naive ones, minutes
 
 toy-sheet: $(READY) ## draw the toy world: outputs/toy_sheet.png
 	$(BIN)/python -m benchmarks.toy_sheet --output outputs/toy_sheet.png
+
+toy-prior: $(READY) ## measure and draw the prior that ships: outputs/toy_prior.png
+	$(BIN)/python -m benchmarks.toy_prior --output outputs/toy_prior.png
 
 toy-weights: $(READY) ## retrain the weights that ship in semsynth/assets
 	$(BIN)/python -m benchmarks.toy_weights

@@ -4,11 +4,10 @@ import argparse
 import hashlib
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from semsynth.interop.checkpoints import CheckpointError
-from semsynth.interop.stylegan2 import ImportedStyleGAN2, import_stylegan2
-from semsynth.priors import PriorError, save_generator
+if TYPE_CHECKING:
+    from semsynth.interop.stylegan2 import ImportedStyleGAN2
 
 EPILOG = """\
 formats of stylegan2:
@@ -44,6 +43,10 @@ def run(args: list[str]) -> None:
         args: The arguments after the command.
     """
     options = build_parser().parse_args(args)
+    from semsynth.interop.checkpoints import CheckpointError  # these import torch
+    from semsynth.interop.stylegan2 import import_stylegan2
+    from semsynth.priors import PriorError, save_generator
+
     target = options.out / f"{options.file.stem}.safetensors"
     try:
         if target.exists() and not options.overwrite:
@@ -58,7 +61,7 @@ def run(args: list[str]) -> None:
     print(f"Wrote {target} and {target.with_suffix('.json').name}.")
 
 
-def describe(imported: ImportedStyleGAN2, file: Path) -> dict[str, Any]:
+def describe(imported: "ImportedStyleGAN2", file: Path) -> dict[str, Any]:
     """The card of an imported prior."""
     with file.open("rb") as content:
         digest = hashlib.file_digest(content, "sha256").hexdigest()

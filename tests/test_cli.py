@@ -28,7 +28,7 @@ def test_unknown_command_names_those_that_exist(capsys: pytest.CaptureFixture[st
     assert "fit" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("args", [[], ["data"], ["data", "check"], ["data", "prepare"]])
+@pytest.mark.parametrize("args", [[], *([name] for name in TOOLS), ["data", "check"]])
 def test_help_imports_no_torch(args: list[str]) -> None:
     code = (
         "import sys; from semsynth.cli import main\n"
