@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -180,7 +180,7 @@ def _load(path: Path, name: str, kind: type[Network], card: dict[str, Any]) -> N
             keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118
             state = {key.removeprefix(prefix): file.get_tensor(key).float() for key in keys}
         network.load_state_dict(state, assign=True)
-    except Exception as error:  # safetensors' own error has no public base
+    except (OSError, RuntimeError, SafetensorError) as error:
         raise PriorError(f"{path} cannot be read as its card describes it: {error}") from error
     return network
 
