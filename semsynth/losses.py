@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semsynth.networks.spade import resize_layout
+from semsynth.networks.spade import IGNORE_INDEX, resize_layout
 
 
 def mean_over_scales(losses: Sequence[Tensor]) -> Tensor:
@@ -153,7 +153,30 @@ def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
     return 0.5 * (mu.square() + logvar.exp() - 1 - logvar).sum(-1)
 
 
-def class_layer_kl(mu: Tensor, logvar: Tensor, present: Tensor, normaliser: Tensor) -> Tensor:
+def gaussian_kl(mu: Tensor, logvar: Tensor, prior: tuple[Tensor, Tensor]) -> Tensor:
+    """KL divergence from N(mu, exp(logvar)) to another Gaussian, summed over the last axis.
+
+    Args:
+        mu: Means (..., N).
+        logvar: Log-variances (..., N).
+        prior: Means and log-variances (..., N) of the other.
+
+    Returns:
+        Divergences (...), float32.
+    """
+    mu, logvar, prior_mu, prior_logvar = (x.float() for x in (mu, logvar, *prior))
+    ratio = logvar - prior_logvar
+    distance = (mu - prior_mu).square() * (-prior_logvar).exp()
+    return 0.5 * (distance + ratio.exp() - 1 - ratio).sum(-1)
+
+
+def class_layer_kl(
+    mu: Tensor,
+    logvar: Tensor,
+    present: Tensor,
+    normaliser: Tensor,
+    prior: tuple[Tensor, Tensor] | None = None,
+) -> Tensor:
     """KL divergence of local codes: mean over the classes, sum over the levels.
 
     Args:
@@ -162,9 +185,63 @@ def class_layer_kl(mu: Tensor, logvar: Tensor, present: Tensor, normaliser: Tens
         present: Whether the class covers a pixel of the level (B, L, K).
         normaliser: Number of classes to divide by: those of each level (B, L), as the released
             code does, or those of the whole mask (B, 1), as the paper writes (eq. 18).
+        prior: Means and log-variances (B, L, K, N) of the prior; N(0, 1) if not given.
 
     Returns:
         Divergences (B,).
     """
-    kl = (kl_divergence(mu, logvar) * present).sum(-1)  # (B, L)
-    return (kl / normaliser.clamp_min(1)).sum(-1)
+    kl = kl_divergence(mu, logvar) if prior is None else gaussian_kl(mu, logvar, prior)
+    return ((kl * present).sum(-1) / normaliser.clamp_min(1)).sum(-1)
+
+
+def class_balance(mask: Tensor, num_classes: int) -> Tensor:
+    """Weight of each class (C,) that gives all classes of a batch the same sum over the pixels.
+
+    The weights of the labelled pixels have mean 1. Classes that are not there weigh nothing.
+
+    Args:
+        mask: Label maps (B, H, W); ignored pixels do not count.
+        num_classes: Number of classes C.
+    """
+    labels = mask.masked_fill(mask == IGNORE_INDEX, num_classes).flatten()
+    ones = torch.ones_like(labels, dtype=torch.float32)
+    area = ones.new_zeros(num_classes + 1).scatter_add(0, labels, ones)[:num_classes]
+    there = area > 0
+    share = area / area.sum().clamp_min(1) * there.sum()
+    return torch.where(there, 1 / share.clamp_min(1e-12), 0.0)
+
+
+def segmentation_loss(logits: Tensor, mask: Tensor, balance: Tensor | None = None) -> Tensor:
+    """Cross entropy of pixels, in which classes may have weights (Sushko et al., ICLR 2021).
+
+    Args:
+        logits: Logits (B, C + 1, H, W).
+        mask: Targets (B, H, W) in 0..C; ignored pixels do not count.
+        balance: Weight of each class (C,); the last, of fake pixels, weighs 1.
+
+    Returns:
+        Loss (), a mean over the labelled pixels.
+    """
+    weight = None if balance is None else F.pad(balance, (0, 1), value=1.0)
+    losses = F.cross_entropy(
+        logits.float(), mask, weight, ignore_index=IGNORE_INDEX, reduction="none"
+    )
+    return losses.sum() / (mask != IGNORE_INDEX).sum().clamp_min(1)
+
+
+def label_mix(real: Tensor, fake: Tensor, mask: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
+    """Mix images along the borders of classes: each class is real or fake as a whole.
+
+    Args:
+        real: Images (B, 3, H, W).
+        fake: Images of the same masks.
+        mask: Label maps (B, H, W).
+        num_classes: Number of classes.
+
+    Returns:
+        Mixed images (B, 3, H, W), and where they are real (B, 1, H, W), bool.
+    """
+    labels = mask.masked_fill(mask == IGNORE_INDEX, num_classes)
+    coins = torch.rand(len(mask), num_classes + 1, device=mask.device) < 0.5
+    where = coins.gather(1, labels.flatten(1)).view_as(mask)[:, None]
+    return torch.where(where, real, fake), where

@@ -6,6 +6,7 @@ and level by level with boolean masks, as one would first write them down; both 
 
 import argparse
 import sys
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -39,8 +40,13 @@ def encode_by_loops(encoder: CLVAEEncoder, maps: list[Tensor], mask: Tensor) -> 
     return list(torch.stack(codes, 1).view(2, B, L, K, N))
 
 
+def paint(generator: CLVAEGenerator, mask: Tensor, z_local: Tensor) -> list[Tensor]:
+    """Maps of the codes, one for each level."""
+    return [layout.dense() for layout in generator.painted_codes(mask, z_local)[:-1]]
+
+
 def paint_by_loops(generator: CLVAEGenerator, mask: Tensor, z_local: Tensor) -> list[Tensor]:
-    """What ``generator.code_maps`` does, one class of one sample at one level at a time."""
+    """What ``paint`` does, one class of one sample at one level at a time."""
     maps = []
     for j in range(generator.num_maps):
         labels = level_mask(mask, j)
@@ -88,46 +94,55 @@ def compare(name: str, ours: Function, naive: Function, repetitions: int, device
     return f"{name:36}{'   '.join(cells)}"
 
 
-def main() -> None:
-    """Print medians in milliseconds and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--repetitions", type=int, default=3)
-    args = parser.parse_args()
+def report(device: str, repetitions: int, counts: tuple[int, ...] = (16,)) -> Iterator[str]:
+    """Lines of the report: medians in milliseconds and ratios.
+
+    Args:
+        device: Where to measure.
+        repetitions: Runs of each function.
+        counts: Classes of an image.
+    """
     torch.manual_seed(0)
-    encoder = CLVAEEncoder(NUM_CLASSES).to(args.device)
+    encoder = CLVAEEncoder(NUM_CLASSES).to(device)
     with torch.device("meta"):
         generator = CLVAEGenerator(NUM_CLASSES)
-    generator.embedding.to_empty(device=args.device)  # the rest of the generator is not called
+    generator.embedding.to_empty(device=device)  # the rest of the generator is not called
     torch.nn.init.normal_(generator.embedding.weight)
-    environment = f"{args.device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    sys.stdout.write(
-        f"{NUM_CLASSES} classes, batch {BATCH}, {SIZE}x{SIZE}, channels 64; {environment}; "
-        f"medians of {args.repetitions} in ms\n"
-        f"{'':36}{'forward':>9}{'loops':>9}{'ratio':>8}   {'fwd+bwd':>9}{'loops':>9}{'ratio':>8}\n"
+    yield (
+        f"{NUM_CLASSES} classes, batch {BATCH}, {SIZE}x{SIZE}, channels 64; medians of "
+        f"{repetitions} in ms\n"
+        f"{'':36}{'forward':>9}{'loops':>9}{'ratio':>8}   {'fwd+bwd':>9}{'loops':>9}{'ratio':>8}"
     )
     with torch.no_grad():
-        image = torch.randn(BATCH, 3, SIZE, SIZE, device=args.device)
+        image = torch.randn(BATCH, 3, SIZE, SIZE, device=device)
         maps = encoder.feature_maps(image)
     maps = [m.requires_grad_() for m in maps]
-    z_local = torch.randn(BATCH, *generator.code_shape, device=args.device, requires_grad=True)
-    for count in (16, NUM_CLASSES):
-        mask = draw_mask(count, args.device)
+    z_local = torch.randn(BATCH, *generator.code_shape, device=device, requires_grad=True)
+    for count in counts:
+        mask = draw_mask(count, device)
         cases: dict[str, tuple[Function, Function]] = {
             "pooling and heads": (
                 partial(encode, encoder, maps, mask),
                 partial(encode_by_loops, encoder, maps, mask),
             ),
             "code maps": (
-                partial(generator.code_maps, mask, z_local),
+                partial(paint, generator, mask, z_local),
                 partial(paint_by_loops, generator, mask, z_local),
             ),
         }
         for name, (ours, naive) in cases.items():
-            title = f"{name}, {count} classes an image"
-            line = compare(title, ours, naive, args.repetitions, args.device)
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
+            yield compare(f"{name}, {count} classes an image", ours, naive, repetitions, device)
+
+
+def main() -> None:
+    """Print the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--repetitions", type=int, default=3)
+    args = parser.parse_args()
+    for line in report(args.device, args.repetitions, (16, NUM_CLASSES)):
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -1,12 +1,14 @@
 """What the methods share: evaluation steps, frozen networks, and one count of steps for a GAN."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import Tensor
+
+from semsynth.networks.style_codes import StyleError as StyleError
 
 Batch = dict[str, Any]
 
@@ -22,6 +24,24 @@ class Method(LightningModule):
 
     uses_masks = True
     """Whether the images are drawn for the batch's masks, and belong beside them."""
+
+    trains_on_shots = False
+    """Whether a training batch is ``index`` (B,), numbers without meaning, and ``shots``, a batch
+    of all labelled samples; else it is some of the labelled samples."""
+    takes_style = False
+    """Whether ``predict_step`` follows the ``style`` of a batch, given by ``predict --style.*``."""
+
+    def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Tensor]:
+        """Further images that metrics ask for, by the names in their ``update``.
+
+        Args:
+            batch: A batch with ``seed`` (B,).
+            names: What is asked for; what a method does not know it leaves out.
+
+        Returns:
+            Images (B, 3, H, W) in [-1, 1] by name.
+        """
+        return {}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Nothing: the ``Evaluation`` callback makes the images and measures them."""
@@ -59,6 +79,25 @@ class Method(LightningModule):
         raise ValueError(
             f"{type(self).__name__} has no codes of single classes to draw anew; take "
             "ClassDiversity out of evaluation.metrics."
+        )
+
+    def edits(self, batch: Batch) -> dict[str, Tensor]:
+        """Images before and after edits, for the metrics that judge edits.
+
+        Args:
+            batch: A batch with ``seed`` (B,).
+
+        Returns:
+            ``image`` and ``edited`` (B, 3, H, W) in [-1, 1], ``points`` (B, K, 2) in pixels (x, y),
+            ``motions`` (B, K, 3), flow in pixels and log expansion, and ``points_mask`` (B, K);
+            ``landmarks`` and ``edited_landmarks`` (B, C, h, w), the features that drew them.
+
+        Raises:
+            ValueError: The method does not edit.
+        """
+        raise ValueError(
+            f"{type(self).__name__} does not edit by marks; take EditingAccuracy and "
+            "TrackingAccuracy out of evaluation.metrics."
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

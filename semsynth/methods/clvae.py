@@ -3,30 +3,35 @@
 Paper: https://arxiv.org/abs/2106.13416.
 """
 
-from typing import Literal
+from collections.abc import Collection, Sequence
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from semsynth import weights
-from semsynth.losses import (
-    PerceptualLoss,
-    class_layer_kl,
-    feature_matching_loss,
-    hinge_loss_d,
-    hinge_loss_g,
-    kl_divergence,
-)
+from semsynth.adversaries import Adversary, PatchAdversary, SegmentationAdversary
+from semsynth.losses import PerceptualLoss, class_layer_kl, kl_divergence
 from semsynth.methods.base import Batch, Method, count_as_one_step, require_unused_parameters
-from semsynth.networks.clvae_encoder import CLVAEEncoder, Posterior, classes_present
-from semsynth.networks.clvae_generator import CLVAEGenerator
+from semsynth.networks.clvae_encoder import Posterior, classes_present, rows_of, rows_present
+from semsynth.networks.clvae_family import build_networks
 from semsynth.networks.noise import hash_int64, seeded_normal
-from semsynth.networks.patch_discriminator import MultiscaleDiscriminator, Output, halves
+from semsynth.networks.patch_discriminator import MultiscaleDiscriminator
+from semsynth.networks.segmentation_discriminator import SegmentationDiscriminator
 from semsynth.networks.spade import initialise, one_hot
+from semsynth.networks.style_codes import (
+    Fill,
+    StyleCodes,
+    StyleError,
+    choose,
+    complete,
+    paste_back,
+    replace_codes,
+)
 from semsynth.networks.vgg import VGG19Features
 
 VGG_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)  # of SPADE and pix2pixHD
@@ -69,9 +74,24 @@ class CLVAE(Method):
         init: Initial weights as upstream gets them on a GPU (spectral-normed convolutions keep
             PyTorch's default), or Xavier with gain 0.02 everywhere.
         fresh_fake_for_d: Draw new images for the discriminator's step, as upstream does.
+        accumulate_grad_batches: Batches whose gradients are averaged for one step.
+        architecture: CLVAE's own networks, or those of a rival in the same training: the grouped
+            ones of GroupDNet (SMIS, Zhu et al., CVPR 2020), or the instance-adaptive modulation of
+            INADE (Tan et al., CVPR 2021), whose ``code_dim`` is the noise, 64 if not given. Neither
+            has a global code.
+        discriminator: Patches under their layout, as in SPADE, or the segmentation of OASIS
+            (Sushko et al., ICLR 2021), which has no feature matching.
+        label_mix_weight: Weight of OASIS's consistency on mixed images; 0 does without.
+        instances_per_class: Codes of each class, for so many of its instances; above 1 the data
+            must have instance maps. Not in the paper, as are the next three.
+        code_last_blocks: The blocks at full resolution read the finest codes, not the mask.
+        coupled_prior: Learn a prior of the local codes that depends on the global code.
+        checkpointing: Compute the generator's blocks again in the backward pass: less memory.
+        compile_backend: Compile the networks for training, by torch's compiler of that name.
     """
 
     frozen = ("perceptual_loss",)
+    takes_style = True
 
     def __init__(
         self,
@@ -101,43 +121,86 @@ class CLVAE(Method):
         decay_epochs: int = 100,
         init: Literal["upstream_gpu", "xavier"] = "upstream_gpu",
         fresh_fake_for_d: bool = True,
+        accumulate_grad_batches: int = 1,
+        architecture: Literal["clvae", "groupdnet", "inade"] = "clvae",
+        discriminator: Literal["patch", "segmentation"] = "patch",
+        label_mix_weight: float = 10.0,
+        instances_per_class: int = 1,
+        code_last_blocks: bool = False,
+        coupled_prior: bool = False,
+        checkpointing: bool = False,
+        compile_backend: Literal["inductor", "aot_eager"] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
         self.automatic_optimization = False
         self.num_classes = num_classes
-        self.z_dim = z_dim
         self.perceptual = perceptual
         self.vgg_norm = vgg_norm
         self.perceptual_weight = perceptual_weight
-        self.feature_matching_weight = feature_matching_weight
         self.kl_weight = kl_weight * kl_ref_batch
         self.kl_norm = kl_norm
         self.lr_g, self.lr_d, self.betas = lr_g, lr_d, betas
         self.constant_epochs, self.decay_epochs = constant_epochs, decay_epochs
         self.fresh_fake_for_d = fresh_fake_for_d
+        self.accumulate_grad_batches = accumulate_grad_batches
+        self.waiting: list[Batch] = []
         self.perceptual_loss: PerceptualLoss | None = None
-        codes = (channels, z_dim, code_dim, num_levels)
-        switches = {"class_wise": class_wise, "layer_wise": layer_wise}
-        self.encoder = CLVAEEncoder(num_classes, *codes, **switches, encoder_size=encoder_size)
-        self.generator = CLVAEGenerator(
+        self.absent: tuple[str, ...] = ()  # networks that an imported checkpoint lacks
+        self.compile_backend = compile_backend
+        self.instances_per_class = instances_per_class
+        size = (image_size[0], image_size[1])
+        self.encoder: Any
+        self.generator: Any
+        self.encoder, self.generator = build_networks(
+            architecture,
             num_classes,
-            (image_size[0], image_size[1]),
-            *codes,
-            **switches,
-            upsampling=upsampling,
-            spade_channels=spade_channels,
+            size,
+            channels,
+            spade_channels,
+            z_dim,
+            code_dim,
+            num_levels,
+            class_wise,
+            layer_wise,
+            upsampling,
+            encoder_size,
+            instances_per_class,
+            code_last_blocks,
+            coupled_prior,
+            checkpointing,
         )
-        self.discriminator = MultiscaleDiscriminator(num_classes + 3, discriminator_channels)
+        self.code_shape: tuple[int, int, int] = self.generator.code_shape
+        self.discriminator: nn.Module
+        self.adversary: Adversary
+        if discriminator == "patch":
+            self.discriminator = MultiscaleDiscriminator(num_classes + 3, discriminator_channels)
+            self.adversary = PatchAdversary(feature_matching_weight)
+        else:
+            depth = min(6, (min(size) & -min(size)).bit_length() - 2)
+            self.discriminator = SegmentationDiscriminator(
+                num_classes, discriminator_channels, depth
+            )
+            self.adversary = SegmentationAdversary(label_mix_weight)
         for network in (self.encoder, self.generator, self.discriminator):
             initialise(network, init)
         self.to(memory_format=torch.channels_last)  # a quarter faster, on CPU and under bf16
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep own weights for networks that an imported checkpoint does not have."""
+        super().on_load_checkpoint(checkpoint)
+        self.absent = tuple(checkpoint.get("absent_networks", ()))
+        own = {k: v for k, v in self.state_dict().items() if k.split(".")[0] in self.absent}
+        checkpoint["state_dict"].update(own)
 
     def setup(self, stage: str) -> None:
         """Check the strategy and open the perceptual network before any work is done."""
         if stage != "fit":
             return
         require_unused_parameters(self.trainer.strategy)
+        if self.compile_backend is not None:
+            for network in (self.encoder, self.generator, self.discriminator):
+                network.compile(backend=self.compile_backend)
         if self.perceptual_weight and self.perceptual_loss is None:
             self.perceptual_loss = self._build_perceptual_loss()
 
@@ -157,42 +220,55 @@ class CLVAE(Method):
         return min(1.0, max(0.0, 1 - (epoch - self.constant_epochs) / self.decay_epochs))
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """One step of generator and encoder, then one of the discriminator, on the same batch."""
+        """One step of generator and encoder, then one of the discriminator, on the same batches."""
+        self.waiting.append(batch)
+        if len(self.waiting) < self.accumulate_grad_batches and not self.trainer.is_last_batch:
+            return
+        batches, self.waiting = self.waiting, []
         opt_g, opt_d = self.optimizers()  # type: ignore[attr-defined]  # a list of two
         count_as_one_step([opt_d])
-        layout = one_hot(batch["mask"], self.num_classes)
-        losses, fake = self.step_generator(batch, layout, opt_g)
-        loss_d = self.step_discriminator(batch, layout, fake, opt_d)
+        losses, fakes = self.step_generator(batches, opt_g)
+        loss_d = self.step_discriminator(batches, fakes, opt_d)
         self.log("train/loss_g", sum(losses.values()), prog_bar=True)
         self.log_dict({f"train/{k}": v for k, v in (losses | {"loss_d": loss_d}).items()})
 
     def step_generator(
-        self, batch: Batch, layout: Tensor, optimizer: LightningOptimizer
-    ) -> tuple[dict[str, Tensor], Tensor]:
+        self, batches: list[Batch], optimizer: LightningOptimizer
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
         """Update generator and encoder; return the terms of their loss and the images."""
         self.toggle_optimizer(optimizer)
-        fake, posterior = self.reconstruct(batch)
-        losses = self.generator_losses(batch, layout, fake, posterior)
         optimizer.zero_grad()
-        self.manual_backward(torch.stack(list(losses.values())).sum())
+        terms, fakes = [], []
+        for batch in batches:
+            fake, posterior = self.reconstruct(batch)
+            layout = one_hot(batch["mask"], self.num_classes)
+            losses = self.generator_losses(batch, layout, fake, posterior)
+            self.manual_backward(torch.stack(list(losses.values())).sum() / len(batches))
+            terms.append(losses)
+            fakes.append(fake.detach())
         optimizer.step()
         self.untoggle_optimizer(optimizer)
-        return {name: loss.detach() for name, loss in losses.items()}, fake.detach()
+        means = {name: torch.stack([t[name].detach() for t in terms]).mean() for name in terms[0]}
+        return means, fakes
 
     def step_discriminator(
-        self, batch: Batch, layout: Tensor, fake: Tensor, optimizer: LightningOptimizer
+        self, batches: list[Batch], fakes: list[Tensor], optimizer: LightningOptimizer
     ) -> Tensor:
         """Update the discriminator, by default on images drawn anew; return its loss."""
         self.toggle_optimizer(optimizer)
-        if self.fresh_fake_for_d:
-            with torch.no_grad():
-                fake, _ = self.reconstruct(batch)
-        loss = self.discriminator_loss(batch, layout, fake)
         optimizer.zero_grad()
-        self.manual_backward(loss)
+        losses = []
+        for batch, fake in zip(batches, fakes, strict=True):
+            if self.fresh_fake_for_d:
+                with torch.no_grad():
+                    fake, _ = self.reconstruct(batch)
+            layout = one_hot(batch["mask"], self.num_classes)
+            loss = self.discriminator_loss(batch, layout, fake)
+            self.manual_backward(loss / len(batches))
+            losses.append(loss.detach())
         optimizer.step()
         self.untoggle_optimizer(optimizer)
-        return loss.detach()
+        return torch.stack(losses).mean()
 
     def on_train_epoch_end(self) -> None:
         """Advance the learning rates; Lightning leaves this to manual optimisation."""
@@ -201,22 +277,33 @@ class CLVAE(Method):
 
     def reconstruct(self, batch: Batch) -> tuple[Tensor, Posterior]:
         """Encode the images, draw codes from the posterior, and decode them under their masks."""
-        posterior = self.encoder(batch["image"], batch["mask"])
+        posterior = self.encoder(batch["image"], batch["mask"], batch.get("instance"))
         z_global = draw(posterior.mu_global, posterior.logvar_global)
-        z_local = draw(posterior.mu, posterior.logvar)  # N(0, 1) for absent classes
-        return self.generator(batch["mask"], z_global, z_local), posterior
+        if (prior := self.prior_of(z_global)) is not None:
+            there = posterior.present[..., None]
+            codes = (posterior.mu, posterior.logvar)
+            mu, logvar = (torch.where(there, q, p) for q, p in zip(codes, prior, strict=True))
+            posterior = posterior._replace(mu=mu, logvar=logvar, prior=prior)
+        z_local = draw(posterior.mu, posterior.logvar)  # from the prior for absent classes
+        return self.decode(batch, z_global, z_local), posterior
+
+    def decode(self, batch: Batch, z_global: Tensor, z_local: Tensor) -> Tensor:
+        """Images (B, 3, H, W) of codes under the masks, and instances, of a batch."""
+        return self.generator(batch["mask"], z_global, z_local, batch.get("instance"))
+
+    def prior_of(self, z_global: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Means and log-variances (B, L, K, N) of the local codes' prior; None for N(0, 1)."""
+        prior = getattr(self.generator, "code_prior", None)
+        return None if prior is None else prior(z_global)
 
     def generator_losses(
         self, batch: Batch, layout: Tensor, fake: Tensor, posterior: Posterior
     ) -> dict[str, Tensor]:
         """Weighted terms of the loss of generator and encoder."""
-        on_fake, on_real = self.judge(layout, fake, batch["image"])
-        losses = {
-            "gan_g": hinge_loss_g([logits for _, logits in on_fake]),
-            "feature_matching": self.feature_matching_weight
-            * feature_matching_loss([f for f, _ in on_fake], [f for f, _ in on_real]),
-            "kl": self.kl_weight * self.kl(posterior, batch["mask"]).mean(),
-        }
+        losses = self.adversary.generator_terms(
+            self.discriminator, layout, batch["mask"], fake, batch["image"]
+        )
+        losses["kl"] = self.kl_weight * self.kl(posterior, batch).mean()
         if self.perceptual_loss is not None:
             losses["perceptual"] = self.perceptual_weight * self.perceptual_loss(
                 fake, batch["image"], batch.get("loss_mask")
@@ -224,92 +311,186 @@ class CLVAE(Method):
         return losses
 
     def discriminator_loss(self, batch: Batch, layout: Tensor, fake: Tensor) -> Tensor:
-        """Hinge loss of real against generated images."""
-        on_fake, on_real = self.judge(layout, fake, batch["image"])
-        return hinge_loss_d([logits for _, logits in on_real], [logits for _, logits in on_fake])
+        """Loss of the discriminator on real and generated images."""
+        return self.adversary.discriminator_loss(
+            self.discriminator, layout, batch["mask"], fake, batch["image"]
+        )
 
-    def judge(
-        self, layout: Tensor, fake: Tensor, real: Tensor
-    ) -> tuple[list[Output], list[Output]]:
-        """The discriminator's outputs for fake and real images, from one call."""
-        return halves(self.discriminator(layout, torch.cat([fake, real])))
-
-    def kl(self, posterior: Posterior, mask: Tensor) -> Tensor:
-        """Divergence of the posterior from N(0, 1), global and local (B,)."""
+    def kl(self, posterior: Posterior, batch: Batch) -> Tensor:
+        """Divergence of the posterior from the prior, global and local (B,)."""
         normaliser = posterior.present.sum(2)  # (B, L)
         if self.kl_norm == "mask" and posterior.present.shape[2] > 1:
-            normaliser = classes_present(mask, self.num_classes).sum(1, keepdim=True)
-        local = class_layer_kl(posterior.mu, posterior.logvar, posterior.present, normaliser)
+            normaliser = self.rows_present(batch).sum(1, keepdim=True)
+        codes = (posterior.mu, posterior.logvar, posterior.present)
+        local = class_layer_kl(*codes, normaliser, posterior.prior)
         return kl_divergence(posterior.mu_global, posterior.logvar_global) + local
 
-    def prior(self, seed: Tensor) -> tuple[Tensor, Tensor]:
-        """Codes drawn from N(0, 1).
+    def rows_present(self, batch: Batch) -> Tensor:
+        """Which rows of codes a pixel of the masks reads (B, K), bool."""
+        per_class = self.instances_per_class
+        rows = rows_of(batch["mask"], batch.get("instance"), self.num_classes, per_class)
+        return rows_present(rows, self.num_classes * per_class)
+
+    def sample(self, seed: Tensor, z_global: Tensor | None = None) -> StyleCodes:
+        """Codes drawn from the prior.
 
         All classes and levels are drawn, so the codes of a class do not depend on the mask.
 
         Args:
             seed: Seeds (B,), int64.
-
-        Returns:
-            Global codes (B, z_dim) and local codes (B, L, K, N).
+            z_global: Global codes (B, z_dim) to keep; drawn too if not given.
         """
-        L, K, N = self.generator.code_shape
-        z_global, z_local = seeded_normal(seed, self.z_dim + L * K * N).split(
-            [self.z_dim, L * K * N], dim=1
-        )
-        return z_global, z_local.reshape(len(seed), L, K, N)
+        L, K, N = self.code_shape
+        z_dim = self.generator.z_dim
+        drawn, z_local = seeded_normal(seed, z_dim + L * K * N).split([z_dim, L * K * N], dim=1)
+        z_global = drawn if z_global is None else z_global
+        z_local = z_local.reshape(len(seed), L, K, N)
+        if (prior := self.prior_of(z_global)) is not None:
+            z_local = prior[0] + (0.5 * prior[1]).exp() * z_local
+        return StyleCodes(z_global, z_local, z_local.new_zeros(len(seed), L, K, dtype=torch.bool))
+
+    def encode(self, batch: Batch, seed: Tensor | None = None) -> StyleCodes:
+        """Codes of images under their masks.
+
+        Args:
+            batch: ``image`` and ``mask``, and ``instance`` where instances have codes.
+            seed: Seeds (B,), int64, of samples of the posterior; its means if not given.
+
+        Raises:
+            StyleError: The checkpoint was imported without an encoder.
+        """
+        if "encoder" in self.absent:
+            raise StyleError(
+                "The checkpoint has no encoder, so images cannot be encoded; import it again with "
+                "the file *_net_E.pth beside the generator's."
+            )
+        posterior = self.encoder(batch["image"], batch["mask"], batch.get("instance"))
+        z_global, z_local = posterior.mu_global, posterior.mu
+        if seed is not None:
+            noise = self.sample(seed)
+            z_global = z_global + (0.5 * posterior.logvar_global).exp() * noise.z_global
+            z_local = z_local + (0.5 * posterior.logvar).exp() * noise.z_local
+        return StyleCodes(z_global, z_local, posterior.present)
+
+    def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Tensor]:
+        """``reconstruction`` (B, 3, H, W): the images, encoded and decoded by their mean codes."""
+        if "reconstruction" not in names or "image" not in batch:
+            return {}
+        codes = self.encode(batch)
+        return {"reconstruction": self.decode(batch, codes.z_global, codes.z_local).float()}
+
+    def where(
+        self, classes: Sequence[int] | None = None, levels: Sequence[int] | None = None
+    ) -> Tensor:
+        """Choice (1, L, K, 1) of the local codes of some classes on some levels."""
+        if classes is not None and self.code_shape[1] == 1:
+            raise StyleError("This model has one code for all classes; do not name classes.")
+        per_class = self.instances_per_class
+        return choose(self.code_shape, classes, levels, per_class=per_class, device=self.device)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Images (B, 3, H, W) in [-1, 1] for ``mask``, with codes drawn by ``seed`` (B,)."""
+        """Images (B, 3, H, W) in [-1, 1] for ``mask``, with codes drawn by ``seed`` (B,).
+
+        With ``style``, codes come from an image instead (see ``styled``).
+        """
         seed = batch.get("seed")
         if seed is None:
             seed = torch.randint(1 << 62, (len(batch["mask"]),), device=self.device)
-        return self.generator(batch["mask"], *self.prior(seed))
+        if "style" in batch:
+            return self.styled({**batch, "seed": seed}, **batch["style"])
+        codes = self.sample(seed)
+        return self.decode(batch, codes.z_global, codes.z_local)
+
+    def styled(
+        self,
+        batch: Batch,
+        reference: Batch | None = None,
+        classes: Sequence[int] | None = None,
+        levels: Sequence[int] | None = None,
+        fill: Fill = "zero",
+        keep: bool = False,
+    ) -> Tensor:
+        """Images in the style of a reference, or the batch's own images with some codes redrawn.
+
+        Args:
+            batch: ``mask`` and ``seed``; ``image`` too without a reference, or to keep pixels.
+            reference: ``image`` and ``mask`` of one image, from which the chosen codes are taken;
+                all others are drawn. Without it the chosen codes are drawn, and all others taken
+                from the batch's images.
+            classes: Classes that are chosen; all if not given.
+            levels: Levels that are chosen, 0 for the finest; all if not given.
+            fill: Codes of classes of the reference that are too small for a level.
+            keep: Put the batch's own pixels back outside the chosen classes.
+
+        Returns:
+            Images (B, 3, H, W) in [-1, 1].
+        """
+        if (reference is None or keep) and "image" not in batch:
+            raise StyleError(
+                "These masks have no images, whose codes or pixels could be kept; predict data "
+                "with images, or give a reference and keep no pixels."
+            )
+        if keep and classes is None:
+            raise StyleError("Pixels are kept outside of classes; name the classes to edit.")
+        where = self.where(classes, levels)
+        own = self.encode(batch if reference is None else reference)
+        own = own if reference is None else own.expand(len(batch["mask"]))
+        drawn = self.sample(batch["seed"], own.z_global)
+        own = complete(own, drawn, fill)
+        kept, taken = (own, drawn) if reference is None else (drawn, own)
+        codes = replace_codes(kept, taken, where)
+        fake = self.decode(batch, codes.z_global, codes.z_local)
+        return paste_back(fake, batch["image"], batch["mask"], classes or ()) if keep else fake
 
     def variations(self, batch: Batch, num_images: int) -> dict[str, Tensor]:
         """Redraw one class, and one level, with all other codes fixed.
 
         The class is the largest one of each mask; the levels are the finest and the coarsest.
         """
-        L, K, _ = self.generator.code_shape
-        levels = torch.arange(L, device=self.device).view(1, L, 1, 1)
+        L, K, _ = self.code_shape
         chosen: dict[str, Tensor] = {}
         if K > 1:
             largest = one_hot(batch["mask"], self.num_classes).sum((2, 3)).argmax(1)
-            chosen["one_class"] = F.one_hot(largest, K).bool().view(-1, 1, K, 1)
+            chosen["one_class"] = self.rows_of_class(largest)
         if L > 1:
-            chosen |= {"finest_level": levels == 0, "coarsest_level": levels == L - 1}
+            chosen["finest_level"] = self.where(levels=[0])
+            chosen["coarsest_level"] = self.where(levels=[L - 1])
         return {name: self.redrawn(batch, where, num_images) for name, where in chosen.items()}
 
     def vary(self, batch: Batch, num_images: int, level: int) -> dict[str, Tensor]:
         """Images that differ in the code of one class of each mask, which the seed chooses."""
-        L, K, _ = self.generator.code_shape
+        L, K, _ = self.code_shape
         if K == 1 or level >= L:
             raise ValueError(
                 f"The codes are ({L} levels, {K} classes), and ClassDiversity asks for single "
                 f"classes at level {level}. Take it out of evaluation.metrics, or lower its "
                 "num_levels."
             )
-        present = classes_present(batch["mask"], self.num_classes)  # (B, K)
-        luck = seeded_normal(hash_int64(batch["seed"]), K)
+        present = classes_present(batch["mask"], self.num_classes)  # (B, C)
+        luck = seeded_normal(hash_int64(batch["seed"]), self.num_classes)
         varied_class = luck.masked_fill(~present, -torch.inf).argmax(1)
-        where = F.one_hot(varied_class, K).bool().view(-1, 1, K, 1)
+        where = self.rows_of_class(varied_class)
         if level >= 0:
-            where = where & (torch.arange(L, device=self.device).view(1, L, 1, 1) == level)
+            where = where & self.where(levels=[level])
         return {
             "varied": self.redrawn(batch, where, num_images),
             "varied_class": varied_class,
             "varied_level": torch.full_like(varied_class, level),
         }
 
+    def rows_of_class(self, of_each: Tensor) -> Tensor:
+        """Choice (B, 1, K, 1) of the codes of one class (B,) in each image."""
+        rows = F.one_hot(of_each, self.num_classes).repeat_interleave(self.instances_per_class, 1)
+        return rows.bool()[:, None, :, None]
+
     def redrawn(self, batch: Batch, where: Tensor, num_images: int) -> Tensor:
         """Images (B, num_images, 3, H, W) with codes drawn anew at ``where`` (B, L, K, 1)."""
-        z_global, z_local = self.prior(batch["seed"])
+        codes = self.sample(batch["seed"])
         images = []
         for i in range(num_images):
-            _, other = self.prior(hash_int64(batch["seed"] + i + 1))
-            codes = torch.where(where, other, z_local)
-            images.append(self.generator(batch["mask"], z_global, codes).float())
+            other = self.sample(hash_int64(batch["seed"] + i + 1), codes.z_global)
+            edited = replace_codes(codes, other, where)
+            images.append(self.decode(batch, edited.z_global, edited.z_local).float())
         return torch.stack(images, dim=1)
 
     def _build_perceptual_loss(self) -> PerceptualLoss:

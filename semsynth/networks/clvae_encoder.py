@@ -25,6 +25,7 @@ class Posterior(NamedTuple):
         mu: Means of the local codes (B, L, K, N); zero where not present.
         logvar: Log-variances of the local codes (B, L, K, N); zero where not present.
         present: Whether the class covers a pixel of the level (B, L, K).
+        prior: Means and log-variances (B, L, K, N) of the local codes' prior, if not N(0, 1).
     """
 
     mu_global: Tensor
@@ -32,6 +33,7 @@ class Posterior(NamedTuple):
     mu: Tensor
     logvar: Tensor
     present: Tensor
+    prior: tuple[Tensor, Tensor] | None = None
 
 
 def code_levels(num_levels: int, *, class_wise: bool, layer_wise: bool) -> tuple[int, ...]:
@@ -64,28 +66,80 @@ def fill_ignored(mask: Tensor, num_classes: int) -> Tensor:
 
 def classes_present(mask: Tensor, num_classes: int) -> Tensor:
     """Classes (B, num_classes), bool, that cover a pixel of label maps (B, H, W)."""
-    index = fill_ignored(mask, num_classes).flatten(1)
-    slots = torch.zeros(len(mask), num_classes + 1, dtype=torch.bool, device=mask.device)
-    return slots.scatter(1, index, True)[:, :num_classes]
+    return rows_present(fill_ignored(mask, num_classes), num_classes)
 
 
-def pool_by_class(features: Tensor, mask: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Largest activation of each channel over the pixels of each class.
+def rows_of(mask: Tensor, instance: Tensor | None, num_classes: int, per_class: int) -> Tensor:
+    """Row of the codes that each pixel reads (B, H, W).
+
+    Args:
+        mask: Label maps (B, H, W).
+        instance: Instance maps (B, H, W), needed for several rows a class.
+        num_classes: Number of classes C.
+        per_class: Rows of each class; with one, the row is the class.
+
+    Returns:
+        Rows in 0..C * per_class, the last where ignored.
+    """
+    if per_class == 1:
+        return fill_ignored(mask, num_classes)
+    if instance is None:
+        raise ValueError(
+            f"instances_per_class is {per_class}, and the batch has no instance map; take data "
+            "that have instances, or 1 instance a class."
+        )
+    return instance_rows(mask, instance, num_classes, per_class)
+
+
+def instance_rows(mask: Tensor, instance: Tensor, num_classes: int, per_class: int) -> Tensor:
+    """Give instances rows of their own: ``per_class`` rows for each class.
+
+    Instances of a class are counted by their ids; those beyond the last row share it. No number is
+    read back from the device.
+
+    Args:
+        mask: Label maps (B, H, W).
+        instance: Instance maps (B, H, W), int64; ids are told apart within a class.
+        num_classes: Number of classes C.
+        per_class: Rows of each class.
+
+    Returns:
+        Rows (B, H, W): class * per_class + number of the instance; C * per_class where ignored.
+    """
+    labels = fill_ignored(mask, num_classes).flatten(1)
+    keys, order = (labels * (1 << 32) + instance.flatten(1)).sort(1)
+    labels = keys >> 32
+    first = torch.zeros_like(labels[:, :1])
+    number = torch.cat([first, (keys[:, 1:] != keys[:, :-1]).cumsum(1)], 1)
+    starts = torch.cat([first, labels[:, 1:] != labels[:, :-1]], 1) * number
+    within = (number - starts.cummax(1).values).clamp_max(per_class - 1)
+    rows = torch.where(labels == num_classes, labels * per_class, labels * per_class + within)
+    return torch.empty_like(rows).scatter(1, order, rows).view_as(mask)
+
+
+def rows_present(rows: Tensor, num_rows: int) -> Tensor:
+    """Rows (B, num_rows), bool, that a pixel of the maps (B, H, W) has; ``num_rows`` is dropped."""
+    slots = torch.zeros(len(rows), num_rows + 1, dtype=torch.bool, device=rows.device)
+    return slots.scatter(1, rows.flatten(1), True)[:, :num_rows]
+
+
+def pool_by_row(features: Tensor, rows: Tensor, num_rows: int) -> tuple[Tensor, Tensor]:
+    """Largest activation of each channel over the pixels of each row.
 
     Args:
         features: Activations (B, D, h, w).
-        mask: Label map (B, h, w); ignored pixels are in no class.
-        num_classes: Number of classes C.
+        rows: Row of each pixel (B, h, w), a class or an instance; ``num_rows`` where ignored.
+        num_rows: Number of rows K.
 
     Returns:
-        Maxima (B, C, D), float32, zero for absent classes; presence (B, C), bool.
+        Maxima (B, K, D), float32, zero for absent rows; presence (B, K), bool.
     """
     B, D, _, _ = features.shape
-    index = fill_ignored(mask, num_classes).flatten(1)[:, None].expand(-1, D, -1)
+    index = rows.flatten(1)[:, None].expand(-1, D, -1)
     x = features.flatten(2).float()  # half precision cannot count the ties in the backward pass
-    pooled = x.new_full((B, D, num_classes + 1), -torch.inf).scatter_reduce(2, index, x, "amax")
-    pooled = pooled[..., :num_classes].transpose(1, 2)
-    present = classes_present(mask, num_classes)
+    pooled = x.new_full((B, D, num_rows + 1), -torch.inf).scatter_reduce(2, index, x, "amax")
+    pooled = pooled[..., :num_rows].transpose(1, 2)
+    present = rows_present(rows, num_rows)
     return torch.where(present[..., None], pooled, 0.0), present
 
 
@@ -114,13 +168,15 @@ class CLVAEEncoder(nn.Module):
     Args:
         num_classes: Number of classes.
         channels: Channels of the first block.
-        z_dim: Dimension of the global code.
+        z_dim: Dimension of the global code; 0 for none.
         code_dim: Dimension of a local code; the number of classes if not given, as in the paper.
         num_levels: Levels with local codes; the trunk has one block more (the paper's L).
             Only read with ``layer_wise``.
         class_wise: Whether each class has its own codes.
         layer_wise: Whether each level has its own codes; if not, the middle level gives them.
         encoder_size: Height and width that images and masks are resized to.
+        instances_per_class: Codes of each class, for so many instances of it.
+        levels: Levels to read the codes from, in place of the above; one may be named twice.
     """
 
     def __init__(
@@ -134,13 +190,18 @@ class CLVAEEncoder(nn.Module):
         class_wise: bool = True,
         layer_wise: bool = True,
         encoder_size: int = 256,
+        instances_per_class: int = 1,
+        levels: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
         switches = {"class_wise": class_wise, "layer_wise": layer_wise}
-        self.levels = code_levels(num_levels, **switches)
-        self.code_shape = local_code_shape(num_classes, code_dim, num_levels, **switches)
+        self.levels = levels or code_levels(num_levels, **switches)
+        _, K, N = local_code_shape(num_classes, code_dim, num_levels, **switches)
+        self.code_shape = (len(self.levels), K * instances_per_class, N)
         self.num_classes, self.class_wise = num_classes, class_wise
+        self.instances_per_class = instances_per_class
         num_blocks = num_levels + 1 if layer_wise else NUM_LEVELS + 1
+        num_blocks = num_blocks if z_dim else max(self.levels) + 1  # the rest is for z alone
         if encoder_size < 2 ** (num_blocks + 1):
             raise ValueError(
                 f"encoder_size must be at least {2 ** (num_blocks + 1)} for {num_blocks} blocks, "
@@ -153,15 +214,18 @@ class CLVAEEncoder(nn.Module):
             nn.Sequential(spectral_conv(a, b, 3, stride=2, bias=False), nn.InstanceNorm2d(b))
             for a, b in zip([3, *widths[:-1]], widths, strict=True)
         )
-        self.heads = nn.ModuleList(GaussianHead(widths[j], self.code_shape[2]) for j in self.levels)
-        self.global_head = GaussianHead(widths[-1] * self.grid**2, z_dim)
+        self.heads = nn.ModuleList(GaussianHead(widths[j], N) for j in self.levels)
+        if z_dim:
+            self.global_head = GaussianHead(widths[-1] * self.grid**2, z_dim)
+        self.z_dim = z_dim
 
-    def forward(self, image: Tensor, mask: Tensor) -> Posterior:
+    def forward(self, image: Tensor, mask: Tensor, instance: Tensor | None = None) -> Posterior:
         """Encode images.
 
         Args:
             image: Images (B, 3, H, W) in [-1, 1].
             mask: Label maps (B, H, W), int64.
+            instance: Instance maps (B, H, W), needed for several instances a class.
 
         Returns:
             Posterior of the global and local codes.
@@ -171,18 +235,19 @@ class CLVAEEncoder(nn.Module):
                 f"mask must have shape (B, H, W) of image {tuple(image.shape)}, "
                 f"got {tuple(mask.shape)}; resize it or drop the channel axis."
             )
-        image, mask = self.resize(image, mask)
+        rows = rows_of(mask, instance, self.num_classes, self.instances_per_class)
+        image, rows = self.resize(image, rows)
         maps = self.feature_maps(image)
-        return Posterior(*self.encode_global(maps[-1]), *self.encode_local(maps, mask))
+        return Posterior(*self.encode_global(maps[-1]), *self.encode_local(maps, rows))
 
-    def resize(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def resize(self, image: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Bring both to (encoder_size, encoder_size); the aspect ratio is not kept."""
         size = (self.encoder_size, self.encoder_size)
-        if tuple(mask.shape[-2:]) == size:
-            return image, mask
+        if tuple(rows.shape[-2:]) == size:
+            return image, rows
         image = F.interpolate(image, size=size, mode="bilinear", align_corners=False)
-        labels = F.interpolate(mask[:, None].float(), size=size, mode="nearest")
-        return image, labels[:, 0].long()
+        resized = F.interpolate(rows[:, None].float(), size=size, mode="nearest")
+        return image, resized[:, 0].long()
 
     def feature_maps(self, image: Tensor) -> list[Tensor]:
         """Normalised maps, fine to coarse, before their activation."""
@@ -193,28 +258,31 @@ class CLVAEEncoder(nn.Module):
 
     def encode_global(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance (B, z_dim) from the last map."""
+        if not self.z_dim:
+            none = features.new_zeros(len(features), 0, dtype=torch.float32)
+            return none, none
         if features.shape[-1] != self.grid:  # fewer blocks; the paper says "resized", not how
             features = F.interpolate(features, size=(self.grid, self.grid), mode="area")
         return self.global_head(features.flatten(1))
 
-    def encode_local(self, maps: list[Tensor], mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def encode_local(self, maps: list[Tensor], rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Means and log-variances (B, L, K, N) and presence (B, L, K)."""
         if not self.levels:
-            empty = maps[0].new_zeros(len(mask), *self.code_shape, dtype=torch.float32)
+            empty = maps[0].new_zeros(len(rows), *self.code_shape, dtype=torch.float32)
             return empty, empty, empty[..., 0].bool()
         codes = [
-            self.encode_level(head, maps[level], level_mask(mask, level))
+            self.encode_level(head, maps[level], level_mask(rows, level))
             for head, level in zip(self.heads, self.levels, strict=True)
         ]
         mu, logvar, present = (torch.stack(parts, dim=1) for parts in zip(*codes, strict=True))
         return mu, logvar, present
 
     def encode_level(
-        self, head: nn.Module, features: Tensor, mask: Tensor
+        self, head: nn.Module, features: Tensor, rows: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Mean and log-variance (B, K, N) and presence (B, K) of one level."""
         if self.class_wise:
-            pooled, present = pool_by_class(features, mask, self.num_classes)
+            pooled, present = pool_by_row(features, rows, self.code_shape[1])
         else:
             pooled = features.amax((2, 3))[:, None]  # (B, 1, D)
             present = torch.ones_like(pooled[..., 0], dtype=torch.bool)

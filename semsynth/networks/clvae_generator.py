@@ -3,7 +3,6 @@
 Paper: https://arxiv.org/abs/2106.13416. Levels count from 0, the finest (stride 2).
 """
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -12,8 +11,11 @@ from semsynth.networks.clvae_encoder import (
     fill_ignored,
     level_mask,
     local_code_shape,
+    rows_of,
 )
-from semsynth.networks.spade import SPADEGenerator, Upsampling, one_hot
+from semsynth.networks.code_prior import CodePrior
+from semsynth.networks.painted import Painted, painted_one_hot
+from semsynth.networks.spade import SPADEGenerator, Upsampling
 
 # Level that each block reads, coarse to fine. Five levels serve seven blocks: both middle blocks
 # share one, and blocks beyond the finest level read the one-hot mask (as the released code does).
@@ -35,6 +37,10 @@ class CLVAEGenerator(nn.Module):
         layer_wise: Whether each level has its own codes; if not, one code serves all levels.
         upsampling: Number of doublings: 5 ("normal"), 6 ("more") or 7 ("most", one block more).
         spade_channels: Hidden channels of the SPADE layers.
+        instances_per_class: Codes of each class, for so many instances of it.
+        code_last_blocks: Whether blocks beyond the finest level read its codes instead of the mask.
+        coupled_prior: Whether the prior of the local codes depends on the global code.
+        checkpointing: Compute the blocks again in the backward pass, which saves memory.
     """
 
     def __init__(
@@ -50,13 +56,20 @@ class CLVAEGenerator(nn.Module):
         layer_wise: bool = True,
         upsampling: Upsampling = "normal",
         spade_channels: int = 128,
+        instances_per_class: int = 1,
+        code_last_blocks: bool = False,
+        coupled_prior: bool = False,
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         self.num_classes, self.z_dim = num_classes, z_dim
-        self.code_shape = local_code_shape(
+        L, K, N = local_code_shape(
             num_classes, code_dim, num_levels, class_wise=class_wise, layer_wise=layer_wise
         )
-        L, _, N = self.code_shape
+        self.code_shape = (L, K * instances_per_class, N)
+        self.instances_per_class = instances_per_class
+        self.code_prior = CodePrior(z_dim, self.code_shape) if coupled_prior else None
+        self.code_last_blocks = code_last_blocks and L > 0
         self.num_maps = NUM_LEVELS if L and not layer_wise else L
         if self.num_maps:
             self.embedding = nn.Embedding(num_classes, N)
@@ -67,51 +80,60 @@ class CLVAEGenerator(nn.Module):
             z_dim,
             image_size,
             channels,
-            layout_channels=[N if j < self.num_maps else num_classes for j in self.block_levels],
+            layout_channels=[N if self.reads_codes(j) else num_classes for j in self.block_levels],
             spade_channels=spade_channels,
             upsampling=upsampling,
+            checkpointing=checkpointing,
         )
 
-    def forward(self, mask: Tensor, z_global: Tensor, z_local: Tensor) -> Tensor:
+    def reads_codes(self, level: int) -> bool:
+        """Whether blocks of a level read codes; others read the mask."""
+        return level < self.num_maps or (level == NUM_LEVELS and self.code_last_blocks)
+
+    def forward(
+        self, mask: Tensor, z_global: Tensor, z_local: Tensor, instance: Tensor | None = None
+    ) -> Tensor:
         """Generate images.
 
         Args:
             mask: Label maps (B, H, W), int64.
             z_global: Global codes (B, z_dim).
             z_local: Local codes (B, *code_shape).
+            instance: Instance maps (B, H, W), needed for several instances a class.
 
         Returns:
             Images (B, 3, H, W) in [-1, 1].
         """
-        maps = self.code_maps(mask, z_local)
-        layout = one_hot(mask, self.num_classes)
-        layouts = [maps[j] if j < len(maps) else layout for j in self.block_levels]
+        *codes, at_full_size = self.painted_codes(mask, z_local, instance)
+        layouts = [codes[j] if j < len(codes) else at_full_size for j in self.block_levels]
         return self.decoder(z_global, layouts)
 
-    def code_maps(self, mask: Tensor, z_local: Tensor) -> list[Tensor]:
-        """Paint each pixel with the embedding and the code of its class; ignored pixels with zero.
+    def painted_codes(
+        self, mask: Tensor, z_local: Tensor, instance: Tensor | None = None
+    ) -> list[Painted]:
+        """Give each pixel the embedding and the code of its class; ignored pixels get zero.
 
         Args:
             mask: Label maps (B, H, W), int64.
             z_local: Local codes (B, L, K, N).
+            instance: Instance maps (B, H, W), needed for several instances a class.
 
         Returns:
-            One map (B, N, H / 2^(j+1), W / 2^(j+1)) for each level j that blocks read.
+            One layout (B, N, H / 2^(j+1), W / 2^(j+1)) for each level j that blocks read, and the
+            layout of the blocks beyond the finest level: the mask (B, num_classes, H, W), or the
+            codes of the finest level.
         """
         if z_local.shape[1:] != self.code_shape:
             raise ValueError(
                 f"z_local must have shape (B, {', '.join(map(str, self.code_shape))}), "
                 f"got {tuple(z_local.shape)}; draw it with the generator's code_shape."
             )
+        layout = painted_one_hot(fill_ignored(mask, self.num_classes), self.num_classes)
         if not self.num_maps:
-            return []
-        tables = self.embedding.weight + z_local.expand(-1, self.num_maps, -1, -1)  # (B, L, C, N)
+            return [layout]
+        embedding = self.embedding.weight.repeat_interleave(self.instances_per_class, 0)
+        tables = embedding + z_local.expand(-1, self.num_maps, -1, -1)  # (B, L, K, N)
         tables = F.pad(tables, (0, 0, 0, 1))  # a zero row for ignored pixels
-        rows = fill_ignored(mask, self.num_classes)
-        rows = rows + (self.num_classes + 1) * torch.arange(len(mask), device=mask.device).view(
-            -1, 1, 1
-        )
-        return [
-            F.embedding(level_mask(rows, j), tables[:, j].flatten(0, 1)).permute(0, 3, 1, 2)
-            for j in range(self.num_maps)
-        ]
+        rows = rows_of(mask, instance, self.num_classes, self.instances_per_class)
+        codes = [Painted(level_mask(rows, j), tables[:, j]) for j in range(self.num_maps)]
+        return [*codes, Painted(rows, tables[:, 0]) if self.code_last_blocks else layout]

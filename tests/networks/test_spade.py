@@ -66,11 +66,30 @@ def test_spade_equals_its_formula_pixel_by_pixel() -> None:
     torch.testing.assert_close(spade(x, layout), expected)
 
 
-def test_resblock_of_equal_width_keeps_the_input_as_shortcut() -> None:
-    block = SPADEResBlock(4, 4, 3, 4)
-    x = torch.randn(2, 4, 5, 5)
-    assert block.shortcut(x, torch.rand(2, 3, 5, 5)) is x
-    assert not hasattr(block, "conv_s")
+def block_by_formula(block: SPADEResBlock, x: Tensor, layout: Tensor) -> Tensor:
+    """The block with each SPADE layer on its own, as the paper draws it."""
+
+    def spade(layer: SPADE, x: Tensor) -> Tensor:
+        hidden = layer.shared(F.interpolate(layout, size=x.shape[-2:]))
+        return layer.norm(x) * (1 + layer.gamma(hidden)) + layer.beta(hidden)
+
+    h = block.conv_0(F.leaky_relu(spade(block.spade_0, x), 0.2))
+    h = block.conv_1(F.leaky_relu(spade(block.spade_1, h), 0.2))
+    return h + (block.conv_s(spade(block.spade_s, x)) if block.learned_shortcut else x)
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("out_channels", [4, 2])
+def test_resblock_equals_its_layers_one_by_one(out_channels: int, training: bool) -> None:
+    block = SPADEResBlock(4, out_channels, 3, 4).train(training)
+    for buffer in block.buffers():
+        if buffer.ndim == 1:
+            buffer.uniform_(0.5, 1.5)  # statistics differ from layer to layer, as in imports
+    copy = deepcopy(block)
+    x, layout = torch.randn(2, 4, 6, 8), torch.rand(2, 3, 12, 16)
+    torch.testing.assert_close(block(x, layout), block_by_formula(copy, x, layout))
+    for buffer, expected in zip(block.buffers(), copy.buffers(), strict=True):
+        torch.testing.assert_close(buffer, expected)
 
 
 def test_resblock_of_other_width_learns_its_shortcut() -> None:
@@ -82,7 +101,7 @@ def test_resblock_of_other_width_learns_its_shortcut() -> None:
 
 def test_spectral_conv_has_unit_spectral_norm_once_converged() -> None:
     conv = spectral_conv(6, 8, 3)
-    for _ in range(50):
+    for _ in range(500):
         _ = conv.weight
     norm = torch.linalg.matrix_norm(conv.weight.flatten(1), 2)
     torch.testing.assert_close(norm, torch.tensor(1.0), atol=1e-3, rtol=0)
@@ -186,3 +205,17 @@ def test_initialise_draws_other_layers_from_xavier_and_leaves_embeddings(mode: s
     assert not linear.any()
     assert isinstance(embedding, Tensor)
     assert std(embedding) == pytest.approx(1, rel=0.1)
+
+
+def test_checkpointing_changes_neither_gradients_nor_statistics() -> None:
+    torch.manual_seed(0)
+    generator = tiny_generator()
+    again = deepcopy(generator)
+    again.checkpointing = True
+    z, maps = torch.randn(2, 4), layouts()
+    for network in (generator, again):
+        network(z, maps).square().sum().backward()
+    for p, q in zip(generator.parameters(), again.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, q.grad)
+    for buffer, expected in zip(generator.buffers(), again.buffers(), strict=True):
+        torch.testing.assert_close(buffer, expected)

@@ -1,0 +1,101 @@
+"""What an adversarial method asks of its discriminator: terms for the generator, and a loss."""
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from semsynth.losses import (
+    class_balance,
+    feature_matching_loss,
+    hinge_loss_d,
+    hinge_loss_g,
+    label_mix,
+    segmentation_loss,
+)
+from semsynth.networks.patch_discriminator import Output, halves
+
+
+class Adversary(Protocol):
+    """How a discriminator is used. All images are (B, 3, H, W) in [-1, 1]."""
+
+    def generator_terms(
+        self, discriminator: Any, layout: Tensor, mask: Tensor, fake: Tensor, real: Tensor
+    ) -> dict[str, Tensor]:
+        """Weighted terms of the generator's loss, by their names in the log."""
+        ...
+
+    def discriminator_loss(
+        self, discriminator: Any, layout: Tensor, mask: Tensor, fake: Tensor, real: Tensor
+    ) -> Tensor:
+        """Loss () of the discriminator."""
+        ...
+
+
+class PatchAdversary:
+    """Hinge loss on patches under their layout, with feature matching (as in SPADE).
+
+    Args:
+        feature_matching_weight: Weight of the feature matching.
+    """
+
+    def __init__(self, feature_matching_weight: float) -> None:
+        self.feature_matching_weight = feature_matching_weight
+
+    def generator_terms(
+        self, discriminator: Any, layout: Tensor, mask: Tensor, fake: Tensor, real: Tensor
+    ) -> dict[str, Tensor]:
+        """Hinge and feature matching."""
+        on_fake, on_real = judge(discriminator, layout, fake, real)
+        matching = feature_matching_loss([f for f, _ in on_fake], [f for f, _ in on_real])
+        return {
+            "gan_g": hinge_loss_g([logits for _, logits in on_fake]),
+            "feature_matching": self.feature_matching_weight * matching,
+        }
+
+    def discriminator_loss(
+        self, discriminator: Any, layout: Tensor, mask: Tensor, fake: Tensor, real: Tensor
+    ) -> Tensor:
+        """Hinge loss of real against generated images."""
+        on_fake, on_real = judge(discriminator, layout, fake, real)
+        return hinge_loss_d([logits for _, logits in on_real], [logits for _, logits in on_fake])
+
+
+class SegmentationAdversary:
+    """Cross entropy of N classes and fake, balanced by the classes' area (OASIS).
+
+    Args:
+        label_mix_weight: Weight of the consistency on mixed images; 0 does without it.
+    """
+
+    def __init__(self, label_mix_weight: float) -> None:
+        self.label_mix_weight = label_mix_weight
+
+    def generator_terms(
+        self, discriminator: Any, layout: Tensor, mask: Tensor, fake: Tensor, real: Tensor
+    ) -> dict[str, Tensor]:
+        """Generated pixels shall be taken for real ones of their class."""
+        balance = class_balance(mask, layout.shape[1])
+        return {"gan_g": segmentation_loss(discriminator(fake), mask, balance)}
+
+    def discriminator_loss(
+        self, discriminator: Any, layout: Tensor, mask: Tensor, fake: Tensor, real: Tensor
+    ) -> Tensor:
+        """Real pixels to their class, generated ones to the last, and consistency on mixtures."""
+        num_classes = layout.shape[1]
+        on_fake, on_real = discriminator(torch.cat([fake, real])).chunk(2)
+        loss = segmentation_loss(on_real, mask, class_balance(mask, num_classes))
+        loss = loss + segmentation_loss(on_fake, torch.full_like(mask, num_classes))
+        if self.label_mix_weight:
+            mixed, where = label_mix(real, fake, mask, num_classes)
+            expected = torch.where(where, on_real, on_fake).float()
+            difference = discriminator(mixed).float() - expected
+            loss = loss + self.label_mix_weight * difference.square().mean()
+        return loss
+
+
+def judge(
+    discriminator: Any, layout: Tensor, fake: Tensor, real: Tensor
+) -> tuple[list[Output], list[Output]]:
+    """A patch discriminator's outputs for fake and real images, from one call."""
+    return halves(discriminator(layout, torch.cat([fake, real])))

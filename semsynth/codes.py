@@ -1,0 +1,148 @@
+"""Codes found by inversion, kept in files: what each was made of, and how well it fits."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from rich.progress import Progress
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from semsynth.images import save_png, to_uint8
+from semsynth.inversion import Distance, Recipe, invert
+from semsynth.inversion.search import Inversion
+from semsynth.metrics.perceptual import build_taps, tap_distance
+from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.priors import find_prior, fingerprint, read_card
+from semsynth.weights import MissingWeightsError, home
+
+SEED = 0  # of start and noise, where nobody asks for another
+
+
+@dataclass
+class StoredCodes:
+    """Codes of images, from files or found just now.
+
+    Attributes:
+        w_plus: Latents (B, num_ws, w_dim).
+        mse: Mean squared error of each (B,).
+        distance: Perceptual distance of each (B,); NaN without one.
+        files: Where they are kept; the image that each makes lies beside it as ``.png``.
+    """
+
+    w_plus: Tensor
+    mse: Tensor
+    distance: Tensor
+    files: list[Path]
+
+
+def choose_distance(name: str, prior: str, device: str) -> tuple[str, Distance | None]:
+    """The perceptual distance that is asked for, and what it is called."""
+    if name == "auto":
+        features = read_card(find_prior(prior)).get("features")
+        for candidate in filter(None, ("alex", features)):
+            try:
+                return choose_distance(candidate, prior, device)
+            except MissingWeightsError:
+                continue
+        name = "none"
+    if name == "none":
+        return name, None
+    network = build_taps(name).to(device)
+
+    def distance(image: Tensor, target: Tensor) -> Tensor:
+        return tap_distance(network.taps(image), network.taps(target)).float()
+
+    return name, distance
+
+
+def invert_once(
+    generator: StyleGAN2Generator,
+    image: Tensor,
+    recipe: Recipe,
+    perceptual: str,
+    distance: Distance | None,
+    directory: Path | None = None,
+) -> StoredCodes:
+    """Codes of images: those that were found before, by the same recipe, or else found now.
+
+    A file's name is a hash of the pixels, the generator's fingerprint, the recipe and the distance.
+
+    Args:
+        generator: The generator.
+        image: Images (B, 3, H, W) in [-1, 1].
+        recipe: How they are inverted.
+        perceptual: What the perceptual distance is called.
+        distance: The distance itself, as of ``choose_distance``.
+        directory: Where codes are kept; ``inversions`` in the user's cache if not given.
+    """
+    directory = directory or home() / "inversions"
+    made_by = {
+        "prior": fingerprint(generator),
+        "recipe": json.dumps(asdict(recipe)),
+        "perceptual": perceptual,
+        "seed": str(SEED),
+    }
+    wanted = [made_by | {"image": digest_of_pixels(pixels)} for pixels in image]
+    names = [hashlib.sha256(json.dumps(w).encode()).hexdigest()[:32] for w in wanted]
+    files = [directory / f"{name}.safetensors" for name in names]
+    todo = [i for i in range(len(files)) if not is_done(files[i], wanted[i])]
+    if todo:
+        steps = sum(count for _, count in recipe.stages)
+        with Progress(transient=True) as bar:
+            task = bar.add_task(f"Inverting {len(todo)} labelled images", total=steps)
+            ids = torch.tensor([int(names[i][:15], 16) for i in todo], device=image.device)
+            advance = lambda step, losses: bar.advance(task)  # noqa: E731
+            found = invert(generator, image[todo], recipe, distance, SEED, ids, advance)
+        for i, number in enumerate(todo):
+            write_codes(directory, names[number], found, i, wanted[number])
+    return read_stored(files, image.device)
+
+
+def read_stored(files: list[Path], device: torch.device) -> StoredCodes:
+    """Codes and errors from files that ``write_codes`` wrote."""
+    codes = []
+    for file in files:
+        with safe_open(file, "pt") as opened:
+            codes.append(opened.get_tensor("codes"))
+    notes = [stored_notes(file) for file in files]
+    mse, distance = (torch.tensor([float(n[key]) for n in notes]) for key in ("mse", "distance"))
+    return StoredCodes(torch.cat(codes).to(device), mse, distance, files)
+
+
+def digest_of_pixels(image: Tensor) -> str:
+    """Hash of an image (3, H, W) in [-1, 1], rounded to 8 bits."""
+    pixels = to_uint8(image).cpu().contiguous()
+    return hashlib.sha256(str(tuple(pixels.shape)).encode() + pixels.numpy().tobytes()).hexdigest()
+
+
+def stored_notes(file: Path) -> dict[str, str]:
+    """The notes in a file of codes; none if it is missing or damaged."""
+    try:
+        with safe_open(file, "pt") as opened:
+            return opened.metadata() or {}
+    except (OSError, SafetensorError):
+        return {}
+
+
+def is_done(file: Path, wanted: dict[str, str]) -> bool:
+    """Whether a file holds the codes of this photo, made in this way."""
+    notes = stored_notes(file)
+    return all(notes.get(key) == value for key, value in wanted.items())
+
+
+def write_codes(out: Path, stem: str, found: Inversion, i: int, notes: dict[str, str]) -> None:
+    """Write the codes of one photo and the image that they make."""
+    out.mkdir(parents=True, exist_ok=True)
+    save_png(to_uint8(found.image[i]), out / f"{stem}.png")
+    tensors = {"codes": found.w_plus[i : i + 1].cpu().contiguous()}
+    if not isinstance(found.noise, str):
+        for level, noise in enumerate(found.noise):
+            tensors[f"noise_{level:02d}"] = noise[i : i + 1].cpu().contiguous()
+    errors = {"mse": f"{found.mse[i]:.6f}", "distance": f"{found.perceptual[i]:.6f}"}
+    temporary = out / f".{stem}.part"
+    save_file(tensors, temporary, metadata=notes | errors)
+    temporary.replace(out / f"{stem}.safetensors")

@@ -1,0 +1,173 @@
+"""Style codes of images, and what can be done with them before they are decoded.
+
+Every control of class- and layer-wise codes is an edit of two tensors: which rows, on which levels,
+are taken from where. Codes of all rows are always there, so that nothing depends on which classes a
+mask has.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+
+Fill = Literal["zero", "sample"]
+Path = Literal["lerp", "slerp"]
+
+
+class StyleError(ValueError):
+    """A control that cannot be done with these codes or these data; the message says why."""
+
+
+@dataclass(frozen=True)
+class StyleCodes:
+    """Codes of a batch of images.
+
+    Attributes:
+        z_global: Global codes (B, z_dim).
+        z_local: Local codes (B, L, K, N): levels from the finest, rows, dimension.
+        present: Which local codes come from an image (B, L, K), bool; all others are drawn.
+    """
+
+    z_global: Tensor
+    z_local: Tensor
+    present: Tensor
+
+    def __len__(self) -> int:
+        return len(self.z_global)
+
+    def __getitem__(self, which: slice) -> Self:
+        """Codes of some of the images."""
+        return type(self)(self.z_global[which], self.z_local[which], self.present[which])
+
+    def expand(self, count: int) -> Self:
+        """Codes of one image for ``count`` images."""
+        tensors = (self.z_global, self.z_local, self.present)
+        return type(self)(*(t.expand(count, *t.shape[1:]) for t in tensors))
+
+
+def choose(
+    shape: Sequence[int],
+    classes: Sequence[int] | None = None,
+    levels: Sequence[int] | None = None,
+    *,
+    per_class: int = 1,
+    device: torch.device | None = None,
+) -> Tensor:
+    """Where an edit takes place.
+
+    Args:
+        shape: Shape (L, K, N) of the local codes of one image.
+        classes: Classes to edit; all if not given.
+        levels: Levels to edit, 0 for the finest; all if not given.
+        per_class: Rows of each class.
+        device: Device of the result.
+
+    Returns:
+        Choice (1, L, K, 1), bool.
+
+    Raises:
+        StyleError: There is no such class or level.
+    """
+    L, K, _ = shape
+    num_classes = K // per_class
+    for name, values, count in (("class", classes, num_classes), ("level", levels, L)):
+        if beyond := [v for v in values or () if not 0 <= v < count]:
+            raise StyleError(
+                f"There is no {name} {beyond[0]}: the codes have {count}, from 0 to {count - 1}."
+            )
+    rows = torch.ones(K, dtype=torch.bool) if classes is None else torch.zeros(K).bool()
+    for c in classes or ():
+        rows[c * per_class : (c + 1) * per_class] = True
+    chosen = torch.ones(L, dtype=torch.bool) if levels is None else torch.zeros(L).bool()
+    chosen[list(levels or ())] = True
+    return (chosen[:, None] & rows)[None, :, :, None].to(device)
+
+
+def replace_codes(codes: StyleCodes, other: StyleCodes, where: Tensor) -> StyleCodes:
+    """Take local codes from elsewhere: resampling, if the others are drawn.
+
+    Args:
+        codes: Codes to keep.
+        other: Codes to take at ``where``.
+        where: Choice (B or 1, L, K, 1), bool.
+    """
+    return replace(
+        codes,
+        z_local=torch.where(where, other.z_local, codes.z_local),
+        present=torch.where(where[..., 0], other.present, codes.present),
+    )
+
+
+def complete(codes: StyleCodes, drawn: StyleCodes, fill: Fill = "zero") -> StyleCodes:
+    """Codes of an image for another mask: its own where it has them, drawn ones for new classes.
+
+    Args:
+        codes: Codes of an image.
+        drawn: Codes for rows that the image has on no level.
+        fill: What a row gets on levels where it is too small to be seen: zero, the mean of the
+            prior, as the released code does, or the drawn code.
+    """
+    known = codes.present[..., None]  # (B, L, K, 1)
+    fill_in = known.any(1, keepdim=True) if fill == "zero" else known
+    own = torch.where(known, codes.z_local, 0)
+    return replace(codes, z_local=torch.where(fill_in, own, drawn.z_local))
+
+
+def swap(a: StyleCodes, b: StyleCodes, where: Tensor) -> tuple[StyleCodes, StyleCodes]:
+    """Exchange local codes of two batches; global codes stay."""
+    return replace_codes(a, b, where), replace_codes(b, a, where)
+
+
+def interpolate(
+    a: StyleCodes,
+    b: StyleCodes,
+    weight: float,
+    path: Path = "lerp",
+    where: Tensor | None = None,
+    *,
+    with_global: bool = True,
+) -> StyleCodes:
+    """Codes between two batches.
+
+    Args:
+        a: Codes at weight 0.
+        b: Codes at weight 1.
+        weight: Place between them.
+        path: ``lerp``, the straight line, for means of posteriors; ``slerp``, along the sphere, for
+            samples of the prior, whose length it keeps.
+        where: Choice (B or 1, L, K, 1), bool, of the local codes that move; all if not given.
+        with_global: Whether the global codes move.
+    """
+    move = slerp if path == "slerp" else torch.lerp
+    z_local = move(a.z_local, b.z_local, weight)
+    if where is not None:
+        z_local = torch.where(where, z_local, a.z_local)
+    z_global = move(a.z_global, b.z_global, weight) if with_global else a.z_global
+    return StyleCodes(z_global, z_local, a.present & b.present)
+
+
+def slerp(a: Tensor, b: Tensor, weight: float) -> Tensor:
+    """Spherical interpolation of vectors (..., N); a straight line where they are parallel."""
+    lengths = (x.norm(dim=-1, keepdim=True).clamp_min(1e-12) for x in (a, b))
+    cosine = (a * b).sum(-1, keepdim=True)
+    for length in lengths:
+        cosine = cosine / length
+    angle = cosine.clamp(-1, 1).acos()
+    sine = angle.sin()
+    parts = [(w * angle).sin() / sine.clamp_min(1e-6) for w in (1 - weight, weight)]
+    return torch.where(sine < 1e-4, torch.lerp(a, b, weight), parts[0] * a + parts[1] * b)
+
+
+def paste_back(fake: Tensor, image: Tensor, mask: Tensor, classes: Sequence[int]) -> Tensor:
+    """Put the original pixels back outside some classes.
+
+    Args:
+        fake: Generated images (B, 3, H, W).
+        image: Originals (B, 3, H, W).
+        mask: Label maps (B, H, W).
+        classes: Classes whose generated pixels stay.
+    """
+    edited = torch.isin(mask, torch.tensor(classes, device=mask.device))
+    return torch.where(edited[:, None], fake, image)

@@ -1,0 +1,98 @@
+"""The style options of ``semsynth predict``: whose style, which classes and levels of it."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from lightning import LightningModule
+from lightning.pytorch.cli import LightningArgumentParser
+from torch import Tensor
+
+from semsynth.data import DataError, SynthesisDataModule, read_reference
+from semsynth.data.decode import read_image
+from semsynth.data.latents import CODE_SUFFIXES, read_codes
+from semsynth.images import from_uint8
+
+GROUP = "Style: for CLVAE, by class and level, and FewShotSMIS, of a whole image"
+REFERENCE = """Photo to take the style from, or for FewShotSMIS the file of its code; without it,
+CLVAE redraws codes of the data's own photos."""
+REFERENCE_MASK = "CLVAE: label map of that photo, in the values of the training data."
+CLASSES = "Names or numbers of the classes to take or to redraw (default: all), as [sky, tree]."
+LEVELS = "Levels to take or to redraw (default: all), 0 for texture up to 4 for colour, as [3, 4]."
+FILL = "Code of a class of the reference that is too small for a level: the mean, or a drawn one."
+KEEP = "Put the data's own pixels back outside the classes."
+
+
+def add_style_arguments(parser: LightningArgumentParser) -> None:
+    """Add the group ``style`` to the parser of ``predict``."""
+    group = parser.add_argument_group(GROUP)
+    none: dict[str, Any] = {"default": None}
+    group.add_argument("--style.reference", type=str | None, help=REFERENCE, **none)
+    group.add_argument("--style.reference_mask", type=str | None, help=REFERENCE_MASK, **none)
+    group.add_argument("--style.classes", type=list[str | int] | None, help=CLASSES, **none)
+    group.add_argument("--style.levels", type=list[int] | None, help=LEVELS, **none)
+    group.add_argument("--style.fill", type=Literal["zero", "sample"], default="zero", help=FILL)
+    group.add_argument("--style.keep", type=bool, default=False, help=KEEP)
+
+
+def read_style(
+    options: Any, method: LightningModule, data: SynthesisDataModule
+) -> dict[str, Any] | None:
+    """What a batch's ``style`` is to be: arguments of the method's ``styled``.
+
+    Args:
+        options: The group ``style``.
+        method: The method.
+        data: The data that it was trained with, for the label space and the image size.
+
+    Returns:
+        None if no option was given, or if the method has taken the reference itself.
+
+    Raises:
+        DataError: The method has no styles, a file is missing, or a class is not known.
+    """
+    selects = options.classes is not None or options.levels is not None
+    selects = selects or options.reference_mask is not None or options.keep
+    if options.reference is None and not selects:
+        return None
+    if not selects and (take := getattr(method, "take_style", None)) is not None:
+        take(read_whole_style(Path(options.reference)))
+        return None
+    if not getattr(method, "takes_style", False):
+        raise DataError(
+            f"{type(method).__name__} has no codes for single classes and levels; leave out "
+            "--style.classes, levels, keep and reference_mask."
+        )
+    style: dict[str, Any] = {"fill": options.fill, "keep": options.keep}
+    if (options.reference is None) != (options.reference_mask is None):
+        raise DataError(
+            "A reference is a photo and its label map; give --style.reference and "
+            "--style.reference_mask."
+        )
+    if options.reference is not None:
+        files = Path(options.reference), Path(options.reference_mask)
+        style["reference"] = read_reference(*files, data)
+    if options.classes is not None:
+        style["classes"] = class_numbers(options.classes, data)
+    if options.levels is not None:
+        style["levels"] = list(options.levels)
+    return style
+
+
+def read_whole_style(file: Path) -> Tensor:
+    """The image (3, H, W) in [-1, 1], or the code (num_ws, w_dim), that gives the style."""
+    if file.suffix in CODE_SUFFIXES:
+        return read_codes(file)
+    return from_uint8(read_image(file))
+
+
+def class_numbers(classes: list[str | int], data: SynthesisDataModule) -> list[int]:
+    """Numbers of classes given by name or number.
+
+    Raises:
+        DataError: A name is not one of the data's.
+    """
+    names = list(data.label_space.names)
+    words = [str(c).strip() for c in classes]
+    if unknown := [w for w in words if w not in names and not w.isdigit()]:
+        raise DataError(f"There is no class {unknown[0]!r}; the classes are {', '.join(names)}.")
+    return [names.index(w) if w in names else int(w) for w in words]

@@ -1,0 +1,200 @@
+"""What CLVAE can be besides the paper: rivals in its training, and what may make it better."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning import Trainer
+from torch.profiler import ProfilerActivity, profile
+
+from semsynth.losses import gaussian_kl, kl_divergence
+from semsynth.methods import CLVAE
+from semsynth.networks.noise import sample_seed
+
+from .conftest import SIZE, Batch, tiny_clvae
+
+Train = Callable[..., Trainer]
+OPTIONS: dict[str, dict[str, Any]] = {
+    "groupdnet": {"architecture": "groupdnet"},
+    "inade": {"architecture": "inade"},
+    "inade with instances": {"architecture": "inade", "instances_per_class": 2},
+    "segmentation": {"discriminator": "segmentation"},
+    "instances": {"instances_per_class": 3},
+    "code_last_blocks": {"code_last_blocks": True},
+    "coupled_prior": {"coupled_prior": True},
+    "checkpointing": {"checkpointing": True},
+    "groupdnet against segmentation": {
+        "architecture": "groupdnet",
+        "discriminator": "segmentation",
+        "label_mix_weight": 0.0,
+    },
+}
+# what the first two steps cannot move: it has no effect while other weights are zero
+SLOW_TO_START = {"coupled_prior": {"generator.code_prior.gate", "generator.code_prior.read"}}
+
+
+def with_instances(batch: Batch) -> Batch:
+    instance = torch.zeros_like(batch["mask"])
+    instance[:, ::2] = 1
+    return {**batch, "instance": instance, "seed": sample_seed(0, batch["index"])}
+
+
+class WithInstances(CLVAE):
+    """Adds instance maps to the batches of the tests."""
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        return with_instances(batch)
+
+
+def tiny(**changes: Any) -> CLVAE:
+    method = tiny_clvae(**changes)
+    method.__class__ = WithInstances
+    return method
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_two_steps_change_every_parameter_that_is_trained(name: str, train: Train) -> None:
+    method = tiny(**OPTIONS[name])
+    before = {k: p.detach().clone() for k, p in method.named_parameters()}
+    train(method)
+    same = {k for k, p in method.named_parameters() if torch.equal(p, before[k])}
+    same -= {f"discriminator.scales.{i}.last.bias" for i in range(2)}
+    slow = SLOW_TO_START.get(name, set())
+    assert not [k for k in same if not any(k.startswith(s) for s in slow)]
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_option_predicts_edits_and_keeps_its_images_in_a_checkpoint(
+    name: str, train: Train, batch: Batch, tmp_path: Path
+) -> None:
+    method = tiny(**OPTIONS[name])
+    trainer = train(method)
+    method.eval()
+    batch = with_instances(batch)
+    image = method.predict_step(batch, 0)
+    assert image.shape == (2, 3, SIZE, SIZE)
+    assert image.isfinite().all()
+    assert method.styled(batch, classes=[1]).shape == image.shape
+    assert method.vary(batch, 2, level=-1)["varied"].shape == (2, 2, 3, SIZE, SIZE)
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    loaded = CLVAE.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True).eval()
+    assert torch.equal(loaded.predict_step(batch, 0), image)
+
+
+def test_coupled_prior_is_part_of_the_divergence(batch: Batch) -> None:
+    method = tiny_clvae(coupled_prior=True)
+    method.generator.code_prior.write.data.normal_(std=0.1)
+    mask = batch["mask"].clamp_max(2)
+    _, posterior = method.reconstruct({**batch, "mask": mask})
+    assert posterior.prior is not None
+    local = gaussian_kl(posterior.mu, posterior.logvar, posterior.prior)
+    assert (local[posterior.present] > 0).all()
+    torch.testing.assert_close(local[~posterior.present], torch.zeros(10))  # drawn from the prior
+    expected = kl_divergence(posterior.mu_global, posterior.logvar_global)
+    expected = expected + local.sum(2).div(posterior.present.sum(2)).sum(1)
+    torch.testing.assert_close(method.kl(posterior, batch), expected)
+
+
+def test_gaussian_divergence_equals_that_of_torch() -> None:
+    mu, logvar, prior_mu, prior_logvar = torch.randn(4, 3, 5)
+    a = torch.distributions.Normal(mu, (0.5 * logvar).exp())
+    b = torch.distributions.Normal(prior_mu, (0.5 * prior_logvar).exp())
+    expected = torch.distributions.kl_divergence(a, b).sum(-1)
+    torch.testing.assert_close(gaussian_kl(mu, logvar, (prior_mu, prior_logvar)), expected)
+
+
+def test_coupled_prior_gives_other_codes_to_other_global_codes() -> None:
+    method = tiny_clvae(coupled_prior=True)
+    method.generator.code_prior.write.data.normal_()
+    seed, z = torch.tensor([1]), torch.randn(2, 1, 8)
+    a, b = (method.sample(seed, z_global).z_local for z_global in z)
+    assert not torch.allclose(a, b)
+
+
+def test_instances_of_a_class_get_codes_of_their_own(batch: Batch) -> None:
+    method = tiny(instances_per_class=2)
+    assert method.code_shape == (5, 8, 4)
+    assert method.where([1])[0, 0, :, 0].tolist() == [False, False, True, True] + [False] * 4
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"instances_per_class": 2, "class_wise": False}, "needs class_wise"),
+        ({"instances_per_class": 2, "architecture": "groupdnet"}, "architecture clvae or inade"),
+        ({"coupled_prior": True, "architecture": "inade"}, "options of architecture clvae"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        tiny_clvae(**changes)
+
+
+def test_checkpointing_trains_as_without(train: Train) -> None:
+    methods = [tiny_clvae(checkpointing=c) for c in (False, True)]
+    for method in methods:
+        torch.manual_seed(1)
+        train(method)
+    for (key, a), b in zip(
+        methods[0].state_dict().items(), methods[1].state_dict().values(), strict=True
+    ):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-3, msg=key)
+
+
+READINGS = {f"aten::{op}" for op in ("_local_scalar_dense", "nonzero", "unique", "_unique2")}
+
+
+def callers(event: Any) -> list[str]:
+    """Names of an event and of those around it."""
+    return [] if event is None else [event.name, *callers(event.cpu_parent)]
+
+
+@pytest.mark.parametrize("name", ["clvae", "inade with instances", "segmentation", "coupled_prior"])
+def test_step_reads_no_number_back_from_the_device(
+    name: str, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = tiny(**OPTIONS.get(name, {}))
+    step = method.training_step
+    events: list[Any] = []
+
+    def profiled(batch: Batch, batch_idx: int) -> None:
+        with profile(activities=[ProfilerActivity.CPU]) as profiler:
+            step(batch, batch_idx)
+        events.extend(profiler.events() or [])
+
+    monkeypatch.setattr(method, "training_step", profiled)
+    train(method, max_steps=1)
+    assert sum(event.name == "aten::convolution" for event in events) > 50
+    chains = [callers(event) for event in events if event.name in READINGS]
+    # on a CPU, and there alone, the fused Adam reads how many steps it has taken
+    assert not [chain for chain in chains if "aten::_fused_adam_" not in chain]
+
+
+@pytest.mark.gpu
+def test_step_does_not_wait_for_the_gpu(batch: Batch) -> None:
+    method = tiny_clvae().cuda()
+    batch = {k: v.cuda() for k, v in batch.items()}
+    layout = torch.zeros(2, 4, SIZE, SIZE, device="cuda")
+    for attempt in range(2):
+        torch.cuda.set_sync_debug_mode("error" if attempt else "default")
+        try:
+            fake, posterior = method.reconstruct(batch)
+            losses = method.generator_losses(batch, layout, fake, posterior)
+            torch.stack(list(losses.values())).sum().backward()
+            method.discriminator_loss(batch, layout, fake.detach()).backward()
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.slow
+def test_training_runs_compiled(train: Train) -> None:
+    method = tiny_clvae(compile_backend="aot_eager")
+    plain = tiny_clvae()
+    for m in (method, plain):
+        torch.manual_seed(1)
+        train(m)
+    assert method.state_dict().keys() == plain.state_dict().keys()
+    for (key, a), b in zip(method.state_dict().items(), plain.state_dict().values(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-2, msg=key)
