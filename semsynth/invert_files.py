@@ -12,19 +12,14 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from semsynth.codes import choose_distance, is_done, stored_notes, write_codes
 from semsynth.data.decode import read_image
 from semsynth.data.pairs import list_images
-from semsynth.images import save_png, to_uint8
-from semsynth.inversion import Distance, default_recipe, invert, upstream_recipe
-from semsynth.inversion.search import Inversion
+from semsynth.inversion import default_recipe, invert, upstream_recipe
 from semsynth.inversion.terms import resize
-from semsynth.metrics.perceptual import build_taps, tap_distance
-from semsynth.priors import find_prior, fingerprint, load_generator, read_card
-from semsynth.weights import MissingWeightsError
+from semsynth.priors import fingerprint, load_generator
 
 RECIPES = {"default": default_recipe, "upstream": upstream_recipe}
 
@@ -67,28 +62,8 @@ def invert_folder(options: argparse.Namespace) -> None:
                 lambda step, losses: bar.advance(task, len(losses)),
             )
             for i, stem in enumerate(stems):
-                write(options.out, stem, found, i, wanted[stem])
+                write_codes(options.out, stem, found, i, wanted[stem])
     report(options.out, list(files))
-
-
-def choose_distance(name: str, prior: str, device: str) -> tuple[str, Distance | None]:
-    """The perceptual distance that is asked for, and what it is called."""
-    if name == "auto":
-        features = read_card(find_prior(prior)).get("features")
-        for candidate in filter(None, ("alex", features)):
-            try:
-                return choose_distance(candidate, prior, device)
-            except MissingWeightsError:
-                continue
-        name = "none"
-    if name == "none":
-        return name, None
-    network = build_taps(name).to(device)
-
-    def distance(image: Tensor, target: Tensor) -> Tensor:
-        return tap_distance(network.taps(image), network.taps(target)).float()
-
-    return name, distance
 
 
 def read(file: Path, size: int) -> Tensor:
@@ -112,35 +87,6 @@ def batches(stems: list[str], size: int) -> Iterator[list[str]]:
     """Consecutive groups of at most ``size``."""
     for start in range(0, len(stems), size):
         yield stems[start : start + size]
-
-
-def stored_notes(file: Path) -> dict[str, str]:
-    """The notes in a file of codes; none if it is missing or damaged."""
-    try:
-        with safe_open(file, "pt") as opened:
-            return opened.metadata() or {}
-    except (OSError, SafetensorError):
-        return {}
-
-
-def is_done(file: Path, wanted: dict[str, str]) -> bool:
-    """Whether a file holds the codes of this photo, made in this way."""
-    notes = stored_notes(file)
-    return all(notes.get(key) == value for key, value in wanted.items())
-
-
-def write(out: Path, stem: str, found: Inversion, i: int, notes: dict[str, str]) -> None:
-    """Write the codes of one photo and the image that they make."""
-    out.mkdir(parents=True, exist_ok=True)
-    save_png(to_uint8(found.image[i]), out / f"{stem}.png")
-    tensors = {"codes": found.w_plus[i : i + 1].cpu().contiguous()}
-    if not isinstance(found.noise, str):
-        for level, noise in enumerate(found.noise):
-            tensors[f"noise_{level:02d}"] = noise[i : i + 1].cpu().contiguous()
-    errors = {"mse": f"{found.mse[i]:.6f}", "distance": f"{found.perceptual[i]:.6f}"}
-    temporary = out / f".{stem}.part"
-    save_file(tensors, temporary, metadata=notes | errors)
-    temporary.replace(out / f"{stem}.safetensors")
 
 
 def report(out: Path, stems: list[str]) -> None:

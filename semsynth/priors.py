@@ -110,7 +110,6 @@ def save_generator(
         PriorError: The arguments do not describe the networks, or a weight is too large for
             float16.
     """
-    path = Path(path)
     dtype = torch.float16 if half else torch.float32
     networks: dict[str, nn.Module] = {"generator": generator}
     if discriminator is None:
@@ -119,18 +118,29 @@ def save_generator(
         networks["discriminator"] = discriminator
     tensors = {}
     for name, network in networks.items():
-        _check_arguments(name, network, card)
+        check_arguments(name, network, card)
         for key, value in network.state_dict().items():
             tensors[f"{name}.{key}"] = value.detach().to("cpu", dtype, copy=True).contiguous()
-    if infinite := [key for key, value in tensors.items() if not value.isfinite().all()]:
-        raise PriorError(f"{infinite[0]} cannot be stored as {dtype}: it would not be finite.")
     stored = {k: tensors[f"generator.{k}"] for k in generator.state_dict()}
-    card = card | {
-        "storage": str(dtype).removeprefix("torch."),
-        "fingerprint": fingerprint(stored),
-        "semsynth": __version__,
-        "torch": torch.__version__,
-    }
+    card = card | {"storage": str(dtype).removeprefix("torch."), "fingerprint": fingerprint(stored)}
+    write_weights(tensors, Path(path), card)
+
+
+def write_weights(tensors: dict[str, Tensor], path: Path, card: dict[str, Any]) -> None:
+    """Write tensors and their card, each under a temporary name that is then changed.
+
+    Args:
+        tensors: Contiguous tensors on the CPU.
+        path: The safetensors file; its card gets the suffix ``.json``.
+        card: What is to be told; versions are added.
+
+    Raises:
+        PriorError: A number is not finite, such as one that is too large for float16.
+    """
+    for key, value in tensors.items():
+        if not value.isfinite().all():
+            raise PriorError(f"{key} cannot be stored as {value.dtype}: it would not be finite.")
+    card = card | {"semsynth": __version__, "torch": torch.__version__}
     path.parent.mkdir(parents=True, exist_ok=True)
     files = path, path.with_suffix(".json")
     temporary = [file.with_name(f".{file.name}.part") for file in files]
@@ -185,8 +195,12 @@ def _load(path: Path, name: str, kind: type[Network], card: dict[str, Any]) -> N
     return network
 
 
-def _check_arguments(name: str, network: nn.Module, card: dict[str, Any]) -> None:
-    """Refuse a card from which the network could not be built again."""
+def check_arguments(name: str, network: nn.Module, card: dict[str, Any]) -> None:
+    """Refuse a card from which a network could not be built again.
+
+    Raises:
+        PriorError: ``card[name]`` does not hold the arguments that give its shapes.
+    """
     with torch.device("meta"):
         described = type(network)(**card.get(name, {}))
     shapes = {k: v.shape for k, v in network.state_dict().items()}

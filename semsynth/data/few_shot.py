@@ -13,6 +13,7 @@ from semsynth.data.labels import LabelSpace
 from semsynth.data.latents import CODE_SUFFIXES, read_codes
 from semsynth.data.pairs import NO_PARTNER, Pair, find_pairs, list_images
 from semsynth.data.shots import Shots
+from semsynth.data.sparse import require_marks
 
 LabelKind = Literal["dense", "sparse"]
 
@@ -81,8 +82,10 @@ class FewShotFolder(PairsOnDisk):
         return [Pair(name, None, (file,)) for name, file in list_images(test / "labels").items()]
 
     def check(self, split: Split, ids: Sequence[int], labels: bool = True) -> None:
-        """Read every file once; codes must have one shape."""
+        """Read every file once; sparse maps must mark something, codes have one shape."""
         super().check(split, ids, labels)
+        if labels and self.label_space.unknown == 0:
+            require_marks([self._pairs(split)[i] for i in ids], self.lookup())
         files = [self._pairs(split)[i].codes for i in ids] if labels else []
         shapes = {file: tuple(read_codes(file).shape) for file in files if file is not None}
         first = next(iter(shapes), None)

@@ -37,6 +37,8 @@ class Checkpoint:
         layout: Whose names the tensors have.
         licence: What the user must know of the licence.
         generator: State of the averaged generator, without its mean latent.
+        encoder: State of pSp's encoder.
+        relative_styles: Whether the mean latent is to be added to the encoder's styles.
         discriminator: State of the discriminator.
         mean_latent: Mean latent (w_dim,), if the file has one.
         mapping_lr_multiplier: Factor of the mapping network's learning rate, in its weights.
@@ -48,6 +50,8 @@ class Checkpoint:
     layout: Layout
     licence: str
     generator: dict[str, Tensor]
+    encoder: dict[str, Tensor] | None = None
+    relative_styles: bool = True
     discriminator: dict[str, Tensor] | None = None
     mean_latent: Tensor | None = None
     mapping_lr_multiplier: float = 0.01
@@ -147,12 +151,16 @@ def from_rosinality(content: dict[str, Any]) -> Checkpoint:
 def from_psp(content: dict[str, Any]) -> Checkpoint:
     """A bundle of an encoder and rosinality's generator, ``decoder.*``."""
     state = tensors(content, "state_dict")
-    others = {key.split(".")[0] for key in state} - {"decoder"}
+    others = {key.split(".")[0] + ".*" for key in state} - {"decoder.*"}
+    options = content.get("opts")
+    options = vars(options) if isinstance(options, argparse.Namespace) else options or {}
     return Checkpoint(
         format="pSp bundle",
         layout="rosinality",
         licence=MIT,
         generator=below(state, "decoder."),
+        encoder=below(state, "encoder.") or None,
+        relative_styles=options.get("start_from_latent_avg", True),
         mean_latent=one_latent(content.get("latent_avg")),
         left_out=sorted(others | set(content) - {"state_dict", "latent_avg"}),
     )

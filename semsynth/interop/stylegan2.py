@@ -60,7 +60,19 @@ def import_stylegan2(path: Path) -> ImportedStyleGAN2:
     Raises:
         CheckpointError: The file is not understood in full; the message says what is in the way.
     """
-    source = checkpoints.read(path)
+    return import_networks(path, checkpoints.read(path))
+
+
+def import_networks(path: Path, source: Checkpoint) -> ImportedStyleGAN2:
+    """Import the networks of a checkpoint that has been read.
+
+    Args:
+        path: Where it was.
+        source: Its tensors.
+
+    Raises:
+        CheckpointError: They are not understood in full; the message says what is in the way.
+    """
     try:
         generator, generator_arguments = build_generator(source)
         discriminator, discriminator_arguments = build_discriminator(source, generator.image_size)
@@ -203,7 +215,7 @@ def load_strictly(
         network = kind(**arguments)
     filled = {}
     for key, ours in network.state_dict().items():
-        tensor = state[key].float()
+        tensor = state[key].to(ours.dtype)
         if [n for n in tensor.shape if n != 1] != [n for n in ours.shape if n != 1]:
             raise CheckpointError(
                 f"{origin[key]} has shape {tuple(tensor.shape)}, where the widths of the other "

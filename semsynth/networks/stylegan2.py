@@ -70,11 +70,11 @@ class MappingNetwork(nn.Module):
             for i in range(num_layers)
         )
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Map z (..., z_dim) to w (..., w_dim); the last axis of z is normalised first."""
+    def forward(self, z: Tensor, axis: int = -1) -> Tensor:
+        """Map z (..., z_dim) to w (..., w_dim); an axis of z, the last one, is normalised first."""
         with torch.autocast(z.device.type, enabled=False):
             x = z.float()
-            x = x * (x.square().mean(-1, keepdim=True) + 1e-8).rsqrt()
+            x = x * (x.square().mean(axis, keepdim=True) + 1e-8).rsqrt()
             for layer in self.layers:
                 x = leaky_relu(layer(x))
         return x
@@ -229,17 +229,44 @@ class SynthesisNetwork(nn.Module):
         Raises:
             ValueError: The network has no such resolution, or too few latents are given.
         """
-        return self._run(w_plus, noise, resolution, draw=False)[1]
+        return self.features_at(w_plus, [resolution], noise)[0]
+
+    def features_at(
+        self, w_plus: Tensor, resolutions: Sequence[int], noise: Noise = "stored"
+    ) -> list[Tensor]:
+        """Activations as of ``features`` at several resolutions, from one pass.
+
+        Args:
+            w_plus: Latents (B, num_ws, w_dim); those that only serve higher layers may be missing.
+            resolutions: Some of ``resolutions``; nothing above the highest is computed.
+            noise: See ``Noise``.
+
+        Returns:
+            Activations (B, C, resolution, resolution), in the order asked for.
+
+        Raises:
+            ValueError: The network has no such resolution, none is asked for, or too few latents
+                are given.
+        """
+        if not resolutions:
+            raise ValueError("resolutions is empty; name at least one, such as 64.")
+        return self._run(w_plus, noise, resolutions, draw=False)[1]
 
     def image_and_features(
         self, w_plus: Tensor, resolution: int, noise: Noise = "stored"
     ) -> tuple[Tensor, Tensor]:
         """Images as of ``forward`` and activations as of ``features``, from one pass."""
-        return self._run(w_plus, noise, resolution)
+        image, features = self._run(w_plus, noise, [resolution])
+        return image, features[0]
 
     def stored_noise(self) -> list[Tensor]:
         """The noise maps (1, 1, H, W) that are stored with the weights, from 4x4 upwards."""
         return [conv.noise for conv in self._convs()]
+
+    def num_channels(self, resolution: int) -> int:
+        """Number of channels of the features at a resolution."""
+        block: Any = self.blocks[self._block_at(resolution)]
+        return block.to_rgb.conv.weight.shape[1]
 
     def num_feature_ws(self, resolution: int) -> int:
         """Number of latents, the first ones, on which the features at a resolution depend."""
@@ -257,27 +284,29 @@ class SynthesisNetwork(nn.Module):
         return self.resolutions.index(resolution)
 
     def _run(
-        self, w_plus: Tensor, noise: Noise, tap: int | None = None, draw: bool = True
-    ) -> tuple[Tensor, Tensor]:
-        """The image and the activations at the resolution ``tap``, which is the last if not drawn.
+        self, w_plus: Tensor, noise: Noise, taps: Sequence[int] = (), draw: bool = True
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The image and the activations at some resolutions, the highest the last if not drawn.
 
-        What is not asked for is returned as something else, so callers pick.
+        An image that is not asked for is returned as something else, so callers pick.
         """
-        last = len(self.blocks) - 1 if draw else self._block_at(tap or self.image_size)
+        highest = max(map(self._block_at, taps), default=0)
+        last = len(self.blocks) - 1 if draw else highest
         self._check_latents(w_plus, self.num_ws if draw else 2 * last + 1)
-        noise_maps = self._noise_maps(len(w_plus), noise)
-        x = features = self.constant.expand(len(w_plus), -1, -1, -1)
+        noise_maps = self._noise_maps(len(w_plus), noise, 2 * last + 1)
+        x = self.constant.expand(len(w_plus), -1, -1, -1)
         image = torch.zeros((), device=x.device)
+        features: dict[int, Tensor] = {}
         block: Any  # a SynthesisBlock; lists of modules do not say of what
         for i, block in enumerate(self.blocks[: last + 1]):
             first = max(2 * i - 1, 0)
             x = block(x, w_plus[:, first : 2 * i + 1], noise_maps[first : 2 * i + 1])
-            if block.resolution == tap:
-                features = x
+            if block.resolution in taps:
+                features[block.resolution] = x
             if draw:
                 image = upsample(image) if i else image
                 image = image + block.to_rgb(x, w_plus[:, 2 * i + 1])
-        return image, features
+        return image, [features[tap] for tap in taps]
 
     def _check_latents(self, w_plus: Tensor, needed: int) -> None:
         if w_plus.ndim != 3 or not needed <= w_plus.shape[1] <= self.num_ws:
@@ -286,10 +315,10 @@ class SynthesisNetwork(nn.Module):
                 f"{tuple(w_plus.shape)}; repeat a single one by expand."
             )
 
-    def _noise_maps(self, batch_size: int, noise: Noise) -> Sequence[Tensor | None]:
+    def _noise_maps(self, batch_size: int, noise: Noise, needed: int) -> Sequence[Tensor | None]:
         convs = self._convs()
         if isinstance(noise, str):
-            return [conv.choose_noise(batch_size, noise) for conv in convs]
+            return [conv.choose_noise(batch_size, noise) for conv in convs[:needed]]
         if len(noise) != len(convs):
             raise ValueError(
                 f"noise must hold a map for each of the {len(convs)} convolutions, from 4x4 "

@@ -154,12 +154,32 @@ def test_features_at_64_take_nine_styles() -> None:
         assert StyleGAN2Generator(256).synthesis.num_feature_ws(64) == 9
 
 
-def test_nothing_above_the_features_is_computed() -> None:
+def test_nothing_above_the_features_is_computed_and_no_colours() -> None:
     generator = tiny()
-    generator.synthesis.blocks[3].register_forward_hook(
-        lambda *_: pytest.fail("the block at 32x32 was run")
-    )
+    blocks: Any = generator.synthesis.blocks
+    for module in (blocks[3], *(block.to_rgb for block in blocks)):
+        module.register_forward_hook(lambda *_: pytest.fail("a block at 32x32 or colours were run"))
     generator.synthesis.features(latents(generator), 16)
+    generator.synthesis.features_at(latents(generator)[:, :5], [16, 8])
+
+
+def test_features_of_several_resolutions_come_in_the_order_asked_for() -> None:
+    generator = tiny()
+    synthesis, w_plus = generator.synthesis, latents(generator)
+    found = synthesis.features_at(w_plus, [16, 4, 32])
+    for features, resolution in zip(found, [16, 4, 32], strict=True):
+        assert torch.equal(features, synthesis.features(w_plus, resolution))
+    with pytest.raises(ValueError, match="resolutions is empty"):
+        synthesis.features_at(w_plus, [])
+
+
+def test_random_noise_of_lower_layers_does_not_depend_on_how_far_synthesis_goes() -> None:
+    generator = tiny()
+    synthesis, w_plus = generator.synthesis, latents(generator)
+    torch.manual_seed(3)
+    expected = synthesis.image_and_features(w_plus, 8, "random")[1]
+    torch.manual_seed(3)
+    assert torch.equal(synthesis.features(w_plus, 8, "random"), expected)
 
 
 @pytest.mark.parametrize("noise", ["stored", "none"])

@@ -1,0 +1,97 @@
+"""How well few labelled samples of a prior label others: ``python -m benchmarks.labelling``.
+
+Prints the mean IoU, in per cent, of dense pseudo-labels against a segmenter's, by rule, layers of
+the generator and number of shots, with the standard error over sets of shots. The shots are samples
+with the segmenter's labels; 32 other samples are scored.
+"""
+
+import argparse
+from collections.abc import Callable
+from statistics import mean, stdev
+
+import torch
+import torch.nn.functional as F
+from rich.console import Console
+from torch import Tensor
+
+from benchmarks.toy_prior import NUM_CLASSES, mean_iou, segment
+from semsynth.networks.noise import seeded_normal
+from semsynth.networks.pseudo_labels import (
+    DensePrototypes,
+    LinearReadout,
+    downsample_labels,
+    stack_features,
+)
+from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.priors import load_generator
+from semsynth.weights import load_segmenter
+
+SCORED, SETS = 32, 8
+Labeller = DensePrototypes | LinearReadout
+RULES: dict[str, Callable[[], Labeller]] = {
+    "mean": lambda: DensePrototypes(NUM_CLASSES),
+    "3 clusters": lambda: DensePrototypes(NUM_CLASSES, 3),
+    "5 clusters": lambda: DensePrototypes(NUM_CLASSES, 5),
+    "linear": lambda: LinearReadout(NUM_CLASSES),
+}
+LAYERS = ((16,), (32,), (64,), (16, 32), (32, 64), (16, 32, 64))
+
+
+def main() -> None:
+    """Measure and print a line for each rule and choice of layers."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.labelling")
+    parser.add_argument("--prior", default="toy_portrait", help="name or file of a prior")
+    parser.add_argument("--shots", type=int, nargs="+", default=[1, 5], help="numbers of shots")
+    options = parser.parse_args()
+    console = Console()
+    generator = load_generator(options.prior)
+    maps, labels = samples(generator, SCORED + SETS * max(options.shots))
+    console.print("layers, rule, and mean IoU by shots", *options.shots)
+    for layers in LAYERS:
+        features = stack_features([maps[r] for r in layers], max(layers))
+        for name, rule in RULES.items():
+            cells = [cell(scores(rule, features, labels, count)) for count in options.shots]
+            console.print(f"{'+'.join(map(str, layers)):10} {name:12} {'  '.join(cells)}")
+
+
+@torch.no_grad()
+def samples(generator: StyleGAN2Generator, count: int) -> tuple[dict[int, Tensor], Tensor]:
+    """Features by resolution, and label maps (N, H, W), of the first samples of a prior."""
+    z = seeded_normal(torch.arange(count), generator.z_dim)
+    w_plus = generator.repeat(generator.mapping(z))
+    labels = segment(load_segmenter("toy_portrait"), generator.synthesis(w_plus).clamp(-1, 1))
+    resolutions = sorted({r for layers in LAYERS for r in layers})
+    features = generator.synthesis.features_at(w_plus, resolutions)
+    return dict(zip(resolutions, features, strict=True)), labels
+
+
+def scores(
+    rule: Callable[[], Labeller], features: Tensor, labels: Tensor, count: int
+) -> list[float]:
+    """Mean IoU over the scored samples, by each set of shots.
+
+    Args:
+        rule: Makes a labeller.
+        features: Features (N, C, h, w).
+        labels: Label maps (N, H, W).
+        count: Shots of a set.
+    """
+    truth, results = labels[:SCORED], []
+    small = downsample_labels(labels, features.shape[-1], NUM_CLASSES)
+    for i in range(SETS):
+        shots = slice(SCORED + i * count, SCORED + (i + 1) * count)
+        labeller = rule()
+        labeller.fit(features[shots], small[shots])
+        found = labeller(features[:SCORED])[:, None].float()
+        results.append(mean_iou(F.interpolate(found, truth.shape[-2:])[:, 0].long(), truth))
+    return results
+
+
+def cell(results: list[float]) -> str:
+    """Mean and standard error in per cent."""
+    error = stdev(results) / len(results) ** 0.5
+    return f"{100 * mean(results):5.1f} +- {100 * error:.1f}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,531 @@
+"""Few-shot semantic image synthesis with a StyleGAN prior (FewShotSMIS).
+
+Endo and Kanamori, 2021 (https://arxiv.org/abs/2103.14877), and "Controlling StyleGANs Using Rough
+Scribbles via One-shot Learning", CGI 2022, which adds the refinement.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+
+from semsynth import weights
+from semsynth.codes import choose_distance, invert_once
+from semsynth.encoders import load_encoder
+from semsynth.inversion import default_recipe, upstream_recipe
+from semsynth.methods.base import Batch
+from semsynth.methods.prior_base import PriorMethod
+from semsynth.networks.label_augmentation import augment_labels
+from semsynth.networks.noise import hash_int64, sample_seed, seeded_normal, seeded_uniform
+from semsynth.networks.pseudo_labels import (
+    DensePrototypes,
+    LinearReadout,
+    SparseBank,
+    downsample_labels,
+    layer_features,
+)
+from semsynth.networks.psp_encoder import GradualStyleEncoder
+from semsynth.networks.refinement import Directions, principal_directions, refine
+from semsynth.networks.spade import one_hot
+from semsynth.optimizers import Ranger
+from semsynth.priors import PriorError
+
+BAD_MSE = 0.1  # of an inversion, in [-1, 1]; the picture is another one then
+SPARSE_AUGMENTATION = {"dilation": 2, "class_dropout": 0.1, "hole": 0.3}
+
+
+class FewShotSMIS(PriorMethod):
+    """Images of label maps from a generator that was trained without labels, and few labelled ones.
+
+    The features of the labelled images label the generator's samples, and an encoder learns to
+    find the latent of a sample from its label map. No image is drawn in training, but where a
+    segmenter labels it. All defaults are those of the paper but the sizes that the prior decides.
+
+    Args:
+        num_classes: Classes of the masks; sparse ones count 0, unknown.
+        image_size: Height and width of masks and images, equal and a power of two; images of a
+            larger prior are averaged down to it.
+        prior: Name of a prior that ships, such as ``toy_portrait``, or its file.
+        labelling: ``dense`` and ``sparse`` (0 is unknown) as in the paper; ``linear``, a linear
+            read-out; or ``segmenter``, a ceiling, as it has learnt from many labels.
+        supervision: Learn from labelled samples of the generator; or from the labelled ``pairs``
+            alone, a baseline.
+        feature_resolution: Resolution of the features; that of the prior's card, or 64, if not
+            given.
+        label_resolutions: Resolutions of the layers that are read together; the one of the
+            features if not given.
+        prototypes_per_class: Prototypes of each class, one in the paper.
+        label_pooling: How labels of the shots come to the features' resolution: by ``nearest``
+            neighbour, or so that small classes survive (``any``).
+        segmenter: Segmenter of ``labelling: segmenter``, as of ``weights.load_segmenter``.
+        perceptual: Perceptual distance of inversion: alex, vgg, toy_street, a segmenter's file, or
+            none; ``auto`` takes alex, or what the prior's card names, or none.
+        inversion: Recipe for labelled photos without codes, ours or the released code's.
+        inversion_steps: Its steps; 1000 or 2000 if not given.
+        encoder_from: File of an imported encoder to begin with, or to predict with; its units and
+            widths are to be given too.
+        encoder_units: Residual units of each group of the encoder.
+        encoder_widths: Channels of each group of the encoder.
+        style_layer: First latent that the style decides, not the layout; that of the prior's card,
+            or 8, if not given.
+        style_weight: Weight of the error in these latents; with 0 the encoder does not have them,
+            and they are the mean latent unless styles are drawn.
+        layout_weight: Weight of the layout loss, which asks of the features that the encoder's
+            latents give, under the styles of other samples, what their label map says.
+        w_norm_weight: Weight of the latents' distance from the mean latent.
+        train_truncation: Range of the truncation of training samples; 1 is none.
+        augment: Move and jitter the boundaries of label maps; or, of sparse ones, also thicken,
+            drop and cut out marks.
+        optimizer: The paper's ``ranger``; or ``adam``, which is several times as fast in short
+            trainings, because Ranger's large epsilon damps the small gradients of this loss.
+        lr: Learning rate.
+        lr_decay: Lower the learning rate to zero over the second half of the training.
+        multimodal: Draw the styles by the seed; else they are the encoder's own, and all images of
+            a mask are equal.
+        mix_alpha: Share of the drawn styles in the latents from ``style_layer`` on.
+        truncation: Truncation of the drawn styles.
+        refine: Move the coarse latents of each image until its features agree with the label map:
+            one vector for all of them (``paper``), or each by itself (``layers``).
+        refine_steps: Steps of refinement.
+        refine_lr: Learning rate of refinement.
+        refine_directions: Principal directions in which latents move.
+        refine_prior: Weight of the latents' distance from the mean with ``refine: layers``.
+
+    Raises:
+        MissingWeightsError: There is no such prior or segmenter.
+        PriorError: The prior has no such features, or draws smaller images.
+    """
+
+    trains_on_shots = True
+    frozen = ("generator", "segmenter")
+
+    def __init__(
+        self,
+        num_classes: int,
+        image_size: tuple[int, int],
+        prior: str,
+        labelling: Literal["dense", "sparse", "linear", "segmenter"] = "dense",
+        supervision: Literal["pseudo_labels", "pairs"] = "pseudo_labels",
+        feature_resolution: int | None = None,
+        label_resolutions: Sequence[int] | None = None,
+        prototypes_per_class: int = 1,
+        label_pooling: Literal["nearest", "any"] = "nearest",
+        segmenter: str | None = None,
+        perceptual: str = "auto",
+        inversion: Literal["default", "upstream"] = "default",
+        inversion_steps: int | None = None,
+        encoder_from: str | None = None,
+        encoder_units: tuple[int, int, int, int] = (3, 4, 14, 3),
+        encoder_widths: tuple[int, int, int, int] = (64, 128, 256, 512),
+        style_layer: int | None = None,
+        style_weight: float = 1.0,
+        layout_weight: float = 0.0,
+        w_norm_weight: float = 0.0,
+        train_truncation: tuple[float, float] = (1.0, 1.0),
+        augment: Literal["none", "boundaries", "sparse"] = "none",
+        optimizer: Literal["ranger", "adam"] = "ranger",
+        lr: float = 1e-4,
+        lr_decay: bool = False,
+        multimodal: bool = True,
+        mix_alpha: float = 1.0,
+        truncation: float = 1.0,
+        refine: Literal["none", "paper", "layers"] = "none",
+        refine_steps: int = 201,
+        refine_lr: float = 0.05,
+        refine_directions: int = 8,
+        refine_prior: float = 0.0,
+    ) -> None:
+        super().__init__(prior)
+        self.save_hyperparameters(logger=False)
+        self.num_classes, self.image_size = num_classes, (image_size[0], image_size[1])
+        self.labelling, self.supervision = labelling, supervision
+        self.label_pooling = label_pooling
+        self.perceptual, self.inversion = perceptual, inversion
+        self.inversion_steps, self.encoder_from = inversion_steps, encoder_from
+        self.style_weight, self.layout_weight = style_weight, layout_weight
+        self.w_norm_weight, self.train_truncation = w_norm_weight, train_truncation
+        self.augment = augment
+        self.optimizer, self.lr, self.lr_decay = optimizer, lr, lr_decay
+        self.multimodal, self.mix_alpha, self.truncation = multimodal, mix_alpha, truncation
+        self.refine, self.refine_steps, self.refine_lr = refine, refine_steps, refine_lr
+        self.refine_directions, self.refine_prior = refine_directions, refine_prior
+        resolution = feature_resolution or self.prior_card.get("feature_resolution", 64)
+        self.label_resolutions = tuple(label_resolutions or (resolution,))
+        self.style_layer = (
+            self.prior_card.get("style_layer", 8) if style_layer is None else style_layer
+        )
+        self._check_prior()
+        self.segmenter = self._load_segmenter(segmenter)
+        self.prototypes = DensePrototypes(num_classes, prototypes_per_class)
+        kinds: dict[str, Any] = {"sparse": SparseBank, "linear": LinearReadout}
+        self.labeller: Any = kinds.get(labelling, nn.Identity)(num_classes)
+        self.encoder = GradualStyleEncoder(
+            num_classes,
+            self.generator.num_ws if style_weight else self.style_layer,
+            self.image_size[0],
+            self.generator.w_dim,
+            encoder_units,
+            encoder_widths,
+        )
+        self.shot_codes: Tensor | None = None
+        self.reference: Tensor | None = None
+        self.reference_image: Tensor | None = None
+        self.directions: Directions | None = None
+        self.seed = 0
+        self.to(memory_format=torch.channels_last)
+
+    @property
+    def sparse(self) -> bool:
+        """Whether 0 means unknown in the masks."""
+        return self.labelling == "sparse"
+
+    def setup(self, stage: str) -> None:
+        """Take the seed of the training, and look for weights before any work is done."""
+        if self.encoder_from is not None and self.trainer.ckpt_path is None:
+            self.load_encoder(Path(self.encoder_from))
+        if stage != "fit":
+            return
+        self.seed = torch.initial_seed() % (1 << 62)
+        if self.perceptual not in ("auto", "none"):
+            choose_distance(self.perceptual, self.prior, "cpu")
+
+    def load_encoder(self, file: Path) -> None:
+        """Take the weights of an imported encoder.
+
+        Raises:
+            MissingWeightsError: There is no such file.
+            PriorError: It is of another prior, or of another architecture.
+        """
+        imported = load_encoder(file, self.generator)
+        wanted, found = (
+            {k: tuple(v.shape) for k, v in encoder.state_dict().items()}
+            for encoder in (self.encoder, imported)
+        )
+        for key in sorted(wanted.keys() | found.keys()):
+            if wanted.get(key) != found.get(key):
+                raise PriorError(
+                    f"The encoder in {file} does not fit: it has {key} of shape {found.get(key)}, "
+                    f"the model's has {wanted.get(key)}. Give the number of classes, "
+                    "model.encoder_units and model.encoder_widths of its card."
+                )
+        self.encoder.load_state_dict(imported.state_dict())
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """One optimizer, for the encoder alone."""
+        kinds: dict[str, type[Optimizer]] = {"ranger": Ranger, "adam": Adam}
+        optimizer = kinds[self.optimizer](self.encoder.parameters(), lr=self.lr)  # type: ignore[call-arg]
+        total = int(self.trainer.estimated_stepping_batches) if self.lr_decay else 0
+        scheduler = LambdaLR(optimizer, lambda step: 2 - 2 * max(step / total, 0.5) if total else 1)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        """Learn the labels from the shots, before the first step."""
+        if self.shot_codes is None:
+            self.learn_shots(batch["shots"])
+
+    @torch.no_grad()
+    def learn_shots(self, shots: Batch) -> None:
+        """Find the codes of the labelled images, and learn to label features like theirs.
+
+        Args:
+            shots: ``mask`` (N, H, W), ``image`` (N, 3, H, W), and ``w_plus`` of generator samples.
+
+        Raises:
+            PriorError: The codes are of another generator.
+            ValueError: A label map has no label, or one that is no class.
+        """
+        check_labels(shots, self.num_classes, self.sparse)
+        if self.labelling == "segmenter" and self.supervision != "pairs":
+            self.shot_codes = torch.zeros(0)
+            return
+        codes = shots["w_plus"] if "w_plus" in shots else self.invert(shots["image"])
+        self._check_codes(codes, "labelled samples")
+        self.shot_codes = codes.to(self.device)
+        features = self.features(self.shot_codes)
+        labels = self.shrink(shots["mask"])
+        self.prototypes.fit(
+            features, labels.masked_fill(labels == 0, -1) if self.sparse else labels
+        )
+        if self.labelling in ("sparse", "linear"):
+            self.labeller.fit(features, labels)
+
+    def invert(self, image: Tensor) -> Tensor:
+        """Codes (N, num_ws, w_dim) of photos (N, 3, H, W), found once and kept in the user's cache.
+
+        The noise maps stay as they are stored, because the features are taken under those.
+        """
+        make = default_recipe if self.inversion == "default" else upstream_recipe
+        recipe = make() if self.inversion_steps is None else make(self.inversion_steps)
+        if self.inversion == "default":
+            recipe = replace(recipe, noise="stored", noise_weight=0.0)
+        codes = None
+        if self.global_rank == 0:
+            with torch.inference_mode(mode=False):  # in which predictions are made
+                name, distance = choose_distance(self.perceptual, self.prior, str(self.device))
+                image = image.float().clone()
+                found = invert_once(self.generator, image, recipe, name, distance)
+            codes = found.w_plus.cpu()
+            self._report_inversion(found.mse, found.distance, str(found.files[0].parent))
+        if self._trainer is not None:  # all processes work with one result
+            codes = self.trainer.strategy.broadcast(codes)
+        assert codes is not None
+        return codes
+
+    def take_style(self, reference: Tensor) -> None:
+        """Give all images the style of one.
+
+        Args:
+            reference: Its image (3, H, W) in [-1, 1], inverted when prediction starts; or its code
+                (num_ws, w_dim).
+
+        Raises:
+            PriorError: The code is of another generator.
+        """
+        if reference.ndim == 3:
+            self.reference_image = reference
+            return
+        self._check_codes(reference[None], "reference")
+        self.reference = reference[None]
+
+    def on_predict_start(self) -> None:
+        """Invert the image whose style is wanted."""
+        if self.reference_image is not None:
+            self.reference = self.invert(self.reference_image[None].to(self.device))
+
+    def features(self, w_plus: Tensor, noise: Any = "stored") -> Tensor:
+        """Features (B, C, h, h) that the labels are read from; no image is drawn."""
+        return layer_features(self.generator.synthesis, w_plus, self.label_resolutions, noise=noise)
+
+    def shrink(self, mask: Tensor) -> Tensor:
+        """Label maps (B, h, h) at the resolution of the features."""
+        size = max(self.label_resolutions)
+        return downsample_labels(mask, size, self.num_classes, self.label_pooling, self.sparse)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Find the latent of a labelled sample from its label map."""
+        seed = self.draw_seeds(len(batch["index"]))
+        w_plus, labels = self.draw_pairs(batch, seed)
+        predicted = self.encode(self.enlarge(labels, seed))
+        losses = {"latent": self.latent_loss(predicted, w_plus)}
+        if self.w_norm_weight:
+            norm = (predicted - self.generator.mean_latent).flatten(1).norm(dim=1).mean()
+            losses["w_norm"] = self.w_norm_weight * norm
+        if self.layout_weight:
+            styles = self.sample_w(hash_int64(seed + 2))
+            features = self.features(self.mix(predicted, styles), "stored")
+            layout = self.prototypes.layout_loss(features, self.shrink(labels), self.sparse)
+            losses["layout"] = self.layout_weight * layout.mean()
+        loss = torch.stack(list(losses.values())).sum()
+        self.log("train/loss", loss.detach(), prog_bar=True)
+        self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
+        return loss
+
+    def draw_seeds(self, batch_size: int) -> Tensor:
+        """Seeds (B,) of a step.
+
+        They depend on the training's seed, the step and the process, so that no two processes draw
+        the same and a training that is taken up draws what it would have drawn.
+        """
+        first = self.global_rank * batch_size
+        index = torch.arange(first, first + batch_size, device=self.device)
+        return sample_seed(self.seed, index, self.global_step)
+
+    @torch.no_grad()
+    def draw_pairs(self, batch: Batch, seed: Tensor) -> tuple[Tensor, Tensor]:
+        """Latents (B, num_ws, w_dim) and label maps (B, h, h) of samples, or of the shots."""
+        if self.supervision == "pairs":
+            assert self.shot_codes is not None
+            uniform = seeded_uniform(seed, 1)[:, 0]
+            chosen = (uniform * len(self.shot_codes)).long()
+            return self.shot_codes[chosen], batch["shots"]["mask"][chosen]
+        low, high = self.train_truncation
+        mean = self.generator.mean_latent
+        w = self.sample_w(seed)
+        if low != 1 or high != 1:
+            psi = low + (high - low) * seeded_uniform(hash_int64(seed + 1), 1).float()
+            w = mean + psi * (w - mean)
+        w_plus = self.generator.repeat(w)
+        return w_plus, self.label(w_plus, self.draw_noise(seed))
+
+    def label(self, w_plus: Tensor, noise: Any = "stored") -> Tensor:
+        """Label maps (B, h, h) of samples; by a segmenter (B, R, R)."""
+        if self.segmenter is not None:
+            image = self.generator.synthesis(w_plus, noise).clamp(-1, 1)
+            return self.segmenter(image).argmax(1)
+        features = self.features(w_plus, noise)
+        return (self.prototypes if self.labelling == "dense" else self.labeller)(features)
+
+    def draw_noise(self, seed: Tensor) -> list[Tensor]:
+        """Noise maps (B, 1, H, W) of all convolutions that labels depend on, by seeds (B,)."""
+        stored = self.generator.synthesis.stored_noise()
+        needed = len(stored)
+        if self.segmenter is None:
+            needed = self.generator.synthesis.num_feature_ws(max(self.label_resolutions))
+        areas = [noise[0].numel() for noise in stored[:needed]]
+        parts = seeded_normal(hash_int64(seed), sum(areas)).split(areas, dim=1)
+        drawn = [part.view(-1, *like.shape[1:]) for part, like in zip(parts, stored, strict=False)]
+        return [*drawn, *stored[needed:]]
+
+    def enlarge(self, labels: Tensor, seed: Tensor) -> Tensor:
+        """Label maps (B, H, W) for the encoder, augmented if that is asked for."""
+        size = self.image_size[0]
+        if self.augment == "none":
+            return downsample_labels(labels, size, self.num_classes)  # by nearest neighbour
+        extra = SPARSE_AUGMENTATION if self.augment == "sparse" else {}
+        return augment_labels(labels, seed, self.num_classes, size, **extra)  # type: ignore[arg-type]
+
+    def encode(self, mask: Tensor) -> Tensor:
+        """Latents (B, num_ws, w_dim) of label maps (B, H, W)."""
+        styles = self.encoder(one_hot(mask, self.num_classes))
+        missing = self.generator.num_ws - styles.shape[1]
+        return F.pad(styles, (0, 0, 0, missing)) + self.generator.mean_latent
+
+    def latent_loss(self, predicted: Tensor, w_plus: Tensor) -> Tensor:
+        """Mean squared error, in which the latents of the style may weigh less."""
+        layer = torch.arange(w_plus.shape[1], device=w_plus.device)
+        weight = torch.where(layer < self.style_layer, 1.0, self.style_weight)
+        return ((predicted - w_plus).square().mean((0, 2)) * weight).sum() / weight.sum()
+
+    def mix(self, w_plus: Tensor, styles: Tensor) -> Tensor:
+        """Give latents (B, num_ws, w_dim) the styles (B, w_dim) or (B, num_ws, w_dim)."""
+        styles = styles if styles.ndim == 3 else self.generator.repeat(styles)
+        mixed = w_plus.lerp(styles, self.mix_alpha)[:, self.style_layer :]
+        return torch.cat([w_plus[:, : self.style_layer], mixed], 1)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Images (B, 3, H, W) in [-1, 1] for ``mask``, in styles drawn by ``seed`` (B,)."""
+        check_labels(batch, self.num_classes, self.sparse)
+        w_plus = self.encode(batch["mask"])
+        if self.reference is not None:
+            w_plus = self.mix(w_plus, self.reference.to(w_plus).expand_as(w_plus))
+        elif self.multimodal:
+            seed = batch.get("seed")
+            if seed is None:
+                seed = torch.randint(1 << 62, (len(w_plus),), device=self.device)
+            w_plus = self.mix(w_plus, self.sample_w(seed, self.truncation))
+        if self.refine != "none":
+            w_plus = self.refined(w_plus, batch["mask"])
+        return self.draw(w_plus)
+
+    def draw(self, w_plus: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in [-1, 1] of latents, averaged down to the size of the masks."""
+        image = self.generator.synthesis(w_plus)
+        return F.adaptive_avg_pool2d(image, self.image_size).clamp(-1, 1)
+
+    def refined(self, w_plus: Tensor, mask: Tensor) -> Tensor:
+        """Latents whose features agree better with label maps (B, H, W)."""
+        if not self.prototypes.seen.any():
+            raise ValueError(
+                "Refinement compares features with those of the labelled images, and this model "
+                "has seen none; train it, or use --model.refine none."
+            )
+        paper = self.refine == "paper"
+        with torch.inference_mode(mode=False):
+            if self.directions is None:
+                self.directions = principal_directions(self.generator, self.refine_directions)
+            labels = self.shrink(mask.clone())
+        found = refine(
+            w_plus,
+            self.directions,
+            lambda w: self.prototypes.layout_loss(
+                self.features(w), labels, self.sparse, "positions" if paper else "annotated"
+            ),
+            self.style_layer,
+            shared=paper,
+            steps=self.refine_steps,
+            lr=self.refine_lr,
+            prior_weight=0.0 if paper else self.refine_prior,
+        )
+        return found.w_plus
+
+    def variations(self, batch: Batch, num_images: int) -> dict[str, Tensor]:
+        """Another sample's latents from the last layer, then from ever lower ones on."""
+        w_plus = self.encode(batch["mask"])
+        B, n = len(w_plus), w_plus.shape[1]
+        styles = self.generator.repeat(self.sample_w(batch["seed"], self.truncation))
+        first = torch.linspace(n, 0, num_images, device=self.device).round()
+        chosen = torch.arange(n, device=self.device) >= first[:, None]  # (num_images, n)
+        mixed = torch.where(chosen[None, :, :, None], styles[:, None], w_plus[:, None])
+        images = self.draw(mixed.flatten(0, 1))
+        return {"mixed_layers": images.unflatten(0, (B, num_images))}
+
+    def _check_codes(self, codes: Tensor, what: str) -> None:
+        wanted = (self.generator.num_ws, self.generator.w_dim)
+        if codes.shape[1:] != wanted:
+            raise PriorError(
+                f"The codes of the {what} are of shape {tuple(codes.shape[1:])}, and the prior "
+                f"{self.prior!r} takes {wanted}: they are of another generator. Remove them, and "
+                "the photos are inverted."
+            )
+
+    def _check_prior(self) -> None:
+        G = self.generator
+        available = G.synthesis.resolutions
+        if missing := set(self.label_resolutions) - set(available):
+            raise PriorError(
+                f"The prior {self.prior!r} draws {G.image_size}x{G.image_size} images and has "
+                f"features at {', '.join(map(str, available))}, not at "
+                f"{', '.join(map(str, sorted(missing)))}. Give model.feature_resolution, or a "
+                "larger prior."
+            )
+        if self.image_size != (self.image_size[0],) * 2 or self.image_size[0] > G.image_size:
+            raise PriorError(
+                f"The prior {self.prior!r} draws {G.image_size}x{G.image_size} images; "
+                f"data.image_size must be square and at most that, got {self.image_size}."
+            )
+
+    def _load_segmenter(self, name: str | None) -> nn.Module | None:
+        if (self.labelling == "segmenter") != (name is not None):
+            raise ValueError(
+                f"labelling {self.labelling!r} does not go with segmenter {name!r}: "
+                "model.segmenter is for model.labelling segmenter."
+            )
+        return None if name is None else weights.load_segmenter(name)
+
+    def _report_inversion(self, mse: Tensor, distance: Tensor, directory: str) -> None:
+        rank_zero_info(
+            f"Inverted {len(mse)} images: mean squared error {mse.mean():.4f}, perceptual "
+            f"distance {distance.mean():.4f}; codes and pictures are in {directory}."
+        )
+        if bad := [f"{i} ({error:.2f})" for i, error in enumerate(mse.tolist()) if error > BAD_MSE]:
+            rank_zero_warn(
+                f"The prior {self.prior!r} cannot draw these images, counted from 0: "
+                f"{', '.join(bad)} (mean squared error). Look at the pictures in {directory}; "
+                "labels of other images, or of the prior's own samples (semsynth draw), may serve "
+                "better."
+            )
+
+
+def check_labels(batch: Batch, num_classes: int, sparse: bool) -> None:
+    """Refuse label maps without a label, and labels that are no class.
+
+    Raises:
+        ValueError: There are such; the samples are named.
+    """
+    mask = batch["mask"]
+    names = batch.get("name", [str(i) for i in range(len(mask))])
+    known = (mask >= 0) & (mask < num_classes)
+    if (beyond := ~known & (mask != 255)).any():
+        i = int(beyond.flatten(1).any(1).nonzero()[0])
+        raise ValueError(
+            f"The label map of {names[i]} has the value {int(mask[i][beyond[i]][0])}; labels are 0 "
+            f"to {num_classes - 1}, and 255 where there is none. Mend it or raise num_classes."
+        )
+    labelled = (known & (mask != 0)) if sparse else known
+    if not (some := labelled.flatten(1).any(1)).all():
+        i = int((~some).nonzero()[0])
+        raise ValueError(
+            f"The label map of {names[i]} has no label, only unknown pixels; draw a mark or leave "
+            "it out."
+        )

@@ -1,0 +1,22 @@
+"""Labels of generator features from a few labelled images.
+
+Endo and Kanamori, "Few-shot Semantic Image Synthesis Using StyleGAN Prior"
+(https://arxiv.org/abs/2103.14877): dense and sparse pseudo-labelling, and what improves on it. Each
+labeller is fitted once, keeps what it has learnt in buffers and works without the shots from then
+on.
+"""
+
+from semsynth.networks.pseudo_labels.bank import SparseBank
+from semsynth.networks.pseudo_labels.features import layer_features, stack_features
+from semsynth.networks.pseudo_labels.grid import downsample_labels
+from semsynth.networks.pseudo_labels.prototypes import DensePrototypes
+from semsynth.networks.pseudo_labels.readout import LinearReadout
+
+__all__ = [
+    "DensePrototypes",
+    "LinearReadout",
+    "SparseBank",
+    "downsample_labels",
+    "layer_features",
+    "stack_features",
+]

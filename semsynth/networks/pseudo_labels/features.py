@@ -1,0 +1,66 @@
+"""Features of one or several layers of a generator, on one grid."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from semsynth.networks.stylegan2 import Noise, SynthesisNetwork
+
+EPS = 1e-8
+
+
+def unit(x: Tensor) -> Tensor:
+    """Vectors (B, C, ...) over their norms, in float32."""
+    x = x.float()
+    return x / (x.norm(dim=1, keepdim=True) + EPS)
+
+
+def stack_features(maps: Sequence[Tensor], size: int) -> Tensor:
+    """Resize maps to one size, scale the vectors of each to unit length and concatenate them.
+
+    Smaller maps are interpolated, larger ones averaged. A single map of that size is returned as
+    it is, as the paper uses it.
+
+    Args:
+        maps: Activations (B, C_i, h_i, h_i) of several layers.
+        size: Height and width of the result.
+
+    Returns:
+        Features (B, C, size, size), C the sum of the C_i; float32 if there are several maps.
+    """
+    resized = [resize(x, size) for x in maps]
+    return resized[0] if len(maps) == 1 else torch.cat([unit(x) for x in resized], 1)
+
+
+def resize(x: Tensor, size: int) -> Tensor:
+    """Resize activations (B, C, h, w) to a square."""
+    if x.shape[-1] == size:
+        return x
+    if x.shape[-1] > size:
+        return F.adaptive_avg_pool2d(x, size)
+    return F.interpolate(x, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def layer_features(
+    synthesis: SynthesisNetwork,
+    w_plus: Tensor,
+    resolutions: Sequence[int],
+    size: int | None = None,
+    noise: Noise = "stored",
+) -> Tensor:
+    """Features of several resolutions, from one pass that stops at the highest.
+
+    Args:
+        synthesis: The generator's synthesis network.
+        w_plus: Latents (B, num_ws, w_dim); those that only serve higher layers may be missing.
+        resolutions: Resolutions to tap, such as ``[64]`` for the paper.
+        size: Height and width of the result; the highest resolution if not given.
+        noise: See ``Noise``.
+
+    Returns:
+        Features (B, C, size, size) as of ``stack_features``.
+    """
+    maps = synthesis.features_at(w_plus, resolutions, noise)
+    return stack_features(maps, size or max(resolutions))

@@ -1,0 +1,79 @@
+"""What all labellers share: members of classes, and buffers whose shapes depend on the shots."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from semsynth.networks.pseudo_labels.features import unit
+
+
+class Fitted(nn.Module):
+    """A module whose buffers are set by ``fit`` and take any shape from a checkpoint."""
+
+    def set_buffers(self, **values: Tensor) -> None:
+        """Replace buffers by others of any shape, where they are."""
+        for name, value in values.items():
+            device = self.get_buffer(name).device
+            self.register_buffer(name, value.detach().to(device).contiguous())
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        for name, buffer in list(self.named_buffers(recurse=False)):
+            if (stored := state_dict.get(prefix + name)) is not None:
+                self.set_buffers(**{name: torch.empty_like(stored, dtype=buffer.dtype)})
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def cosines(vectors: Tensor, features: Tensor) -> Tensor:
+    """Products of vectors with the unit vectors of features, in float32 even under autocast.
+
+    Args:
+        vectors: Vectors (M, C).
+        features: Features (B, C, h, w).
+
+    Returns:
+        Products (B, M, h * w): cosines, if the vectors are unit vectors too.
+
+    Raises:
+        ValueError: The features have another number of channels than those of ``fit``.
+    """
+    B, C, h, w = features.shape
+    if vectors.shape[1] != C:
+        raise ValueError(
+            f"The features have {C} channels, those that this was fitted on {vectors.shape[1]}; "
+            "fit it to the shots first, with features of the same layers."
+        )
+    with torch.autocast(features.device.type, enabled=False):
+        return vectors @ unit(features).reshape(B, C, h * w)
+
+
+def annotated_pixels(
+    features: Tensor, labels: Tensor, num_classes: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The pixels that have a class.
+
+    Args:
+        features: Features (N, C, h, w).
+        labels: Label maps (N, h, w), int64; values that are no class are ignored.
+        num_classes: Number of classes.
+
+    Returns:
+        Vectors (M, C), float32, their classes (M,) and the images (M,) that they are of.
+
+    Raises:
+        ValueError: Shapes do not fit together, or no pixel has a class.
+    """
+    N, _, h, w = features.shape
+    if labels.shape != (N, h, w):
+        raise ValueError(
+            f"labels must have shape {(N, h, w)}, that of the features, got {tuple(labels.shape)}; "
+            "use downsample_labels."
+        )
+    known = (labels >= 0) & (labels < num_classes)
+    if not known.any():
+        raise ValueError(
+            f"No pixel of the shots has one of the {num_classes} classes, so there is nothing to "
+            "learn from; check the label files."
+        )
+    image = torch.arange(N, device=labels.device).view(N, 1, 1).expand_as(labels)
+    return features.movedim(1, -1)[known].float(), labels[known], image[known]

@@ -1,0 +1,393 @@
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from scipy.optimize import minimize
+from scipy.special import log_softmax
+from torch import Tensor
+
+from semsynth.networks.pseudo_labels import (
+    DensePrototypes,
+    LinearReadout,
+    SparseBank,
+    downsample_labels,
+    layer_features,
+    stack_features,
+)
+from semsynth.networks.pseudo_labels.clusters import STEPS, choose_centres, cluster_classes
+from semsynth.networks.pseudo_labels.fitted import annotated_pixels
+from semsynth.networks.stylegan2 import StyleGAN2Generator
+
+C, SIZE = 24, 12
+KINDS = ["dense", "clusters", "sparse", "readout"]
+
+
+def make(kind: str, num_classes: int = 9) -> Any:
+    if kind == "sparse":
+        return SparseBank(num_classes, threshold=0.2)
+    if kind == "readout":
+        return LinearReadout(num_classes)
+    return DensePrototypes(num_classes, 3 if kind == "clusters" else 1)
+
+
+def shots(num_classes: int, count: int = 3, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Features that go with labels to some degree; every fourth class is in no shot."""
+    draw = torch.Generator().manual_seed(seed)
+    labels = torch.randint(num_classes, (count, SIZE, SIZE), generator=draw)
+    if num_classes > 3:
+        labels[labels % 4 == 3] = 255
+    directions = torch.randn(256, C, generator=torch.Generator().manual_seed(1))
+    noise = torch.randn(count, SIZE, SIZE, C, generator=draw)
+    return (directions[labels] + noise).movedim(-1, 1).contiguous(), labels
+
+
+def prototypes_by_loops(features: Tensor, labels: Tensor, num_classes: int) -> list[Any]:
+    """Section by section: the mean of each image's mean, normalised; None if never seen."""
+    prototypes: list[Any] = []
+    for k in range(num_classes):
+        means = [f[:, y == k].mean(1) for f, y in zip(features, labels, strict=True) if k in y]
+        mean = sum(means) / len(means) if means else None
+        prototypes.append(None if mean is None else mean / (mean.norm() + 1e-8))
+    return prototypes
+
+
+def label_densely_by_loops(prototypes: list[Any], features: Tensor) -> Tensor:
+    B, _, h, w = features.shape
+    labels = torch.zeros(B, h, w, dtype=torch.long)
+    for b in range(B):
+        for y in range(h):
+            for x in range(w):
+                pixel = features[b, :, y, x]
+                pixel, best = pixel / (pixel.norm() + 1e-8), -torch.inf
+                for k, prototype in enumerate(prototypes):
+                    if prototype is not None and (cosine := float(prototype @ pixel)) > best:
+                        best, labels[b, y, x] = cosine, k
+    return labels
+
+
+def label_sparsely_by_loops(bank: SparseBank, shots: Any, features: Tensor) -> Tensor:
+    B, _, h, w = features.shape
+    result = torch.zeros(B, h * w, dtype=torch.long)
+    for b in range(B):
+        best = torch.zeros(h * w)
+        similar = F.normalize(features[b].flatten(1), dim=0)
+        for k in range(1, bank.num_classes):
+            for f, y in zip(*shots, strict=True):
+                for vector in F.normalize(f[:, y == k], dim=0).t():
+                    values, pixels = (vector @ similar).topk(bank.topk)
+                    for value, pixel in zip(values.tolist(), pixels.tolist(), strict=True):
+                        if value > bank.threshold and value > best[pixel] + 1e-6:
+                            best[pixel], result[b, pixel] = value, k
+    return result.view(B, h, w)
+
+
+@pytest.mark.parametrize("num_classes", [2, 9, 71, 151])
+def test_dense_labels_equal_loops_over_pixels_and_classes(num_classes: int) -> None:
+    features, labels = shots(num_classes)
+    query = shots(num_classes, 2, seed=5)[0]
+    labeller = make("dense", num_classes)
+    labeller.fit(features, labels)
+    expected = label_densely_by_loops(prototypes_by_loops(features, labels, num_classes), query)
+    assert torch.equal(labeller(query), expected)
+    assert expected.unique().numel() > 1
+
+
+@pytest.mark.parametrize("num_classes", [2, 9, 71, 151])
+def test_sparse_labels_equal_loops_over_vectors(num_classes: int) -> None:
+    features, labels = shots(num_classes, 1)
+    query = shots(num_classes, 2, seed=5)[0]
+    labels[torch.rand(labels.shape, generator=torch.Generator().manual_seed(2)) < 0.7] = 0
+    labeller = make("sparse", num_classes)
+    labeller.fit(features, labels)
+    expected = label_sparsely_by_loops(labeller, (features, labels), query)
+    assert torch.equal(labeller(query), expected)
+    assert 0 < expected.count_nonzero() < expected.numel()
+
+
+def axes(indices: list[int]) -> Tensor:
+    """Features (1, 4, 1, n) of unit vectors along axes, whose products are exact."""
+    return torch.eye(4)[indices].t().reshape(1, 4, 1, -1)
+
+
+def test_of_classes_with_equal_cosine_the_smaller_one_is_given() -> None:
+    labels = torch.tensor([[[0, 5, 2, 4]]])
+    for labeller in (DensePrototypes(6), SparseBank(6, topk=1)):
+        labeller.fit(axes([3, 0, 0, 1]), labels)
+        assert labeller(axes([0, 1])).tolist() == [[[2, 4]]]
+
+
+def test_unseen_class_is_not_given_where_all_cosines_are_negative() -> None:
+    labeller = DensePrototypes(3)
+    labeller.fit(axes([0, 1]), torch.tensor([[[1, 2]]]))
+    query = torch.tensor([-1.0, -2.0, 0.0, 0.0]).view(1, 4, 1, 1)
+    assert labeller(query).item() == 1
+    assert labeller.scores(query)[0, 0].item() == -torch.inf
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("num_classes", [2, 9, 151])
+def test_no_labeller_gives_a_class_that_no_shot_shows(kind: str, num_classes: int) -> None:
+    features, labels = shots(num_classes)
+    labeller = make(kind, num_classes)
+    labeller.fit(features, labels)
+    given = labeller(-shots(num_classes, 4, seed=3)[0]).unique().tolist()
+    assert set(given) <= {0, *labels.unique().tolist()} - {255}
+
+
+def test_images_weigh_the_same_whatever_their_number_of_pixels() -> None:
+    features = torch.cat([axes([0, 0, 0, 0]), axes([1, 2, 2, 2])])
+    labels = torch.tensor([[[1, 1, 1, 1]], [[1, 0, 0, 0]]])
+    labeller = DensePrototypes(2)
+    labeller.fit(features, labels)
+    expected = torch.tensor([0.5**0.5, 0.5**0.5, 0, 0])
+    torch.testing.assert_close(labeller.prototypes[1, 0], expected)
+
+
+def test_votes_at_or_below_the_threshold_and_beyond_topk_are_unknown() -> None:
+    labeller = SparseBank(3, topk=2, threshold=0.5)
+    labeller.fit(axes([0]), torch.tensor([[[2]]]))
+    cosines = torch.tensor([0.9, 0.7, 0.8, 0.5])
+    query = torch.stack([cosines, (1 - cosines**2).sqrt(), 0 * cosines, 0 * cosines])
+    assert labeller(query.view(1, 4, 1, 4)).tolist() == [[[2, 0, 2, 0]]]
+    assert labeller(query[:, 3:].view(1, 4, 1, 1)).tolist() == [[[0]]]
+
+
+def test_clusters_keep_two_looks_of_one_class_apart() -> None:
+    looks = axes([0, 1, 2, 2])
+    labels = torch.tensor([[[1, 1, 0, 0]]])
+    labeller = DensePrototypes(2, 2)
+    labeller.fit(looks, labels)
+    torch.testing.assert_close(labeller.scores(looks)[0, 1, 0, :2], torch.ones(2))
+    assert torch.equal(labeller(looks), labels)
+
+
+def test_clusters_raise_the_cosine_of_pixels_to_their_class_and_repeat_exactly() -> None:
+    features, labels = shots(9)
+    scores = []
+    for count in (1, 3, 5):
+        labeller, again = DensePrototypes(9, count), DensePrototypes(9, count)
+        labeller.fit(features, labels)
+        again.fit(features, labels)
+        assert torch.equal(labeller.prototypes, again.prototypes)
+        cosine = labeller.scores(features).gather(1, labels.clamp(max=8)[:, None])[:, 0]
+        scores.append(float(cosine[labels != 255].mean()))
+    assert scores == sorted(scores)
+
+
+def test_clusters_are_those_of_a_loop_over_classes_and_vectors() -> None:
+    features, labels = shots(9)
+    vectors, classes, _ = annotated_pixels(features, labels, 9)
+    vectors, weights = F.normalize(vectors), torch.rand(len(classes)) + 0.1
+    start = choose_centres(vectors, classes, weights, 9, 4)
+    expected = start.clone()
+    for k in range(9):
+        centres, members = start[k], vectors[classes == k]
+        for _ in range(STEPS if len(members) else 0):
+            groups = torch.stack([(centres @ vector).argmax() for vector in members])
+            for q in groups.unique().tolist():
+                weight = weights[classes == k][groups == q, None]
+                centres[q] = F.normalize((members[groups == q] * weight).sum(0), dim=0)
+        expected[k] = centres
+    found = cluster_classes(vectors, classes, weights, 9, 4)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
+    assert not found[3].any()
+
+
+def test_clusters_start_at_different_vectors_of_their_class() -> None:
+    features, labels = shots(9)
+    vectors, classes, _ = annotated_pixels(features, labels, 9)
+    start = choose_centres(F.normalize(vectors), classes, torch.ones(len(classes)), 9, 4)
+    for k in (0, 1, 2, 4, 5, 6, 8):
+        members = F.normalize(vectors[classes == k])
+        index = [int((members @ centre).argmax()) for centre in start[k]]
+        assert len(set(index)) == 4
+        torch.testing.assert_close(members[index], start[k])
+
+
+def test_readout_is_the_logistic_regression_that_scipy_finds() -> None:
+    features, labels = shots(4)
+    labeller = LinearReadout(4, decay=0.01)
+    labeller.fit(features, labels)
+    rows, classes, weights = [], [], []
+    for f, y in zip(features, labels, strict=True):
+        for k in range(3):  # 3 is in no shot
+            for vector in f[:, y == k].t():
+                rows.append((vector / vector.norm()).numpy())
+                classes.append(k)
+                weights.append(int((y == k).sum()) ** -0.5)
+    x, share = np.stack(rows).astype(np.float64), np.array(weights) / sum(weights)
+
+    def objective(flat: np.ndarray) -> float:
+        W, b = flat[: 3 * C].reshape(3, C), flat[3 * C :]
+        errors = -log_softmax(x @ W.T + b, 1)[np.arange(len(x)), classes]
+        return float(share @ errors + 0.01 * np.square(W).sum())
+
+    best = minimize(objective, np.zeros(3 * C + 3), method="L-BFGS-B", options={"maxfun": 10**5})
+    W, b = labeller.weight, labeller.bias
+    found = torch.cat([W[:3].flatten(), b[:3]]).double().numpy()
+    assert objective(found) < best.fun + 1e-5
+    np.testing.assert_allclose(W[:3].flatten(), best.x[: 3 * C], atol=0.02)
+    assert b[3] == -torch.inf
+
+
+def test_readout_learns_the_same_without_gradients_and_under_autocast() -> None:
+    features, labels = shots(9)
+    expected = LinearReadout(9)
+    expected.fit(features, labels)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        labeller = LinearReadout(9)
+        labeller.fit(features, labels)
+    assert torch.equal(labeller.weight, expected.weight)
+    assert not labeller.weight.requires_grad
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_state_dict_makes_a_fitted_labeller_of_a_new_one(kind: str) -> None:
+    features, labels = shots(9)
+    labeller, other = make(kind), make(kind)
+    labeller.fit(features, labels)
+    other.load_state_dict(labeller.state_dict())
+    query = shots(9, 2, seed=5)[0]
+    assert torch.equal(other(query), labeller(query))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_labels_are_the_same_under_autocast_and_channels_last(kind: str) -> None:
+    features, labels = shots(9)
+    labeller = make(kind)
+    labeller.fit(features, labels)
+    query = shots(9, 2, seed=5)[0]
+    expected = labeller.scores(query)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(labeller.scores(query), expected)
+    last = query.to(memory_format=torch.channels_last)
+    torch.testing.assert_close(labeller.scores(last), expected)
+    assert labeller.scores(query.bfloat16()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_compiled_labeller_equals_the_eager_one(kind: str) -> None:
+    features, labels = shots(9)
+    labeller = make(kind)
+    labeller.fit(features, labels)
+    compiled: Any = torch.compile(labeller, backend="aot_eager", fullgraph=True)
+    query = shots(9, 2, seed=5)[0]
+    assert torch.equal(compiled(query), labeller(query))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_shots_that_teach_nothing_are_refused(kind: str) -> None:
+    features, labels = shots(9)
+    with pytest.raises(ValueError, match="No pixel of the shots has one of the 9 classes"):
+        make(kind).fit(features, torch.full_like(labels, 255))
+    with pytest.raises(ValueError, match=r"shape \(3, 12, 12\).*downsample_labels"):
+        make(kind).fit(features, labels[:, ::2])
+    with pytest.raises(ValueError, match="24 channels, those that this was fitted on 1"):
+        make(kind)(features)
+
+
+@pytest.mark.parametrize("over", ["positions", "annotated"])
+@pytest.mark.parametrize("sparse", [True, False])
+def test_layout_loss_equals_a_loop(over: Any, sparse: bool) -> None:
+    features, labels = shots(9)
+    labeller = DensePrototypes(9)
+    labeller.fit(features, labels)
+    prototypes = prototypes_by_loops(features, labels, 9)
+    query, wanted = shots(9, 2, seed=5)
+    wanted[0, :2] = 3  # a class that no shot shows
+    losses = []
+    for f, y in zip(query.flatten(2), wanted.flatten(1), strict=True):
+        cosines = [
+            float(F.cosine_similarity(f[:, i], prototypes[k], dim=0))
+            for i, k in enumerate(y.tolist())
+            if k < 9 and prototypes[k] is not None and not (sparse and k == 0)
+        ]
+        count = SIZE * SIZE if over == "positions" else len(cosines)
+        missing = count - len(cosines) if over == "positions" else 0
+        losses.append((sum(1 - c for c in cosines) + missing) / count)
+    loss = labeller.layout_loss(query, wanted, sparse, over)
+    torch.testing.assert_close(loss, torch.tensor(losses))
+
+
+def test_layout_loss_moves_features_towards_their_labels() -> None:
+    features, labels = shots(9)
+    labeller = DensePrototypes(9, 2)
+    labeller.fit(features, labels)
+    query = shots(9, 2, seed=5)[0].requires_grad_()
+    wanted = torch.full((2, SIZE, SIZE), 2)
+    wanted[:, 0] = 255
+    wanted[:, 1] = 3
+    loss = labeller.layout_loss(query, wanted)
+    (gradient,) = torch.autograd.grad(loss.sum(), query)
+    assert gradient.isfinite().all()
+    assert not gradient[:, :, :2].any()
+    assert (labeller.layout_loss(query - 50 * gradient, wanted) < loss).all()
+
+
+def test_layout_loss_of_a_map_without_annotation_is_zero() -> None:
+    features, labels = shots(9)
+    labeller = DensePrototypes(9)
+    labeller.fit(features, labels)
+    loss = labeller.layout_loss(features, torch.zeros_like(labels), sparse=True)
+    assert loss.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("size", "small"), [(256, 64), (64, 64), (48, 32), (12, 16)])
+def test_nearest_labels_are_those_of_interpolate(size: int, small: int) -> None:
+    mask = torch.randint(151, (2, size, size))
+    expected = F.interpolate(mask[:, None].double(), small)[:, 0].long()
+    assert torch.equal(downsample_labels(mask, small, 151), expected)
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+@pytest.mark.parametrize(("H", "W", "size"), [(16, 16, 4), (12, 8, 5)])
+def test_any_keeps_the_rarest_class_of_each_cell(H: int, W: int, size: int, sparse: bool) -> None:
+    mask = torch.randint(6, (3, H, W)) ** 2 // 4
+    mask[torch.rand(mask.shape) < 0.2] = 255
+    expected = torch.zeros(3, size, size, dtype=torch.long)
+    for b in range(3):
+        pixels = {k: int((mask[b] == k).sum()) for k in range(7)}
+        last = {0: 10_000 if sparse else pixels[0], 255: 20_000}
+        for i in range(size):
+            for j in range(size):
+                inside = [
+                    int(mask[b, y, x])
+                    for y in range(H)
+                    for x in range(W)
+                    if y * size // H == i and x * size // W == j
+                ]
+                expected[b, i, j] = min(inside, key=lambda k: ((pixels | last)[k], k))
+    assert torch.equal(downsample_labels(mask, size, 7, "any", sparse), expected)
+
+
+def test_any_keeps_a_landmark_that_nearest_loses() -> None:
+    mask = torch.zeros(1, 16, 16, dtype=torch.long)
+    mask[0, 5, 6] = 44
+    assert 44 not in downsample_labels(mask, 4, 71)
+    assert downsample_labels(mask, 4, 71, "any", sparse=True)[0, 1, 1] == 44
+
+
+def test_any_is_refused_on_a_finer_grid() -> None:
+    with pytest.raises(ValueError, match="masks of 8x8 have less than one for each of 16x16"):
+        downsample_labels(torch.zeros(1, 8, 8, dtype=torch.long), 16, 3, "any")
+
+
+def test_single_map_stays_as_it_is_and_several_have_unit_vectors_each() -> None:
+    maps = [torch.randn(2, 3, 4, 4), 100 * torch.randn(2, 5, 8, 8)]
+    assert stack_features(maps[:1], 4) is maps[0]
+    for size in (4, 8):
+        stacked = stack_features(maps, size)
+        assert stacked.shape == (2, 8, size, size)
+        for part in stacked.split((3, 5), 1):
+            torch.testing.assert_close(part.norm(dim=1), torch.ones(2, size, size))
+
+
+def test_layer_features_are_those_of_each_layer() -> None:
+    torch.manual_seed(0)
+    generator = StyleGAN2Generator(32, 5, 6, 2, channel_base=128, channel_max=8)
+    synthesis, w_plus = generator.synthesis, torch.randn(2, 8, 6)
+    maps = [synthesis.features(w_plus, r) for r in (16, 8)]
+    assert torch.equal(layer_features(synthesis, w_plus, [16, 8]), stack_features(maps, 16))
+    assert torch.equal(layer_features(synthesis, w_plus, [8]), maps[1])
