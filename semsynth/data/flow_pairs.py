@@ -156,7 +156,7 @@ class ToyFlow(ToyDataModule):
 
     def dataset(self, split: Split) -> FlowPairs:
         """The pairs of a split; their first images are the samples of ``ToyPortrait``."""
-        images = super().dataset(split)
+        images = self.rendered(split)
         return FlowPairs(
             self.world,
             images.first,

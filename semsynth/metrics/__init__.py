@@ -3,8 +3,8 @@
 from semsynth.metrics.base import ImageMetric
 from semsynth.metrics.class_diversity import ClassDiversity
 from semsynth.metrics.diversity import Diversity, Top1Similarity
-from semsynth.metrics.editing import EditingAccuracy, Reconstruction
-from semsynth.metrics.frechet import FrechetDistance
+from semsynth.metrics.editing import EditingAccuracy, Reconstruction, TrackingAccuracy
+from semsynth.metrics.frechet import FrechetDistance, ReconstructionFrechet
 from semsynth.metrics.kernel import KernelDistance
 from semsynth.metrics.layout import LayoutFidelity
 from semsynth.metrics.neighbours import PrecisionRecall
@@ -19,5 +19,7 @@ __all__ = [
     "LayoutFidelity",
     "PrecisionRecall",
     "Reconstruction",
+    "ReconstructionFrechet",
     "Top1Similarity",
+    "TrackingAccuracy",
 ]

@@ -1,44 +1,35 @@
 """Editing by dragging: do points go where they were asked to, and does the rest stay?"""
 
-from typing import Any, ClassVar, Protocol
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from semsynth.estimators import load_motion_estimator
 from semsynth.images import to_uint8
 from semsynth.metrics.base import ImageMetric
 from semsynth.metrics.mean import MeanOverMasks
+from semsynth.metrics.parts import PartMotion
 from semsynth.metrics.perceptual import build_taps
+from semsynth.networks.feature_tracking import Follower
+from semsynth.networks.motion import MotionEstimator
 
 
-class MotionEstimator(Protocol):
-    """Measures motion between two images. Take one that the method was not trained with."""
-
-    def __call__(self, image_a: Tensor, image_b: Tensor, /) -> tuple[Tensor, Tensor, Tensor]:
-        """Motion from images a to images b, both (B, 3, H, W) in [-1, 1].
-
-        Returns:
-            Flow (B, 2, H, W) in pixels, (x, y); log expansion (B, 1, H, W), negative where things
-            come closer; and whether both are valid (B, 1, H, W), bool, false where occluded.
-        """
-        ...
-
-
-class EditingAccuracy(ImageMetric):
+class EditingScores(ImageMetric):
     """How well a drag does what was asked (Endo, CGF 2022, proposes the task).
 
     A point with a motion of 0 is an anchor. ``drag_error`` is the mean distance in pixels from the
     requested to the achieved position of points with a motion in the plane, ``drag_gain`` the share
     of the request that was done along it, ``drag_angle`` the angle between the two in degrees, and
-    ``points_lost`` the share of these points that the estimator cannot find again and that the
-    first three leave out. ``anchor_drift`` is the mean motion of anchors in pixels. ``zoom_error``
-    is the mean difference of achieved and requested log expansion, ``zoom_gain`` their ratio.
-    Scores of which no image has a point are left out.
+    ``points_lost`` the share of these points that the judge cannot find again and that the first
+    three leave out. ``anchor_drift`` is the mean motion of anchors in pixels. ``zoom_error`` is the
+    mean difference of achieved and requested log expansion, ``zoom_gain`` their ratio. Scores of
+    which no image has a point are left out. The names end with that of the judge.
 
     Args:
-        estimator: Measures the motion between an image and its edit.
-        zoom_window: Height and width of the window around a point in which expansion is averaged.
+        label: Name of the judge.
     """
 
     NAMES: ClassVar = (
@@ -49,41 +40,41 @@ class EditingAccuracy(ImageMetric):
     counts: Tensor
     totals: Tensor
 
-    def __init__(self, estimator: MotionEstimator, zoom_window: int = 33) -> None:
+    def __init__(self, label: str) -> None:
         super().__init__()
-        if zoom_window < 1 or zoom_window % 2 == 0:
-            raise ValueError(
-                f"zoom_window must be odd, so that it has a centre; got {zoom_window}."
-            )
-        self.estimator = estimator
-        self.zoom_window = zoom_window
+        self.label = label
         n = len(self.NAMES)
         self.add_state("counts", torch.zeros(n, dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("totals", torch.zeros(n, dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(
-        self, image: Tensor, edited: Tensor, points: Tensor, motions: Tensor, points_mask: Tensor
+    def compute(self) -> dict[str, Tensor]:
+        """Mean over points of each score that has any."""
+        means = self.totals / self.counts
+        seen = (self.counts > 0).tolist()
+        return {f"{name}_{self.label}": means[i] for i, name in enumerate(self.NAMES) if seen[i]}
+
+    def protocol(self) -> dict[str, Any]:
+        """Judge."""
+        return {**super().protocol(), "judge": self.label}
+
+    def _judge(
+        self,
+        achieved: Tensor,
+        found: Tensor,
+        zoom_found: Tensor,
+        motions: Tensor,
+        points_mask: Tensor,
     ) -> None:
-        """Add edits.
+        """Add points.
 
         Args:
-            image: Images (B, 3, H, W) in [-1, 1] before the edit.
-            edited: Images (B, 3, H, W) in [-1, 1] after it.
-            points: Positions (B, K, 2) in pixels, (x, y); (0, 0) is the centre of the first pixel.
-            motions: Requests (B, K, 3): flow in pixels, (x, y), and log expansion.
-            points_mask: Which of the K points are there (B, K), bool.
+            achieved: What they did (B, K, 3).
+            found: Whether their flow is known (B, K), bool.
+            zoom_found: Whether their expansion is (B, K), bool.
+            motions: What they were to do (B, K, 3).
+            points_mask: Which of them are there (B, K), bool.
         """
-        B, K = points_mask.shape
-        if points.shape != (B, K, 2) or motions.shape != (B, K, 3):
-            raise ValueError(
-                "Expected points (B, K, 2), motions (B, K, 3) and points_mask (B, K), got "
-                f"{tuple(points.shape)}, {tuple(motions.shape)} and {tuple(points_mask.shape)}."
-            )
-        flow, log_expansion, valid = self.estimator(image, edited)
-        achieved = sample_at(flow, points)
-        found = sample_at(valid.float(), points)[..., 0] > 0.5
-        zoom, zoom_found = self._zoom(log_expansion, valid, points)
-
+        achieved, zoom = achieved[..., :2].double(), achieved[..., 2].double()
         request, zoom_request = motions[..., :2].double(), motions[..., 2].double()
         drags = points_mask & request.any(dim=-1)
         zooms = points_mask & (zoom_request != 0)
@@ -98,16 +89,55 @@ class EditingAccuracy(ImageMetric):
         self._add("zoom_error", (zoom - zoom_request).abs(), zooms & zoom_found)
         self._add("zoom_gain", zoom / zoom_request, zooms & zoom_found)
 
-    def compute(self) -> dict[str, Tensor]:
-        """Mean over points of each score that has any."""
-        means = self.totals / self.counts
-        seen = (self.counts > 0).tolist()
-        return {name: means[i] for i, name in enumerate(self.NAMES) if seen[i]}
+    def _add(self, name: str, values: Tensor, which: Tensor) -> None:
+        i = self.NAMES.index(name)
+        self.counts[i] += which.sum()
+        self.totals[i] += torch.where(which, values, 0).sum()
+
+
+class EditingAccuracy(EditingScores):
+    """Scores of edits by the motion between the images (see ``EditingScores``).
+
+    Args:
+        estimator: Measures that motion; take one that the method was not trained with. One of
+            ``load_motion_estimator``, ``parts:NAME`` for the parts that a segmenter sees (see
+            ``PartMotion``), or an object.
+        zoom_window: Height and width of the window around a point in which expansion is averaged.
+    """
+
+    def __init__(self, estimator: str | MotionEstimator, zoom_window: int = 33) -> None:
+        if zoom_window < 1 or zoom_window % 2 == 0:
+            raise ValueError(
+                f"zoom_window must be odd, so that it has a centre; got {zoom_window}."
+            )
+        super().__init__(label_of(estimator))
+        self.estimator = build_estimator(estimator) if isinstance(estimator, str) else estimator
+        self.zoom_window = zoom_window
+
+    def update(
+        self, image: Tensor, edited: Tensor, points: Tensor, motions: Tensor, points_mask: Tensor
+    ) -> None:
+        """Add edits.
+
+        Args:
+            image: Images (B, 3, H, W) in [-1, 1] before the edit.
+            edited: Images (B, 3, H, W) in [-1, 1] after it.
+            points: Positions (B, K, 2) in pixels, (x, y); (0, 0) is the centre of the first pixel.
+            motions: Requests (B, K, 3): flow in pixels, (x, y), and log expansion.
+            points_mask: Which of the K points are there (B, K), bool.
+        """
+        check_marks(points, motions, points_mask)
+        flow, log_expansion, valid = self.estimator(image, edited)
+        found = sample_at(valid.float(), points)[..., 0] > 0.5
+        zoom, zoom_found = self._zoom(log_expansion, valid, points)
+        achieved = torch.cat([sample_at(flow, points), zoom[..., None]], dim=-1)
+        self._judge(achieved, found, zoom_found, motions, points_mask)
 
     def protocol(self) -> dict[str, Any]:
         """Estimator and window."""
         name = getattr(self.estimator, "__name__", type(self.estimator).__name__)
-        return {**super().protocol(), "estimator": name, "zoom_window": self.zoom_window}
+        own = {"estimator": name, "zoom_window": self.zoom_window}
+        return {**super().protocol(), **getattr(self.estimator, "protocol", dict)(), **own}
 
     def _zoom(self, log_expansion: Tensor, valid: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         """Mean log expansion (B, K) of valid pixels in windows, and whether there are any."""
@@ -119,10 +149,51 @@ class EditingAccuracy(ImageMetric):
         found = share > 0.5 / window**2
         return total / share.clamp(min=1e-12), found
 
-    def _add(self, name: str, values: Tensor, which: Tensor) -> None:
-        i = self.NAMES.index(name)
-        self.counts[i] += which.sum()
-        self.totals[i] += torch.where(which, values, 0).sum()
+
+class TrackingAccuracy(EditingScores):
+    """Scores of edits by the features of the generator that drew the images.
+
+    Points are found again by their features, and lost if what was found leads back to another
+    place. A method that corrects itself by the same features is judged by its own measure: see
+    ``EditingAccuracy`` too.
+    """
+
+    ROUND_TRIP: ClassVar = 2 / 64
+    """Part of the image by which a point may miss itself on the way back."""
+
+    def __init__(self) -> None:
+        super().__init__("features")
+
+    def update(
+        self,
+        image: Tensor,
+        landmarks: Tensor,
+        edited_landmarks: Tensor,
+        points: Tensor,
+        motions: Tensor,
+        points_mask: Tensor,
+    ) -> None:
+        """Add edits.
+
+        Args:
+            image: Images (B, 3, H, W), in whose pixels the points are.
+            landmarks: Features (B, C, h, w) before the edit.
+            edited_landmarks: Features (B, C, h, w) after it.
+            points: Positions (B, K, 2) in pixels, (x, y); (0, 0) is the centre of the first pixel.
+            motions: Requests (B, K, 3): flow in pixels, (x, y), and log expansion.
+            points_mask: Which of the K points are there (B, K), bool.
+        """
+        check_marks(points, motions, points_mask)
+        size = image.shape[-1]
+        zooms = bool(motions[..., 2].any())
+        still = torch.zeros_like(motions)
+        there = Follower(landmarks, points, size, zooms)
+        achieved, _ = there.find(edited_landmarks, still, motions)
+        arrived = points + achieved[..., :2]
+        back, _ = Follower(edited_landmarks, arrived, size, False).find(landmarks, still, -motions)
+        miss = (achieved[..., :2] + back[..., :2]).norm(dim=-1)
+        found = miss <= self.ROUND_TRIP * size
+        self._judge(achieved, found, found, motions, points_mask)
 
 
 class Reconstruction(MeanOverMasks):
@@ -168,6 +239,33 @@ class Reconstruction(MeanOverMasks):
     def protocol(self) -> dict[str, Any]:
         """Network."""
         return {**super().protocol(), **self.network.protocol()}
+
+
+def build_estimator(name: str) -> MotionEstimator:
+    """The estimator of a name (see ``EditingAccuracy``)."""
+    kind, _, segmenter = name.partition(":")
+    return PartMotion(segmenter) if kind == "parts" else load_motion_estimator(name)
+
+
+def label_of(estimator: str | MotionEstimator) -> str:
+    """What scores by an estimator are called after."""
+    if isinstance(estimator, str):
+        return Path(estimator.partition(":")[0]).stem
+    return getattr(estimator, "__name__", type(estimator).__name__).lower()
+
+
+def check_marks(points: Tensor, motions: Tensor, points_mask: Tensor) -> None:
+    """Refuse tensors that do not belong together.
+
+    Raises:
+        ValueError: Their shapes say so.
+    """
+    B, K = points_mask.shape
+    if points.shape != (B, K, 2) or motions.shape != (B, K, 3):
+        raise ValueError(
+            "Expected points (B, K, 2), motions (B, K, 3) and points_mask (B, K), got "
+            f"{tuple(points.shape)}, {tuple(motions.shape)} and {tuple(points_mask.shape)}."
+        )
 
 
 def sample_at(field: Tensor, points: Tensor) -> Tensor:

@@ -116,6 +116,29 @@ class FrechetDistance(ImageMetric):
         return {**super().protocol(), **self.extractor.protocol()}
 
 
+class ReconstructionFrechet(FrechetDistance):
+    """Fréchet distance between real images and their reconstructions.
+
+    Logged as ``reconstruction_FID``, ``reconstruction_fd_toy`` and so on (see ``FrechetDistance``).
+
+    Args:
+        extractor: Network whose features are compared.
+    """
+
+    def __init__(self, extractor: str) -> None:
+        super().__init__(extractor)
+        self.key = f"reconstruction_{self.key}"
+
+    def update(self, image: Tensor, reconstruction: Tensor) -> None:
+        """Add images.
+
+        Args:
+            image: Real images (B, 3, H, W) in [-1, 1].
+            reconstruction: What a method makes of them (B, 3, H, W) in [-1, 1].
+        """
+        super().update(image, reconstruction)
+
+
 def score_name(inception: str, other: str, label: str) -> str:
     """Name of a score: only those of Inception have the names that papers use."""
     if label.startswith("inception"):

@@ -79,11 +79,15 @@ class Segmenter(Frozen):
 
     def forward(self, images: Tensor) -> Tensor:
         """Classes (B, H, W) of uint8 images (B, 3, H, W)."""
+        return self.logits(images).argmax(dim=1)
+
+    def logits(self, images: Tensor) -> Tensor:
+        """Logits (B, num_classes, H, W) of uint8 images (B, 3, H, W), summed over the scales."""
         H, W = images.shape[-2:]
         height, width = self.input_size or (H, W)
         with exact_float32(images.device):
             sizes = [(round(height * scale), round(width * scale)) for scale in self.scales]
-            return sum(self._logits(images, size) for size in sizes).argmax(dim=1)  # type: ignore[union-attr]  # of no empty list
+            return torch.stack([self._logits(images, size) for size in sizes]).sum(0)
 
     def protocol(self) -> dict[str, Any]:
         """What the classes depend on but the images."""

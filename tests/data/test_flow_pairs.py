@@ -7,7 +7,7 @@ from semsynth.data import ToyFlow, ToyPortrait
 from semsynth.data.base import Batch, Split
 from semsynth.data.toy import PortraitWorld
 
-SIZES: dict[str, int] = {"train_size": 64, "val_size": 4, "test_size": 4}
+SIZES: dict[str, Any] = {"train_size": 64, "val_size": 4, "test_size": 4}
 MOTION = ("flow", "log_expansion", "valid")
 
 

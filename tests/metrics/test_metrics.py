@@ -12,16 +12,17 @@ from torchmetrics.utilities import dim_zero_cat, dim_zero_sum
 
 from semsynth import metrics, weights
 from semsynth.metrics import ImageMetric
+from semsynth.networks.motion import Motion
 
 NUM_IMAGES, NUM_CLASSES = 7, 5
 
 pytestmark = pytest.mark.filterwarnings("ignore:Precision, recall:UserWarning")
 
 
-def flow_of_brightness(image: Tensor, edited: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def flow_of_brightness(image_a: Tensor, image_b: Tensor) -> Motion:
     """A stand-in for an estimator: some motion that depends on both images."""
-    difference = (image - edited).double()
-    return difference[:, :2], difference[:, 2:], torch.ones_like(difference[:, :1]).bool()
+    difference = (image_a - image_b).double()
+    return Motion(difference[:, :2], difference[:, 2:], torch.ones_like(difference[:, :1]).bool())
 
 
 def build_metrics() -> list[ImageMetric]:
@@ -37,7 +38,9 @@ def build_metrics() -> list[ImageMetric]:
         metrics.LayoutFidelity(name),
         metrics.PrecisionRecall(name, k=1, k_density=2),
         metrics.Reconstruction(name),
+        metrics.ReconstructionFrechet(name),
         metrics.Top1Similarity(name),
+        metrics.TrackingAccuracy(),
     ]
 
 
@@ -57,6 +60,8 @@ def make_batch() -> dict[str, Tensor]:
         "varied_class": torch.arange(NUM_IMAGES) % NUM_CLASSES,
         "varied_level": torch.arange(NUM_IMAGES) % 3 - 1,
         "edited": fakes[:, 1],
+        "landmarks": torch.randn(NUM_IMAGES, 4, 8, 8, generator=generator),
+        "edited_landmarks": torch.randn(NUM_IMAGES, 4, 8, 8, generator=generator),
         "reconstruction": fakes[:, 2],
         "points": torch.rand(NUM_IMAGES, 6, 2, generator=generator) * 15,
         "motions": motions,

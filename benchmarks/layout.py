@@ -1,0 +1,296 @@
+"""Compare layout editing with baselines on a toy prior, beside the renderer that knows the truth.
+
+``python -m benchmarks.layout --checkpoint OURS --official PAPER --output DIR`` writes
+``results.jsonl``, a table ``layout.md`` and strips of pictures. Rows that are there already are not
+measured again. Two judges measure what was done:
+the centres of parts as a segmenter sees them, which no method knows of, and the generator's
+features, which the closed loop and the optimisation use themselves.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from benchmarks.layout_baselines import BestOfJitters, Directions, NoEdit, Ridge
+from benchmarks.layout_strips import write_strips
+from benchmarks.layout_tasks import (
+    SEGMENTER,
+    Task,
+    drag_task,
+    in_small_parts,
+    renderer_drags,
+    renderer_zooms,
+    without_anchors,
+    zoom_task,
+)
+from benchmarks.results import append_result, read_results
+from semsynth.editing import Canvas, ClosedLoop, DragOptimisation, Editor, Mark
+from semsynth.layout.pairs import PairRenderer, on_canvas
+from semsynth.methods import UserControllableLT
+from semsynth.metrics import EditingAccuracy, FrechetDistance, TrackingAccuracy
+from semsynth.metrics.class_diversity import weights_within
+from semsynth.metrics.perceptual import build_taps, tap_distance
+from semsynth.networks.motion import pixel_grid
+from semsynth.protocol import installed_versions
+
+ANCHORS = (1, 4, 8)
+NEAR = 12 / 64  # of the canvas: what is farther from a drag than this should stay
+TRUNCATION = 0.7
+SHOWS = {
+    "drag-3": [[Mark(33, 27, 5, 0)], [Mark(33, 27, 5, 0), Mark(33, 55)]],
+    "zoom-5": [[Mark(32, 30, log_expansion=-0.2)], [Mark(32, 30, log_expansion=0.2)]],
+}
+"""Marks of the strips, by name and seed."""
+ORACLE = "oracle (renderer)"
+Scores = dict[str, float]
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Measure all editors, then write the table and the strips."""
+    options = build_parser().parse_args(args)
+    torch.set_grad_enabled(False)
+    console = Console(stderr=True)
+    ours = load(options.checkpoint)
+    canvas = Canvas.of(ours)
+    tasks = draw_tasks(canvas, options.drags, options.others)
+    editors = editors_of(ours, options)
+    card = protocol(options)
+    found = read_results(options.output)
+    rows = {row["run"]: row["scores"] for row in found if row["protocol"] == card}
+    for name, build in editors.items():
+        if name in rows:
+            continue
+        editor, own_canvas = build()
+        console.print(f"Measuring {name}.")
+        some = tasks
+        if isinstance(editor, DragOptimisation | BestOfJitters):
+            some = [first_of(task, round(options.slow_share * len(task.image))) for task in tasks]
+        rows[name] = {}
+        for task in some:
+            rows[name] |= measure(editor, own_canvas, task)
+        rows[name] |= seconds(editor, own_canvas, tasks[0], options.timed)
+        append_result(options.output, {"run": name, "scores": rows[name], "protocol": card})
+    if ORACLE not in rows:
+        rows[ORACLE] = oracle(options.drags, options.others)
+        row = {"run": ORACLE, "oracle": True, "scores": rows[ORACLE], "protocol": card}
+        append_result(options.output, row)
+    rows = {name: rows[name] for name in (*editors, ORACLE)}
+    (options.output / "layout.md").write_text(table(rows))
+    names = [name for name in editors if name in ("ours, closed loop", "DragGAN-style")]
+    shown = {name: editors[name]() for name in names}
+    write_strips(shown, SHOWS, options.output)
+    console.print(table(rows))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The options."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.layout")
+    parser.add_argument("--checkpoint", default="toy_portrait", help="ours; default: what ships")
+    parser.add_argument("--official", help="one that was trained by the paper's recipe")
+    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--editors", nargs="+", metavar="NAME", help="only these rows")
+    parser.add_argument("--drags", type=int, default=500, help="single drags")
+    parser.add_argument("--others", type=int, default=200, help="edits of each other kind")
+    parser.add_argument("--rounds", type=int, default=2, help="rounds of the closed loop")
+    parser.add_argument("--steps", type=int, default=100, help="steps of the optimisation")
+    parser.add_argument("--timed", type=int, default=24, help="edits that are timed, one by one")
+    parser.add_argument(
+        "--slow-share", type=float, default=1.0, help="of edits for the two slow editors"
+    )
+    parser.add_argument("--pairs", type=int, default=2048, help="pairs of the ridge regression")
+    return parser
+
+
+def load(path: str) -> UserControllableLT:
+    """A trained method, in eval mode: of a checkpoint, or by the name of one that ships."""
+    if not path.endswith(".ckpt"):
+        return UserControllableLT.from_file(path).requires_grad_(False)
+    method = UserControllableLT.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+    return method.eval().requires_grad_(False)
+
+
+def draw_tasks(canvas: Canvas, drags: int, others: int) -> list[Task]:
+    """Single drags, drags with anchors that editors are told of or not, and zooms."""
+    tasks = [drag_task(canvas, drags, TRUNCATION, 0)]
+    for number in ANCHORS:
+        task = drag_task(canvas, others, TRUNCATION, number)
+        tasks += [task, without_anchors(task)]
+    return [*tasks, zoom_task(canvas, others, TRUNCATION)]
+
+
+def editors_of(
+    ours: UserControllableLT, options: argparse.Namespace
+) -> dict[str, Callable[[], tuple[Editor, Canvas]]]:
+    """What builds each editor, with its canvas, by name."""
+    canvas = Canvas.of(ours)
+    renderer: PairRenderer = ours.renderer
+
+    def official() -> tuple[Editor, Canvas]:
+        method = load(options.official)
+        return method, Canvas.of(method)
+
+    builders: dict[str, Callable[[], tuple[Editor, Canvas]]] = {
+        "no edit": lambda: (NoEdit(), canvas),
+        "ridge regression": lambda: (Ridge(renderer, options.pairs), canvas),
+        "closed-form directions": lambda: (Directions(canvas, renderer.estimator), canvas),
+        "official recipe": official,
+        "ours, open loop": lambda: (ours, canvas),
+        "ours, closed loop": lambda: (ClosedLoop(ours, canvas, options.rounds), canvas),
+        "DragGAN-style": lambda: (DragOptimisation(canvas, options.steps), canvas),
+        "best of 64 jitters": lambda: (BestOfJitters(canvas, renderer.estimator), canvas),
+    }
+    if options.official is None:
+        del builders["official recipe"]
+    return {
+        name: build for name, build in builders.items() if name in (options.editors or builders)
+    }
+
+
+def measure(editor: Editor, canvas: Canvas, task: Task, batch: int = 50) -> Scores:
+    """Scores of an editor at a task, by both judges and for the images, as ``TASK/SCORE``."""
+    edited = torch.cat(
+        [edit(editor, canvas, task, rows) for rows in torch.arange(len(task.image)).split(batch)]
+    )
+    after = torch.cat([on_canvas(canvas.draw(part), canvas.size) for part in edited.split(64)])
+    scores = judge_features(canvas, task, edited) if task.name == "drag" else {}
+    scores |= judge_images(task, after)
+    return {f"{task.name}/{name}": value for name, value in scores.items()}
+
+
+def judge_features(canvas: Canvas, task: Task, edited: Tensor) -> Scores:
+    """Scores by the generator's features."""
+    tracking = TrackingAccuracy()
+    for rows in torch.arange(len(edited)).split(50):
+        before, now = canvas.landmarks(task.w_plus[rows]), canvas.landmarks(edited[rows])
+        marks = (tensor[rows] for tensor in task.requests)
+        tracking.update(task.image[rows], before, now, *marks)
+    return {name: float(value) for name, value in tracking.compute().items()}
+
+
+def edit(editor: Editor, canvas: Canvas, task: Task, rows: Tensor) -> Tensor:
+    """Latents of some of a task's edits."""
+    points, motions, _ = (tensor[rows] for tensor in task.requests)
+    told = task.supplied[rows]
+    width = int(told.sum(dim=1).amax())  # those that move come first
+    points, motions, told = (x[:, :width] for x in (points, motions, told))
+    w_plus = task.w_plus[rows]
+    return editor.edit(w_plus, canvas.features(w_plus), points, motions, told)
+
+
+def judge_images(task: Task, after: Tensor) -> Scores:
+    """Scores by the parts of images, their distribution, and their change far from the drag."""
+    parts, distance = EditingAccuracy(f"parts:{SEGMENTER}"), FrechetDistance(SEGMENTER)
+    for rows in torch.arange(len(after)).split(64):
+        parts.update(task.image[rows], after[rows], *(tensor[rows] for tensor in task.requests))
+        distance.update(image=task.image[rows], fake=after[rows])
+    scores = {name: float(value) for name, value in parts.compute().items()}
+    scores |= {name: float(value) for name, value in distance.compute().items()}
+    small = EditingAccuracy(f"parts:{SEGMENTER}")
+    rows = in_small_parts(task).nonzero()[:, 0]
+    small.update(task.image[rows], after[rows], *(tensor[rows] for tensor in task.requests))
+    scores |= {f"{name}_small": float(value) for name, value in small.compute().items()}
+    if task.requests.motions[:, 0, :2].any():
+        scores["change_outside_toy"] = float(change_outside(task, after).mean())
+    return scores
+
+
+def change_outside(task: Task, after: Tensor) -> Tensor:
+    """Perceptual distance (N,) at pixels that are not near the way from start to target."""
+    size = after.shape[-1]
+    start, way = task.requests.points[:, 0], task.requests.motions[:, 0, :2]
+    grid = pixel_grid(size, size, after.device).permute(1, 2, 0)
+    offset = grid - start[:, None, None]  # (N, H, W, 2)
+    share = (offset * way[:, None, None]).sum(3) / way.square().sum(1)[:, None, None]
+    nearest = share.clamp(0, 1)[..., None] * way[:, None, None]
+    outside = (offset - nearest).norm(dim=3) > NEAR * size
+    network = build_taps(SEGMENTER)
+    distances = []
+    for rows in torch.arange(len(after)).split(64):
+        taps = [network(image[rows]) for image in (task.image, after)]
+        weights = [weights_within(outside[rows], tap.shape[-2:])[:, None].sqrt() for tap in taps[0]]
+        weighted = [
+            [tap * weight[:, :, 0] for tap, weight in zip(side, weights, strict=True)]
+            for side in taps
+        ]
+        distances.append(tap_distance(*weighted))
+    return torch.cat(distances)
+
+
+def seconds(editor: Editor, canvas: Canvas, task: Task, number: int) -> Scores:
+    """Median and 95th percentile of the seconds of an edit, from latents to the image."""
+    taken = []
+    for row in torch.arange(min(number, len(task.image))).split(1):
+        start = time.perf_counter()
+        canvas.draw(edit(editor, canvas, task, row))
+        taken.append(time.perf_counter() - start)
+    quantiles = torch.tensor(taken).quantile(torch.tensor([0.5, 0.95]))
+    return {"seconds_p50": float(quantiles[0]), "seconds_p95": float(quantiles[1])}
+
+
+def oracle(drags: int, others: int) -> Scores:
+    """What the judges say of the renderer, which does exactly what it is asked."""
+    scores: Scores = {}
+    tasks: list[Callable[[], tuple[Task, Tensor]]] = [
+        lambda: renderer_drags(drags),
+        lambda: renderer_zooms(others),
+    ]
+    for make in tasks:
+        task, edited = make()
+        scores |= {f"{task.name}/{k}": v for k, v in judge_images(task, edited).items()}
+    return scores
+
+
+def first_of(task: Task, number: int) -> Task:
+    """The first edits of a task."""
+    requests = type(task.requests)(*(tensor[:number] for tensor in task.requests))
+    return Task(
+        task.name, task.w_plus[:number], task.image[:number], requests, task.supplied[:number]
+    )
+
+
+def protocol(options: argparse.Namespace) -> dict[str, object]:
+    """What the scores depend on."""
+    return {
+        "metrics": {"edits": {"drags": options.drags, "others": options.others}},
+        "truncation": TRUNCATION,
+        "slow_share": options.slow_share,
+        "versions": installed_versions(),
+    }
+
+
+COLUMNS = {
+    "error, small parts ↓": ("drag/drag_error_parts_small", ".2f"),
+    "error, all parts ↓": ("drag/drag_error_parts", ".2f"),
+    "error, features ↓": ("drag/drag_error_features", ".2f"),
+    "gain, small parts": ("drag/drag_gain_parts_small", ".2f"),
+    "angle, small parts ↓": ("drag/drag_angle_parts_small", ".0f"),
+    "drift of 4 anchors, told ↓": ("drag, 4 anchors/anchor_drift_parts", ".2f"),
+    "not told": ("drag, 4 anchors not told/anchor_drift_parts", ".2f"),
+    "zoom error ↓": ("zoom/zoom_error_parts", ".3f"),
+    "fd_toy ↓": ("drag/fd_toy", ".3f"),
+    "change outside ↓": ("drag/change_outside_toy", ".3f"),
+    "ms, median ↓": ("seconds_p50", ".0f"),
+    "95 %": ("seconds_p95", ".0f"),
+}
+
+
+def table(rows: dict[str, Scores]) -> str:
+    """A Markdown table with a row for each editor."""
+    lines = [f"| | {' | '.join(COLUMNS)} |", f"|---|{'---|' * len(COLUMNS)}"]
+    for name, scores in rows.items():
+        cells = []
+        for key, style in COLUMNS.values():
+            value = scores.get(key)
+            factor = 1000 if key.startswith("seconds") else 1
+            cells.append("" if value is None else format(value * factor, style))
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

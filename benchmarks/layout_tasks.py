@@ -1,0 +1,187 @@
+"""The edits that the comparison of layout editing asks for, on the prior and of the renderer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from semsynth.data.toy import Factors, PortraitWorld
+from semsynth.editing import Canvas
+from semsynth.images import to_uint8
+from semsynth.layout.pairs import on_canvas
+from semsynth.layout.requests import Accept, Requests, draw_drags, draw_zooms, edges
+from semsynth.metrics.parts import PartMotion
+from semsynth.networks.noise import sample_seed, seeded_normal
+
+WORLD = PortraitWorld()
+SEGMENTER = "toy_portrait"
+SMALL = ("brow", "eye", "nose", "mouth")
+PARTS = ("skin", "hair", *SMALL)
+HELD_OUT = 5 << 20
+"""Seed of the images to edit. No method trains on them, and no setting was chosen on them: rounds
+and gain of the closed loop were chosen on those of 3 << 20."""
+REAL = 1 << 42  # first sample of the renderer that is looked at
+
+
+@dataclass(frozen=True)
+class Task:
+    """Edits to be done.
+
+    Attributes:
+        name: What is asked for.
+        w_plus: Latents (N, num_ws, w_dim) to edit; none for the renderer.
+        image: Their images (N, 3, H, W), on the canvas.
+        requests: What is asked for.
+        supplied: Which of the marks the editor is told (N, K); the others are only measured.
+    """
+
+    name: str
+    w_plus: Tensor
+    image: Tensor
+    requests: Requests
+    supplied: Tensor
+
+
+def drag_task(canvas: Canvas, number: int, truncation: float, num_anchors: int) -> Task:
+    """Drags of 2 to 8 pixels of 64 on samples of the prior, with anchors or without.
+
+    Each starts in one of six parts, all alike likely, where the features change, and would leave
+    the centre of that part where it can be in portraits.
+    """
+    seed = sample_seed(HELD_OUT, torch.arange(2 * number), num_anchors)
+    w_plus, image = samples(canvas, seed, truncation)
+    weight = part_weight(image) * edges(canvas.features(w_plus), canvas.size)
+    unit = canvas.size / 64
+    requests = draw_drags(seed, weight, 2 * unit, 8 * unit, num_anchors, accept=plausible(image))
+    good = requests.points_mask[:, 0].nonzero()[:number, 0]  # some have no plausible target
+    requests = Requests(*(tensor[good] for tensor in requests))
+    name = f"drag, {num_anchors} anchors" if num_anchors else "drag"
+    return Task(name, w_plus[good], image[good], requests, requests.points_mask)
+
+
+def zoom_task(canvas: Canvas, number: int, truncation: float) -> Task:
+    """Zooms by 5 to 22 % in or out, at such points."""
+    seed = sample_seed(HELD_OUT, torch.arange(number), 100)
+    w_plus, image = samples(canvas, seed, truncation)
+    weight = part_weight(image) * edges(canvas.features(w_plus), canvas.size)
+    requests = draw_zooms(seed, weight, 0.05, 0.2)
+    return Task("zoom", w_plus, image, requests, requests.points_mask)
+
+
+def without_anchors(task: Task) -> Task:
+    """The same edits with the anchors only measured."""
+    moves = task.requests.motions.any(dim=2) & task.supplied
+    return Task(f"{task.name} not told", task.w_plus, task.image, task.requests, moves)
+
+
+def renderer_drags(number: int, size: int = 64) -> tuple[Task, Tensor]:
+    """Drags of true portraits, and the portraits moved by the renderer as they ask."""
+    layout, appearance, image = portraits(2 * number, size)
+    seed = sample_seed(HELD_OUT, torch.arange(2 * number))
+    unit = size / 64
+    requests = draw_drags(seed, part_weight(image), 2 * unit, 8 * unit, accept=plausible(image))
+    good = requests.points_mask[:, 0].nonzero()[:number, 0]
+    shift = requests.motions[:, 0, :2] * 2 / size
+    moved = layout | {
+        "shift_x": layout["shift_x"] + shift[:, 0],
+        "shift_y": layout["shift_y"] + shift[:, 1],
+    }
+    edited = WORLD.render(moved, appearance, size).image
+    requests = Requests(*(tensor[good] for tensor in requests))
+    return Task("drag", image[good], image[good], requests, requests.points_mask), edited[good]
+
+
+def renderer_zooms(number: int, size: int = 64) -> tuple[Task, Tensor]:
+    """Zooms of true portraits, and the portraits zoomed by the renderer around the points."""
+    layout, appearance, image = portraits(number, size)
+    seed = sample_seed(HELD_OUT, torch.arange(number), 100)
+    requests = draw_zooms(seed, part_weight(image), 0.05, 0.2)
+    factor = (-requests.motions[:, 0, 2]).exp()
+    x, y = ((2 * requests.points[:, 0] + 1) / size - 1).unbind(1)
+    head = 0.14  # the head is that much above its shift
+    moved = layout | {
+        "zoom": layout["zoom"] * factor,
+        "shift_x": x + (layout["shift_x"] - x) * factor,
+        "shift_y": y + (layout["shift_y"] - head - y) * factor + head,
+    }
+    edited = WORLD.render(moved, appearance, size).image
+    return Task("zoom", image, image, requests, requests.points_mask), edited
+
+
+def samples(canvas: Canvas, seed: Tensor, truncation: float) -> tuple[Tensor, Tensor]:
+    """Latents and images, on the canvas, of seeds (B,)."""
+    G = canvas.generator
+    w_plus = G.repeat(G.truncate(G.mapping(seeded_normal(seed, G.z_dim)), truncation))
+    image = torch.cat([canvas.draw(part) for part in w_plus.split(64)])
+    return w_plus, on_canvas(image, canvas.size)
+
+
+def portraits(number: int, size: int) -> tuple[Factors, Factors, Tensor]:
+    """Layout, appearance and images of true portraits."""
+    index = torch.arange(REAL, REAL + number)
+    layout, appearance = WORLD.sample_layout(0, index), WORLD.sample_appearance(0, index)
+    return layout, appearance, WORLD.render(layout, appearance, size).image
+
+
+def part_weight(image: Tensor) -> Tensor:
+    """Weights (B, H, W) of pixels with which each part of ``PARTS`` is alike likely."""
+    classes = classes_of(PARTS)
+    members = (labels(image)[:, None] == classes[:, None, None]).double()  # (B, P, H, W)
+    return (members / members.sum(dim=(2, 3), keepdim=True).clamp(min=1)).sum(dim=1)
+
+
+def in_small_parts(task: Task) -> Tensor:
+    """Which edits (N,) move a point of a small part.
+
+    The centre of such a part moves as its points do; that of skin or hair also moves with its
+    outline, and with what is in front of it.
+    """
+    part = part_at(labels(task.image), task.requests.points[:, 0])
+    return torch.isin(part, classes_of(SMALL))
+
+
+def classes_of(names: Sequence[str]) -> Tensor:
+    """Classes (P,) of parts."""
+    return torch.tensor([WORLD.label_space.names.index(name) for name in names])
+
+
+def part_at(seen: Tensor, points: Tensor) -> Tensor:
+    """Classes (B,) of label maps (B, H, W) at whole pixels (B, 2)."""
+    x, y = points.long().unbind(1)
+    return seen[torch.arange(len(seen)), y, x]
+
+
+def plausible(image: Tensor) -> Accept:
+    """Accepts targets with which the centre of a point's part stays where portraits have it."""
+    low, high = ranges_of_centres(image.shape[-1])
+    centres = judge().parts(image)[1].float()
+    seen = labels(image)
+
+    def accept(start: Tensor, target: Tensor) -> Tensor:
+        part = part_at(seen, start)
+        rows = torch.arange(len(part))
+        centre = centres[rows, part][:, None] + target - start[:, None]
+        return ((centre >= low[part][:, None]) & (centre <= high[part][:, None])).all(dim=2)
+
+    return accept
+
+
+@cache
+def ranges_of_centres(size: int) -> tuple[Tensor, Tensor]:
+    """Lowest and highest 2 % of the centres (P, 2) of the parts of true portraits."""
+    centres = judge().parts(portraits(1024, size)[2])[1].float()
+    low, high = torch.tensor([0.02, 0.98])
+    return centres.quantile(low, dim=0), centres.quantile(high, dim=0)
+
+
+@cache
+def judge() -> PartMotion:
+    """The segmenter's view of parts."""
+    return PartMotion(SEGMENTER)
+
+
+def labels(image: Tensor) -> Tensor:
+    """Classes (B, H, W) of images."""
+    return torch.cat([judge().logits(part).argmax(1) for part in to_uint8(image).split(64)])

@@ -1,0 +1,91 @@
+"""Where edits take place: a generator, the square on which marks are made, and its features."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor
+
+from semsynth.networks.noise import seeded_normal
+from semsynth.networks.stylegan2 import StyleGAN2Generator
+
+TRACKING_RESOLUTION = 64
+
+
+class Editor(Protocol):
+    """Anything that moves the content of images as marks ask for, such as UserControllableLT."""
+
+    def edit(
+        self,
+        w_plus: Tensor,
+        features: Tensor,
+        points: Tensor,
+        motions: Tensor,
+        points_mask: Tensor,
+        /,
+    ) -> Tensor:
+        """Move content.
+
+        Args:
+            w_plus: Latents (B, num_ws, w_dim).
+            features: The generator's features (B, C, h, w), as of ``Canvas.features``.
+            points: Positions (B, K, 2) in pixels of the canvas, (x, y).
+            motions: Flow (x, y) in pixels of the canvas and log expansion, negative to come closer
+                (B, K, 3). 0 is an anchor: what is to stay.
+            points_mask: Which of the points are there (B, K), bool.
+
+        Returns:
+            Latents (B, num_ws, w_dim).
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """A generator with the square on which a user marks its images.
+
+    Noise maps are always those stored with the generator: noise that was fitted to one image would
+    stay in place while its content moves.
+
+    Attributes:
+        generator: The generator, frozen.
+        size: Height and width in which points and motions are given, whatever the image's own.
+        feature_resolution: Features that an editor reads.
+        num_tokens: Latents that a drag may change, from the first one; the others are style.
+    """
+
+    generator: StyleGAN2Generator
+    size: int
+    feature_resolution: int
+    num_tokens: int
+
+    @classmethod
+    def of(cls, method: Any) -> Self:
+        """The canvas of a method such as UserControllableLT."""
+        return cls(
+            method.generator, method.canvas_size, method.feature_resolution, method.num_tokens
+        )
+
+    @property
+    def tolerance(self) -> float:
+        """Distance in pixels within which a point has arrived: one of 64."""
+        return self.size / 64
+
+    def sample(self, seed: int, truncation: float) -> Tensor:
+        """Latents (1, num_ws, w_dim) of a seed."""
+        G = self.generator
+        seeds = torch.tensor([seed], device=G.mean_latent.device)
+        return G.repeat(G.truncate(G.mapping(seeded_normal(seeds, G.z_dim)), truncation))
+
+    def draw(self, w_plus: Tensor) -> Tensor:
+        """Images (B, 3, H, W) in [-1, 1], float32."""
+        return self.generator.synthesis(w_plus).clamp(-1, 1)
+
+    def features(self, w_plus: Tensor) -> Tensor:
+        """Features (B, C, h, w) that an editor reads."""
+        return self.generator.synthesis.features(w_plus, self.feature_resolution)
+
+    def landmarks(self, w_plus: Tensor) -> Tensor:
+        """Features (B, C, h, w) by which points are found again."""
+        resolution = min(TRACKING_RESOLUTION, self.generator.image_size)
+        return self.generator.synthesis.features(w_plus, resolution)

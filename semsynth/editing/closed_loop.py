@@ -1,0 +1,67 @@
+"""Edits that look where the points have gone, and ask again."""
+
+import torch
+from torch import Tensor
+
+from semsynth.editing.canvas import Canvas, Editor
+from semsynth.networks.feature_tracking import RING_RADIUS, Follower
+
+
+class ClosedLoop:
+    """Lets an editor correct itself: edit, find the points again, ask for more or less.
+
+    Points are found by the generator's features. What is missing is added to the request, and the
+    edit is done again from the start, for edits of edits lead away from the images that the editor
+    knows. Anchors stay exact zeros: they are often where nothing can be found again. Each image
+    keeps the edit with which its points were nearest to where they were asked to go.
+
+    Finding is not exact: many rounds bring its own error down and not that of the image.
+
+    Args:
+        editor: Does the edits.
+        canvas: Where they take place.
+        rounds: Most edits.
+        gain: Part of what is missing that is added to the request.
+        accuracy: Distance, as a part of ``canvas.tolerance``, at which no round follows.
+    """
+
+    def __init__(
+        self,
+        editor: Editor,
+        canvas: Canvas,
+        rounds: int = 2,
+        gain: float = 0.5,
+        accuracy: float = 0.25,
+    ) -> None:
+        if rounds < 1:
+            raise ValueError(f"rounds must be at least 1, got {rounds}.")
+        self.editor, self.canvas = editor, canvas
+        self.rounds, self.gain, self.accuracy = rounds, gain, accuracy
+
+    @torch.no_grad()
+    def edit(
+        self, w_plus: Tensor, features: Tensor, points: Tensor, motions: Tensor, points_mask: Tensor
+    ) -> Tensor:
+        """Move content, in rounds (see ``Editor.edit``)."""
+        zooms = bool(motions[..., 2].any())
+        follower = Follower(self.canvas.landmarks(w_plus), points, self.canvas.size, zooms)
+        request, still = motions, torch.zeros_like(motions)
+        moves = points_mask & motions.any(dim=-1)
+        best, least = w_plus, w_plus.new_full((len(w_plus),), torch.inf)
+        for _ in range(self.rounds):
+            moved = self.editor.edit(w_plus, features, points, request, points_mask)
+            done, _ = follower.find(self.canvas.landmarks(moved), still, motions)
+            error = self._error(motions - done, moves)
+            better = error < least
+            best = torch.where(better[:, None, None], moved, best)
+            least = torch.where(better, error, least)
+            if (error <= self.accuracy * self.canvas.tolerance).all():
+                break
+            request = request + self.gain * (motions - done) * moves[..., None]
+        return best
+
+    def _error(self, missing: Tensor, moves: Tensor) -> Tensor:
+        """Mean distance (B,) in pixels; a log expansion counts as its motion on the ring."""
+        on_ring = missing[..., 2].abs() * RING_RADIUS * self.canvas.size
+        distance = missing[..., :2].norm(dim=-1) + on_ring
+        return (distance * moves).sum(dim=1) / moves.sum(dim=1).clamp(min=1)

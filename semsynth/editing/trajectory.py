@@ -1,0 +1,111 @@
+"""The steps of a session, and the JSON file that holds them with their latents."""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from semsynth.editing.canvas import Canvas
+from semsynth.editing.marks import EditError
+from semsynth.priors import fingerprint
+
+FORMAT = "semsynth trajectory 1"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step.
+
+    Attributes:
+        kind: ``sample`` or ``image`` at the start; then ``drag``, ``style`` and ``reset``.
+        details: What it was made of, as JSON values.
+        w_plus: The latents after it (1, num_ws, w_dim).
+    """
+
+    kind: str
+    details: dict[str, Any]
+    w_plus: Tensor
+
+
+def write_trajectory(path: Path, canvas: Canvas, steps: Sequence[Step]) -> None:
+    """Write steps under a temporary name that is then changed.
+
+    Args:
+        path: The JSON file. Latents are in it as base64 of float32, so that they come back exactly.
+        canvas: Where the steps were done.
+        steps: The steps, the start first.
+    """
+    content = {
+        "format": FORMAT,
+        "prior": fingerprint(canvas.generator),
+        "canvas_size": canvas.size,
+        "steps": [
+            {"kind": step.kind, **step.details, "w_plus": encode(step.w_plus)} for step in steps
+        ],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(json.dumps(content, indent=1) + "\n")
+    temporary.replace(path)
+
+
+def read_trajectory(path: Path, canvas: Canvas) -> list[Step]:
+    """Read steps.
+
+    Args:
+        path: The JSON file.
+        canvas: Where they go on.
+
+    Raises:
+        EditError: The file holds no trajectory, or one of another generator or canvas.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise EditError(f"{path} cannot be read: {error}") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise EditError(f"{path} holds no trajectory of semsynth.")
+    if content["prior"] != fingerprint(canvas.generator):
+        raise EditError(
+            f"The trajectory in {path} was made with another generator, of fingerprint "
+            f"{content['prior'][:12]}; load that prior first."
+        )
+    if content["canvas_size"] != canvas.size:
+        raise EditError(
+            f"The marks in {path} are on a canvas of {content['canvas_size']} pixels, and this one "
+            f"has {canvas.size}."
+        )
+    shape = 1, canvas.generator.num_ws, canvas.generator.w_dim
+    device = canvas.generator.mean_latent.device
+    steps = []
+    for entry in content["steps"]:
+        kind, w_plus = entry.pop("kind"), decode(entry.pop("w_plus"), shape)
+        steps.append(Step(kind, entry, w_plus.to(device)))
+    if not steps:
+        raise EditError(f"The trajectory in {path} has no step.")
+    return steps
+
+
+def encode(w_plus: Tensor) -> str:
+    """Base64 of latents as little-endian float32."""
+    return base64.b64encode(w_plus.float().cpu().numpy().astype("<f4").tobytes()).decode()
+
+
+def decode(text: str, shape: tuple[int, ...]) -> Tensor:
+    """Latents of a shape from ``encode``.
+
+    Raises:
+        EditError: The text holds something else.
+    """
+    try:
+        values = np.frombuffer(base64.b64decode(text, validate=True), "<f4").reshape(shape)
+    except (binascii.Error, ValueError) as error:
+        raise EditError(f"Latents in the trajectory are damaged: {error}") from error
+    return torch.from_numpy(values.astype(np.float32))

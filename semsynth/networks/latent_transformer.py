@@ -1,0 +1,213 @@
+"""The latent transformer (Endo, CGF 2022, https://arxiv.org/abs/2208.12408): marks move a code.
+
+Names and arithmetic follow the released code, https://github.com/endo-yuki-t/UserControllableLT.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Part = Literal["nothing", "motions", "features", "expansion", "self_attention"]
+"""What an ablation leaves out: an input of the marks, or the attention among them."""
+
+
+class Attention(nn.Module):
+    """Multi-head attention without biases of queries, keys and values.
+
+    Args:
+        dim: Channels of the tokens.
+        num_heads: Heads.
+        head_dim: Channels of a head.
+    """
+
+    def __init__(self, dim: int, num_heads: int, head_dim: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        inner = num_heads * head_dim
+        self.to_q = nn.Linear(dim, inner, bias=False)
+        self.to_kv = nn.Linear(dim, 2 * inner, bias=False)
+        self.to_out = nn.Linear(inner, dim)
+
+    def forward(self, x: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Read from a memory.
+
+        Args:
+            x: Tokens that ask (B, T, dim).
+            memory: Tokens that answer (B, K, dim).
+            mask: True where a token of the memory may be read (B, 1, 1, K); all if not given.
+
+        Returns:
+            Answers (B, T, dim).
+        """
+        q, k, v = (
+            y.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, heads, T or K, head_dim)
+            for y in (self.to_q(x), *self.to_kv(memory).chunk(2, -1))
+        )
+        answer = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+        return self.to_out(answer.transpose(1, 2).flatten(2))
+
+
+class FeedForward(nn.Sequential):
+    """Normalisation and two linear layers with a GELU.
+
+    Args:
+        dim: Channels of the tokens.
+        hidden_dim: Channels between the layers.
+    """
+
+    def __init__(self, dim: int, hidden_dim: int) -> None:
+        super().__init__(
+            nn.LayerNorm(dim), nn.Linear(dim, hidden_dim), nn.GELU(), nn.Linear(hidden_dim, dim)
+        )
+
+
+class EncoderBlock(nn.Module):
+    """The marks look at each other.
+
+    Args:
+        dim: Channels of the tokens.
+        num_heads: Heads.
+        head_dim: Channels of a head.
+        mlp_dim: Hidden channels of the feed-forward layer.
+        self_attention: Whether there is attention at all.
+    """
+
+    def __init__(
+        self, dim: int, num_heads: int, head_dim: int, mlp_dim: int, self_attention: bool = True
+    ) -> None:
+        super().__init__()
+        self.self_attention = self_attention
+        if self_attention:
+            self.norm = nn.LayerNorm(dim)
+            self.attention = Attention(dim, num_heads, head_dim)
+        self.feed_forward = FeedForward(dim, mlp_dim)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Tokens (B, K, dim), of which those under the mask (B, 1, 1, K) can be read."""
+        if self.self_attention:
+            y = self.norm(x)
+            x = x + self.attention(y, y, mask)
+        return x + self.feed_forward(x)
+
+
+class DecoderBlock(nn.Module):
+    """The latents look at each other, then at the marks.
+
+    Args:
+        dim: Channels of the tokens.
+        num_heads: Heads.
+        head_dim: Channels of a head.
+        mlp_dim: Hidden channels of the feed-forward layer.
+    """
+
+    def __init__(self, dim: int, num_heads: int, head_dim: int, mlp_dim: int) -> None:
+        super().__init__()
+        self.self_norm = nn.LayerNorm(dim)
+        self.self_attention = Attention(dim, num_heads, head_dim)
+        self.cross_norm = nn.LayerNorm(dim)
+        self.cross_attention = Attention(dim, num_heads, head_dim)
+        self.feed_forward = FeedForward(dim, mlp_dim)
+
+    def forward(self, x: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """Latents (B, T, dim) that read marks (B, K, dim) under a mask (B, 1, 1, K)."""
+        y = self.self_norm(x)
+        x = x + self.self_attention(y, y)
+        # One normalisation for both sides, as in the released code.
+        x = x + self.cross_attention(self.cross_norm(x), self.cross_norm(memory), mask)
+        return x + self.feed_forward(x)
+
+
+class LatentTransformer(nn.Module):
+    """Predicts how the first latents of an image change when its content moves as marked.
+
+    The marks are a set: their places enter by the generator's features alone. The defaults are the
+    paper's, with 26,141,440 parameters.
+
+    Args:
+        num_tokens: Latents that may change, from the first one.
+        dim: Channels of the tokens.
+        w_dim: Length of a latent.
+        feature_channels: Channels of the generator's features.
+        depth: Blocks of the encoder, and of the decoder.
+        num_heads: Heads.
+        head_dim: Channels of a head.
+        mlp_dim: Hidden channels of the feed-forward layers.
+        zero_init_head: Start with a head that changes nothing.
+        without: What an ablation leaves out.
+    """
+
+    def __init__(
+        self,
+        num_tokens: int = 6,
+        dim: int = 512,
+        w_dim: int = 512,
+        feature_channels: int = 512,
+        depth: int = 6,
+        num_heads: int = 8,
+        head_dim: int = 64,
+        mlp_dim: int = 512,
+        zero_init_head: bool = False,
+        without: Part = "nothing",
+    ) -> None:
+        super().__init__()
+        self.without = without
+        self.embed_motion = nn.Linear(3, dim // 2)
+        self.embed_feature = nn.Linear(feature_channels, dim // 2)
+        self.embed_mark = nn.Linear(2 * (dim // 2), dim)
+        self.embed_latent = nn.Linear(w_dim, dim)
+        self.position = nn.Parameter(torch.randn(1, num_tokens, dim))
+        width = (dim, num_heads, head_dim, mlp_dim)
+        together = without != "self_attention"
+        self.encoder = nn.ModuleList(EncoderBlock(*width, together) for _ in range(depth))
+        self.decoder = nn.ModuleList(DecoderBlock(*width) for _ in range(depth))
+        self.head = nn.Linear(dim, w_dim)
+        if zero_init_head:
+            nn.init.zeros_(self.head.weight)
+            nn.init.zeros_(self.head.bias)
+
+    def forward(
+        self,
+        w: Tensor,
+        motions: Tensor,
+        features: Tensor,
+        points_mask: Tensor,
+        alpha: float | Tensor = 1.0,
+    ) -> Tensor:
+        """Move latents.
+
+        Args:
+            w: Latents (B, num_tokens, w_dim).
+            motions: Motion of each mark (B, K, 3): flow (x, y) and log expansion, each divided by
+                its root mean square in training. 0 marks what is to stay.
+            features: The generator's features at the marks (B, K, feature_channels).
+            points_mask: True for marks that are there (B, K), bool. What stands in the other places
+                has no effect, and an image without marks keeps its latents.
+            alpha: Factor of the change, one number or (B, 1, 1).
+
+        Returns:
+            Moved latents (B, num_tokens, w_dim).
+        """
+        there = points_mask[..., None]
+        motions, features = self._inputs(motions.where(there, 0), features.where(there, 0))
+        any_there = points_mask.any(1)[:, None, None]
+        mask = (there.mT | ~any_there)[:, None]  # (B, 1, 1, K), no row without a token to read
+        memory = torch.cat([self.embed_motion(motions), self.embed_feature(features)], -1)
+        memory = F.relu(self.embed_mark(F.relu(memory)))  # (B, K, dim)
+        for encode in self.encoder:
+            memory = encode(memory, mask)
+        x = F.relu(self.embed_latent(w)) + self.position  # (B, T, dim)
+        for decode in self.decoder:
+            x = decode(x, memory, mask)
+        return w + alpha * self.head(x).where(any_there, 0)
+
+    def _inputs(self, motions: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
+        """What an ablation leaves of the inputs."""
+        if self.without == "motions":
+            motions = torch.zeros_like(motions)
+        elif self.without == "features":
+            features = torch.zeros_like(features)
+        elif self.without == "expansion":
+            motions = F.pad(motions[..., :2], (0, 1))
+        return motions, features
