@@ -1,25 +1,29 @@
-"""Run a sweep on this machine: ``python -m benchmarks.run FILE [--output DIR]``.
+"""Run a sweep: ``python -m benchmarks.run FILE [--output DIR] [--backend local|slurm|wandb]``.
 
-Each run is a process of its own. Its scores go to ``DIR/results.jsonl`` when it is done, one line a
-run; run again, the command goes on where it stopped. A run that fails is recorded with its error
-and does not stop the rest.
+Each run is a process of its own. Its scores go to ``DIR/results.jsonl`` and ``DIR/results.csv``
+when it is done, one line a run; run again, the command goes on where it stopped, at most the run
+in progress is lost, and that goes on from its last checkpoint. A run that fails is recorded with
+its error and does not stop the rest. ``slurm`` submits the runs as an array job and waits for
+them; ``wandb`` creates the sweep and prints the command of its agents.
 """
 
 import argparse
 import json
-import subprocess
+import signal
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+import filelock
 import yaml
 from rich.console import Console
+from rich.markup import escape
 
-from benchmarks import oracle, report
-from benchmarks.results import append_result, read_results
-from benchmarks.sweep import Point, SweepError, read_sweep
+from benchmarks import report, slurm
+from benchmarks.attempt import run_point
+from benchmarks.results import Row, append_result, latest_rows, mend, read_results
+from benchmarks.sweep import Point, SweepError, load, read_sweep
 
 console = Console()
 
@@ -30,60 +34,91 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         0 if every run of the sweep has scores, else 1.
     """
-    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.run")
-    parser.add_argument("file", type=Path, help="a W&B sweep file")
-    parser.add_argument("--output", type=Path, default=Path("outputs/benchmark"))
-    options = parser.parse_args(args)
+    options = parse(args)
     try:
-        points = read_sweep(options.file)
+        points = read_sweep(options.file, options.seed)
+        if options.backend == "wandb":
+            return create_wandb_sweep(options.file)
+        resources = slurm.parse_resources(options.slurm)
     except SweepError as error:
         sys.exit(str(error))
-    done = {row["run"] for row in read_results(options.output) if "scores" in row}
+    signal.signal(signal.SIGTERM, stop)
+    options.output.mkdir(parents=True, exist_ok=True)
+    try:
+        with filelock.FileLock(options.output / "runner.lock", timeout=0):
+            mend(options.output)
+            if options.backend == "slurm":
+                slurm.run_all(points, options.output, options.file.stem, resources)
+            else:
+                run_all(points, options.output, options.file.stem)
+            names = {point.name for point in points}
+            rows = [row for row in latest_rows(options.output) if row["run"] in names]
+            add_oracles(options.output, rows)
+            report.write(options.output, title=options.file.stem)
+    except filelock.Timeout:
+        sys.exit(f"Another runner is at work in {options.output}; choose another --output.")
+    return 0 if len(rows) == len(points) and all("scores" in row for row in rows) else 1
+
+
+def parse(args: Sequence[str] | None) -> argparse.Namespace:
+    """Options of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.run",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", type=Path, help="a W&B sweep file")
+    parser.add_argument("--output", type=Path, default=Path("outputs/benchmark"))
+    parser.add_argument("--backend", choices=("local", "slurm", "wandb"), default="local")
+    parser.add_argument("--seed", type=int, default=0, help="of the points of a random sweep")
+    parser.add_argument(
+        "--slurm",
+        nargs="*",
+        default=[],
+        metavar="KEY=VALUE",
+        help="resources of a job, as submitit names them: partition=gpu time=600 gpus_per_node=4",
+    )
+    return parser.parse_args(args)
+
+
+def run_all(points: list[Point], output: Path, sweep: str) -> None:
+    """Run one after the other what has no scores yet."""
+    done = {row["run"] for row in latest_rows(output) if "scores" in row}
     for number, point in enumerate(points, start=1):
-        title = f"[bold]\\[{number}/{len(points)}] {point.name}"
+        title = f"[bold]\\[{number}/{len(points)}] {escape(point.name)}"
         if point.name in done:
             console.rule(f"{title}[/] done before")
             continue
         console.rule(title)
-        append_result(options.output, run_point(point, options.output))
-    rows = latest(read_results(options.output), points)
-    add_oracles(options.output, rows)
-    report.write(options.output, title=options.file.stem)
-    return 0 if all("scores" in row for row in rows) else 1
+        append_result(output, run_point(point, output, sweep))
 
 
-def run_point(point: Point, output: Path) -> dict[str, Any]:
-    """Run one point and return its row: its scores, or what went wrong."""
-    run_dir = output / "runs" / point.name
-    started = time.monotonic()
-    command = [*point.command, f"--run_dir={run_dir}", "--overwrite=True"]
-    code = subprocess.run(command, check=False).returncode
-    row: dict[str, Any] = {
-        "run": point.name,
-        "run_dir": str(run_dir),
-        "parameters": point.parameters,
-        "varied": point.varied,
-        "seconds": round(time.monotonic() - started, 1),
-    }
-    scores = run_dir / "scores" / "test.json"
-    if code != 0 or not scores.is_file():
-        return row | {"error": f"exit code {code}: {' '.join(command)}"}
-    return row | json.loads(scores.read_text())
+def stop(*_: Any) -> NoReturn:
+    """End in order on SIGTERM: the run in progress is stopped first."""
+    sys.exit(143)
 
 
-def latest(rows: list[dict[str, Any]], points: list[Point]) -> list[dict[str, Any]]:
-    """The last row of each point of the sweep that has one."""
-    by_name = {row["run"]: row for row in rows}
-    return [by_name[point.name] for point in points if point.name in by_name]
+def create_wandb_sweep(file: Path) -> int:
+    """Create the sweep on the server of W&B and print the command of its agents."""
+    import wandb
+
+    try:
+        identity = wandb.sweep(load(file), project=wandb.setup().settings.project or "semsynth")
+    except (wandb.errors.UsageError, wandb.errors.CommError) as error:
+        sys.exit(f"W&B did not take the sweep: {error}")
+    console.print(f"Start agents, on as many machines as you like: wandb agent {identity}")
+    return 0
 
 
-def add_oracles(output: Path, rows: list[dict[str, Any]]) -> None:
+def add_oracles(output: Path, rows: list[Row]) -> None:
     """Measure the best achievable scores, once for each data set with a known renderer."""
     known = {row["data"] for row in read_results(output) if row.get("oracle")}
     for row in rows:
         config_file = Path(row["run_dir"]) / "config.yaml"
         if "scores" not in row or not config_file.is_file():
             continue
+        from benchmarks import oracle  # imports torch
+
         config = yaml.safe_load(config_file.read_text())
         data = oracle.data_key(config)
         if data in known or not oracle.exists_for(config):
@@ -92,7 +127,7 @@ def add_oracles(output: Path, rows: list[dict[str, Any]]) -> None:
         console.rule(f"[bold]oracle of {config['data']['class_path'].rsplit('.', 1)[-1]}")
         scores = oracle.measure(config, output / "oracle")
         measured = json.loads((output / "oracle" / "scores" / "test.json").read_text())
-        entry = {"run": "oracle", "oracle": True, "data": data, "scores": scores}
+        entry = {"run": f"oracle-{len(known)}", "oracle": True, "data": data, "scores": scores}
         append_result(output, entry | {"protocol": measured["protocol"]})
 
 

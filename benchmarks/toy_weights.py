@@ -19,13 +19,17 @@ from lightning.pytorch.cli import instantiate_class
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from benchmarks.results import current_commit
 from benchmarks.toy_prior import measure as measure_prior
-from semsynth.methods import FlowEstimator, Segmenter, StyleGAN2
-from semsynth.priors import save_generator
+from semsynth.data import GeneratedPairs
+from semsynth.editors import save_editor
+from semsynth.methods import FlowEstimator, Segmenter, StyleGAN2, UserControllableLT
+from semsynth.priors import fingerprint, save_generator
 from semsynth.weights import ASSETS
 
 SEGMENTERS = ("toy_street", "toy_portrait")
-NAMES = (*SEGMENTERS, "toy_flow", "toy_prior")
+NAMES = (*SEGMENTERS, "toy_flow", "toy_prior", "toy_layout")
+PAIRS = 16384
 
 
 def main() -> None:
@@ -37,6 +41,8 @@ def main() -> None:
             train_segmenter(name)
         elif name == "toy_flow":
             train_flow_estimator()
+        elif name == "toy_layout":
+            train_layout()
         else:
             write_prior(*train("experiments/stylegan2/toy64.yaml", "toy_prior"))
 
@@ -102,19 +108,58 @@ def write_prior(run_dir: Path, config: dict[str, Any], made: dict[str, Any]) -> 
     save_generator(generator, path, card, half=True)
 
 
-def train(experiment: str, name: str) -> tuple[Path, dict[str, Any], dict[str, Any]]:
+def train_layout() -> None:
+    """Cache pairs of the toy prior, train a latent transformer on them, write it with its card."""
+    experiment = "experiments/user_controllable_lt/toy_portrait.yaml"
+    arguments = yaml.safe_load(Path(experiment).read_text())["model"]["init_args"]
+    root = Path("outputs/toy_weights/layout_pairs")
+    words = ["pairs", "--prior", arguments["prior"], "--num", str(PAIRS), "--out", str(root)]
+    low, high = map(str, arguments["perturbation"])
+    words += ["--num_tokens", str(arguments["num_tokens"]), "--perturbation", low, high]
+    words += ["--truncation", str(arguments["train_truncation"]), "--centred", "--shared"]
+    words += ["--feature_resolution", str(arguments["feature_resolution"])]
+    subprocess.run([sys.executable, "-m", "semsynth", *words], check=True)
+    flags = ["--data", "CachedPairs", "--data.root", str(root), "--data.batch_size", "32"]
+    run_dir, config, made = train(experiment, "toy_layout", *flags)
+    write_layout(run_dir, config, made | {"pairs": shlex.join(["semsynth", *words])})
+
+
+def write_layout(run_dir: Path, config: dict[str, Any], made: dict[str, Any]) -> None:
+    """Write the latent transformer of a training with its card."""
+    checkpoint = last_checkpoint(run_dir)
+    method = UserControllableLT.load_from_checkpoint(checkpoint, map_location="cpu").eval()
+    halve(method.transformer)
+    method.calibrate()
+    data = GeneratedPairs(test_size=512, eval_batch_size=32)
+    trainer = Trainer(accelerator="auto", devices=1, logger=False, enable_checkpointing=False)
+    scores = trainer.test(method, data, verbose=False)[0]
+    card = {
+        "what": "latent transformer of the toy prior",
+        "method": {k: v for k, v in config["model"]["init_args"].items() if k != "prior"},
+        "prior": {"name": method.prior, "fingerprint": fingerprint(method.generator)},
+        **{key.replace("/", "_"): round(value, 4) for key, value in scores.items()},
+        "test_pairs": 512,
+        "gain": round(float(method.gain), 3),
+        "pairs_seen": samples_seen(run_dir, config),
+        **made,
+    }
+    save_editor(method.editor_state(), ASSETS / "toy_portrait_layout.safetensors", card, half=True)
+
+
+def train(experiment: str, name: str, *flags: str) -> tuple[Path, dict[str, Any], dict[str, Any]]:
     """Train an experiment through the command line.
 
     Args:
         experiment: Path of its YAML file.
         name: Name of the run below ``outputs/toy_weights``.
+        flags: More arguments.
 
     Returns:
         Directory of the run, its configuration, and what its card says about how it was made.
     """
     commit = current_commit()  # before the training, during which the tree may change
     run_dir = Path("outputs/toy_weights") / name
-    words = ["fit", "--config", experiment, "--run_dir", str(run_dir)]
+    words = ["fit", "--config", experiment, "--run_dir", str(run_dir), *flags]
     command = [sys.executable, "-m", "semsynth", *words, "--overwrite", "true"]
     subprocess.run([*command, "--test_after_fit", "false"], check=True)
     config = yaml.safe_load((run_dir / "config.yaml").read_text())
@@ -160,13 +205,6 @@ def samples_seen(run_dir: Path, config: dict[str, Any]) -> int:
     """Training samples, repeats counted."""
     checkpoint = torch.load(last_checkpoint(run_dir), map_location="cpu", weights_only=True)
     return int(checkpoint["global_step"]) * int(config["data"]["init_args"]["batch_size"])
-
-
-def current_commit() -> str:
-    """The commit of the working tree, with a mark if it has been changed."""
-    words = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import logging
 import netrc
 import os
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,27 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 log = logging.getLogger(__name__)
 
 
-def build_loggers(chosen: Any, run_dir: Path, command: str) -> list[Logger]:
+@dataclass(frozen=True)
+class RunLabels:
+    """What W&B groups and filters runs by.
+
+    Attributes:
+        group: Name of the experiment; ``WANDB_RUN_GROUP`` goes before it.
+        tags: Names of the method and the data; those of ``WANDB_TAGS`` are added.
+    """
+
+    group: str
+    tags: list[str]
+
+
+def build_loggers(chosen: Any, run_dir: Path, command: str, labels: RunLabels) -> list[Logger]:
     """CSV always, and W&B unless the user chose other loggers.
 
     Args:
         chosen: Value of ``trainer.logger``: None for the default, False for CSV alone.
         run_dir: Directory of the run.
         command: The command, which names the CSV file's directory.
+        labels: What W&B groups and filters the run by.
     """
     attempts = len(list(run_dir.glob(f"logs/{command}*")))
     name = command if attempts == 0 else f"{command}-{attempts + 1}"
@@ -28,11 +43,21 @@ def build_loggers(chosen: Any, run_dir: Path, command: str) -> list[Logger]:
         return [csv]
     if chosen not in (None, True):
         return [csv, *(chosen if isinstance(chosen, list) else [chosen])]
-    return [csv, build_wandb_logger(run_dir)]
+    return [csv, build_wandb_logger(run_dir, command, labels, attempts + 1)]
 
 
-def build_wandb_logger(run_dir: Path) -> WandbLogger:
-    """W&B logger that stays offline, and says so, when there is no key and no mode is set."""
+def build_wandb_logger(run_dir: Path, command: str, labels: RunLabels, segment: int) -> WandbLogger:
+    """W&B logger that stays offline, and says so, when there is no key and no mode is set.
+
+    W&B cannot continue a run offline. A training that goes on is a run of its own, in the same
+    group and under the same name, with the tag ``segment-2``; steps go on.
+
+    Args:
+        run_dir: Directory of the run.
+        command: The command: W&B's type of the job.
+        labels: What W&B groups and filters the run by.
+        segment: How often the command has been started in this directory.
+    """
     run_dir.mkdir(parents=True, exist_ok=True)
     if "WANDB_MODE" not in os.environ and not has_wandb_key():
         os.environ["WANDB_MODE"] = "offline"
@@ -40,11 +65,15 @@ def build_wandb_logger(run_dir: Path) -> WandbLogger:
             f"No W&B key: logging offline in {run_dir / 'wandb'}; upload with `wandb sync`, or log "
             "in with `wandb login`."
         )
+    own_tags = [tag for tag in os.environ.get("WANDB_TAGS", "").split(",") if tag]
     return WandbLogger(
         name="/".join(run_dir.parts[-3:]),
         save_dir=run_dir,
         project=os.environ.get("WANDB_PROJECT", "semsynth"),
         offline=os.environ.get("WANDB_MODE") == "offline",
+        group=os.environ.get("WANDB_RUN_GROUP", labels.group),
+        job_type=os.environ.get("WANDB_JOB_TYPE", command),
+        tags=[*labels.tags, *own_tags, *([f"segment-{segment}"] if segment > 1 else [])],
     )
 
 
@@ -67,6 +96,7 @@ def silence_noise() -> None:
         ".*is smaller than the logging interval.*",
         "Found .* module.* in eval mode at the start of training.*",  # frozen networks
         ".*does not have many workers.*",
+        ".*your dataloader is not resumable.*",  # our samplers are
         "`torch.jit.load` is deprecated",
         ".*recommended to use .self.log.*sync_dist=True.*",  # metrics have synchronised by then
     ):

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-CONTENTS = ("checkpoints", "scores", "images", "logs", "splits", "config.yaml")
+CONTENTS = ("checkpoints", "scores", "images", "logs", "splits", "config.yaml", "classes.json")
 NOT_IDENTITY = ("run_dir", "overwrite", "ckpt_path", "config", "test_after_fit", "verbose")
 
 
@@ -25,10 +25,37 @@ def default_directory(config: dict[str, Any], config_file: str | None) -> Path:
         config: The complete configuration.
         config_file: The experiment's YAML file, whose path below ``experiments/`` names it.
     """
-    identity = {k: v for k, v in config.items() if k not in NOT_IDENTITY}
-    digest = hashlib.sha256(yaml.safe_dump(identity, sort_keys=True).encode()).hexdigest()[:8]
+    digest = config_hash(config)[:8]
     return Path(
         "outputs", experiment_name(config, config_file), f"seed{config['seed_everything']}-{digest}"
+    )
+
+
+def config_hash(config: dict[str, Any]) -> str:
+    """SHA-256 of what a configuration says about a run, wherever the run is kept.
+
+    Args:
+        config: The complete configuration.
+    """
+    identity = {k: v for k, v in config.items() if k not in NOT_IDENTITY}
+    for key, place in (("checkpoint", "dirpath"), ("trainer", "default_root_dir")):
+        if place in identity.get(key, {}):
+            identity[key] = identity[key] | {place: None}
+    return hashlib.sha256(yaml.safe_dump(identity, sort_keys=True).encode()).hexdigest()
+
+
+def last_checkpoint(directory: Path) -> Path | None:
+    """The newest checkpoint of a run, if there is one.
+
+    A process that is killed between two writes can leave ``last.ckpt`` a link to a file that is
+    gone, while newer files lie beside it.
+
+    Args:
+        directory: Directory of the run.
+    """
+    found = [path for path in directory.glob("checkpoints/*.ckpt") if path.exists()]
+    return max(
+        found, key=lambda path: (path.stat().st_mtime, path.name == "last.ckpt"), default=None
     )
 
 

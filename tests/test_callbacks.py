@@ -129,7 +129,9 @@ def test_another_seed_gives_other_images(tmp_path: Path) -> None:
 
 
 def test_metric_that_wants_what_the_data_lack_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"Flows wants flow, .*it has image, index, mask, name"):
+    with pytest.raises(
+        ValueError, match=r"Flows wants flow, .*the data has image, index, mask, name"
+    ):
         trainer(tmp_path, Evaluation([Flows()])).test(Noise(), Masks(), verbose=False)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,13 @@ class Blur(Method):
         return torch.optim.SGD(self.parameters(), lr=0.1)
 
 
+class Rebuild(Blur):
+    """Rebuilds images, a little brighter."""
+
+    def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Tensor]:
+        return {"reconstruction": batch["image"] + 0.1} if "reconstruction" in names else {}
+
+
 class Repaint(Blur):
     """Gives the third class another grey in each image."""
 
@@ -60,7 +68,7 @@ class Repaint(Blur):
         }
 
 
-def toy(eval_batch_size: int = 4, **sizes: int) -> ToyStreet:
+def toy(eval_batch_size: int = 4, **sizes: Any) -> ToyStreet:
     sizes = {"train_size": 4, "val_size": 5, "test_size": 7} | sizes
     return ToyStreet(image_size=SIZE, eval_batch_size=eval_batch_size, **sizes)
 
@@ -348,9 +356,62 @@ def test_diversity_by_class_redraws_a_class_at_each_level(home: Path, tmp_path: 
     assert 0 < scores["mOCD_toy_spatial"] < scores["mCSD_toy_spatial"]
 
 
+def test_method_supplies_what_metrics_ask_for(home: Path, tmp_path: Path) -> None:
+    wanted = [metrics.Reconstruction(TOY), metrics.ReconstructionFrechet(TOY)]
+    evaluation = Evaluation(wanted, num_samples=1)
+    trainer(tmp_path, evaluation).test(Rebuild(), toy(), verbose=False)
+    assert 0 < evaluation.scores["reconstruction_mse"] < 0.0105  # 0.1 in steps of 8 bits
+    assert evaluation.scores["reconstruction_fd_toy"] > 0
+    with pytest.raises(ValueError, match=r"wants reconstruction, which data and method do not"):
+        measure(tmp_path, Evaluation([metrics.Reconstruction(TOY)]), toy())
+
+
 def test_diversity_by_class_needs_a_method_that_has_codes_of_classes(
     home: Path, tmp_path: Path
 ) -> None:
     evaluation = Evaluation([metrics.ClassDiversity(TOY, 8)], num_samples=2)
     with pytest.raises(ValueError, match="Blur has no codes of single classes"):
+        measure(tmp_path, evaluation, toy())
+
+
+class Nudge(Blur):
+    """Moves noise, drawn by seed, two pixels to the right, where three were asked for."""
+
+    def edits(self, batch: Batch) -> dict[str, Tensor]:
+        image = seeded_normal(batch["seed"], 3, SIZE, SIZE).clamp(-1, 1)
+        edited = image.roll(2, dims=3)
+        points = torch.full((len(image), 1, 2), SIZE / 2)
+        motions = torch.tensor([3.0, 0.0, 0.0]).expand(len(image), 1, 3)
+        mask = torch.ones(len(image), 1, dtype=torch.bool)
+        return {
+            "image": image,
+            "edited": edited,
+            "points": points,
+            "motions": motions,
+            "points_mask": mask,
+            "landmarks": image,
+            "edited_landmarks": edited,
+        }
+
+
+def test_metrics_of_edits_see_what_the_method_edited(home: Path, tmp_path: Path) -> None:
+    seen: list[Tensor] = []
+
+    class Looks(metrics.ImageMetric):
+        def update(self, fake: Tensor, image: Tensor) -> None:
+            seen.extend([fake, image])
+
+        def compute(self) -> dict[str, Tensor]:
+            return {"none": torch.zeros(())}
+
+    evaluation = Evaluation([metrics.TrackingAccuracy(), Looks()])
+    trainer(tmp_path, evaluation).test(Nudge(), toy(), verbose=False)
+    assert evaluation.scores["drag_error_features"] == pytest.approx(1, abs=0.01)
+    assert evaluation.scores["drag_gain_features"] == pytest.approx(2 / 3, abs=0.01)
+    assert torch.equal(seen[0], seen[1].roll(2, dims=3))  # edited, and as it was
+
+
+def test_metrics_of_edits_need_a_method_that_edits(home: Path, tmp_path: Path) -> None:
+    evaluation = Evaluation([metrics.TrackingAccuracy()])
+    with pytest.raises(ValueError, match="Blur does not edit by marks"):
         measure(tmp_path, evaluation, toy())

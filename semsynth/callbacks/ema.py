@@ -1,4 +1,4 @@
-"""Averaged weights of a generator."""
+"""Averaged weights of a network."""
 
 from typing import Any
 
@@ -10,29 +10,33 @@ from semsynth.callbacks.generation import Batch
 
 
 class GeneratorEMA(Callback):
-    """Exponential moving average of the generator's weights, for evaluation and checkpoints.
+    """Exponential moving average of a network's weights, for evaluation and checkpoints.
 
-    Unlike Lightning's own callback it counts batches, not optimizer steps, and copies the generator
+    Unlike Lightning's own callback it counts batches, not optimizer steps, and copies one network
     alone. A checkpoint's ``state_dict`` holds the averaged weights, so it can be used as it is; the
     weights in training are kept in the callback's state, for resuming.
 
     Args:
         decay: Weight of the past at each step.
         warm_up: Limit the decay to (1 + n) / (10 + n) at step n.
+        network: The method's network: ``generator``, or another that it trains.
     """
 
-    def __init__(self, decay: float = 0.999, warm_up: bool = True) -> None:
+    def __init__(
+        self, decay: float = 0.999, warm_up: bool = True, network: str = "generator"
+    ) -> None:
         if not 0 <= decay < 1:
             raise ValueError(f"The decay of GeneratorEMA must be in [0, 1), got {decay}.")
         self.decay = decay
         self.warm_up = warm_up
+        self.network = network
         self.num_updates = 0
         self.average: dict[str, Tensor] = {}
         self.training: dict[str, Tensor] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start from the generator's weights, or take up those of a checkpoint."""
-        parameters = generator_parameters(pl_module)
+        """Start from the network's weights, or take up those of a checkpoint."""
+        parameters = self._parameters(pl_module)
         if not self.average:
             self.average = {k: p.detach().clone() for k, p in parameters.items()}
         self.average = {k: v.to(parameters[k].device) for k, v in self.average.items()}
@@ -50,7 +54,7 @@ class GeneratorEMA(Callback):
         self.num_updates += 1
         ramp = (1 + self.num_updates) / (10 + self.num_updates)
         decay = min(self.decay, ramp) if self.warm_up else self.decay
-        current = generator_parameters(pl_module)
+        current = self._parameters(pl_module)
         averages = list(self.average.values())
         torch._foreach_lerp_(averages, [current[k] for k in self.average], 1 - decay)
 
@@ -63,7 +67,7 @@ class GeneratorEMA(Callback):
         self._swap_out(pl_module)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the average in the generator, for a test in the same process."""
+        """Leave the average in the network, for a test in the same process."""
         self._swap_in(pl_module)
 
     def on_save_checkpoint(
@@ -71,35 +75,35 @@ class GeneratorEMA(Callback):
     ) -> None:
         """Put the average into the checkpoint's ``state_dict`` and the rest beside it."""
         weights = checkpoint["state_dict"]
-        training = self.training or {k: weights[f"generator.{k}"].clone() for k in self.average}
-        weights.update({f"generator.{k}": v for k, v in self.average.items()})
+        training = self.training or {
+            k: weights[f"{self.network}.{k}"].clone() for k in self.average
+        }
+        weights.update({f"{self.network}.{k}": v for k, v in self.average.items()})
         checkpoint["generator_ema"] = {"training": training, "num_updates": self.num_updates}
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Resume: Lightning has loaded the average, put the weights in training back."""
-        parameters = generator_parameters(pl_module)
+        parameters = self._parameters(pl_module)
         self.average = {k: p.detach().clone() for k, p in parameters.items()}
         if state := checkpoint.get("generator_ema"):
             self.num_updates = state["num_updates"]
             _load(parameters, state["training"])
 
+    def _parameters(self, method: LightningModule) -> dict[str, nn.Parameter]:
+        return dict(method.get_submodule(self.network).named_parameters())
+
     def _swap_in(self, method: LightningModule) -> None:
         if self.average and not self.training:
-            parameters = generator_parameters(method)
+            parameters = self._parameters(method)
             self.training = {k: parameters[k].detach().clone() for k in self.average}
             _load(parameters, self.average)
 
     def _swap_out(self, method: LightningModule) -> None:
         if self.training:
-            _load(generator_parameters(method), self.training)
+            _load(self._parameters(method), self.training)
             self.training = {}
-
-
-def generator_parameters(method: LightningModule) -> dict[str, nn.Parameter]:
-    """Parameters of a method's ``generator`` by name."""
-    return dict(method.get_submodule("generator").named_parameters())
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from semsynth.callbacks.generation import Batch, generate
 from semsynth.callbacks.real_statistics import RealStatistics
 from semsynth.images import from_uint8, to_uint8
 from semsynth.metrics import ClassDiversity, ImageMetric
+from semsynth.metrics.editing import EditingScores
 from semsynth.networks.noise import sample_seed
 from semsynth.protocol import Card, installed_versions
 from semsynth.weights import MissingWeightsError
@@ -28,7 +29,9 @@ class Evaluation(Callback):
 
     Each sample gets ``num_samples`` images. A metric's ``update`` names what it wants: ``fake``
     (B, 3, H, W), the first of them, ``fakes`` (B, num_samples, 3, H, W), or any key of the batch.
-    Images are rounded to 8 bits first, real ones too, as if they had been written to files.
+    Images are rounded to 8 bits first, real ones too, as if they had been written to files. If a
+    metric judges edits, all see what the method's ``edits`` returns: ``image`` before an edit and
+    ``edited``, which is also ``fake``, after it.
 
     The scores are logged as ``val/NAME`` and ``test/NAME`` and written to ``scores/`` in the run
     directory, with the protocol that they depend on. All processes take part, each with its own
@@ -144,24 +147,53 @@ class Evaluation(Callback):
     def _update(self, trainer: Trainer, method: LightningModule, batch: Batch) -> None:
         if not self.metrics:
             return
-        draws = self.num_samples if any("fakes" in wanted(m) for m in self.metrics) else 1
-        images = [generate(trainer, method, batch, self.seed, draw) for draw in range(draws)]
-        fakes = torch.stack([as_on_disk(image) for image in images], dim=1)
-        inputs = {**batch, "fake": fakes[:, 0], "fakes": fakes}
-        if "image" in batch:
-            inputs["image"] = as_on_disk(batch["image"])
+        edits = any(isinstance(metric, EditingScores) for metric in self.metrics)
+        make = self._edited if edits else self._generated
+        inputs = {**batch, **make(trainer, method, batch)}
+        if "image" in inputs:
+            inputs["image"] = as_on_disk(inputs["image"])
+        if "full_mask" in batch:  # the method saw scribbles; images are measured against all of it
+            inputs["mask"] = batch["full_mask"]
         self.census.update(inputs["fake"], inputs.get("image"), inputs.get("mask"))
+        inputs |= self._supplied(trainer, method, batch, inputs.keys())
         for metric in self.metrics:
             if isinstance(metric, ClassDiversity):
                 self._update_varied(metric, trainer, method, batch)
                 continue
             if missing := wanted(metric) - inputs.keys():
                 raise ValueError(
-                    f"{type(metric).__name__} wants {', '.join(sorted(missing))}, which the data "
-                    f"does not give; it has {', '.join(sorted(batch))}. Take the metric out of "
-                    "evaluation.metrics or choose data that has it."
+                    f"{type(metric).__name__} wants {', '.join(sorted(missing))}, which data "
+                    f"and method do not give; the data has {', '.join(sorted(batch))}. Take it out "
+                    "of evaluation.metrics or choose data that has it."
                 )
             metric.update(**{name: inputs[name] for name in wanted(metric)})
+
+    def _generated(self, trainer: Trainer, method: LightningModule, batch: Batch) -> Batch:
+        """Images of each sample, ``num_samples`` if a metric wants them."""
+        draws = self.num_samples if any("fakes" in wanted(m) for m in self.metrics) else 1
+        images = [generate(trainer, method, batch, self.seed, draw) for draw in range(draws)]
+        fakes = torch.stack([as_on_disk(image) for image in images], dim=1)
+        return {"fake": fakes[:, 0], "fakes": fakes}
+
+    def _edited(self, trainer: Trainer, method: LightningModule, batch: Batch) -> Batch:
+        """Images before and after edits; the latter are those that other metrics measure."""
+        seeded = {**batch, "seed": sample_seed(self.seed, batch["index"])}
+        with trainer.precision_plugin.forward_context():
+            inputs = method.edits(seeded)  # type: ignore[operator]  # of Method
+        edited = as_on_disk(inputs["edited"])
+        return inputs | {"edited": edited, "fake": edited}
+
+    def _supplied(
+        self, trainer: Trainer, method: LightningModule, batch: Batch, there: Collection[str]
+    ) -> Batch:
+        """What metrics want and only the method can make, such as reconstructions."""
+        others = [m for m in self.metrics if not isinstance(m, ClassDiversity)]
+        names = set().union(*map(wanted, others)) - set(there)
+        if not names or (supply := getattr(method, "supply", None)) is None:
+            return {}
+        seeded = {**batch, "seed": sample_seed(self.seed, batch["index"])}
+        with trainer.precision_plugin.forward_context():
+            return {name: as_on_disk(x) for name, x in supply(seeded, names).items()}
 
     def _update_varied(
         self, metric: ClassDiversity, trainer: Trainer, method: LightningModule, batch: Batch

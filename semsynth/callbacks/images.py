@@ -5,10 +5,12 @@ from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from semsynth.callbacks.generation import Batch, generate
+from semsynth.callbacks.overlays import log_overlays, log_samples
 from semsynth.images import Palette, colour_mask, image_grid, save_png, to_uint8
 from semsynth.networks.noise import sample_seed
 
@@ -97,6 +99,11 @@ class ImageLogger(Callback):
             if isinstance(logger, WandbLogger):
                 title = name if name.startswith("test") else "samples"
                 logger.log_image(title, [grid.permute(1, 2, 0).numpy()])
+                if title in ("samples", "test_samples") and getattr(method, "uses_masks", True):
+                    names = list(trainer.datamodule.label_space.names)  # type: ignore[attr-defined]
+                    log_overlays(logger, f"{title}_overlay", series[:, 0], batch["mask"], names)
+                    if title == "test_samples":
+                        log_samples(logger, "test_table", batch, series, names)
 
 
 class PredictionWriter(Callback):
@@ -106,12 +113,16 @@ class PredictionWriter(Callback):
         output: Directory of the images.
         num_samples: Images for each mask.
         seed: Seed of the noise; the same seed gives the same images.
+        style: What the method makes of the batch's ``style``; none if not given.
     """
 
-    def __init__(self, output: str, num_samples: int = 4, seed: int = 0) -> None:
+    def __init__(
+        self, output: str, num_samples: int = 4, seed: int = 0, style: Batch | None = None
+    ) -> None:
         self.output = Path(output)
         self.num_samples = num_samples
         self.seed = seed
+        self.style = style
 
     def on_predict_batch_start(
         self,
@@ -123,6 +134,8 @@ class PredictionWriter(Callback):
     ) -> None:
         """Seed the first images, which the trainer's own call makes."""
         batch["seed"] = sample_seed(self.seed, batch["index"])
+        if self.style is not None:
+            batch["style"] = move_data_to_device(self.style, pl_module.device)
 
     def on_predict_batch_end(
         self,

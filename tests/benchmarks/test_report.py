@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from benchmarks import report
-from benchmarks.results import comparable_groups
+from benchmarks.report_figures import pictures, read_log
+from benchmarks.report_rows import best, entries, label, published, written
+from benchmarks.report_tables import html_tables, markdown
+from benchmarks.results import comparable_groups, latest_rows
 from semsynth.images import save_png
 from semsynth.protocol import ProtocolError
 
@@ -44,7 +47,7 @@ def page(tmp_path: Path, rows: list[dict[str, Any]]) -> str:
 
 
 def test_rows_are_called_after_what_they_go_without(rows: list[dict[str, Any]]) -> None:
-    labels = [report.label(row) for row in rows]
+    labels = [label(row) for row in rows]
     assert labels == [
         "oracle (renderer)",
         "CLVAE full",
@@ -73,7 +76,7 @@ def test_page_needs_no_other_file(page: str, tmp_path: Path) -> None:
 
 
 def test_log_is_read_by_name_and_step(tmp_path: Path, page: str) -> None:
-    log = report.read_log(tmp_path / "runs/a")
+    log = read_log(tmp_path / "runs/a")
     assert log == {"train/kl": [(9, 1.5), (19, 1.25)], "val/fd_toy": [(19, 3.0)]}
 
 
@@ -81,7 +84,7 @@ def test_last_row_of_a_run_counts(tmp_path: Path, rows: list[dict[str, Any]]) ->
     again = rows[1] | {"scores": {"fd_toy": 9.0}}
     lines = "".join(json.dumps(row) + "\n" for row in [*rows, again])
     (tmp_path / "results.jsonl").write_text(lines)
-    by_name = {row["run"]: row for row in report.read_rows(tmp_path)}
+    by_name = {row["run"]: row for row in latest_rows(tmp_path)}
     assert by_name["a"]["scores"] == {"fd_toy": 9.0}
 
 
@@ -97,15 +100,15 @@ def test_rows_of_another_protocol_are_not_ranked_with_the_rest(
     rows: list[dict[str, Any]],
 ) -> None:
     with pytest.raises(ProtocolError, match=r"of a and b .*num_images is 128 and 500"):
-        report.best(measured(rows, num_images=500), "fd_toy")
-    assert report.best(measured(rows), "fd_toy") == 1.0
+        report.table_of(measured(rows, num_images=500))
+    assert best(entries(measured(rows)), "fd_toy") == 1.0
 
 
 def test_rows_of_another_protocol_stand_in_a_table_of_their_own(
     rows: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     mixed = measured(rows, num_images=500)
-    page = report.html_tables(mixed)
+    page = html_tables(mixed)
     assert page.count("<table>") == 2
     assert "first table: num_images is 128 and 500" in page
     assert page.count('class="best"') == 4  # each table has its own
@@ -114,7 +117,7 @@ def test_rows_of_another_protocol_stand_in_a_table_of_their_own(
 
 
 def test_versions_are_named_and_do_not_part_rows(rows: list[dict[str, Any]]) -> None:
-    page = report.html_tables(measured(rows, versions={"torch": "2.12"}))
+    page = html_tables(measured(rows, versions={"torch": "2.12"}))
     assert page.count("<table>") == 1
     assert "torch 2.11 and 2.12" in page
 
@@ -122,3 +125,89 @@ def test_versions_are_named_and_do_not_part_rows(rows: list[dict[str, Any]]) -> 
 def test_runs_that_failed_go_with_the_first_table(rows: list[dict[str, Any]]) -> None:
     groups = comparable_groups([*measured(rows, split="val"), rows[-1]])
     assert [[row["run"] for row in group] for group in groups] == [["oracle", "a", "c"], ["b"]]
+
+
+def seeds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Three runs of one setting that differ in the seed."""
+    base = rows[1] | {"varied": ["seed_everything"]}
+    return [
+        base | {"run": f"s{i}", "parameters": {"seed_everything": i}, "scores": {"fd_toy": value}}
+        for i, value in enumerate([1.0, 2.0, 6.0])
+    ]
+
+
+def test_runs_that_differ_in_the_seed_are_one_line_with_mean_and_spread(
+    rows: list[dict[str, Any]],
+) -> None:
+    (line,) = entries(seeds(rows))
+    assert written(line.values("fd_toy")) == "3.000 ± 2.646"  # statistics by hand
+    broken = seeds(rows)
+    del broken[2]["scores"]
+    page = html_tables([*broken[:2], broken[2] | {"error": "boom"}])
+    assert "1.500 ± 0.707" in page
+    assert "2 of 3" in page
+    assert 'title="boom"' in page
+
+
+def test_flags_that_go_with_a_file_name_the_line(rows: list[dict[str, Any]]) -> None:
+    flags = "--trainer.max_steps 9 --model.layer_wise false --model.class_wise=false --data.shots 5"
+    row = rows[1] | {"varied": ["config"], "parameters": {"config": f"a.yaml {flags}"}}
+    assert label(row) == "CLVAE (a) without class-wise and layer-wise, shots=5"
+
+
+def test_published_numbers_stand_in_their_own_column_with_source_and_mark(
+    rows: list[dict[str, Any]],
+) -> None:
+    card = {"split": "test", "data": "GTA5", "metrics": {}, "versions": {}}
+    ours = rows[1] | {"scores": {"diversity_alex": 0.25}, "protocol": card, "method": "CLVAE"}
+    page = html_tables([ours])
+    assert ">0.266†</td>" in page
+    assert "tables 4 and 5" in page
+    assert "<td>cIMLE</td>" in page  # it has no run here
+    assert page.count('class="best"') == 1
+    assert 'class="paper"' not in html_tables(rows)  # no paper measures the toy world
+
+
+def test_every_published_number_has_a_source() -> None:
+    for data in ("ADE20K", "DeepFashion", "GTA5", "CelebAMaskHQ"):
+        assert published(data)
+        assert all(p.source and 0 < p.value < 100 for p in published(data))
+
+
+def test_iou_of_classes_has_a_table_with_their_names(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "runs/a/classes.json").write_text('["sky", "road"]')
+    page = html_tables([rows[1] | {"scores": {"MeanIoU": 0.5, "IoU_class_1": 0.75}}])
+    assert "<th>road</th>" in page
+    assert "sky" not in page
+    assert ">0.75</td>" in page
+    assert page.count("IoU_class") == 0
+
+
+def test_pictures_of_any_method_are_shown_with_their_captions(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    images = tmp_path / "runs/a/images"
+    for name in ("test_drag_strip", "edit", "samples_00000009"):
+        save_png(torch.zeros(3, 4, 4, dtype=torch.uint8), images / f"{name}.png")
+    (images / "edit.txt").write_text("A nose, <pulled>.")
+    shown = pictures(rows[1])
+    assert "A nose, &lt;pulled&gt;." in shown
+    assert "Drag strip." in shown
+    assert "samples_0" not in shown
+    assert shown.index("test_samples") < shown.index("edit")
+
+
+def test_log_of_a_training_that_went_on_is_one_series(tmp_path: Path) -> None:
+    for name, lines in (("fit", "0,1\n10,2\n"), ("fit-2", "10,2.5\n20,3\n")):
+        file = tmp_path / "logs" / name / "metrics.csv"
+        file.parent.mkdir(parents=True)
+        file.write_text(f"step,train/kl\n{lines}")
+    assert read_log(tmp_path) == {"train/kl": [(0, 1), (10, 2.5), (20, 3)]}
+
+
+def test_markdown_has_a_table_with_the_best_in_bold(rows: list[dict[str, Any]]) -> None:
+    text = markdown(rows)
+    assert "| CLVAE full | 2.0000 | **0.5000** |" in text
+    assert "| CLVAE full, lr=9 | failed: exit code 1: <boom> |" in text

@@ -1,35 +1,46 @@
+import csv
 import json
+import random
+import signal
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import filelock
 import pytest
 import yaml
 
 from benchmarks import run
 
+ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import json, pathlib, sys
 args = dict(a[2:].split("=", 1) for a in sys.argv[1:])
 folder = pathlib.Path(args["run_dir"])
 (folder / "scores").mkdir(parents=True, exist_ok=True)
 with open(folder.parent / "calls", "a") as file: file.write(args["value"])
-if args["value"] == "2": sys.exit(3)
+if args["value"] == "2": sys.exit("value 2 is bad")
 scores = {"scores": {"MeanIoU": int(args["value"])}}
 (folder / "scores" / "test.json").write_text(json.dumps(scores))
 """
 
 
+def write_sweep(directory: Path, values: list[int], script: str = SCRIPT) -> Path:
+    program = directory / "program.py"
+    program.write_text(script)
+    file = directory / "mine.yaml"
+    command = [sys.executable, str(program), "${args}"]
+    sweep = {"method": "grid", "command": command, "parameters": {"value": {"values": values}}}
+    file.write_text(yaml.safe_dump(sweep))
+    return file
+
+
 @pytest.fixture
 def sweep(tmp_path: Path) -> Path:
-    script = tmp_path / "program.py"
-    script.write_text(SCRIPT)
-    file = tmp_path / "mine.yaml"
-    parameters = {"value": {"values": [1, 2, 3]}}
-    command = [sys.executable, str(script), "${args}"]
-    file.write_text(
-        yaml.safe_dump({"method": "grid", "command": command, "parameters": parameters})
-    )
-    return file
+    """Three runs, of which the second fails."""
+    return write_sweep(tmp_path, [1, 2, 3])
 
 
 def rows(output: Path) -> list[dict[str, object]]:
@@ -43,7 +54,7 @@ def test_every_point_has_a_row_and_a_failure_does_not_stop_the_rest(
     assert run.main([str(sweep), "--output", str(output)]) == 1
     scores = [row.get("scores") for row in rows(output)]
     assert scores == [{"MeanIoU": 1}, None, {"MeanIoU": 3}]
-    assert str(rows(output)[1]["error"]).startswith("exit code 3")
+    assert (rows(output)[1]["error"], rows(output)[1]["exit_code"]) == ("value 2 is bad", 1)
     assert (output / "report.html").is_file()
 
 
@@ -54,15 +65,98 @@ def test_run_again_it_repeats_only_what_failed(sweep: Path, tmp_path: Path) -> N
     assert (output / "runs" / "calls").read_text() == "1232"
 
 
-def test_line_that_was_cut_off_is_run_again(sweep: Path, tmp_path: Path) -> None:
+def test_line_that_was_cut_off_is_written_again_without_a_run(sweep: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     run.main([str(sweep), "--output", str(output)])
     results = output / "results.jsonl"
+    whole = rows(output)
     results.write_text(results.read_text()[:-10])
     run.main([str(sweep), "--output", str(output)])
-    assert (output / "runs" / "calls").read_text() == "12323"
-    last = results.read_text().splitlines()[-1]
-    assert json.loads(last)["scores"] == {"MeanIoU": 3}
+    assert (output / "runs" / "calls").read_text() == "1232"
+    assert rows(output)[-1] == whole[-1]
+    assert [row["run"] for row in rows(output)] == [whole[i]["run"] for i in (0, 1, 1, 2)]
+
+
+def test_csv_has_the_last_row_of_each_run(sweep: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    for _ in range(2):
+        run.main([str(sweep), "--output", str(output)])
+    with (output / "results.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [(row["value"], row["MeanIoU"]) for row in table] == [("1", "1"), ("2", ""), ("3", "3")]
+    assert [row["error"] for row in table] == ["", "value 2 is bad", ""]
+    assert all(row["sweep"] == "mine" for row in table)
+
+
+def start_runner(sweep: Path, output: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "benchmarks.run", str(sweep), "--output", str(output)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("waited in vain")
+
+
+def comparable(output: Path) -> list[dict[str, object]]:
+    """Rows without what a clock says and where they are."""
+    return [
+        {k: v for k, v in row.items() if k not in ("seconds", "started", "run_dir")}
+        for row in rows(output)
+    ]
+
+
+def test_runner_that_is_killed_three_times_leaves_the_table_of_one_that_was_not(
+    tmp_path: Path,
+) -> None:
+    sweep = write_sweep(tmp_path, [1, 3, 4, 5], "import time; time.sleep(0.3)" + SCRIPT)
+    output, calm = tmp_path / "out", tmp_path / "calm"
+    luck = random.Random(0)
+    for _ in range(3):
+        runner = start_runner(sweep, output)
+        time.sleep(luck.uniform(0.8, 2.0))
+        runner.send_signal(signal.SIGKILL)
+        runner.wait()
+    assert start_runner(sweep, output).wait() == 0
+    assert start_runner(sweep, calm).wait() == 0
+    assert comparable(output) == comparable(calm)
+    assert len(comparable(calm)) == 4
+    assert (output / "runs/calls").read_text() == "1345"  # what was under way was not started twice
+
+
+def test_runner_that_is_told_to_stop_stops_its_run_and_goes_on_later(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    endless = "import time; print('begun', flush=True); time.sleep(600)"
+    runner = start_runner(write_sweep(tmp_path, [1], endless), output)
+    wait_for(lambda: any(log.read_text() for log in output.glob("runs/*/output.log")))
+    runner.terminate()
+    assert runner.wait(timeout=60) == 143
+    assert not (output / "results.jsonl").exists()
+    assert run.main([str(write_sweep(tmp_path, [1])), "--output", str(output)]) == 0
+
+
+def test_second_runner_in_a_directory_is_refused(sweep: Path, tmp_path: Path) -> None:
+    lock = filelock.FileLock(tmp_path / "runner.lock")
+    with lock, pytest.raises(SystemExit, match="Another runner is at work"):
+        run.main([str(sweep), "--output", str(tmp_path)])
+
+
+def test_sweep_is_created_on_the_server_of_wandb(
+    sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    created = []
+
+    def create(sweep: object, project: str) -> str:
+        created.append(sweep)
+        return "abc"
+
+    monkeypatch.setattr("wandb.sweep", create)
+    assert run.main([str(sweep), "--backend", "wandb"]) == 0
+    assert created == [yaml.safe_load(sweep.read_text())]
+    assert "wandb agent abc" in capsys.readouterr().out
 
 
 def test_missing_sweep_file_is_named(tmp_path: Path) -> None:

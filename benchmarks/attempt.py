@@ -1,0 +1,163 @@
+"""One run of a sweep: a process of its own, which nobody starts twice at the same time.
+
+A run directory has a lock that the process of the run holds. If the runner is killed, the process
+goes on alone; the next runner waits for it and takes its scores. If the process was killed too, or
+failed, it is started again and goes on from its last checkpoint, or from the start if it has none.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import yaml
+
+from benchmarks.results import Row, current_commit, replace_text
+from benchmarks.sweep import Point
+from semsynth.run_directory import config_hash
+
+INTERRUPTED = (75, -signal.SIGUSR1)
+"""Exit codes of a run that was asked to make room: it saved itself, or had not begun."""
+PATIENCE = 60  # seconds that a process gets to stop
+
+
+def run_point(point: Point, output: Path, sweep: str) -> Row:
+    """Run a point, or take up what an earlier runner left, and return its row.
+
+    Args:
+        point: The point.
+        output: Directory of the benchmark.
+        sweep: Name of the sweep.
+
+    Returns:
+        Its scores, or what went wrong.
+    """
+    run_dir = output / "runs" / point.name
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with hold(run_dir / "run.lock") as lock:
+        record = left_behind(run_dir)
+        if record is None:
+            record = start_record(run_dir)
+            process = start(point, run_dir, sweep, lock)
+            record["code"] = follow(process, run_dir / "output.log")
+            record["ended"] = time.time()
+            write_record(run_dir, record)
+        return row_of(point, run_dir, sweep, record)
+
+
+@contextmanager
+def hold(path: Path) -> Iterator[IO[bytes]]:
+    """Hold the lock of a run directory; wait while a process without a runner still has it."""
+    with path.open("ab") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{path.parent} is at work without its runner, waiting for it", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield lock
+
+
+def left_behind(run_dir: Path) -> dict[str, Any] | None:
+    """Record of an attempt that gave scores which nobody has taken, if there is one."""
+    file, scores = run_dir / "run.json", run_dir / "scores" / "test.json"
+    if not file.is_file() or not scores.is_file():
+        return None
+    record = json.loads(file.read_text())
+    # Without a code the process outlived its runner; scores are written when all is done.
+    return {"ended": scores.stat().st_mtime, "code": 0} | record if not record.get("code") else None
+
+
+def start_record(run_dir: Path) -> dict[str, Any]:
+    """Note that an attempt begins; from here on scores in the directory are its own."""
+    (run_dir / "scores" / "test.json").unlink(missing_ok=True)
+    record = {"started": time.time(), "commit": current_commit()}
+    write_record(run_dir, record)
+    return record
+
+
+def write_record(run_dir: Path, record: dict[str, Any]) -> None:
+    """Write the record of an attempt."""
+    replace_text(run_dir / "run.json", json.dumps(record) + "\n")
+
+
+def start(point: Point, run_dir: Path, sweep: str, lock: IO[bytes]) -> subprocess.Popen[bytes]:
+    """Start the process of a run, which inherits the lock and writes ``output.log``."""
+    command = [*point.command, f"--run_dir={run_dir}", "--ckpt_path=last"]
+    environment = {"WANDB_RUN_GROUP": sweep} | os.environ
+    with (run_dir / "output.log").open("wb") as log:
+        return subprocess.Popen(
+            command, stdout=log, stderr=log, env=environment, pass_fds=[lock.fileno()]
+        )
+
+
+def follow(process: subprocess.Popen[bytes], log: Path) -> int:
+    """Show what a process writes until it ends; stop it if this process is told to stop."""
+    try:
+        with log.open("rb") as opened:
+            while process.poll() is None:
+                show(opened)
+                time.sleep(0.1)
+            show(opened)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+    return process.returncode
+
+
+def show(log: IO[bytes]) -> None:
+    """Print what has been added to a log."""
+    if text := log.read():
+        print(text.decode(errors="replace"), end="", flush=True)
+
+
+def row_of(point: Point, run_dir: Path, sweep: str, record: dict[str, Any]) -> Row:
+    """The row of a run that has ended."""
+    row: Row = {
+        "run": point.name,
+        "sweep": sweep,
+        "run_dir": str(run_dir),
+        "parameters": point.parameters,
+        "varied": point.varied,
+        "commit": record["commit"],
+        "started": round(record["started"], 3),
+        "seconds": round(record["ended"] - record["started"], 1),
+    }
+    row |= what_ran(run_dir)
+    scores, cost = (run_dir / "scores" / f"{name}.json" for name in ("test", "cost"))
+    if cost.is_file():
+        row["cost"] = json.loads(cost.read_text())
+    if record["code"] != 0 or not scores.is_file():
+        error = reason(run_dir / "output.log") or "no scores/test.json"
+        return row | {"error": error, "exit_code": record["code"]}
+    return json.loads(scores.read_text()) | row  # its seed is the noise's
+
+
+def what_ran(run_dir: Path) -> Row:
+    """Method, data, seed and hash of the configuration that a run has written."""
+    file = run_dir / "config.yaml"
+    if not file.is_file():
+        return {}
+    config = yaml.safe_load(file.read_text())
+    names = {key: config[k]["class_path"] for key, k in (("method", "model"), ("data", "data"))}
+    return {
+        **{key: path.rsplit(".", 1)[-1] for key, path in names.items()},
+        "seed": config["seed_everything"],
+        "config_hash": config_hash(config)[:16],
+    }
+
+
+def reason(log: Path) -> str:
+    """The last line of a log that is not W&B's: the message of the error."""
+    lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+    said = [line.strip() for line in lines if line.strip() and not line.startswith("wandb")]
+    return said[-1][:500] if said else ""

@@ -1,0 +1,109 @@
+"""Curves and pictures of the report, inline."""
+
+import base64
+import csv
+import html
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from benchmarks.report_rows import SPREADS, label
+from benchmarks.results import Row
+
+GRIDS = {
+    "test_samples": "Many images of one mask: mask, real image, samples.",
+    "test_one_class": "The codes of the largest class drawn anew, all others fixed.",
+    "test_coarsest_level": "The codes of the coarsest level drawn anew, all others fixed.",
+    "test_finest_level": "The codes of the finest level drawn anew, all others fixed.",
+}
+DURING_TRAINING = re.compile(r"samples_\d+")
+INK = "#808080"  # readable on white and on black
+
+
+def curves(rows: Sequence[Row]) -> str:
+    """Training curves of all runs, one panel for each logged value."""
+    series = [(label(row), read_log(Path(row["run_dir"]))) for row in rows if "run_dir" in row]
+    names = sorted({name for _, log in series for name in log if wanted(name)})
+    if not names:
+        return ""
+    labels = list(dict.fromkeys(title for title, _ in series))
+    colours = {title: mpl.colormaps["tab10"](i % 10) for i, title in enumerate(labels)}
+    lines = (len(names) + 2) // 3
+    figure = Figure(figsize=(13, 2.6 * lines + 0.5))
+    axes = list(figure.subplots(lines, 3, squeeze=False).flat)
+    for axis, name in zip(axes, names, strict=False):
+        for title, log in series:
+            if name in log:
+                marker = "o" if name.startswith("val/") else None
+                points = zip(*log[name], strict=True)
+                axis.plot(*points, color=colours[title], marker=marker, ms=3, lw=1.2, alpha=0.85)
+        axis.set_title(name, fontsize=10, color=INK)
+        axis.grid(alpha=0.25, color=INK)
+        axis.tick_params(colors=INK, labelsize=8)
+        axis.set_facecolor("none")
+        for spine in axis.spines.values():
+            spine.set_color(INK)
+    for axis in axes[len(names) :]:
+        axis.remove()
+    figure.supxlabel("step", color=INK, fontsize=9)
+    figure.tight_layout()
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, transparent=True)
+    key = "".join(
+        f'<span style="color:{mpl.colors.to_hex(colours[t])}">■</span> {html.escape(t)} &nbsp; '
+        for t in labels
+    )
+    image = f'<img class="curve" alt="training curves" src="{as_data(buffer.getvalue())}">'
+    return f'<p class="key">{key}</p>{image}'
+
+
+def wanted(name: str) -> bool:
+    """Whether a logged value has a panel: spreads, real images and single classes have none."""
+    return not name.endswith(("_real", *SPREADS)) and "_class_" not in name
+
+
+def read_log(run_dir: Path) -> dict[str, list[tuple[float, float]]]:
+    """Logged values of a training, as (step, value), from the CSV files of all its starts."""
+    log: dict[str, dict[float, float]] = {}
+    files = run_dir.glob("logs/fit*/metrics.csv")
+    for file in sorted(files, key=lambda path: (len(path.parent.name), path.parent.name)):
+        with file.open(newline="") as opened:
+            for line in csv.DictReader(opened):
+                for name, value in line.items():
+                    if name.startswith(("train/", "val/")) and value:
+                        log.setdefault(name, {})[float(line["step"])] = float(value)
+    return {name: sorted(values.items()) for name, values in log.items()}
+
+
+def as_data(png: bytes) -> str:
+    """A PNG as a data address, so that the page needs no other file."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def pictures(row: Row) -> str:
+    """The pictures of a run but those of its training.
+
+    Any method may leave ``images/NAME.png``; ``images/NAME.txt`` is its caption.
+    """
+    files = sorted((Path(row["run_dir"]) / "images").glob("*.png"))
+    kept = [file for file in files if not DURING_TRAINING.fullmatch(file.stem)]
+    order = list(GRIDS)
+    kept.sort(key=lambda f: order.index(f.stem) if f.stem in order else len(order))
+    figures = [figure_of(file) for file in kept]
+    if not figures:
+        return ""
+    title = f"{html.escape(label(row))}, seed {row.get('seed', '?')}"
+    return f"<details open><summary>{title}</summary>{''.join(figures)}</details>"
+
+
+def figure_of(file: Path) -> str:
+    """A picture with its caption."""
+    text = file.with_suffix(".txt")
+    words = file.stem.removeprefix("test_").replace("_", " ").capitalize() + "."
+    caption = text.read_text().strip() if text.is_file() else GRIDS.get(file.stem, words)
+    image = f'<img alt="{html.escape(file.stem)}" src="{as_data(file.read_bytes())}">'
+    return f"<figure>{image}<figcaption>{html.escape(caption)}</figcaption></figure>"

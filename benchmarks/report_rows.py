@@ -1,0 +1,179 @@
+"""What the report says about runs: their names, and means and spreads over seeds."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import yaml
+
+from benchmarks.results import Row
+from benchmarks.sweep import pairs
+
+LOWER_IS_BETTER = (
+    *("FID", "KID", "fd_", "kd_", "top1_", "mOCD_", "reconstruction_"),
+    *("drag_error", "drag_angle", "points_lost", "anchor_drift", "zoom_error"),
+)
+SPREADS = ("_std", "_stderr")  # of the score before
+PER_CLASS = "IoU_class_"
+PUBLISHED = Path(__file__).with_name("published.yaml")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of a table: the runs that differ in nothing but the seed.
+
+    Attributes:
+        label: What a reader calls it.
+        rows: Its runs.
+    """
+
+    label: str
+    rows: tuple[Row, ...]
+
+    @property
+    def oracle(self) -> bool:
+        """Whether it is the renderer of a toy world."""
+        return bool(self.rows[0].get("oracle"))
+
+    @property
+    def failed(self) -> list[Row]:
+        """Runs that ended with an error."""
+        return [row for row in self.rows if "scores" not in row]
+
+    def values(self, name: str) -> list[float]:
+        """A score of all runs that have it."""
+        return [row["scores"][name] for row in self.rows if name in row.get("scores", {})]
+
+    def costs(self, name: str) -> list[Any]:
+        """A figure of what the runs cost."""
+        return [row["cost"][name] for row in self.rows if name in row.get("cost", {})]
+
+
+def entries(rows: Sequence[Row]) -> list[Entry]:
+    """The lines of a table, oracles at the end."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in sorted(rows, key=lambda row: bool(row.get("oracle"))):
+        given = {k: v for k, v in row.get("parameters", {}).items() if k != "seed_everything"}
+        identity = json.dumps(given, sort_keys=True)
+        groups.setdefault((label(row), identity), []).append(row)
+    return [Entry(name, tuple(group)) for (name, _), group in groups.items()]
+
+
+def label(row: Row) -> str:
+    """What a reader calls a run: the method, and what it goes without; not its seed."""
+    if row.get("oracle"):
+        return "oracle (renderer)"
+    varied = settings(row)
+    off = [name.replace("_", "-") for name, value in varied.items() if value is False]
+    others = [f"{name}={v}" for name, v in varied.items() if not isinstance(v, bool)]
+    words = [method_of(row)]
+    if "config" in row["varied"]:
+        words.append(f"({Path(shlex.split(row['parameters']['config'])[0]).stem})")
+    words.append(f"without {' and '.join(off)}" if off else "full")
+    return ", ".join([" ".join(words), *others])
+
+
+def settings(row: Row) -> dict[str, Any]:
+    """What a reader tells a run from others of its sweep by: name and value, seed left out.
+
+    Of the flags of an experiment, those of the model and the shots; not how long it
+    trains and how much it is measured on.
+    """
+    found: dict[str, Any] = {}
+    for key in row["varied"]:
+        value = row["parameters"][key]
+        if key == "config":
+            flags = shlex.split(value)[1:]
+            kept = [
+                (k, v)
+                for (k, v), full in zip(pairs(flags), flags_of(flags), strict=True)
+                if full.startswith("--model.") or full == "--data.shots"
+            ]
+            found |= {k: {"true": True, "false": False}.get(v.lower(), v) for k, v in kept}
+        elif key != "seed_everything":
+            found[key.split(".")[-1]] = value
+    order = {"class_wise": -2, "layer_wise": -1}
+    return dict(sorted(found.items(), key=lambda pair: order.get(pair[0], 0)))
+
+
+def flags_of(words: list[str]) -> list[str]:
+    """The flags among words, in full."""
+    return [word.partition("=")[0] for word in words if word.startswith("--")]
+
+
+def method_of(row: Row) -> str:
+    """Class name of a run's method."""
+    if "method" in row:
+        return str(row["method"])
+    file = Path(row.get("run_dir", "")) / "config.yaml"
+    if not file.is_file():
+        return "run"
+    return str(yaml.safe_load(file.read_text())["model"]["class_path"]).rsplit(".", 1)[-1]
+
+
+def columns(rows: Sequence[Row]) -> list[str]:
+    """Names of the scores in the order in which they were measured.
+
+    Those of the real images are left out: they are the same for all runs, and the oracle's. Those
+    of single classes have a table of their own.
+    """
+    names = dict.fromkeys(name for row in rows for name in row.get("scores", {}))
+    return [n for n in names if not n.endswith(("_real", *SPREADS)) and not n.startswith(PER_CLASS)]
+
+
+def best(lines: Sequence[Entry], name: str) -> float | None:
+    """Best mean of a score over the methods; the oracle does not compete."""
+    values = [mean(line.values(name)) for line in lines if line.values(name) and not line.oracle]
+    if not values:
+        return None
+    return min(values) if name.startswith(LOWER_IS_BETTER) else max(values)
+
+
+def written(values: Sequence[float]) -> str:
+    """A mean, with the spread over seeds if there are several."""
+    if not values:
+        return ""
+    spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{mean(values):.{3 if spread else 4}f}{spread}"
+
+
+def arrow(name: str) -> str:
+    """Whether a score is better when it is lower or higher."""
+    return "↓" if name.startswith(LOWER_IS_BETTER) else "↑"
+
+
+@dataclass(frozen=True)
+class Published:
+    """A number that a paper prints.
+
+    Attributes:
+        label: The method, as the report calls it.
+        name: The score.
+        value: The number.
+        source: Where it is printed.
+        differs: Why it is not to be compared digit by digit; empty if it may be.
+    """
+
+    label: str
+    name: str
+    value: float
+    source: str
+    differs: str
+
+
+@cache
+def published(data: str | None) -> tuple[Published, ...]:
+    """The numbers of papers on a data set."""
+    tables = yaml.safe_load(PUBLISHED.read_text())
+    return tuple(
+        Published(label, name, value, table["source"], table.get("differs", ""))
+        for table in tables
+        if table["data"] == data
+        for label, scores in table["scores"].items()
+        for name, value in scores.items()
+    )

@@ -1,0 +1,223 @@
+"""Runs of a sweep as jobs of SLURM, through submitit.
+
+A job has one task for each process of its training: ``trainer.devices`` tasks on each of
+``trainer.num_nodes`` nodes. SIGUSR1, which SLURM sends ahead of the time limit, makes the training
+save itself and the job requeue. The runner may be stopped; the jobs go on, and the next runner
+takes their rows.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks import attempt
+from benchmarks.results import Row, append_result, latest_rows, read_results, replace_text
+from benchmarks.sweep import Point, SweepError
+
+POLL_SECONDS = 5
+WARNING_SECONDS = 90  # between SIGUSR1 and the time limit
+console = Console()
+
+
+def parse_resources(words: list[str]) -> dict[str, Any]:
+    """``partition=gpu time=600`` as a dictionary; numbers become numbers.
+
+    Raises:
+        SweepError: A word has no ``=``.
+    """
+    found: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise SweepError(f"--slurm takes KEY=VALUE, got {word!r}.")
+        found[key] = int(value) if value.isdigit() else value
+    return found
+
+
+@dataclass(frozen=True)
+class PointJob:
+    """What each task of a job does: one process of the training of one point.
+
+    Attributes:
+        point: The point.
+        output: Directory of the benchmark.
+        sweep: Name of the sweep.
+    """
+
+    point: Point
+    output: Path
+    sweep: str
+
+    def __call__(self) -> None:
+        """Run the training; the first task leaves the row in ``rows/``."""
+        os.environ["SEMSYNTH_REQUEUE"] = "0"  # this process does it
+        if os.environ["SLURM_PROCID"] == "0":
+            row = self.first_task() | {"job": own_job()}
+            rows = self.output / "rows"
+            rows.mkdir(parents=True, exist_ok=True)
+            replace_text(rows / f"{self.point.name}.json", json.dumps(row) + "\n")
+        else:
+            command = [*self.point.command, f"--run_dir={self.run_dir}", "--ckpt_path=last"]
+            process = subprocess.Popen(command)
+            forward(signal.SIGUSR1, process)
+            sys.exit(process.wait())
+
+    @property
+    def run_dir(self) -> Path:
+        """Directory of the run."""
+        return self.output / "runs" / self.point.name
+
+    def first_task(self) -> Row:
+        """Run the first process and return the row, or give the job back."""
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        with attempt.hold(self.run_dir / "run.lock") as lock:
+            record = attempt.start_record(self.run_dir)
+            process = attempt.start(self.point, self.run_dir, self.sweep, lock)
+            forward(signal.SIGUSR1, process)
+            record["code"] = attempt.follow(process, self.run_dir / "output.log")
+            if record["code"] in attempt.INTERRUPTED:
+                requeue()
+            record["ended"] = time.time()
+            attempt.write_record(self.run_dir, record)
+            return attempt.row_of(self.point, self.run_dir, self.sweep, record)
+
+
+def forward(signum: int, process: subprocess.Popen[bytes]) -> None:
+    """Pass a signal on to a process, where the batch system does not send it to all by itself."""
+
+    def send(*_: Any) -> None:
+        if process.poll() is None:
+            process.send_signal(signum)
+
+    signal.signal(signum, send)
+
+
+def requeue() -> None:
+    """Give the job back to the queue and wait for its end."""
+    subprocess.run(["scontrol", "requeue", own_job()], check=True)
+    time.sleep(10 * attempt.PATIENCE)
+    raise RuntimeError("SLURM did not end the job that it was asked to requeue.")
+
+
+def own_job() -> str:
+    """Number of the job that this process is a task of."""
+    import submitit
+
+    return submitit.JobEnvironment().job_id
+
+
+def run_all(points: list[Point], output: Path, sweep: str, resources: dict[str, Any]) -> None:
+    """Submit what has no scores and is not under way, and take rows until all jobs have ended."""
+    collect(output)
+    done = {row["run"] for row in latest_rows(output) if "scores" in row}
+    waiting = [point for point in points if point.name not in done]
+    jobs = under_way(waiting, output)
+    new = [point for point in waiting if point.name not in jobs]
+    for shape, group in groupby(sorted(new, key=tasks_of), key=tasks_of):
+        jobs |= submit(list(group), output, sweep, resources, shape)
+    console.print(f"{len(done & {p.name for p in points})} done, {len(jobs)} jobs under way")
+    try:
+        wait(jobs, {point.name: point for point in waiting}, output, sweep)
+    except KeyboardInterrupt:
+        ids = " ".join(sorted(jobs.values()))
+        console.print(f"The jobs go on; run again to take their rows, or: scancel {ids}")
+        raise
+
+
+def tasks_of(point: Point) -> tuple[int, int]:
+    """Nodes, and tasks on each, of a point's training."""
+    keys = ("trainer.num_nodes", "trainer.devices")
+    nodes, tasks = (int(point.parameters.get(key, 1)) for key in keys)
+    return nodes, tasks
+
+
+def submit(
+    points: list[Point],
+    output: Path,
+    sweep: str,
+    resources: dict[str, Any],
+    shape: tuple[int, int],
+) -> dict[str, str]:
+    """Submit points as one array job.
+
+    Returns:
+        Number of the job of each point.
+
+    Raises:
+        SweepError: submitit is not installed, there is no SLURM, or it does not know a resource.
+    """
+    try:
+        import submitit
+
+        executor = submitit.SlurmExecutor(folder=output / "slurm")
+        parameters = {"job_name": sweep, "nodes": shape[0], "ntasks_per_node": shape[1]}
+        forced = {"requeue": True, "signal": f"USR1@{WARNING_SECONDS}"}
+        executor.update_parameters(**parameters | resources, additional_parameters=forced)
+    except ImportError as error:
+        raise SweepError("--backend slurm needs submitit: pip install 'semsynth[slurm]'") from error
+    except (RuntimeError, ValueError) as error:
+        raise SweepError(f"--backend slurm: {error}") from error
+    jobs = executor.submit_array([PointJob(point, output, sweep) for point in points])
+    found = {point.name: str(job.job_id) for point, job in zip(points, jobs, strict=True)}
+    for name, job in found.items():
+        run_dir = output / "runs" / name
+        run_dir.mkdir(parents=True, exist_ok=True)
+        replace_text(run_dir / "job", job)
+    return found
+
+
+def under_way(points: list[Point], output: Path) -> dict[str, str]:
+    """Number of the job of each point that an earlier runner submitted and that has not ended."""
+    files = {point.name: output / "runs" / point.name / "job" for point in points}
+    jobs = {name: file.read_text() for name, file in files.items() if file.is_file()}
+    alive = in_queue()
+    return {name: job for name, job in jobs.items() if job in alive}
+
+
+def in_queue() -> set[str]:
+    """Numbers of the user's jobs that wait or run, tasks of arrays one by one."""
+    words = ["squeue", "--me", "--array", "--noheader", "--format=%i"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def wait(jobs: dict[str, str], points: dict[str, Point], output: Path, sweep: str) -> None:
+    """Take rows as jobs end; a job that ends without one gets a row that says so."""
+    while jobs:
+        ended = [name for name, job in jobs.items() if job not in in_queue()]
+        collect(output)  # after asking: a job leaves its row before it leaves the queue
+        taken = {row.get("job") for row in read_results(output)}
+        for name in ended:
+            job = jobs.pop(name)
+            if job not in taken:
+                append_result(output, lost(points[name], output, sweep, job))
+        if jobs:
+            time.sleep(POLL_SECONDS)
+
+
+def collect(output: Path) -> None:
+    """Take the rows that jobs have left; one that was taken before is not taken twice."""
+    for file in sorted((output / "rows").glob("*.json")):
+        row = json.loads(file.read_text())
+        if row not in read_results(output):
+            append_result(output, row)
+        file.unlink()
+
+
+def lost(point: Point, output: Path, sweep: str, job: str) -> Row:
+    """The row of a job that ended without one: cancelled, or killed by its node."""
+    run_dir = output / "runs" / point.name
+    file = run_dir / "run.json"
+    record = json.loads(file.read_text()) if file.is_file() else {"started": time.time()}
+    record = {"commit": "unknown", "ended": time.time()} | record | {"code": None}
+    row = attempt.row_of(point, run_dir, sweep, record)
+    return row | {"job": job, "error": f"job {job} ended without a row: {row['error']}"}

@@ -1,0 +1,134 @@
+"""A training that is interrupted and goes on ends where it would have ended."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from semsynth import run_directory
+from semsynth.callbacks import Cost
+from semsynth.cli import main
+
+TINY = [
+    "--config=experiments/clvae/toy_street.yaml",
+    "--trainer.max_steps=6",
+    "--trainer.val_check_interval=3",
+    "--trainer.accelerator=cpu",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.enable_model_summary=false",
+    "--trainer.logger=false",
+    "--model.channels=2",
+    "--model.spade_channels=4",
+    "--model.discriminator_channels=4",
+    "--model.perceptual_weight=0",
+    "--model.fresh_fake_for_d=true",  # draws more
+    "--data.image_size=32",
+    "--data.train_size=8",
+    "--data.val_size=2",
+    "--data.test_size=2",
+    "--data.batch_size=2",
+    "--evaluation.metrics=[]",
+    "--images.num_samples=1",
+    "--images.num_masks=1",
+]
+
+
+def fit(run_dir: Path, *args: str) -> dict[str, Any]:
+    """Train, and return the last checkpoint."""
+    main(["fit", *TINY, f"--run_dir={run_dir}", "--test_after_fit=false", *args])
+    return torch.load(run_dir / "checkpoints/last.ckpt", weights_only=True)
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Send SIGUSR1 to this process in the middle of a step's bookkeeping, once."""
+    original = Cost.on_train_batch_end
+    sent: list[int] = []
+
+    def interrupting(self: Cost, trainer: Any, *args: Any) -> None:
+        original(self, trainer, *args)
+        if trainer.global_step == step and not sent:
+            sent.append(step)
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    monkeypatch.setattr(Cost, "on_train_batch_end", interrupting)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The end of a training without interruption: an epoch and a half."""
+    return fit(tmp_path_factory.mktemp("whole"))
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, torch.Tensor):
+        return torch.equal(a, b)
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return bool(a == b)
+
+
+@pytest.mark.parametrize(
+    ("step", "saved"),
+    [(1, 1), (3, None), (4, 4), (5, 5)],  # within an epoch, in a validation, between epochs
+)
+def test_interrupted_training_ends_with_the_same_weights(
+    whole: dict[str, Any],
+    step: int,
+    saved: int | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    interrupt_after(monkeypatch, step)
+    with pytest.raises(SystemExit) as exit_info:
+        fit(tmp_path)
+    assert exit_info.value.code == 75
+    last = run_directory.last_checkpoint(tmp_path)
+    step_saved = last and torch.load(last, weights_only=True)["global_step"]
+    assert step_saved == saved
+    resumed = fit(tmp_path, "--ckpt_path=last")
+    assert resumed["global_step"] == whole["global_step"] == 6
+    assert same(resumed["state_dict"], whole["state_dict"])
+    assert same(resumed["optimizer_states"], whole["optimizer_states"])
+
+
+def test_training_that_died_goes_on_from_its_last_validation(
+    whole: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(self: Cost, trainer: Any, *args: Any) -> None:
+        if trainer.global_step == 5:
+            raise RuntimeError("no more")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Cost, "on_train_batch_end", die)
+        with pytest.raises(RuntimeError, match="no more"):
+            fit(tmp_path)
+    (tmp_path / "checkpoints/last.ckpt").unlink()
+    (tmp_path / "checkpoints/last.ckpt").symlink_to("gone.ckpt")  # killed between two writes
+    resumed = fit(tmp_path, "--ckpt_path=last")
+    assert same(resumed["state_dict"], whole["state_dict"])
+
+
+def test_cost_is_counted_over_an_interruption(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_after(monkeypatch, 2)
+    with pytest.raises(SystemExit):
+        fit(tmp_path)
+    fit(tmp_path, "--ckpt_path=last")
+    cost = json.loads((tmp_path / "scores/cost.json").read_text())
+    assert cost["images"] == 6 * 2
+    assert cost["images_per_second"] > 0
+    assert 0 < cost["train_seconds"] < 60
+    assert 0.05 < cost["peak_memory_gib"] < 16
+    assert cost["device"] == "cpu"
+
+
+def test_accumulation_by_the_trainer_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"CLVAE .*--model\.accumulate_grad_batches instead"):
+        fit(tmp_path, "--trainer.accumulate_grad_batches=2")
