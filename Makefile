@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 SUITE ?= toy
+TABLE := $(patsubst %,-%,$(filter-out toy,$(SUITE))) # each suite but toy has a directory of its own
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check format test test-all benchmark speed toy-sheet toy-prior toy-weights clean
@@ -34,12 +35,14 @@ test-all: $(READY) ## the slow tests too
 	WANDB_MODE=offline $(BIN)/pytest -q -m "not gpu"
 
 benchmark: $(READY) ## run benchmarks/$(SUITE).yaml (SUITE=toy) and write outputs/benchmark/report.html
-	$(BIN)/python -m benchmarks.run benchmarks/$(SUITE).yaml --output outputs/benchmark
+	$(BIN)/python -m benchmarks.run benchmarks/$(SUITE).yaml --output outputs/benchmark$(TABLE)
 
 speed: $(READY) ## measure the vectorised parts against naive ones, minutes
-	$(BIN)/python -m benchmarks.speed.clvae_codes
+	$(BIN)/python -m benchmarks.speed.clvae
 	$(BIN)/python -m benchmarks.speed.data
+	$(BIN)/python -m benchmarks.speed.fewshot
 	$(BIN)/python -m benchmarks.speed.frechet
+	$(BIN)/python -m benchmarks.speed.layout
 	$(BIN)/python -m benchmarks.speed.stylegan2
 
 toy-sheet: $(READY) ## draw the toy world: outputs/toy_sheet.png

@@ -5,6 +5,7 @@ import sys
 from importlib import import_module
 
 from semsynth import __version__
+from semsynth.sbatch import script, wants_script
 
 COMMANDS = {
     "fit": "train a method, then test it",
@@ -18,7 +19,10 @@ TOOLS = {  # commands with a parser of their own: what they do, and the module w
         "convert an official checkpoint, or one of ours, to a prior",
         "semsynth.import_command",
     ),
+    "draw": ("draw samples of a prior for you to label", "semsynth.draw_command"),
+    "pairs": ("render pairs for layout editing", "semsynth.pairs_command"),
     "invert": ("find the latents of photos", "semsynth.invert_command"),
+    "edit": ("drag, zoom and hold points of an image", "semsynth.edit_command"),
     "evaluate": ("measure a folder of images that anyone made", "semsynth.evaluate_command"),
     "weights": ("list, fetch and check pretrained weights", "semsynth.weights.command"),
 }
@@ -27,10 +31,12 @@ EPILOG = """\
 examples:
   semsynth fit --config experiments/clvae/toy_street.yaml
   semsynth fit --config experiments/clvae/ade20k.yaml --data.root DIR --trainer.devices 4
+  semsynth fit --print-sbatch partition=gpu --config FILE --trainer.devices 4 > job.sh
   semsynth test --ckpt_path outputs/clvae/toy_street/RUN/checkpoints/last.ckpt
   semsynth predict --ckpt_path RUN/checkpoints/last.ckpt --masks DIR --num_samples 8 --seed 0
   semsynth data check --config experiments/clvae/ade20k.yaml --data.root DIR
   semsynth import ffhq.pkl --as stylegan2 --out priors
+  semsynth edit --prior toy_portrait --seed 3 --drag 32,36,5,0 --output edit
   semsynth evaluate --real DIR --fake DIR
   semsynth weights list
 
@@ -66,6 +72,12 @@ def main(args: list[str] | None = None) -> None:
         return
     if not args or args[0] not in COMMANDS:
         build_parser().parse_args(args or ["--help"])
+        return
+    if wants_script(args):
+        try:
+            sys.stdout.write(script(args))
+        except ValueError as error:
+            sys.exit(str(error))
         return
     from semsynth.lightning_cli import run  # imports torch
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 import torch
 from safetensors.torch import load_file
+from torch import nn
 from torchvision.models.optical_flow import Raft_Large_Weights, Raft_Small_Weights
 
 from semsynth import weights
@@ -12,22 +13,34 @@ from semsynth.networks.dis import DISMotion
 from semsynth.networks.motion import MotionEstimator
 from semsynth.networks.raft import RAFT, RAFTMotion
 from semsynth.networks.torchvision_raft import TorchvisionRAFT
+from semsynth.networks.upstream_input import UpstreamInput
 
 
-def load_motion_estimator(name: str) -> MotionEstimator:
+def load_motion_estimator(name: str, upstream_input: bool = False) -> MotionEstimator:
     """An estimator of flow, log expansion and validity between two images.
 
     Args:
         name: ``dis``, which needs no weights; ``toy_flow``, which ships with the package;
             ``raft_small`` or ``raft_large`` with torchvision's weights, which are looked for and
             never downloaded; or the path of a safetensors file of a ``RAFT`` with its card.
+        upstream_input: Feed a network as UserControllableLT's released code does
+            (see ``UpstreamInput``).
 
     Returns:
         The estimator, frozen and in eval mode. Move a network to its device with ``to``.
 
     Raises:
         MissingWeightsError: There are no such weights; the message says how to get them.
+        ValueError: The input of an estimator that is no network cannot be changed so.
     """
+    if upstream_input:
+        estimator = load_motion_estimator(name)
+        if not isinstance(estimator, nn.Module):
+            raise ValueError(
+                f"upstream_input shifts the second image out of [-1, 1], where {name} sees nothing;"
+                " choose a network, such as toy_flow."
+            )
+        return UpstreamInput(estimator)
     if name == "dis":
         return DISMotion()
     if name == "raft_small":

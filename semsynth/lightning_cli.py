@@ -1,7 +1,9 @@
 """The commands that train and measure: one LightningCLI in omegaconf mode."""
 
+import json
 import logging
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,21 +21,29 @@ from lightning.pytorch.cli import (
     SaveConfigCallback,
 )
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 import semsynth.methods
 import semsynth.metrics  # noqa: F401  its classes can be named in YAML
 from semsynth import run_directory
-from semsynth.callbacks import Evaluation, ImageLogger, PredictionWriter
+from semsynth.callbacks import Cost, Evaluation, ImageLogger, PredictionWriter, Requeue, StepSeed
 from semsynth.cli import COMMANDS
 from semsynth.data import DataError, MaskFolder, SynthesisDataModule
-from semsynth.loggers import build_loggers, silence_noise
+from semsynth.editors import EditorError
+from semsynth.loggers import RunLabels, build_loggers, silence_noise
+from semsynth.methods.base import StyleError
 from semsynth.parser import Parser
+from semsynth.predict_style import add_style_arguments, read_style
+from semsynth.priors import PriorError
 from semsynth.weights import MissingWeightsError
 
 DEFAULTS = Path(__file__).parent / "default.yaml"
 USER_ERRORS = (
     DataError,
     MissingWeightsError,
+    PriorError,
+    StyleError,
+    EditorError,
     MisconfigurationException,
     run_directory.RunExistsError,
 )
@@ -67,6 +77,9 @@ class SaveConfig(SaveConfigCallback):
         temporary = directory / ".config.yaml.part"
         temporary.write_text(text)
         temporary.replace(directory / "config.yaml")
+        space = getattr(trainer.datamodule, "label_space", None)  # type: ignore[attr-defined]
+        if space is not None:
+            (directory / "classes.json").write_text(json.dumps(list(space.names)) + "\n")
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update(config.as_dict(), allow_val_change=True)
@@ -150,6 +163,7 @@ class SemsynthCLI(LightningCLI):
             parser.add_argument("--output", type=str | None, default=None, help=OUTPUT)
             parser.add_argument("--num_samples", type=int, default=4, help="Images for each mask.")
             parser.add_argument("--seed", type=int, default=0, help="Seed of the images.")
+            add_style_arguments(parser)
             parser.set_defaults(return_predictions=False)
         return parser
 
@@ -172,7 +186,11 @@ class SemsynthCLI(LightningCLI):
             config.checkpoint.dirpath = str(self.run_dir / "checkpoints")
         if config.trainer.default_root_dir is None:
             config.trainer.default_root_dir = str(self.run_dir)
-        first_process = os.environ.get("LOCAL_RANK", "0") == "0"
+        first_process = rank_of_process() == 0
+        if self.command == "fit" and config.ckpt_path == "last":
+            found = run_directory.last_checkpoint(self.run_dir)
+            config.ckpt_path = None if found is None else str(found)
+            return
         starts_anew = self.command == "fit" and not config.ckpt_path
         if starts_anew and first_process and not config.trainer.fast_dev_run:
             run_directory.prepare(self.run_dir, config.overwrite)
@@ -187,13 +205,22 @@ class SemsynthCLI(LightningCLI):
         if self.command != "predict":
             check_weights(callbacks)
         choose_strategy(config)
-        config["logger"] = build_loggers(config["logger"], self.run_dir, self.command)
+        about = describe_run(self.config[self.command])
+        config["logger"] = build_loggers(config["logger"], self.run_dir, self.command, about)
+        if self.command == "fit":
+            callbacks = [*callbacks, StepSeed(), Cost(), Requeue()]
         if self.command == "predict":
             options = self.config.predict
             output = options.output or str(self.run_dir / "predictions")
             kept = [c for c in callbacks if isinstance(c, ModelCheckpoint)]  # finds "last"
-            callbacks = [*kept, PredictionWriter(output, options.num_samples, options.seed)]
+            style = read_style(options.style, self.model, self.datamodule)
+            writer = PredictionWriter(output, options.num_samples, options.seed, style)
+            callbacks = [*kept, writer]
         return super()._instantiate_trainer(config, callbacks)
+
+    def before_fit(self) -> None:
+        """Refuse what would otherwise fail with a remark about Lightning's inside."""
+        refuse_accumulation(self.model, self.trainer)
 
     def after_fit(self) -> None:
         """Test the weights that the training ended with."""
@@ -237,6 +264,37 @@ def check_weights(callbacks: list[Callback]) -> None:
             callback.build()
 
 
+def describe_run(config: Any) -> RunLabels:
+    """What W&B groups and filters a run by: its experiment, its method and its data."""
+    given = [str(file) for file in config.get("config") or []]
+    files = [file for file in given if Path(file).name != "config.yaml"]  # not that of a run
+    names = [config[key].class_path.rsplit(".", 1)[-1] for key in ("model", "data")]
+    values = {"model": {"class_path": names[0]}}
+    return RunLabels(run_directory.experiment_name(values, files[0] if files else None), names)
+
+
+def rank_of_process() -> int:
+    """Number of this process over all nodes, from what started it; known before the trainer is."""
+    names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+    return next((int(os.environ[name]) for name in names if name in os.environ), 0)
+
+
+def refuse_accumulation(method: LightningModule, trainer: Trainer) -> None:
+    """Say where gradients are accumulated by a method that has its own optimisation.
+
+    Raises:
+        MisconfigurationException: The trainer was asked to.
+    """
+    if not method.automatic_optimization and trainer.accumulate_grad_batches > 1:
+        own = "accumulate_grad_batches" in method.hparams
+        remedy = "--model.accumulate_grad_batches" if own else "a larger --data.batch_size"
+        raise MisconfigurationException(
+            f"{type(method).__name__} steps its optimizers itself, so the trainer cannot "
+            f"accumulate gradients for it. Use {remedy} instead of "
+            "--trainer.accumulate_grad_batches."
+        )
+
+
 def choose_strategy(trainer: dict[str, Any]) -> None:
     """Make ``strategy: auto`` one that can train a GAN on several devices, with SyncBatchNorm.
 
@@ -264,6 +322,26 @@ def config_files(args: list[str]) -> tuple[str, ...]:
     )
 
 
+def files_first(args: list[str]) -> list[str]:
+    """Put configuration files before the flags that override their values.
+
+    W&B's agent sorts flags by its own rules. A sweep may also give flags together with a file, as
+    the value of one parameter: ``--config="FILE --KEY VALUE"``.
+
+    Args:
+        args: The command and its arguments.
+    """
+    files, flags, rest = [], [], iter(args[1:])
+    for arg in rest:
+        if arg.partition("=")[0] not in ("-c", "--config"):
+            flags.append(arg)
+            continue
+        value = arg.partition("=")[2] or next(rest, "")
+        words = [value] if Path(value).is_file() else shlex.split(value)
+        files += ["--config", *(words[:1] or [value]), *words[1:]]
+    return [args[0], *files, *flags]
+
+
 def with_config_of_run(args: list[str]) -> list[str]:
     """Take the configuration of the run that a checkpoint lies in, if none is given."""
     if config_files(args) or "-h" in args or "--help" in args:
@@ -286,7 +364,9 @@ def run(args: list[str]) -> None:
     silence_noise()
     torch.set_float32_matmul_precision("high")
     try:
-        SemsynthCLI(args[0], with_config_of_run(args))
+        SemsynthCLI(args[0], with_config_of_run(files_first(args)))
+    except SIGTERMException:
+        sys.exit(143)  # Lightning says 0, and a batch system would think that all is done
     except USER_ERRORS as error:
         if os.environ.get("SEMSYNTH_DEBUG"):
             raise

@@ -14,8 +14,8 @@ from PIL import Image
 
 from semsynth import run_directory
 from semsynth.cli import main
-from semsynth.lightning_cli import choose_strategy, with_config_of_run
-from semsynth.loggers import build_loggers
+from semsynth.lightning_cli import choose_strategy, files_first, with_config_of_run
+from semsynth.loggers import RunLabels, build_loggers
 
 TINY = [
     "--config=experiments/clvae/toy_street.yaml",
@@ -36,6 +36,7 @@ TINY = [
     "--images.num_samples=2",
 ]
 ROOT = Path(__file__).parents[1]
+LABELS = RunLabels("clvae/toy_street", ["CLVAE", "ToyStreet"])
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,11 @@ def test_run_keeps_everything_in_its_directory(run_dir: Path) -> None:
     assert (run_dir / "logs/fit/metrics.csv").is_file()
     assert (run_dir / "images/test_samples.png").is_file()
     assert list(run_dir.glob("wandb/offline-run-*"))
+    media = {path.name for path in run_dir.glob("wandb/offline-run-*/files/media/*")}
+    assert {"images", "table"} <= media
+    overlays = run_dir.glob("wandb/offline-run-*/files/media/images/mask/test_samples_overlay*")
+    assert list(overlays)
+    assert json.loads((run_dir / "classes.json").read_text())[0] == "sky"
     config = yaml.safe_load((run_dir / "config.yaml").read_text())
     assert config["model"]["init_args"]["channels"] == 2
     assert config["run_dir"] == str(run_dir)
@@ -99,6 +105,29 @@ def test_prediction_writes_samples_of_each_mask_that_repeat_by_seed(
     assert first == again
     assert first != other
     assert first["street_0_00.png"] != first["street_0_01.png"]
+
+
+def test_prediction_follows_a_reference_and_redraws_photos(run_dir: Path, tmp_path: Path) -> None:
+    write_masks(tmp_path / "masks")
+    Image.new("RGB", (32, 32), (200, 30, 30)).save(tmp_path / "red.png")
+    mask = f"--style.reference_mask={tmp_path}/masks/street_0.png"
+    words = {
+        "reference": [f"--masks={tmp_path}/masks", f"--style.reference={tmp_path}/red.png", mask],
+        "photos": ["--style.classes=[sky]", "--style.levels=[3,4]", "--style.keep=true"],
+    }
+    for name, flags in words.items():
+        output = [f"--output={tmp_path / name}", "--num_samples=2"]
+        main(["predict", f"--ckpt_path={run_dir}/checkpoints/last.ckpt", *output, *flags])
+    first, second = ((tmp_path / f"reference/street_0_0{i}.png").read_bytes() for i in range(2))
+    assert first == second  # the only class of the mask is the reference's
+    assert len(list((tmp_path / "photos").iterdir())) == 10
+
+
+def test_style_of_masks_without_photos_needs_a_reference(run_dir: Path, tmp_path: Path) -> None:
+    write_masks(tmp_path / "masks")
+    flags = [f"--masks={tmp_path}/masks", "--style.levels=[0]", f"--output={tmp_path}/out"]
+    with pytest.raises(SystemExit, match="These masks have no images"):
+        main(["predict", f"--ckpt_path={run_dir}/checkpoints/last.ckpt", *flags])
 
 
 def test_finished_run_is_not_overwritten_unasked(
@@ -204,13 +233,29 @@ def test_several_processes_get_a_strategy_that_trains_a_gan(
 
 
 def test_csv_is_always_logged(tmp_path: Path) -> None:
-    loggers = build_loggers(False, tmp_path, "fit")
+    loggers = build_loggers(False, tmp_path, "fit", LABELS)
     assert [type(logger).__name__ for logger in loggers] == ["CSVLogger"]
+
+
+def test_wandb_groups_by_experiment_and_tags_method_data_and_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_TAGS", "mine")
+    (tmp_path / "logs" / "fit").mkdir(parents=True)
+    logger = build_loggers(None, tmp_path, "fit", LABELS)[1]
+    settings = logger._wandb_init  # type: ignore[attr-defined]
+    assert settings["group"] == "clvae/toy_street"
+    assert settings["job_type"] == "fit"
+    assert settings["tags"] == ["CLVAE", "ToyStreet", "mine", "segment-2"]
+    monkeypatch.setenv("WANDB_RUN_GROUP", "table 5")
+    again = build_loggers(None, tmp_path, "fit", LABELS)[1]
+    assert again._wandb_init["group"] == "table 5"  # type: ignore[attr-defined]
 
 
 def test_second_training_does_not_write_into_the_log_of_the_first(tmp_path: Path) -> None:
     (tmp_path / "logs" / "fit").mkdir(parents=True)
-    (logger,) = build_loggers(False, tmp_path, "fit")
+    (logger,) = build_loggers(False, tmp_path, "fit", LABELS)
     assert logger.log_dir == str(tmp_path / "logs" / "fit-2")
 
 
@@ -222,6 +267,17 @@ def test_checkpoint_brings_the_configuration_of_its_run(tmp_path: Path) -> None:
     assert with_config_of_run(args) == ["test", "--config", str(config), *args[1:]]
     given = [*args, "--config=mine.yaml"]
     assert with_config_of_run(given) == given
+
+
+def test_files_come_before_the_flags_that_override_them(tmp_path: Path) -> None:
+    args = ["fit", "--model.lr=1", "--config", "a.yaml --model.lr 2 --x 'b c'", "-c=d.yaml", "--y"]
+    assert files_first(args) == [
+        *("fit", "--config", "a.yaml", "--model.lr", "2", "--x", "b c", "--config", "d.yaml"),
+        *("--model.lr=1", "--y"),
+    ]
+    spaced = tmp_path / "my file.yaml"
+    spaced.touch()
+    assert files_first(["fit", f"--config={spaced}"]) == ["fit", "--config", str(spaced)]
 
 
 def test_directory_of_a_run_depends_on_its_flags() -> None:

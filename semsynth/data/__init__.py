@@ -8,21 +8,24 @@ from semsynth.data.deepfashion import DeepFashion
 from semsynth.data.errors import DataError
 from semsynth.data.few_shot import FewShotFolder
 from semsynth.data.flow_pairs import ToyFlow
-from semsynth.data.folder import Folder, MaskFolder
+from semsynth.data.folder import Folder, MaskFolder, read_reference
 from semsynth.data.gta5 import GTA5
 from semsynth.data.images import Images
 from semsynth.data.labels import LabelSpace
+from semsynth.data.layout_pairs import CachedPairs, GeneratedPairs
 from semsynth.data.toy import ToyPortrait, ToyStreet
 
 __all__ = [
     "ADE20K",
     "GTA5",
+    "CachedPairs",
     "CelebAMaskHQ",
     "Cityscapes",
     "DataError",
     "DeepFashion",
     "FewShotFolder",
     "Folder",
+    "GeneratedPairs",
     "Images",
     "LabelSpace",
     "MaskFolder",
@@ -30,4 +33,5 @@ __all__ = [
     "ToyFlow",
     "ToyPortrait",
     "ToyStreet",
+    "read_reference",
 ]

@@ -14,17 +14,28 @@ from torch.utils.data import DataLoader, Dataset
 from semsynth.data.errors import DataError
 from semsynth.data.labels import LabelSpace
 from semsynth.data.sampling import ShardSampler, TrainSampler
-from semsynth.data.shots import Shots, choose_shots, read_names, write_names
+from semsynth.data.shots import (
+    EPOCH,
+    Numbers,
+    Shots,
+    choose_shots,
+    collate_shots,
+    read_names,
+    write_names,
+)
 
 Split = Literal["train", "val", "test"]
 Batch = dict[str, Any]
 """``image`` (B, 3, H, W) float in [-1, 1], ``mask`` (B, H, W) int64, ``index`` (B,) int64, the id
 of the sample in its split. Where the data have them: ``name``; ``instance`` (B, H, W) int64 with
 ``edge`` (B, H, W) bool, its outlines; ``loss_mask`` (B, H, W) float in (0, 1]; ``w_plus`` (B,
-num_ws, w_dim). Loaders give images as uint8 and maps in few bits; the trainer calls
+num_ws, w_dim); ``full_mask`` (B, H, W) int64, what images are measured against where ``mask`` tells
+less. A method that trains on shots gets ``index`` and ``shots``, a batch of all labelled samples.
+Loaders give images as uint8 and maps in few bits; the trainer calls
 ``on_after_batch_transfer``, which makes them what is said here, on the device."""
 
-LABELS = ("mask", "instance", "loss_mask", "w_plus")
+MAPS = ("mask", "full_mask", "instance")
+LABELS = ("mask", "full_mask", "instance", "loss_mask", "w_plus")
 
 logger = logging.getLogger(__name__)
 
@@ -94,8 +105,6 @@ class SynthesisDataModule(LightningDataModule):
         shots_seed: int | None = None,
     ) -> None:
         super().__init__()
-        # With fewer samples than processes, some have nothing to evaluate.
-        self.allow_zero_length_dataloader_with_multiple_devices = True
         self.label_space = label_space
         self.image_size = height_and_width(image_size)
         self.shots = shots
@@ -108,6 +117,7 @@ class SynthesisDataModule(LightningDataModule):
         self.unlabelled_ids: list[int] = []
         """Positions of the others."""
         self._datasets: dict[Split, Dataset[Batch]] = {}
+        self._shots: Batch | None = None
 
     @property
     def num_classes(self) -> int:
@@ -178,7 +188,14 @@ class SynthesisDataModule(LightningDataModule):
         return self.train_ids
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled batches; the last, short one is dropped unless it is the only one."""
+        """Shuffled batches; the last, short one is dropped unless it is the only one.
+
+        A method that trains on shots gets batches of numbers instead, 1,000 an epoch.
+        """
+        method = None if self.trainer is None else self.trainer.lightning_module
+        if getattr(method, "trains_on_shots", False):
+            self._shots = self._decoded(collate_shots(self._datasets["train"], self.train_ids))
+            return DataLoader(Numbers(EPOCH * self.batch_size), batch_size=self.batch_size)
         return self._train_dataloader(self._datasets["train"], self.training_order)
 
     def unlabelled_dataloader(self) -> DataLoader[Batch]:
@@ -216,18 +233,35 @@ class SynthesisDataModule(LightningDataModule):
         Returns:
             The batch of the project (see ``Batch``).
         """
+        batch = self._decoded(batch)
+        if self._shots is not None and self.trainer is not None and self.trainer.training:
+            batch["shots"] = self._shots_on(batch["index"].device)
+        return batch
+
+    def _decoded(self, batch: Batch) -> Batch:
+        """Bytes as floats and classes as int64."""
         batch = dict(batch)
         if "image" in batch and batch["image"].dtype == torch.uint8:
             batch["image"] = batch["image"].float().div_(127.5).sub_(1)
-        batch |= {key: batch[key].long() for key in ("mask", "instance") if key in batch}
+        batch |= {key: batch[key].long() for key in MAPS if key in batch}
         if "instance" in batch:
             batch["edge"] = instance_edges(batch["instance"])
         return batch if self.trainer is None else self.trainer.precision_plugin.convert_input(batch)
+
+    def _shots_on(self, device: torch.device) -> Batch:
+        """The shots on a device, moved there once."""
+        assert self._shots is not None
+        if self._shots["mask"].device != device:
+            tensors = {k: v.to(device) for k, v in self._shots.items() if isinstance(v, Tensor)}
+            self._shots = self._shots | tensors
+        return self._shots
 
     def _train_dataloader(self, dataset: Dataset[Batch], order: Any) -> DataLoader[Batch]:
         rank, world_size = self._rank_and_world_size()
         seed = torch.initial_seed() % (1 << 32)
         sampler = TrainSampler(order, self.batch_size, seed, rank, world_size)
+        if self.trainer is not None:
+            sampler.done = self._interrupted_at(len(sampler))
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
@@ -238,9 +272,21 @@ class SynthesisDataModule(LightningDataModule):
             persistent_workers=self.num_workers > 0,
         )
 
+    def _interrupted_at(self, num_samples: int) -> tuple[int, int]:
+        """The epoch that the trainer takes up from a checkpoint, and its samples that are read."""
+        assert self.trainer is not None
+        loop: Any = self.trainer.fit_loop  # its counters are annotated as less than they are
+        read = loop.epoch_loop.batch_progress.current.processed * self.batch_size
+        return loop.epoch_progress.current.processed, read if read < num_samples else 0
+
     def _eval_dataloader(self, split: Split) -> DataLoader[Batch]:
         dataset = self._datasets[split]
         rank, world_size = self._rank_and_world_size()
+        if len(dataset) < world_size:  # type: ignore[arg-type]
+            raise DataError(
+                f"The {split} split has {len(dataset)} samples for {world_size} processes, and a "  # type: ignore[arg-type]
+                "process without any would leave the others waiting. Use fewer processes."
+            )
         return DataLoader(
             dataset,
             batch_size=self.eval_batch_size,  # by keyword: predict builds it anew

@@ -11,6 +11,7 @@ from semsynth.data.errors import DataError
 from semsynth.data.labels import LabelSpace, distinct_palette, read_classes
 from semsynth.data.pairs import Pair, find_pairs, list_images
 from semsynth.data.shots import Shots
+from semsynth.data.sparse import require_marks
 from semsynth.data.transforms import PairTransform
 
 
@@ -92,7 +93,34 @@ class MaskFolder(SynthesisDataModule):
         """All masks of the folder."""
         pairs = [Pair(name, None, (file,)) for name, file in list_images(self.root).items()]
         check_pairs(pairs, self.lookup())
+        if self.label_space.unknown == 0:
+            require_marks(pairs, self.lookup())
         return PairDataset(pairs, PairTransform(self.image_size, lookup=self.lookup()))
+
+
+def read_reference(image: Path, mask: Path, trained_on: SynthesisDataModule) -> Batch:
+    """A photo and its label map as a batch of one, as a model was trained with them.
+
+    Args:
+        image: The photo.
+        mask: Its label map.
+        trained_on: The data module of the training, for label space, encoding and image size.
+
+    Returns:
+        ``image`` (1, 3, H, W) in [-1, 1] and ``mask`` (1, H, W).
+
+    Raises:
+        DataError: A file is missing or is not what it should be.
+    """
+    for file in (image, mask):
+        if not file.is_file():
+            raise DataError(f"There is no file {file}; name an image.")
+    pairs = [Pair(image.stem, image, (mask,))]
+    check_pairs(pairs, trained_on.lookup())
+    transform = PairTransform(trained_on.image_size, lookup=trained_on.lookup())
+    sample = PairDataset(pairs, transform)[0]
+    batch = {key: sample[key][None] for key in ("image", "mask")}
+    return SynthesisDataModule.on_after_batch_transfer(trained_on, batch, 0)
 
 
 def folder_space(file: Path, num_classes: int) -> LabelSpace:

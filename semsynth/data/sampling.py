@@ -59,6 +59,8 @@ class TrainSampler(Sampler[SeededIndex]):
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
+        self.done = (-1, 0)
+        """An epoch that was interrupted, and how many of its samples this process has read."""
         self._num_samples = len(order(torch.Generator().manual_seed(seed)))
         even = self._num_samples // world_size
         self.drop_last = even >= batch_size
@@ -75,7 +77,9 @@ class TrainSampler(Sampler[SeededIndex]):
         order = self.order(torch.Generator().manual_seed((self.seed + self.epoch) % (1 << 63)))
         nth = occurrence(order)
         # With fewer samples than processes some are read twice: every process needs a batch.
-        for i in range(self.rank, self.rank + self._length * self.world_size, self.world_size):
+        start = self.done[1] if self.epoch == self.done[0] else 0
+        for number in range(start, self._length):
+            i = self.rank + number * self.world_size
             position, times = int(order[i % len(order)]), int(nth[i % len(order)])
             entropy = (self.seed, self.epoch, position, times)
             state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)

@@ -3,11 +3,56 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset, default_collate
 
 from semsynth.data.errors import DataError
 
 Shots = int | list[int | str] | str | None
 """How many samples have labels, their names, or a file with one name a line; all if None."""
+
+EPOCH = 1000
+"""Batches of an epoch of a training without a data set, which has only a length."""
+
+MOST_SHOTS = 256
+"""More labelled samples are no few shots: they would all be held in memory."""
+
+
+class Numbers(Dataset[dict[str, Any]]):
+    """So many samples with an ``index`` and nothing else.
+
+    Args:
+        size: How many.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"index": torch.tensor(index)}
+
+
+def collate_shots(dataset: Dataset[dict[str, Any]], ids: Sequence[int]) -> dict[str, Any]:
+    """All shots as one batch.
+
+    Args:
+        dataset: The training samples.
+        ids: Positions of the labelled ones.
+
+    Raises:
+        DataError: There are too many of them.
+    """
+    if len(ids) > MOST_SHOTS:
+        raise DataError(
+            f"The method learns from few labelled samples, and {len(ids)} have labels; say with "
+            f"data.shots which or how many it may use, at most {MOST_SHOTS}."
+        )
+    return default_collate([dataset[i] for i in ids])
 
 
 def choose_shots(

@@ -1,8 +1,17 @@
 """The methods, by the names that experiments use."""
 
 from semsynth.methods.clvae import CLVAE
+from semsynth.methods.fewshot_smis import FewShotSMIS
 from semsynth.methods.flow_estimator import FlowEstimator
 from semsynth.methods.segmenter import Segmenter
 from semsynth.methods.stylegan2 import StyleGAN2
+from semsynth.methods.user_controllable_lt import UserControllableLT
 
-__all__ = ["CLVAE", "FlowEstimator", "Segmenter", "StyleGAN2"]
+__all__ = [
+    "CLVAE",
+    "FewShotSMIS",
+    "FlowEstimator",
+    "Segmenter",
+    "StyleGAN2",
+    "UserControllableLT",
+]

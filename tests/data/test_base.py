@@ -1,5 +1,7 @@
+import pytest
 import torch
 
+from semsynth.data import DataError
 from semsynth.data.base import WithoutLabels, instance_edges
 from semsynth.data.toy import ToyStreet
 
@@ -48,3 +50,12 @@ def test_samples_without_labels_are_photos() -> None:
     dataset = ToyStreet(image_size=32, train_size=2).dataset("train")
     assert WithoutLabels(dataset)[1].keys() == {"image", "index"}
     assert torch.equal(WithoutLabels(dataset)[1]["image"], dataset[1]["image"])
+
+
+def test_split_with_fewer_samples_than_processes_is_refused() -> None:
+    data = ToyStreet(image_size=32, train_size=4, val_size=2, test_size=4)
+    data.setup("validate")
+    assert len(data.val_dataloader()) == 1
+    data._rank_and_world_size = lambda: (2, 3)  # type: ignore[method-assign]
+    with pytest.raises(DataError, match="val split has 2 samples for 3 processes"):
+        data.val_dataloader()

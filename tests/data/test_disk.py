@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.utilities.data import has_len_all_ranks
 from PIL import Image
 
 from semsynth.data import DataError, Folder
@@ -43,7 +42,11 @@ def folder(root: Path, num_workers: int = 0, rank: int = 0, world_size: int = 1)
         eval_batch_size=2,
     )
     data.setup("fit")
-    processes: Any = SimpleNamespace(global_rank=rank, world_size=world_size)
+    start = SimpleNamespace(current=SimpleNamespace(processed=0))
+    loop = SimpleNamespace(epoch_progress=start, epoch_loop=SimpleNamespace(batch_progress=start))
+    processes: Any = SimpleNamespace(
+        global_rank=rank, world_size=world_size, lightning_module=None, fit_loop=loop
+    )
     data.trainer = processes
     return data
 
@@ -94,18 +97,6 @@ def test_another_seed_gives_other_crops(root: Path) -> None:
         masks.append(merged(list(data.train_dataloader()))["mask"])
     assert not torch.equal(masks[0], masks[1])
     assert torch.equal(masks[1], masks[2])
-
-
-def test_process_without_a_sample_to_evaluate_does_not_end_the_training(root: Path) -> None:
-    data = folder(root, rank=6, world_size=8)
-    strategy: Any = SimpleNamespace(
-        root_device="cpu", global_rank=6, reduce=lambda length, reduce_op: length + 5
-    )
-    allowed = data.allow_zero_length_dataloader_with_multiple_devices
-    assert len(data.val_dataloader()) == 0
-    assert has_len_all_ranks(data.val_dataloader(), strategy, allowed)
-    with pytest.raises(RuntimeError, match="zero length"):
-        has_len_all_ranks(data.val_dataloader(), strategy, False)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

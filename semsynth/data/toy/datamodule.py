@@ -1,7 +1,7 @@
 """The toy worlds as data modules: endless images, nothing to download."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 
 from semsynth.data.base import Batch, Split, SynthesisDataModule
 from semsynth.data.shots import Shots
+from semsynth.data.sparse import SparseKind, SparseLabels
 from semsynth.data.toy.portrait import PortraitWorld
 from semsynth.data.toy.street import StreetWorld
 from semsynth.data.toy.world import World
@@ -87,6 +88,8 @@ class ToyDataModule(SynthesisDataModule):
         shots: How many training samples have labels, their names (``0`` is the first), or a file
             of them; all if not given.
         shots_seed: Choose the shots by this seed; 0 if not given.
+        labels: ``dense`` masks; or ``scribbles`` or ``landmarks`` in their place, where 0 is
+            unknown and the other classes come after it.
     """
 
     world: ClassVar[World]
@@ -103,6 +106,7 @@ class ToyDataModule(SynthesisDataModule):
         seed: int = 0,
         shots: Shots = None,
         shots_seed: int | None = None,
+        labels: Literal["dense"] | SparseKind = "dense",
     ) -> None:
         if not 32 <= image_size <= 256:
             raise ValueError(
@@ -115,8 +119,9 @@ class ToyDataModule(SynthesisDataModule):
                 raise ValueError(
                     f"{split}_size must be at least 1, got {size}; give every split a sample."
                 )
+        space = self.world.label_space
         super().__init__(
-            self.world.label_space,
+            space if labels == "dense" else space.with_unknown(first=True),
             image_size,
             batch_size,
             eval_batch_size,
@@ -125,9 +130,17 @@ class ToyDataModule(SynthesisDataModule):
             shots_seed,
         )
         self.seed = seed
+        self.labels = labels
 
-    def dataset(self, split: Split) -> ToyDataset:
+    def dataset(self, split: Split) -> ToyDataset | SparseLabels:
         """The samples of a split, none of which is in another split of whatever size."""
+        rendered = self.rendered(split)
+        if self.labels == "dense":
+            return rendered
+        return SparseLabels(rendered, self.labels, self.seed, rendered.first)
+
+    def rendered(self, split: Split) -> ToyDataset:
+        """The samples of a split with dense masks."""
         size = self.sizes[split]
         return ToyDataset(self.world, _FIRST[split], size, self.image_size[0], self.seed)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from semsynth.data.base import Batch, Split
 from semsynth.data.toy import ToyPortrait, ToyStreet
 
-SIZES: dict[str, int] = {"train_size": 6, "val_size": 4, "test_size": 4}
+SIZES: dict[str, Any] = {"train_size": 6, "val_size": 4, "test_size": 4}
 both_modules = pytest.mark.parametrize("module", [ToyPortrait, ToyStreet])
 Module = type[ToyPortrait] | type[ToyStreet]
 
