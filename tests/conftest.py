@@ -1,3 +1,4 @@
+import faulthandler
 import json
 import os
 from collections.abc import Iterator
@@ -5,11 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 from safetensors.torch import save_file
 from torch import Tensor
 
 from semsynth import weights
 from semsynth.networks.unet import UNet
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A crash names its test: Lightning, which restores signal handlers, would drop this one."""
+    faulthandler.disable()  # enabling what is enabled does nothing
+    faulthandler.enable(item.config.stash[fault_handler_stderr_fd_key])
 
 
 @pytest.fixture(autouse=True, scope="session")
