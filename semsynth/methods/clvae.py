@@ -458,20 +458,23 @@ class CLVAE(Method):
         return {name: self.redrawn(batch, where, num_images) for name, where in chosen.items()}
 
     def vary(self, batch: Batch, num_images: int, level: int) -> dict[str, Tensor]:
-        """Images that differ in the code of one class of each mask, which the seed chooses."""
+        """Images that differ in the code of one class of each mask, which the seed chooses.
+
+        Without class-wise codes nothing less than all of the code can be drawn anew for a class.
+        """
         L, K, _ = self.code_shape
-        if K == 1 or level >= L:
+        if level >= L:
             raise ValueError(
-                f"The codes are ({L} levels, {K} classes), and ClassDiversity asks for single "
-                f"classes at level {level}. Take it out of evaluation.metrics, or lower its "
-                "num_levels."
+                f"The codes have {L} levels, and ClassDiversity asks for level {level}. Take it "
+                "out of evaluation.metrics, or lower its num_levels."
             )
         present = classes_present(batch["mask"], self.num_classes)  # (B, C)
         luck = seeded_normal(hash_int64(batch["seed"]), self.num_classes)
         varied_class = luck.masked_fill(~present, -torch.inf).argmax(1)
-        where = self.rows_of_class(varied_class)
+        where = self.rows_of_class(varied_class) if K > 1 else None
         if level >= 0:
-            where = where & self.where(levels=[level])
+            one_level = self.where(levels=[level])
+            where = one_level if where is None else where & one_level
         return {
             "varied": self.redrawn(batch, where, num_images),
             "varied_class": varied_class,
@@ -483,13 +486,19 @@ class CLVAE(Method):
         rows = F.one_hot(of_each, self.num_classes).repeat_interleave(self.instances_per_class, 1)
         return rows.bool()[:, None, :, None]
 
-    def redrawn(self, batch: Batch, where: Tensor, num_images: int) -> Tensor:
-        """Images (B, num_images, 3, H, W) with codes drawn anew at ``where`` (B, L, K, 1)."""
+    def redrawn(self, batch: Batch, where: Tensor | None, num_images: int) -> Tensor:
+        """Images (B, num_images, 3, H, W) with codes drawn anew at ``where`` (B, L, K, 1).
+
+        All codes, the global one too, if no place is given.
+        """
         codes = self.sample(batch["seed"])
         images = []
         for i in range(num_images):
-            other = self.sample(hash_int64(batch["seed"] + i + 1), codes.z_global)
-            edited = replace_codes(codes, other, where)
+            seed = hash_int64(batch["seed"] + i + 1)
+            if where is None:
+                edited = self.sample(seed)
+            else:
+                edited = replace_codes(codes, self.sample(seed, codes.z_global), where)
             images.append(self.decode(batch, edited.z_global, edited.z_local).float())
         return torch.stack(images, dim=1)
 

@@ -275,8 +275,22 @@ def test_a_single_level_changes_less_than_all(batch: Batch) -> None:
     assert max(spread[1:]) < spread[0]
 
 
-@pytest.mark.parametrize(("changes", "level"), [({"class_wise": False}, -1), ({}, 5)])
-def test_classes_without_codes_of_their_own_cannot_be_varied(
+@pytest.mark.parametrize("layer_wise", [True, False])
+def test_without_codes_of_classes_all_of_the_code_is_redrawn(
+    batch: Batch, layer_wise: bool
+) -> None:
+    method = tiny_clvae(class_wise=False, layer_wise=layer_wise).eval()
+    varied = method.vary(seeded(batch), 3, level=-1)
+    inside = (batch["mask"] == varied["varied_class"][:, None, None])[:, None]
+    change = varied["varied"].std(1)
+    assert change[inside.expand_as(change)].mean() > 0
+    assert change[~inside.expand_as(change)].mean() > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "level"), [({"class_wise": False, "layer_wise": False}, 0), ({}, 5)]
+)
+def test_levels_without_codes_cannot_be_varied(
     batch: Batch, changes: dict[str, bool], level: int
 ) -> None:
     with pytest.raises(ValueError, match=r"ClassDiversity asks .* lower its num_levels"):
