@@ -21,8 +21,9 @@ class ClassDiversity(ImageMetric):
     of a mask differ in the code of one class c alone. CSD(c) is the mean perceptual distance over
     all pairs within the pixels of c, OCD(c) over all other pixels; both are averaged over masks,
     then over classes. A high ``mCSD`` and a low ``mOCD`` are good. Of a method without codes of
-    classes all of its code is drawn anew, for it has no better way to change a class. When the code was drawn anew at
-    one level alone, the scores of that level are logged beside, as ``mCSD_lpips_alex_level0``.
+    classes all of its code is drawn anew, for it has no better way to change a class. When the
+    code was drawn anew at one level alone, the scores of that level are logged beside, as
+    ``mCSD_lpips_alex_level0``.
 
     Args:
         features: Network that sees the differences (see ``Diversity``).
