@@ -13,7 +13,6 @@ import wandb
 import yaml
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import (
     ArgsType,
     LightningArgumentParser,
@@ -26,7 +25,17 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 import semsynth.methods
 import semsynth.metrics  # noqa: F401  its classes can be named in YAML
 from semsynth import run_directory
-from semsynth.callbacks import Cost, Evaluation, ImageLogger, PredictionWriter, Requeue, StepSeed
+from semsynth.callbacks import (
+    Checkpoint,
+    Cost,
+    Evaluation,
+    ImageLogger,
+    Position,
+    PredictionWriter,
+    Requeue,
+    StepSeed,
+)
+from semsynth.checkpoint_io import CheckpointError, SafeCheckpointIO
 from semsynth.cli import COMMANDS
 from semsynth.data import DataError, MaskFolder, SynthesisDataModule
 from semsynth.editors import EditorError
@@ -44,6 +53,7 @@ USER_ERRORS = (
     PriorError,
     StyleError,
     EditorError,
+    CheckpointError,
     MisconfigurationException,
     run_directory.RunExistsError,
 )
@@ -133,7 +143,7 @@ class SemsynthCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Shared callbacks, the run directory, and the values that data and model must share."""
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(Checkpoint, "checkpoint")
         parser.add_lightning_class_args(Evaluation, "evaluation")
         parser.add_lightning_class_args(ImageLogger, "images")
         parser.add_argument(
@@ -205,14 +215,15 @@ class SemsynthCLI(LightningCLI):
         if self.command != "predict":
             check_weights(callbacks)
         choose_strategy(config)
+        config["plugins"] = [*plugins_of(config), SafeCheckpointIO()]
         about = describe_run(self.config[self.command])
         config["logger"] = build_loggers(config["logger"], self.run_dir, self.command, about)
         if self.command == "fit":
-            callbacks = [*callbacks, StepSeed(), Cost(), Requeue()]
+            callbacks = [*callbacks, Position(), StepSeed(), Cost(), Requeue()]
         if self.command == "predict":
             options = self.config.predict
             output = options.output or str(self.run_dir / "predictions")
-            kept = [c for c in callbacks if isinstance(c, ModelCheckpoint)]  # finds "last"
+            kept = [c for c in callbacks if isinstance(c, Checkpoint)]  # finds "last"
             style = read_style(options.style, self.model, self.datamodule)
             writer = PredictionWriter(output, options.num_samples, options.seed, style)
             callbacks = [*kept, writer]
@@ -310,6 +321,12 @@ def choose_strategy(trainer: dict[str, Any]) -> None:
     if trainer["strategy"] == "auto" and count * trainer["num_nodes"] > 1:
         trainer["strategy"] = "ddp_find_unused_parameters_true"
         trainer["sync_batchnorm"] = on_gpu  # torch has it on GPUs only
+
+
+def plugins_of(trainer: dict[str, Any]) -> list[Any]:
+    """The plugins that the trainer was given, one or several or none."""
+    given = trainer.get("plugins") or []
+    return list(given) if isinstance(given, list | tuple) else [given]
 
 
 def config_files(args: list[str]) -> tuple[str, ...]:
