@@ -15,8 +15,8 @@ __all__ = [
     "Evaluation",
     "GeneratorEMA",
     "ImageLogger",
-    "PredictionWriter",
     "Position",
+    "PredictionWriter",
     "Requeue",
     "StepSeed",
 ]
