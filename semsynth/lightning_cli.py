@@ -29,16 +29,19 @@ from semsynth.callbacks import (
     Checkpoint,
     Cost,
     Evaluation,
+    FiniteLosses,
     ImageLogger,
     Position,
     PredictionWriter,
     Requeue,
     StepSeed,
 )
+from semsynth.callbacks.finite import NonFiniteLossError
 from semsynth.checkpoint_io import CheckpointError, SafeCheckpointIO
 from semsynth.cli import COMMANDS
 from semsynth.data import DataError, MaskFolder, SynthesisDataModule
 from semsynth.editors import EditorError
+from semsynth.faults import FaultError, explain
 from semsynth.loggers import RunLabels, build_loggers, silence_noise
 from semsynth.methods.base import StyleError
 from semsynth.parser import Parser
@@ -54,8 +57,11 @@ USER_ERRORS = (
     StyleError,
     EditorError,
     CheckpointError,
+    FaultError,
+    NonFiniteLossError,
     MisconfigurationException,
     run_directory.RunExistsError,
+    run_directory.DamagedRunError,
 )
 
 USAGE = "semsynth {command} [--config FILE ...] [--KEY VALUE ...]"
@@ -219,7 +225,7 @@ class SemsynthCLI(LightningCLI):
         about = describe_run(self.config[self.command])
         config["logger"] = build_loggers(config["logger"], self.run_dir, self.command, about)
         if self.command == "fit":
-            callbacks = [*callbacks, Position(), StepSeed(), Cost(), Requeue()]
+            callbacks = [*callbacks, Position(), StepSeed(), Cost(), FiniteLosses(), Requeue()]
         if self.command == "predict":
             options = self.config.predict
             output = options.output or str(self.run_dir / "predictions")
@@ -238,6 +244,15 @@ class SemsynthCLI(LightningCLI):
         config = self.config.fit
         if config.test_after_fit and not config.trainer.fast_dev_run:
             self.trainer.test(self.model, self.datamodule, verbose=False)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run the command; what went wrong outside of it is said with its remedy."""
+        try:
+            super()._run_subcommand(subcommand)
+        except Exception as error:
+            if (message := explain(error, self.config[self.command])) is None:
+                raise
+            raise FaultError(message) from error
 
 
 class WeightsCheck(SemsynthCLI):

@@ -4,6 +4,7 @@ from semsynth.callbacks.checkpoint import Checkpoint
 from semsynth.callbacks.cost import Cost
 from semsynth.callbacks.ema import GeneratorEMA
 from semsynth.callbacks.evaluation import Evaluation
+from semsynth.callbacks.finite import FiniteLosses
 from semsynth.callbacks.images import ImageLogger, PredictionWriter
 from semsynth.callbacks.position import Position
 from semsynth.callbacks.requeue import Requeue
@@ -13,6 +14,7 @@ __all__ = [
     "Checkpoint",
     "Cost",
     "Evaluation",
+    "FiniteLosses",
     "GeneratorEMA",
     "ImageLogger",
     "Position",

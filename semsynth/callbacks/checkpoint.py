@@ -53,36 +53,32 @@ class Checkpoint(ModelCheckpoint):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        """See whether a checkpoint falls due; after the last step, write it."""
+        """See whether a checkpoint falls due; after the last step, write it at once."""
         self.accumulating = trainer.global_step == self.step_before
         if self.accumulating or self._should_skip_saving_checkpoint(trainer):
             return
         if self._is_due(trainer):
             self.due = self._monitor_candidates(trainer)
-        if not more_follows(trainer):
-            self._write_the_last(trainer)
+        if trainer.global_step == trainer.max_steps and not more_follows(trainer):
+            self._write_the_end(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """See whether a checkpoint falls due; after the last step, write it."""
         super().on_validation_end(trainer, pl_module)
-        self._write_the_last(trainer)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """See whether a checkpoint falls due; after the last step, write it."""
-        super().on_train_epoch_end(trainer, pl_module)
-        self._write_the_last(trainer)
+        if self.due is not None and trainer.global_step == trainer.max_steps:
+            self._write(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write what is still due."""
-        if self.due is not None:
-            self._write(trainer)
+        """Write the end, whatever the interval between checkpoints is."""
+        self._write_the_end(trainer)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
         """A termination comes between two steps; one process can still write what is due."""
-        if isinstance(exception, SIGTERMException) and trainer.world_size == 1:
-            self.on_train_end(trainer, pl_module)
+        between_steps = isinstance(exception, SIGTERMException) and trainer.world_size == 1
+        if between_steps and self.due is not None:
+            self._write(trainer)
         super().on_exception(trainer, pl_module, exception)
 
     def _is_due(self, trainer: Trainer) -> bool:
@@ -105,8 +101,10 @@ class Checkpoint(ModelCheckpoint):
     ) -> None:
         """Written with the other."""
 
-    def _write_the_last(self, trainer: Trainer) -> None:
-        if self.due is not None and trainer.global_step == trainer.max_steps:
+    def _write_the_end(self, trainer: Trainer) -> None:
+        if self.due is None and self.monitor is None:
+            self.due = self._monitor_candidates(trainer)
+        if self.due is not None and not self._should_skip_saving_checkpoint(trainer):
             self._write(trainer)
 
     def _write(self, trainer: Trainer) -> None:
