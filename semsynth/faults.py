@@ -27,9 +27,9 @@ def explain(error: BaseException, config: Any) -> str | None:
     go_on = f"Then go on with --run_dir {config.run_dir} --ckpt_path last."
     if is_out_of_memory(error):
         return f"Out of memory ({first_line(text)}). {what_to_lower(config)} {go_on}"
-    if "Caught DataError" in text or "Error in DataLoader worker process" in text:
-        return last_line(text) if "semsynth.data." in last_line(text) else None
-    if ("DataLoader worker" in text and "exited" in text) or "is killed by signal" in text:
+    if "in DataLoader worker process" in text and BAD_DATA in text:
+        return text.rpartition(BAD_DATA)[2].partition(": ")[2].strip()
+    if "DataLoader worker" in text and ("exited" in text or "is killed by signal" in text):
         return (
             f"A loader process died ({first_line(text)}). Often it was killed because memory, or "
             "shared memory (/dev/shm), ran out: lower --data.num_workers (now "
