@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
@@ -42,9 +42,9 @@ class SafeCheckpointIO(TorchCheckpointIO):
             path.parent.mkdir(parents=True, exist_ok=True)
             with renamed_when_whole(path) as unfinished:
                 torch.save(checkpoint, unfinished)
-        except (OSError, RuntimeError) as error:  # torch's writer turns some into the latter
+        except OSError as error:
             raise CheckpointError(
-                f"The checkpoint {path} could not be written: {reason(error)}. The one before it "
+                f"The checkpoint {path} could not be written: {error.strerror or error}. The one before it "
                 "is whole. Make room or mend the directory, then go on with --ckpt_path last."
             ) from error
 
@@ -60,7 +60,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
             loaded: dict[str, Any] = torch.load(path, map_location or "cpu", weights_only=True)
         except Exception as error:  # whatever a damaged file makes of torch's reader
             raise CheckpointError(
-                f"The checkpoint {path} cannot be read: {reason(error)}. Give another one, or "
+                f"The checkpoint {path} cannot be read: {first_line(error)}. Give another one, or "
                 "--ckpt_path last for the newest that is whole."
             ) from error
         return loaded
@@ -75,31 +75,30 @@ class SafeCheckpointIO(TorchCheckpointIO):
 
 
 @contextmanager
-def renamed_when_whole(path: Path) -> Iterator[Path]:
-    """A temporary name beside a file, which takes the file's place when it is on the disk."""
+def renamed_when_whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file under a temporary name, which takes another's place when it is on the disk."""
     unfinished = path.with_name(f".{path.name}.part")
     try:
-        yield unfinished
-        sync(unfinished)
+        with unfinished.open("wb") as opened:
+            yield opened
+            opened.flush()
+            os.fsync(opened.fileno())
         unfinished.replace(path)
-        sync(path.parent)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+    sync_names(path.parent)
 
 
-def sync(path: Path) -> None:
-    """Wait until a file, or the names in a directory, are on the disk."""
-    handle = os.open(path, os.O_RDONLY)
+def sync_names(directory: Path) -> None:
+    """Wait until the names in a directory are on the disk."""
+    handle = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:
         os.close(handle)
 
 
-def reason(error: BaseException) -> str:
-    """The first line of an error's message, or of that of the error that it stands for."""
-    cause = error.__cause__ or error.__context__
-    if isinstance(error, RuntimeError) and isinstance(cause, OSError):
-        error = cause
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its name if it has none."""
     return (str(error) or type(error).__name__).strip().splitlines()[0]
