@@ -44,8 +44,9 @@ class SafeCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, unfinished)
         except OSError as error:
             raise CheckpointError(
-                f"The checkpoint {path} could not be written: {error.strerror or error}. The one before it "
-                "is whole. Make room or mend the directory, then go on with --ckpt_path last."
+                f"The checkpoint {path} could not be written: {error.strerror or error}. The one "
+                "before it is whole. Make room or mend the directory, then go on with --ckpt_path "
+                "last."
             ) from error
 
     def load_checkpoint(

@@ -29,7 +29,7 @@ def explain(error: BaseException, config: Any) -> str | None:
         return f"Out of memory ({first_line(text)}). {what_to_lower(config)} {go_on}"
     if "in DataLoader worker process" in text and BAD_DATA in text:
         return text.rpartition(BAD_DATA)[2].partition(": ")[2].strip()
-    if "DataLoader worker" in text and ("exited" in text or "is killed by signal" in text):
+    if is_dead_loader(error, config.data.init_args.num_workers):
         return (
             f"A loader process died ({first_line(text)}). Often it was killed because memory, or "
             "shared memory (/dev/shm), ran out: lower --data.num_workers (now "
@@ -48,6 +48,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     text = str(error)
     known = ("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate")
     return isinstance(error, RuntimeError | OSError) and any(part in text for part in known)
+
+
+def is_dead_loader(error: BaseException, num_workers: int) -> bool:
+    """Whether a loader process ended; one that dies while it sends breaks the connection."""
+    text = str(error)
+    if num_workers and isinstance(error, ConnectionError | EOFError):
+        return True
+    return "DataLoader worker" in text and ("exited" in text or "is killed by signal" in text)
 
 
 def what_to_lower(config: Any) -> str:

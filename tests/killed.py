@@ -26,6 +26,7 @@ def run_processes(
     processes: int = 1,
     kill: tuple[int, int] | None = None,
     by: signal.Signals = signal.SIGKILL,
+    in_write: bool = False,
 ) -> list[int | None]:
     """Run a training in so many processes.
 
@@ -34,6 +35,7 @@ def run_processes(
         processes: How many; each is given what a launcher would give it.
         kill: Number of a process, and of the batch at whose end a signal is sent to it.
         by: The signal.
+        in_write: Send it in the middle of the next checkpoint that is written.
 
     Returns:
         Exit status of each process.
@@ -51,7 +53,7 @@ def run_processes(
         if processes > 1:
             settings |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1"}
             settings |= {"MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
-        process = CONTEXT.Process(target=_train, args=(args, settings, log, batch, by))
+        process = CONTEXT.Process(target=_train, args=(args, settings, log, batch, by, in_write))
         process.start()
         started.append(process)
     _wait(started)
@@ -79,7 +81,12 @@ def _wait(processes: list[BaseProcess]) -> None:
 
 
 def _train(
-    args: list[str], settings: dict[str, str], log: Path, batch: int, by: signal.Signals
+    args: list[str],
+    settings: dict[str, str],
+    log: Path,
+    batch: int,
+    by: signal.Signals,
+    in_write: bool,
 ) -> None:
     os.environ.clear()
     os.environ.update(settings)
@@ -90,18 +97,25 @@ def _train(
     sys.stdout, sys.stderr = os.fdopen(1, "w", 1), os.fdopen(2, "w", 1)
     torch.set_num_threads(1)
     if batch:
-        _die_at(batch, by)
+        _die_at(batch, by, in_write)
     main(args)
 
 
-def _die_at(batch: int, by: signal.Signals) -> None:
+def _die_at(batch: int, by: signal.Signals, in_write: bool) -> None:
     original = Cost.on_train_batch_end
     seen: list[int] = []
 
     def counting(self: Cost, *args: Any) -> None:
         original(self, *args)
         seen.append(1)
-        if len(seen) == batch:
+        if len(seen) == batch and in_write:
+            torch.save = half  # type: ignore[assignment]
+        elif len(seen) == batch:
             os.kill(os.getpid(), by)
 
-    Cost.on_train_batch_end = counting  # type: ignore[method-assign]
+    def half(checkpoint: Any, opened: Any) -> None:
+        opened.write(b"half of it")
+        opened.flush()
+        os.kill(os.getpid(), by)
+
+    Cost.on_train_batch_end = counting  # type: ignore[method-assign, assignment]

@@ -45,6 +45,7 @@ class FiniteLosses(Callback):
 
     def __init__(self) -> None:
         self.recent: list[Seen] = []
+        self.latest: Seen | None = None
 
     def on_train_batch_end(
         self,
@@ -59,9 +60,12 @@ class FiniteLosses(Callback):
         names, values = logged(trainer)
         if isinstance(outputs, dict) and isinstance(loss := outputs.get("loss"), Tensor):
             names, values = [*names, "loss"], [*values, loss.detach()]
-        flat = torch.stack([value.float() for value in values]) if values else torch.zeros(0)
-        self.recent.append(Seen(place, names, flat.to(pl_module.device), batch))
-        if pl_module.device.type == "cpu" or len(self.recent) == INTERVAL:
+        device = pl_module.device
+        flat = [value.to(device, torch.float32, non_blocking=True) for value in values]
+        stacked = torch.stack(flat) if flat else torch.zeros(0, device=device)
+        self.latest = Seen(place, names, stacked, batch)
+        self.recent.append(self.latest)
+        if len(self.recent) == INTERVAL or not runs_ahead(device):
             self.look(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -71,8 +75,13 @@ class FiniteLosses(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Look before anything is kept."""
+        """Look before anything is kept, at the weights as well: a gradient may have spoilt them."""
         self.look(trainer)
+        weights = [(name, p.detach()) for name, p in pl_module.named_parameters()]
+        fine = torch.stack([p.isfinite().all() for _, p in weights]).tolist()
+        spoilt = [name for (name, _), good in zip(weights, fine, strict=True) if not good]
+        if spoilt and self.latest is not None:
+            raise NonFiniteLossError(report(trainer, self.latest, dict.fromkeys(spoilt, math.nan)))
 
     def look(self, trainer: Trainer) -> None:
         """Look at what was logged since the last time, in all processes.
@@ -90,7 +99,13 @@ class FiniteLosses(Callback):
             return
         if not bad:
             raise NonFiniteLossError("A loss is not finite in another process; see its message.")
-        raise NonFiniteLossError(report(trainer, recent[bad[0]], values[bad[0]].tolist()))
+        seen, own = recent[bad[0]], values[bad[0]].tolist()
+        raise NonFiniteLossError(report(trainer, seen, dict(zip(seen.names, own, strict=True))))
+
+
+def runs_ahead(device: torch.device) -> bool:
+    """Whether a device computes while Python goes on, so that looking at a value would stop it."""
+    return device.type != "cpu"
 
 
 def logged(trainer: Trainer) -> tuple[list[str], list[Tensor]]:
@@ -103,19 +118,19 @@ def logged(trainer: Trainer) -> tuple[list[str], list[Tensor]]:
     return list(found), list(found.values())
 
 
-def report(trainer: Trainer, seen: Seen, values: list[float]) -> str:
+def report(trainer: Trainer, seen: Seen, found: dict[str, float]) -> str:
     """Write the batch to a file of the run directory, and say what happened and what may help."""
     place = seen.place | {"rank": trainer.global_rank}
     seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
-    losses = dict(zip(seen.names, values, strict=True))
     name = f"step_{place['step']:08d}_rank{place['rank']}.pt"
     file = Path(trainer.default_root_dir, "faults", name)
     file.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({**place, "seed": seed, "losses": losses, "batch": to_cpu(seen.batch)}, file)
-    bad = ", ".join(f"{name} {value}" for name, value in losses.items() if not math.isfinite(value))
+    torch.save({**place, "seed": seed, "found": found, "batch": to_cpu(seen.batch)}, file)
+    bad = [f"{name} {value}" for name, value in found.items() if not math.isfinite(value)]
+    listed = ", ".join(bad[:5]) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
     return (
         f"Not finite at step {place['step']} (epoch {place['epoch']}, batch {place['batch']}): "
-        f"{bad}. Its samples are {samples(seen.batch)}; the batch is in {file}. Checkpoints are "
+        f"{listed}. Its samples are {samples(seen.batch)}; the batch is in {file}. Checkpoints are "
         "from before, and --ckpt_path last comes to the same batch again. Look at the samples, "
         "lower the learning rate, or use --trainer.precision 32-true or bf16-mixed."
     )

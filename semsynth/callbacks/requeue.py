@@ -73,7 +73,6 @@ class Requeue(Callback):
         if not isinstance(callback, ModelCheckpoint) or callback.dirpath is None:
             return
         last = Path(callback.dirpath, "last.ckpt")
-        callback.last_model_path = str(last)  # else it would leave the file alone, as not its own
         with before_batch(trainer):
             trainer.save_checkpoint(last)  # by all processes; of a link, replaces the link alone
 

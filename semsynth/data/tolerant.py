@@ -66,7 +66,7 @@ class SkipCount:
 
     def take(self, batch: dict[str, Any]) -> dict[str, Any]:
         """The batch without what is said about bad files, which is counted."""
-        for line in "\n".join(batch.get(UNREAD, ())).splitlines():
+        for line in filter(None, "\n".join(batch.get(UNREAD, ())).splitlines()):
             if not self.counts[line]:
                 logger.warning("%s Skipped: the next sample takes its place.", line)
             self.counts[line] += 1
@@ -74,10 +74,6 @@ class SkipCount:
 
     def summarise(self) -> None:
         """Say how many samples were replaced, if any."""
-        if total := self.counts.total():
-            logger.warning(
-                "%d samples were skipped, of %d bad files: %s",
-                total,
-                len(self.counts),
-                " ".join(f"{line} ({number} times)" for line, number in self.counts.items()),
-            )
+        if self.counts:
+            listed = (f"{line} ({number} times)" for line, number in self.counts.items())
+            logger.warning("Skipped samples: %d. %s", self.counts.total(), " ".join(listed))
