@@ -167,7 +167,10 @@ def test_augmentation_that_makes_no_sense_is_refused(
 
 @pytest.mark.parametrize(("before", "after"), [("none", "ada"), ("ada", "none")])
 def test_checkpoint_is_loaded_with_and_without_augmentation(before: Any, after: Any) -> None:
-    chosen = {"none": {}, "ada": {"augment": "ada", "augment_p": 0.25}}
+    chosen: dict[str, dict[str, Any]] = {
+        "none": {},
+        "ada": {"augment": "ada", "augment_p": 0.25},
+    }
     state = {k: v + 1 for k, v in build(**chosen[before]).state_dict().items()}
     method = build(**chosen[after])
     checkpoint = {"state_dict": dict(state)}
