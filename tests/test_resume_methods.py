@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from tests.killed import run_processes
-from tests.tiny import METHODS, STEPS, arguments, differences, fit, last, pairs_cache
+from tests.tiny import (
+    BATCHES_PER_EPOCH,
+    METHODS,
+    STEPS,
+    arguments,
+    differences,
+    fit,
+    last,
+    pairs_cache,
+)
 
 EVERY = ["--checkpoint.every_n_train_steps=1", "--checkpoint.save_top_k=-1"]
 
@@ -77,10 +86,13 @@ def test_loader_processes_go_on_with_the_samples_that_come_next(tmp_path: Path) 
 def test_killed_training_ends_with_the_same_checkpoint(
     method: str, processes: int, tmp_path: Path
 ) -> None:
-    more = [f"--trainer.devices={processes}", f"--data.batch_size={2 // processes}"]
+    samples = 2 * BATCHES_PER_EPOCH * processes
+    more = [f"--trainer.devices={processes}"]
     if method == "cached_pairs":
-        more += pairs_cache(tmp_path / "pairs")
+        more += pairs_cache(tmp_path / "pairs", samples)
         method = "user_controllable_lt"
+    elif method != "fewshot_smis":  # its epochs have no samples
+        more += [f"--data.train_size={samples}"]
     run_processes(arguments(method, tmp_path / "whole", *more), processes)
     whole = last(tmp_path / "whole")
     assert whole["global_step"] == STEPS

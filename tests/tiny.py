@@ -116,10 +116,10 @@ def last(run_dir: Path) -> dict[str, Any]:
     return loaded
 
 
-def pairs_cache(directory: Path) -> list[str]:
+def pairs_cache(directory: Path, number: int) -> list[str]:
     """Write the pairs that the tiny UserControllableLT trains on; arguments to read them."""
     options = "--num_tokens 4 --perturbation 0.2 1.0 --truncation 0.7 --feature_resolution 32"
-    size = ["--num", str(2 * BATCHES_PER_EPOCH), "--out", str(directory), "--centred", "--shared"]
+    size = ["--num", str(number), "--out", str(directory), "--centred", "--shared"]
     main(["pairs", "--prior", "toy_portrait", *options.split(), *size])
     return ["--data=CachedPairs", f"--data.root={directory}", "--data.num_workers=1"]
 
