@@ -203,9 +203,10 @@ class SemsynthCLI(LightningCLI):
         if config.trainer.default_root_dir is None:
             config.trainer.default_root_dir = str(self.run_dir)
         first_process = rank_of_process() == 0
-        if self.command == "fit" and config.ckpt_path == "last":
+        if config.ckpt_path == "last":
             found = run_directory.last_checkpoint(self.run_dir)
-            config.ckpt_path = None if found is None else str(found)
+            if found is not None or self.command == "fit":
+                config.ckpt_path = found and str(found)
             return
         starts_anew = self.command == "fit" and not config.ckpt_path
         if starts_anew and first_process and not config.trainer.fast_dev_run:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from lightning import Trainer
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from semsynth import run_directory
 from semsynth.callbacks import Cost, finite
@@ -124,6 +125,22 @@ def test_losses_of_a_gpu_are_seen_late_but_not_kept(tmp_path: Path, monkeypatch:
         looks.append(len(self.recent))
         original(self, trainer)
 
+    class NothingIsRead(TorchDispatchMode):
+        """Refuses to bring a value from the device to Python."""
+
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            assert "_local_scalar_dense" not in str(func)
+            return func(*args, **(kwargs or {}))
+
+    remember = finite.FiniteLosses.on_train_batch_end
+
+    def watched(*args: Any) -> None:
+        with NothingIsRead():
+            remember(*args)
+
+    monkeypatch.setattr(finite.FiniteLosses, "on_train_batch_end", watched)
     monkeypatch.setattr(finite.FiniteLosses, "look", look)
     monkeypatch.setattr(finite, "runs_ahead", lambda device: True)
     at_step(4, poison, monkeypatch)

@@ -80,6 +80,13 @@ def test_loader_processes_go_on_with_the_samples_that_come_next(tmp_path: Path) 
     assert not differences(whole, resumed)
 
 
+def test_time_between_checkpoints_holds_where_a_method_optimises_by_itself(tmp_path: Path) -> None:
+    always = ["--checkpoint.every_n_train_steps=null", "--checkpoint.train_time_interval=0:00:00"]
+    fit("stylegan2", tmp_path, *always, "--checkpoint.save_top_k=-1", "--trainer.max_steps=3")
+    steps = sorted(path.stem for path in (tmp_path / "checkpoints").glob("step_*"))
+    assert steps == [f"step_{step:08d}" for step in (1, 2, 3)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 @pytest.mark.parametrize("method", [*METHODS, "cached_pairs"])
