@@ -13,7 +13,6 @@ import wandb
 import yaml
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import (
     ArgsType,
     LightningArgumentParser,
@@ -26,10 +25,23 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 import semsynth.methods
 import semsynth.metrics  # noqa: F401  its classes can be named in YAML
 from semsynth import run_directory
-from semsynth.callbacks import Cost, Evaluation, ImageLogger, PredictionWriter, Requeue, StepSeed
+from semsynth.callbacks import (
+    Checkpoint,
+    Cost,
+    Evaluation,
+    FiniteLosses,
+    ImageLogger,
+    Position,
+    PredictionWriter,
+    Requeue,
+    StepSeed,
+)
+from semsynth.callbacks.finite import NonFiniteLossError
+from semsynth.checkpoint_io import CheckpointError, SafeCheckpointIO
 from semsynth.cli import COMMANDS
 from semsynth.data import DataError, MaskFolder, SynthesisDataModule
 from semsynth.editors import EditorError
+from semsynth.faults import FaultError, explain
 from semsynth.loggers import RunLabels, build_loggers, silence_noise
 from semsynth.methods.base import StyleError
 from semsynth.parser import Parser
@@ -44,8 +56,12 @@ USER_ERRORS = (
     PriorError,
     StyleError,
     EditorError,
+    CheckpointError,
+    FaultError,
+    NonFiniteLossError,
     MisconfigurationException,
     run_directory.RunExistsError,
+    run_directory.DamagedRunError,
 )
 
 USAGE = "semsynth {command} [--config FILE ...] [--KEY VALUE ...]"
@@ -133,7 +149,7 @@ class SemsynthCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Shared callbacks, the run directory, and the values that data and model must share."""
-        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(Checkpoint, "checkpoint")
         parser.add_lightning_class_args(Evaluation, "evaluation")
         parser.add_lightning_class_args(ImageLogger, "images")
         parser.add_argument(
@@ -187,9 +203,10 @@ class SemsynthCLI(LightningCLI):
         if config.trainer.default_root_dir is None:
             config.trainer.default_root_dir = str(self.run_dir)
         first_process = rank_of_process() == 0
-        if self.command == "fit" and config.ckpt_path == "last":
+        if config.ckpt_path == "last":
             found = run_directory.last_checkpoint(self.run_dir)
-            config.ckpt_path = None if found is None else str(found)
+            if found is not None or self.command == "fit":
+                config.ckpt_path = found and str(found)
             return
         starts_anew = self.command == "fit" and not config.ckpt_path
         if starts_anew and first_process and not config.trainer.fast_dev_run:
@@ -205,14 +222,15 @@ class SemsynthCLI(LightningCLI):
         if self.command != "predict":
             check_weights(callbacks)
         choose_strategy(config)
+        config["plugins"] = [*plugins_of(config), SafeCheckpointIO()]
         about = describe_run(self.config[self.command])
         config["logger"] = build_loggers(config["logger"], self.run_dir, self.command, about)
         if self.command == "fit":
-            callbacks = [*callbacks, StepSeed(), Cost(), Requeue()]
+            callbacks = [*callbacks, Position(), StepSeed(), Cost(), FiniteLosses(), Requeue()]
         if self.command == "predict":
             options = self.config.predict
             output = options.output or str(self.run_dir / "predictions")
-            kept = [c for c in callbacks if isinstance(c, ModelCheckpoint)]  # finds "last"
+            kept = [c for c in callbacks if isinstance(c, Checkpoint)]  # finds "last"
             style = read_style(options.style, self.model, self.datamodule)
             writer = PredictionWriter(output, options.num_samples, options.seed, style)
             callbacks = [*kept, writer]
@@ -227,6 +245,15 @@ class SemsynthCLI(LightningCLI):
         config = self.config.fit
         if config.test_after_fit and not config.trainer.fast_dev_run:
             self.trainer.test(self.model, self.datamodule, verbose=False)
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Run the command; what went wrong outside of it is said with its remedy."""
+        try:
+            super()._run_subcommand(subcommand)
+        except Exception as error:
+            if (message := explain(error, self.config[self.command])) is None:
+                raise
+            raise FaultError(message) from error
 
 
 class WeightsCheck(SemsynthCLI):
@@ -310,6 +337,12 @@ def choose_strategy(trainer: dict[str, Any]) -> None:
     if trainer["strategy"] == "auto" and count * trainer["num_nodes"] > 1:
         trainer["strategy"] = "ddp_find_unused_parameters_true"
         trainer["sync_batchnorm"] = on_gpu  # torch has it on GPUs only
+
+
+def plugins_of(trainer: dict[str, Any]) -> list[Any]:
+    """The plugins that the trainer was given, one or several or none."""
+    given = trainer.get("plugins") or []
+    return list(given) if isinstance(given, list | tuple) else [given]
 
 
 def config_files(args: list[str]) -> tuple[str, ...]:

@@ -2,17 +2,32 @@
 
 import hashlib
 import shutil
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import yaml
+from lightning_utilities.core.rank_zero import rank_zero_warn
 
-CONTENTS = ("checkpoints", "scores", "images", "logs", "splits", "config.yaml", "classes.json")
+CONTENTS = (
+    "checkpoints",
+    "scores",
+    "images",
+    "logs",
+    "splits",
+    "faults",
+    "config.yaml",
+    "classes.json",
+)
 NOT_IDENTITY = ("run_dir", "overwrite", "ckpt_path", "config", "test_after_fit", "verbose")
 
 
 class RunExistsError(FileExistsError):
     """A run directory already holds a run that a new one would overwrite."""
+
+
+class DamagedRunError(RuntimeError):
+    """None of the checkpoints of a run can be read."""
 
 
 def default_directory(config: dict[str, Any], config_file: str | None) -> Path:
@@ -45,18 +60,39 @@ def config_hash(config: dict[str, Any]) -> str:
 
 
 def last_checkpoint(directory: Path) -> Path | None:
-    """The newest checkpoint of a run, if there is one.
+    """The newest checkpoint of a run that is whole, if there is any checkpoint.
 
-    A process that is killed between two writes can leave ``last.ckpt`` a link to a file that is
-    gone, while newer files lie beside it.
+    A crash of the machine can leave a file cut off; a process that is killed between two writes, a
+    link to a file that is gone. Damaged files that are passed over are named.
 
     Args:
         directory: Directory of the run.
+
+    Raises:
+        DamagedRunError: There are checkpoints, and all are damaged.
     """
     found = [path for path in directory.glob("checkpoints/*.ckpt") if path.exists()]
-    return max(
-        found, key=lambda path: (path.stat().st_mtime, path.name == "last.ckpt"), default=None
-    )
+    found.sort(key=lambda path: (path.stat().st_mtime, path.name == "last.ckpt"), reverse=True)
+    whole = next((path for path in found if is_whole(path)), None)
+    damaged = found if whole is None else found[: found.index(whole)]
+    listed = ", ".join(str(path) for path in damaged)
+    if damaged and whole is not None:
+        rank_zero_warn(f"Damaged or cut off: {listed}. Going on from {whole}, the one before.")
+    elif damaged:
+        raise DamagedRunError(
+            f"All checkpoints are damaged or cut off: {listed}. Put a copy back, or begin anew "
+            "with --overwrite true and without --ckpt_path."
+        )
+    return whole
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether a file is a checkpoint of which nothing is missing or changed."""
+    try:
+        with zipfile.ZipFile(checkpoint) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def experiment_name(config: dict[str, Any], config_file: str | None) -> str:

@@ -1,17 +1,23 @@
 """Callbacks that every run shares: evaluation, pictures, predictions, averaged weights, cost."""
 
+from semsynth.callbacks.checkpoint import Checkpoint
 from semsynth.callbacks.cost import Cost
 from semsynth.callbacks.ema import GeneratorEMA
 from semsynth.callbacks.evaluation import Evaluation
+from semsynth.callbacks.finite import FiniteLosses
 from semsynth.callbacks.images import ImageLogger, PredictionWriter
+from semsynth.callbacks.position import Position
 from semsynth.callbacks.requeue import Requeue
 from semsynth.callbacks.step_seed import StepSeed
 
 __all__ = [
+    "Checkpoint",
     "Cost",
     "Evaluation",
+    "FiniteLosses",
     "GeneratorEMA",
     "ImageLogger",
+    "Position",
     "PredictionWriter",
     "Requeue",
     "StepSeed",

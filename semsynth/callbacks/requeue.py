@@ -12,6 +12,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning_utilities.core.rank_zero import rank_zero_info
 
+from semsynth.callbacks.checkpoint import before_batch
 from semsynth.callbacks.generation import Batch
 
 INTERRUPTED = 75
@@ -72,14 +73,8 @@ class Requeue(Callback):
         if not isinstance(callback, ModelCheckpoint) or callback.dirpath is None:
             return
         last = Path(callback.dirpath, "last.ckpt")
-        callback.last_model_path = str(last)  # else it would leave the file alone, as not its own
-        progress = trainer.fit_loop.epoch_loop.batch_progress
-        for counts in (progress.total, progress.current):
-            counts.ready -= 1  # the batch at hand is read again
-        unfinished = last.with_name(".last.ckpt.part")
-        trainer.save_checkpoint(unfinished)  # by all processes
-        if trainer.is_global_zero:
-            unfinished.replace(last)  # of a link, the link alone
+        with before_batch(trainer):
+            trainer.save_checkpoint(last)  # by all processes; of a link, replaces the link alone
 
     def _leave(self, trainer: Trainer) -> None:
         rank_zero_info(f"Interrupted at step {trainer.global_step}; goes on with --ckpt_path last.")

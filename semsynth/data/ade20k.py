@@ -8,6 +8,7 @@ from semsynth.data.disk import PairsOnDisk
 from semsynth.data.labels import LabelSpace, official_space
 from semsynth.data.pairs import Pair, find_pairs
 from semsynth.data.shots import Shots
+from semsynth.data.tolerant import OnBadFile
 
 LabelOrder = Literal["shifted", "raw"]
 
@@ -30,6 +31,8 @@ class ADE20K(PairsOnDisk):
         num_workers: Loader processes; 0 loads in the training process.
         cache: Directory that keeps photos and maps as they are loaded, so that they are decoded
             once; it may be deleted at any time. None if not given.
+        on_bad_file: When a training file cannot be read, ``stop``; or ``skip``: read the next
+            sample in its place, name the file and count.
     """
 
     ARCHIVES = Archives("http://sceneparsing.csail.mit.edu", ("ADEChallengeData2016.zip",))
@@ -48,6 +51,7 @@ class ADE20K(PairsOnDisk):
         eval_batch_size: int = 8,
         num_workers: int = 2,
         cache: str | None = None,
+        on_bad_file: OnBadFile = "stop",
     ) -> None:
         space = ade20k_space(label_order)
         super().__init__(
@@ -62,6 +66,7 @@ class ADE20K(PairsOnDisk):
             eval_batch_size,
             num_workers,
             cache,
+            on_bad_file,
         )
 
     def pairs(self, split: Split) -> list[Pair]:

@@ -23,6 +23,7 @@ from semsynth.data.shots import (
     read_names,
     write_names,
 )
+from semsynth.data.tolerant import OnBadFile, SkipCount, Tolerant
 
 Split = Literal["train", "val", "test"]
 Batch = dict[str, Any]
@@ -86,6 +87,7 @@ class SynthesisDataModule(LightningDataModule):
         shots: How many training samples have labels (those that the paper chose, where it is
             known), their names, or a file with one name a line; all if not given.
         shots_seed: Choose the shots by this seed instead.
+        on_bad_file: What to do when a training sample cannot be read.
     """
 
     ARCHIVES: ClassVar[Archives | None] = None
@@ -103,12 +105,15 @@ class SynthesisDataModule(LightningDataModule):
         num_workers: int,
         shots: Shots = None,
         shots_seed: int | None = None,
+        on_bad_file: OnBadFile = "stop",
     ) -> None:
         super().__init__()
         self.label_space = label_space
         self.image_size = height_and_width(image_size)
         self.shots = shots
         self.shots_seed = shots_seed
+        self.on_bad_file = on_bad_file
+        self.skipped = SkipCount()
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
         self.num_workers = num_workers
@@ -196,7 +201,8 @@ class SynthesisDataModule(LightningDataModule):
         if getattr(method, "trains_on_shots", False):
             self._shots = self._decoded(collate_shots(self._datasets["train"], self.train_ids))
             return DataLoader(Numbers(EPOCH * self.batch_size), batch_size=self.batch_size)
-        return self._train_dataloader(self._datasets["train"], self.training_order)
+        dataset = self._tolerant(self._datasets["train"], self.train_ids)
+        return self._train_dataloader(dataset, self.training_order)
 
     def unlabelled_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches, without labels, of the training samples that are no shots.
@@ -207,8 +213,9 @@ class SynthesisDataModule(LightningDataModule):
         if not self.unlabelled_ids:
             raise DataError("No training sample is without labels; give fewer shots.")
         self.check("train", self.unlabelled_ids, labels=False)
+        dataset = self._tolerant(self.unlabelled_dataset(), self.unlabelled_ids)
         return self._train_dataloader(
-            self.unlabelled_dataset(), lambda generator: _shuffled(self.unlabelled_ids, generator)
+            dataset, lambda generator: _shuffled(self.unlabelled_ids, generator)
         )
 
     def val_dataloader(self) -> DataLoader[Batch]:
@@ -222,6 +229,15 @@ class SynthesisDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader[Batch]:
         """The samples to predict: those of the test split."""
         return self._eval_dataloader("test")
+
+    def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Count the samples that others stand in for."""
+        return self.skipped.take(batch)
+
+    def teardown(self, stage: str) -> None:
+        """Say how many samples were skipped."""
+        if stage == "fit":
+            self.skipped.summarise()
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Make bytes what methods take, on the device.
@@ -256,12 +272,16 @@ class SynthesisDataModule(LightningDataModule):
             self._shots = self._shots | tensors
         return self._shots
 
+    def _tolerant(self, dataset: Dataset[Batch], ids: Sequence[int]) -> Dataset[Batch]:
+        return Tolerant(dataset, ids) if self.on_bad_file == "skip" else dataset
+
     def _train_dataloader(self, dataset: Dataset[Batch], order: Any) -> DataLoader[Batch]:
         rank, world_size = self._rank_and_world_size()
         seed = torch.initial_seed() % (1 << 32)
         sampler = TrainSampler(order, self.batch_size, seed, rank, world_size)
         if self.trainer is not None:
             sampler.done = self._interrupted_at(len(sampler))
+            sampler.epoch = sampler.done[0]  # workers read ahead before the trainer says so
         return DataLoader(
             dataset,
             batch_size=self.batch_size,

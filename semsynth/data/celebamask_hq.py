@@ -13,6 +13,7 @@ from semsynth.data.errors import DataError, PairingError, Problem
 from semsynth.data.labels import LabelSpace, official_space
 from semsynth.data.pairs import NO_PARTNER, Pair, find_pairs, list_images
 from semsynth.data.shots import Shots
+from semsynth.data.tolerant import OnBadFile
 
 # fmt: off
 PARTS = (
@@ -51,6 +52,8 @@ class CelebAMaskHQ(PairsOnDisk):
         num_workers: Loader processes; 0 loads in the training process.
         cache: Directory that keeps photos and maps as they are loaded, so that they are decoded
             once; it may be deleted at any time. None if not given.
+        on_bad_file: When a training file cannot be read, ``stop``; or ``skip``: read the next
+            sample in its place, name the file and count.
     """
 
     ARCHIVES = Archives("https://github.com/switchablenorms/CelebAMask-HQ", ("CelebAMask-HQ.zip",))
@@ -72,6 +75,7 @@ class CelebAMaskHQ(PairsOnDisk):
         eval_batch_size: int = 8,
         num_workers: int = 2,
         cache: str | None = None,
+        on_bad_file: OnBadFile = "stop",
     ) -> None:
         space = celebamask_space(swap_left_right)
         super().__init__(
@@ -86,6 +90,7 @@ class CelebAMaskHQ(PairsOnDisk):
             eval_batch_size,
             num_workers,
             cache,
+            on_bad_file,
         )
         self.split = split
 

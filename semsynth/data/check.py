@@ -1,6 +1,7 @@
 """Are files what they should be? One scan for ``semsynth data``, for training and prediction."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,7 +31,10 @@ LOSSY_MASK = "lossy mask"
 NO_CLASS = "value without a class"
 OTHER_SHAPE = "other shape"
 EXCHANGED = "exchanged files"
+UNREADABLE = ("link to nowhere", "missing file", "empty file", "not an image", "damaged file")
 PARTS_DIFFER = "parts of different sizes"
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -252,12 +256,13 @@ def problems_of(samples: Iterable[Scanned]) -> list[Problem]:
     return [problem for sample in samples for problem in sample.problems]
 
 
-def check_pairs(pairs: Sequence[Pair], lookup: np.ndarray) -> None:
+def check_pairs(pairs: Sequence[Pair], lookup: np.ndarray, skip_unreadable: bool = False) -> None:
     """Scan the files of some samples before they are used, once: good ones are remembered.
 
     Args:
         pairs: Files of each sample.
         lookup: Class of each value on disk (256,); -1 where it has no meaning.
+        skip_unreadable: Let files pass that cannot be read; they are listed as well.
 
     Raises:
         DataError: Some files are bad; the first ten are listed.
@@ -266,7 +271,11 @@ def check_pairs(pairs: Sequence[Pair], lookup: np.ndarray) -> None:
     if marker.exists():
         return
     if problems := problems_of(scan(pairs, lookup)):
-        raise DataError(describe_problems(problems, len(pairs)))
+        text = describe_problems(problems, len(pairs))
+        if not skip_unreadable or any(p.kind not in UNREADABLE for p in problems):
+            raise DataError(text)
+        logger.warning("%s\nThey will be skipped.", text)
+        return
     marker.parent.mkdir(parents=True, exist_ok=True)
     marker.touch()
 

@@ -10,6 +10,7 @@ from semsynth.data.errors import DataError, MissingSplitError, Problem
 from semsynth.data.labels import LabelSpace, official_space
 from semsynth.data.pairs import NO_PARTNER, Pair, pair_by_name
 from semsynth.data.shots import Shots
+from semsynth.data.tolerant import OnBadFile
 
 EVALUATED = (7, 8, 11, 12, 13, 17, *range(19, 29), 31, 32, 33)
 """labelId of each of the 19 trainIds."""
@@ -49,6 +50,8 @@ class Cityscapes(PairsOnDisk):
         num_workers: Loader processes; 0 loads in the training process.
         cache: Directory that keeps photos and maps as they are loaded, so that they are decoded
             once; it may be deleted at any time. None if not given.
+        on_bad_file: When a training file cannot be read, ``stop``; or ``skip``: read the next
+            sample in its place, name the file and count.
     """
 
     ARCHIVES = Archives(
@@ -72,6 +75,7 @@ class Cityscapes(PairsOnDisk):
         eval_batch_size: int = 8,
         num_workers: int = 2,
         cache: str | None = None,
+        on_bad_file: OnBadFile = "stop",
     ) -> None:
         space = cityscapes_space(label_space, label_files)
         super().__init__(
@@ -86,6 +90,7 @@ class Cityscapes(PairsOnDisk):
             eval_batch_size,
             num_workers,
             cache,
+            on_bad_file,
         )
         self.label_files = label_files
         self.instances = instances

@@ -8,6 +8,7 @@ from semsynth.data.errors import MissingSplitError, Problem
 from semsynth.data.labels import official_space
 from semsynth.data.pairs import Pair, list_images, pair_by_name
 from semsynth.data.shots import Shots
+from semsynth.data.tolerant import OnBadFile
 
 
 class DeepFashion(PairsOnDisk):
@@ -29,6 +30,8 @@ class DeepFashion(PairsOnDisk):
         num_workers: Loader processes; 0 loads in the training process.
         cache: Directory that keeps photos and maps as they are loaded, so that they are decoded
             once; it may be deleted at any time. None if not given.
+        on_bad_file: When a training file cannot be read, ``stop``; or ``skip``: read the next
+            sample in its place, name the file and count.
     """
 
     ARCHIVES = Archives(
@@ -49,6 +52,7 @@ class DeepFashion(PairsOnDisk):
         eval_batch_size: int = 8,
         num_workers: int = 2,
         cache: str | None = None,
+        on_bad_file: OnBadFile = "stop",
     ) -> None:
         space = official_space("deepfashion")
         super().__init__(
@@ -63,6 +67,7 @@ class DeepFashion(PairsOnDisk):
             eval_batch_size,
             num_workers,
             cache,
+            on_bad_file,
         )
 
     def pairs(self, split: Split) -> list[Pair]:

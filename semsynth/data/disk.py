@@ -18,6 +18,7 @@ from semsynth.data.latents import read_codes
 from semsynth.data.pairs import Pair, read_labels
 from semsynth.data.sampling import SeededIndex
 from semsynth.data.shots import Shots
+from semsynth.data.tolerant import OnBadFile
 from semsynth.data.transforms import PairTransform, resize_image, resize_map
 
 
@@ -94,6 +95,8 @@ class PairsOnDisk(SynthesisDataModule):
         num_workers: Loader processes; 0 loads in the training process.
         cache: Directory that keeps photos and maps at the size they are loaded at, so that they are
             decoded once; it may be deleted at any time. None if not given.
+        on_bad_file: When a training file cannot be read, ``stop``; or ``skip``: read the next
+            sample in its place, name the file and count.
     """
 
     def __init__(
@@ -109,9 +112,17 @@ class PairsOnDisk(SynthesisDataModule):
         eval_batch_size: int,
         num_workers: int,
         cache: str | None,
+        on_bad_file: OnBadFile,
     ) -> None:
         super().__init__(
-            label_space, image_size, batch_size, eval_batch_size, num_workers, shots, shots_seed
+            label_space,
+            image_size,
+            batch_size,
+            eval_batch_size,
+            num_workers,
+            shots,
+            shots_seed,
+            on_bad_file,
         )
         self.root = Path(root)
         self.load_size = None if load_size is None else height_and_width(load_size)
@@ -155,7 +166,8 @@ class PairsOnDisk(SynthesisDataModule):
     def check(self, split: Split, ids: Sequence[int], labels: bool = True) -> None:
         """Read every file once and remember that it was good."""
         pairs = [self._pairs(split)[i] for i in ids]
-        check_pairs(pairs if labels else [without_labels(p) for p in pairs], self.lookup())
+        skips = split == "train" and self.on_bad_file == "skip"
+        check_pairs(pairs if labels else [without_labels(p) for p in pairs], self.lookup(), skips)
 
     def _pairs(self, split: Split) -> list[Pair]:
         if split not in self._listed:

@@ -14,6 +14,7 @@ from semsynth.data.latents import CODE_SUFFIXES, read_codes
 from semsynth.data.pairs import NO_PARTNER, Pair, find_pairs, list_images
 from semsynth.data.shots import Shots
 from semsynth.data.sparse import require_marks
+from semsynth.data.tolerant import OnBadFile
 
 LabelKind = Literal["dense", "sparse"]
 
@@ -37,6 +38,8 @@ class FewShotFolder(PairsOnDisk):
         batch_size: Training samples a process and step.
         eval_batch_size: Samples a process and step in validation, test and prediction.
         num_workers: Loader processes; 0 loads in the training process.
+        on_bad_file: When a training file cannot be read, ``stop``; or ``skip``: read the next
+            sample in its place, name the file and count.
     """
 
     PAPER_SHOTS = (
@@ -56,6 +59,7 @@ class FewShotFolder(PairsOnDisk):
         batch_size: int = 1,
         eval_batch_size: int = 8,
         num_workers: int = 0,
+        on_bad_file: OnBadFile = "stop",
     ) -> None:
         space = few_shot_space(Path(root) / "classes.txt", num_classes, labels)
         super().__init__(
@@ -70,6 +74,7 @@ class FewShotFolder(PairsOnDisk):
             eval_batch_size,
             num_workers,
             None,
+            on_bad_file,
         )
 
     def pairs(self, split: Split) -> list[Pair]:

@@ -12,6 +12,7 @@ from semsynth.data.labels import LabelSpace, distinct_palette, read_classes
 from semsynth.data.pairs import Pair, find_pairs, list_images
 from semsynth.data.shots import Shots
 from semsynth.data.sparse import require_marks
+from semsynth.data.tolerant import OnBadFile
 from semsynth.data.transforms import PairTransform
 
 
@@ -36,6 +37,8 @@ class Folder(PairsOnDisk):
         num_workers: Loader processes; 0 loads in the training process.
         cache: Directory that keeps photos and maps as they are loaded, so that they are decoded
             once; it may be deleted at any time. None if not given.
+        on_bad_file: When a training file cannot be read, ``stop``; or ``skip``: read the next
+            sample in its place, name the file and count.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Folder(PairsOnDisk):
         eval_batch_size: int = 8,
         num_workers: int = 2,
         cache: str | None = None,
+        on_bad_file: OnBadFile = "stop",
     ) -> None:
         space = folder_space(Path(root) / "classes.txt", num_classes)
         super().__init__(
@@ -65,6 +69,7 @@ class Folder(PairsOnDisk):
             eval_batch_size,
             num_workers,
             cache,
+            on_bad_file,
         )
 
     def pairs(self, split: Split) -> list[Pair]:

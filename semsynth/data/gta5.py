@@ -15,6 +15,7 @@ from semsynth.data.labels import LabelSpace
 from semsynth.data.pairs import Pair, find_pairs
 from semsynth.data.rarity import scores_of_pairs
 from semsynth.data.shots import Shots
+from semsynth.data.tolerant import OnBadFile
 from semsynth.data.transforms import PairTransform
 
 REBALANCED = (0, 2, 10, 19, 1)
@@ -44,6 +45,8 @@ class GTA5(PairsOnDisk):
         num_workers: Loader processes; 0 loads in the training process.
         cache: Directory that keeps photos and maps as they are loaded, so that they are decoded
             once; it may be deleted at any time. None if not given.
+        on_bad_file: When a training file cannot be read, ``stop``; or ``skip``: read the next
+            sample in its place, name the file and count.
     """
 
     ARCHIVES = Archives(
@@ -65,6 +68,7 @@ class GTA5(PairsOnDisk):
         eval_batch_size: int = 8,
         num_workers: int = 2,
         cache: str | None = None,
+        on_bad_file: OnBadFile = "stop",
     ) -> None:
         super().__init__(
             root,
@@ -78,6 +82,7 @@ class GTA5(PairsOnDisk):
             eval_batch_size,
             num_workers,
             cache,
+            on_bad_file,
         )
         self.rebalance = rebalance
         self._scores: np.ndarray | None = None

@@ -4,6 +4,7 @@ from semsynth.data.base import Split
 from semsynth.data.disk import PairsOnDisk
 from semsynth.data.labels import LabelSpace
 from semsynth.data.pairs import Pair, list_images
+from semsynth.data.tolerant import OnBadFile
 
 
 class Images(PairsOnDisk):
@@ -20,6 +21,8 @@ class Images(PairsOnDisk):
         num_workers: Loader processes; 0 loads in the training process.
         cache: Directory that keeps images as they are loaded, so that they are decoded once; it may
             be deleted at any time. None if not given.
+        on_bad_file: When a training file cannot be read, ``stop``; or ``skip``: read the next
+            sample in its place, name the file and count.
     """
 
     def __init__(
@@ -32,6 +35,7 @@ class Images(PairsOnDisk):
         eval_batch_size: int = 16,
         num_workers: int = 2,
         cache: str | None = None,
+        on_bad_file: OnBadFile = "stop",
     ) -> None:
         if eval_size is not None and eval_size < 2:
             raise ValueError(f"eval_size must be at least 2, got {eval_size}.")
@@ -48,6 +52,7 @@ class Images(PairsOnDisk):
             eval_batch_size,
             num_workers,
             cache,
+            on_bad_file,
         )
         self.eval_size = eval_size
 

@@ -4,10 +4,11 @@ With adaptive discriminator augmentation (Karras et al., NeurIPS 2020,
 https://arxiv.org/abs/2006.06676) for small data sets.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
@@ -140,6 +141,19 @@ class StyleGAN2(Method):
         discriminator = load_discriminator(name_or_path)
         if discriminator is not None:
             load_into(self.discriminator, discriminator, name_or_path)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """A training may go on with augmentation that began without it, or the other way."""
+        super().on_load_checkpoint(checkpoint)
+        weights, part = checkpoint["state_dict"], "augmentation."
+        own = {k: v for k, v in self.state_dict().items() if k.startswith(part)}
+        kept = {k: v for k, v in weights.items() if k in own or not k.startswith(part)}
+        checkpoint["state_dict"] = own | kept
+        if missing := own.keys() - weights.keys():
+            rank_zero_warn(
+                f"The checkpoint was trained without augmentation ({len(missing)} values are "
+                "missing); its probability starts at model.augment_p."
+            )
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Adam for each network, corrected for the steps that regularisation adds."""

@@ -163,3 +163,21 @@ def test_augmentation_that_makes_no_sense_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         build(**arguments)
+
+
+@pytest.mark.parametrize(("before", "after"), [("none", "ada"), ("ada", "none")])
+def test_checkpoint_is_loaded_with_and_without_augmentation(before: Any, after: Any) -> None:
+    chosen: dict[str, dict[str, Any]] = {
+        "none": {},
+        "ada": {"augment": "ada", "augment_p": 0.25},
+    }
+    state = {k: v + 1 for k, v in build(**chosen[before]).state_dict().items()}
+    method = build(**chosen[after])
+    checkpoint = {"state_dict": dict(state)}
+    method.on_load_checkpoint(checkpoint)
+    method.load_state_dict(checkpoint["state_dict"])  # strictly
+    for name, value in method.state_dict().items():
+        if not name.startswith("augmentation."):
+            assert torch.equal(value, state[name])
+    if after == "ada":
+        assert method.augmentation.p == 0.25  # the model's own

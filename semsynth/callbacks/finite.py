@@ -1,0 +1,150 @@
+"""Stop at a loss that is no number any more, and keep the batch that it came from."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from semsynth.callbacks.generation import Batch
+
+INTERVAL = 8
+"""Batches after which the losses of a GPU are looked at; so many are kept in its memory."""
+
+
+class NonFiniteLossError(RuntimeError):
+    """A loss is infinite or not a number; the message names the step, its samples and a file."""
+
+
+class Seen(NamedTuple):
+    """A batch that was trained on.
+
+    Attributes:
+        place: Epoch, batch in the epoch and steps so far.
+        names: Names of the logged values.
+        values: The values (N,), on the device.
+        batch: The batch.
+    """
+
+    place: dict[str, int]
+    names: list[str]
+    values: Tensor
+    batch: Batch
+
+
+class FiniteLosses(Callback):
+    """Looks at all that a method logs in training, whatever the method is.
+
+    A GPU is not waited for at each step: losses are looked at after every eighth batch, before a
+    validation and before a checkpoint. An error is seen at most seven batches late, and what came
+    of it is never written into a checkpoint. On a CPU it is seen at once.
+    """
+
+    def __init__(self) -> None:
+        self.recent: list[Seen] = []
+        self.latest: Seen | None = None
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Remember the batch and what was logged for it."""
+        place = {"epoch": trainer.current_epoch, "batch": batch_idx, "step": trainer.global_step}
+        names, values = logged(trainer)
+        if isinstance(outputs, dict) and isinstance(loss := outputs.get("loss"), Tensor):
+            names, values = [*names, "loss"], [*values, loss.detach()]
+        device = pl_module.device
+        flat = [value.to(device, torch.float32, non_blocking=True) for value in values]
+        stacked = torch.stack(flat) if flat else torch.zeros(0, device=device)
+        self.latest = Seen(place, names, stacked, batch)
+        self.recent.append(self.latest)
+        if len(self.recent) == INTERVAL or not runs_ahead(device):
+            self.look(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Look before anything is measured."""
+        self.look(trainer)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Look before anything is kept, at the weights as well: a gradient may have spoilt them."""
+        self.look(trainer)
+        weights = [(name, p.detach()) for name, p in pl_module.named_parameters()]
+        fine = torch.stack([p.isfinite().all() for _, p in weights]).tolist()
+        spoilt = [name for (name, _), good in zip(weights, fine, strict=True) if not good]
+        if spoilt and self.latest is not None:
+            raise NonFiniteLossError(report(trainer, self.latest, dict.fromkeys(spoilt, math.nan)))
+
+    def look(self, trainer: Trainer) -> None:
+        """Look at what was logged since the last time, in all processes.
+
+        Raises:
+            NonFiniteLossError: A value is not finite, in this process or another one.
+        """
+        recent, self.recent = self.recent, []
+        if not recent:
+            return
+        lengths = [len(seen.names) for seen in recent]
+        values = torch.cat([seen.values for seen in recent]).cpu().split(lengths)  # waits for it
+        bad = [i for i, own in enumerate(values) if not own.isfinite().all()]
+        if not trainer.strategy.reduce_boolean_decision(bool(bad), all=False):
+            return
+        if not bad:
+            raise NonFiniteLossError("A loss is not finite in another process; see its message.")
+        seen, own = recent[bad[0]], values[bad[0]].tolist()
+        raise NonFiniteLossError(report(trainer, seen, dict(zip(seen.names, own, strict=True))))
+
+
+def runs_ahead(device: torch.device) -> bool:
+    """Whether a device computes while Python goes on, so that looking at a value would stop it."""
+    return device.type != "cpu"
+
+
+def logged(trainer: Trainer) -> tuple[list[str], list[Tensor]]:
+    """Names and latest values of what the training steps log."""
+    found = {
+        item.meta.name: item._forward_cache
+        for item in trainer.fit_loop.epoch_loop._results.values()
+        if item.is_tensor and isinstance(item._forward_cache, Tensor)
+    }
+    return list(found), list(found.values())
+
+
+def report(trainer: Trainer, seen: Seen, found: dict[str, float]) -> str:
+    """Write the batch to a file of the run directory, and say what happened and what may help."""
+    place = seen.place | {"rank": trainer.global_rank}
+    seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
+    name = f"step_{place['step']:08d}_rank{place['rank']}.pt"
+    file = Path(trainer.default_root_dir, "faults", name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    torch.save({**place, "seed": seed, "found": found, "batch": to_cpu(seen.batch)}, file)
+    bad = [f"{name} {value}" for name, value in found.items() if not math.isfinite(value)]
+    listed = ", ".join(bad[:5]) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
+    return (
+        f"Not finite at step {place['step']} (epoch {place['epoch']}, batch {place['batch']}): "
+        f"{listed}. Its samples are {samples(seen.batch)}; the batch is in {file}. Checkpoints are "
+        "from before, and --ckpt_path last comes to the same batch again. Look at the samples, "
+        "lower the learning rate, or use --trainer.precision 32-true or bf16-mixed."
+    )
+
+
+def samples(batch: Batch) -> str:
+    """Names of the samples of a batch, or their numbers."""
+    found = next((batch[key] for key in ("name", "index", "seed") if key in batch), ["unnamed"])
+    listed = found.flatten().tolist() if isinstance(found, Tensor) else found
+    return ", ".join(str(name) for name in listed)
+
+
+def to_cpu(value: Any) -> Any:
+    """The tensors of nested dictionaries on the CPU."""
+    if isinstance(value, dict):
+        return {key: to_cpu(item) for key, item in value.items()}
+    return value.cpu() if isinstance(value, Tensor) else value

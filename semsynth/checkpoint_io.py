@@ -1,0 +1,105 @@
+"""Checkpoint files that are whole or not there, whatever happens while they are written."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+PREVIOUS = "previous.ckpt"
+"""The checkpoint that the newest one came after, in case that the newest is lost."""
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint could not be written or read; the message says which and what to do."""
+
+
+class SafeCheckpointIO(TorchCheckpointIO):
+    """Writes under a temporary name in the same directory, waits for the disk, then renames.
+
+    A checkpoint that a newer one makes superfluous is kept as ``previous.ckpt``, one at a time.
+    Files are read without running what is in them.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint.
+
+        Args:
+            checkpoint: What to store.
+            path: Its file; of a link, the link is replaced.
+            storage_options: Not used.
+
+        Raises:
+            CheckpointError: The disk is full, or the directory cannot be written to.
+        """
+        path = Path(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with renamed_when_whole(path) as unfinished:
+                torch.save(checkpoint, unfinished)
+        except OSError as error:
+            raise CheckpointError(
+                f"The checkpoint {path} could not be written: {error.strerror or error}. The one "
+                "before it is whole. Make room or mend the directory, then go on with --ckpt_path "
+                "last."
+            ) from error
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint, to the CPU if nothing else is said, tensors and plain values alone.
+
+        Raises:
+            CheckpointError: The file is missing, damaged, or holds other things.
+        """
+        try:
+            loaded: dict[str, Any] = torch.load(path, map_location or "cpu", weights_only=True)
+        except Exception as error:  # whatever a damaged file makes of torch's reader
+            raise CheckpointError(
+                f"The checkpoint {path} cannot be read: {first_line(error)}. Give another one, or "
+                "--ckpt_path last for the newest that is whole."
+            ) from error
+        return loaded
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Keep what is removed as ``previous.ckpt``; the one kept so far goes."""
+        path = Path(path)
+        if path.is_symlink() or path.name == PREVIOUS:
+            path.unlink(missing_ok=True)
+        elif path.exists():
+            path.replace(path.with_name(PREVIOUS))
+
+
+@contextmanager
+def renamed_when_whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file under a temporary name, which takes another's place when it is on the disk."""
+    unfinished = path.with_name(f".{path.name}.part")
+    try:
+        with unfinished.open("wb") as opened:
+            yield opened
+            opened.flush()
+            os.fsync(opened.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    sync_names(path.parent)
+
+
+def sync_names(directory: Path) -> None:
+    """Wait until the names in a directory are on the disk."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its name if it has none."""
+    return (str(error) or type(error).__name__).strip().splitlines()[0]

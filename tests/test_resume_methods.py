@@ -1,0 +1,113 @@
+"""Every method goes on as if it had never stopped, after a kill at any batch."""
+
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.killed import run_processes
+from tests.tiny import (
+    BATCHES_PER_EPOCH,
+    METHODS,
+    STEPS,
+    arguments,
+    differences,
+    fit,
+    last,
+    pairs_cache,
+)
+
+EVERY = ["--checkpoint.every_n_train_steps=1", "--checkpoint.save_top_k=-1"]
+
+
+def go_on_from(step: int, whole: Path, run_dir: Path) -> None:
+    """A run that was killed after it had written the checkpoint of a step."""
+    shutil.copytree(whole, run_dir)
+    for path in (run_dir / "checkpoints").iterdir():
+        if path.name != f"step_{step:08d}.ckpt":
+            path.unlink()
+
+
+def kill_points(method: str) -> list[int]:
+    """Three batches at whose ends to kill, always the same for a method."""
+    return sorted(random.Random(method).sample(range(3, STEPS), 3))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_resumed_training_ends_with_the_same_checkpoint(method: str, tmp_path: Path) -> None:
+    whole = fit(method, tmp_path / "whole", *EVERY)
+    assert whole["global_step"] == STEPS
+    step = random.Random(method).randrange(3, STEPS - 2)
+    go_on_from(step, tmp_path / "whole", tmp_path / "resumed")
+    resumed = fit(method, tmp_path / "resumed", *EVERY, "--ckpt_path=last")
+    assert not differences(whole, resumed)
+
+
+@pytest.mark.parametrize("method", ["clvae", "segmenter"])  # own optimisation, and Lightning's
+def test_resumed_training_skips_nothing_at_the_end_of_an_epoch(method: str, tmp_path: Path) -> None:
+    whole = fit(method, tmp_path / "whole", *EVERY)
+    for step in (3, 4):  # before the last batch of the first epoch, and after it
+        go_on_from(step, tmp_path / "whole", tmp_path / str(step))
+        resumed = fit(method, tmp_path / str(step), *EVERY, "--ckpt_path=last")
+        assert not differences(whole, resumed)
+
+
+@pytest.mark.parametrize(
+    ("method", "flag"),
+    [
+        ("clvae", "--model.accumulate_grad_batches=3"),
+        ("segmenter", "--trainer.accumulate_grad_batches=3"),
+    ],
+)
+def test_no_checkpoint_is_written_between_the_batches_of_one_step(
+    method: str, flag: str, tmp_path: Path
+) -> None:
+    steps = "--trainer.max_steps=5"  # of 3 and 1 batches in turn; validations fall in between
+    options = [*EVERY, flag, steps, "--trainer.val_check_interval=2"]
+    whole = fit(method, tmp_path / "whole", *options)
+    for step in (1, 3):
+        go_on_from(step, tmp_path / "whole", tmp_path / str(step))
+        resumed = fit(method, tmp_path / str(step), *options, "--ckpt_path=last")
+        assert not differences(whole, resumed)
+
+
+def test_loader_processes_go_on_with_the_samples_that_come_next(tmp_path: Path) -> None:
+    workers = [*EVERY, "--data.num_workers=2"]
+    whole = fit("segmenter", tmp_path / "whole", *EVERY)
+    go_on_from(6, tmp_path / "whole", tmp_path / "resumed")  # in the second epoch
+    resumed = fit("segmenter", tmp_path / "resumed", *workers, "--ckpt_path=last")
+    assert not differences(whole, resumed)
+
+
+def test_time_between_checkpoints_holds_where_a_method_optimises_by_itself(tmp_path: Path) -> None:
+    always = ["--checkpoint.every_n_train_steps=null", "--checkpoint.train_time_interval=0:00:00"]
+    fit("stylegan2", tmp_path, *always, "--checkpoint.save_top_k=-1", "--trainer.max_steps=3")
+    steps = sorted(path.stem for path in (tmp_path / "checkpoints").glob("step_*"))
+    assert steps == [f"step_{step:08d}" for step in (1, 2, 3)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize("method", [*METHODS, "cached_pairs"])
+def test_killed_training_ends_with_the_same_checkpoint(
+    method: str, processes: int, tmp_path: Path
+) -> None:
+    samples = 2 * BATCHES_PER_EPOCH * processes
+    more = [f"--trainer.devices={processes}"]
+    if method == "cached_pairs":
+        more += pairs_cache(tmp_path / "pairs", samples)
+        method = "user_controllable_lt"
+    elif method != "fewshot_smis":  # its epochs have no samples
+        more += [f"--data.train_size={samples}"]
+    run_processes(arguments(method, tmp_path / "whole", *more), processes)
+    whole = last(tmp_path / "whole")
+    assert whole["global_step"] == STEPS
+    for batch in kill_points(method):
+        run_dir = tmp_path / f"killed_{batch}"
+        command = arguments(method, run_dir, *more, "--ckpt_path=last")
+        run_processes(command, processes, kill=(batch % processes, batch))
+        assert not (run_dir / "checkpoints" / f"step_{STEPS:08d}.ckpt").exists()
+        assert any((run_dir / "checkpoints").glob("step_*.ckpt"))
+        run_processes(command, processes)
+        assert not differences(whole, last(run_dir))
