@@ -2,12 +2,12 @@
 
 import argparse
 
-import torch
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from semsynth.data.decode import read_image
+from semsynth.devices import choose_device
 from semsynth.editing import (
     Canvas,
     ClosedLoop,
@@ -83,7 +83,7 @@ def numbers(text: str, what: str, count: int) -> list[float]:
 
 def build_editor(options: argparse.Namespace) -> tuple[Editor, Canvas]:
     """The editor and canvas of a transformer, or of a prior alone."""
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(options.device)
     method = load_method(options)
     if method is None:
         generator = load_generator(options.prior).to(device)

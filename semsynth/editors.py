@@ -14,11 +14,12 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from semsynth import __version__, weights
+from semsynth.errors import UserError
 
 SUFFIX = "_layout"
 
 
-class EditorError(ValueError):
+class EditorError(UserError):
     """A file is no latent transformer, or not one of this method."""
 
 

@@ -16,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from semsynth import __version__, weights
+from semsynth.errors import UserError
 from semsynth.networks.stylegan2 import StyleGAN2Generator
 from semsynth.networks.stylegan2_discriminator import StyleGAN2Discriminator
 
@@ -23,7 +24,7 @@ SUFFIX = "_stylegan2"
 Network = TypeVar("Network", bound=nn.Module)
 
 
-class PriorError(ValueError):
+class PriorError(UserError):
     """A file is no prior, or not the one that its card describes."""
 
 

@@ -7,11 +7,13 @@ from typing import Any
 
 import yaml
 
+from semsynth.errors import UserError
+
 CONTENTS = ("checkpoints", "scores", "images", "logs", "splits", "config.yaml", "classes.json")
 NOT_IDENTITY = ("run_dir", "overwrite", "ckpt_path", "config", "test_after_fit", "verbose")
 
 
-class RunExistsError(FileExistsError):
+class RunExistsError(UserError, FileExistsError):
     """A run directory already holds a run that a new one would overwrite."""
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from semsynth.errors import UserError
 from semsynth.interop import restricted_pickle
 from semsynth.interop.restricted_pickle import RecordedModule, RefusedError
 from semsynth.interop.stylegan2_names import Layout
@@ -24,7 +25,7 @@ NVIDIA = "NVIDIA Source Code License: research and evaluation only"
 MIT = "MIT, as the code it was trained with; weights converted from NVIDIA's keep NVIDIA's licence"
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
     """A file cannot be imported; the message says why."""
 
 

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import Progress
 
+from semsynth.errors import UserError
 from semsynth.weights.registry import WeightsFile
 from semsynth.weights.store import HUB, download_directory, entry, locate
 
@@ -24,7 +25,7 @@ UNUSED = ["*.h5", "*.msgpack", "*.onnx", "*.ot", "*.tflite"]  # other frameworks
 console = Console(stderr=True)
 
 
-class FetchError(OSError):
+class FetchError(UserError, OSError):
     """A file could not be fetched or is not what it should be; the message says what to do."""
 
 
