@@ -24,6 +24,7 @@ from semsynth.editing import (
 from semsynth.images import save_png, to_uint8
 from semsynth.layout.pairs import default_canvas
 from semsynth.methods import UserControllableLT
+from semsynth.preflight import check_checkpoint
 from semsynth.priors import find_prior, load_generator, read_card
 from semsynth.weights import MissingWeightsError
 
@@ -104,6 +105,7 @@ def load_method(options: argparse.Namespace) -> UserControllableLT | None:
         except MissingWeightsError:
             return None
     if options.ckpt_path.endswith(".ckpt"):
+        check_checkpoint(options.ckpt_path, UserControllableLT.__name__)
         method = UserControllableLT.load_from_checkpoint(
             options.ckpt_path, map_location="cpu", weights_only=True
         )

@@ -14,7 +14,6 @@ from semsynth.data.errors import DataError
 
 SPACES = Path(__file__).parent / "spaces"
 UNKNOWN = "unknown"
-MOST_CLASSES = 255
 Colour = tuple[int, int, int]
 
 
@@ -45,11 +44,6 @@ class LabelSpace:
     evaluation_classes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.names) <= MOST_CLASSES:
-            raise DataError(
-                f"num_classes must be from 1 to {MOST_CLASSES}, got {len(self.names)}: files hold "
-                "classes in eight bits, and 255 has no label."
-            )
         if len(self.names) != len(self.palette):
             raise ValueError(
                 f"A label space needs one colour for each class, got {len(self.names)} names and "

@@ -21,6 +21,7 @@ QUICK = (
 FIT = f"fit {STREET} {QUICK} --run_dir {{run}}"
 MINE = f"{FIT} --data Folder --data.num_classes 3 --data.image_size 32 --data.root {{p}}/"
 FEW = "fit --config experiments/fewshot_smis/toy_dense.yaml --evaluation.metrics [] --run_dir {run}"
+GAN = "fit --config experiments/stylegan2/toy64.yaml --data.image_size 32 --run_dir {run}"
 PREDICT = f"predict {STREET} {QUICK} --run_dir {{run}}"
 
 COMMAND_LINE = [
@@ -113,7 +114,11 @@ DATA = [
     (f"{MINE}good --data.shots 9", 1, r"shots is 9 and the training split has 3"),
     (f"{MINE}good --data.shots gone.txt", 1, r"There is no file gone\.txt"),
     (f"{MINE}good --data.shots [7]", 1, r"'7' is not in the training split"),
-    ("data check --data moon --root {p}", 1, r"no data set on disk called 'moon'; there are ade20k"),
+    (
+        "data check --data moon --root {p}",
+        1,
+        r"no data set on disk called 'moon'; there are ade20k",
+    ),
     ("data check --data folder --root {p}/gone --data.num_classes 3", 1, r"no directory .*gone"),
     ("data prepare folder --root {p}/good --data.num_classes 0", 1, r"num_classes must be from 1"),
     (f"{PREDICT} --masks {{p}}/empty", 1, r"empty holds no image; expected files ending"),
@@ -140,7 +145,7 @@ WEIGHTS = [
     (f"{FEW} --model.prior {{p}}/cut_off.safetensors", 1, r"cut_off\.safetensors cannot be read"),
     (f"{FEW} --model.prior {{p}}/strange.safetensors", 1, r"strange\.json.*colour"),
     (f"{FEW} --model.prior {{p}}/no_json.safetensors", 1, r"no_json\.json.*copy .* again"),
-    (f"{FEW} --data.image_size 32", 1, r"32.*64"),
+    (f"{GAN} --model.init_from toy_portrait", 1, r"prior toy_portrait does not fit.*Give model"),
     ("draw --prior nobody --output {run}", 1, r"No prior is called 'nobody'"),
     ("edit --ckpt_path {p}/gan.ckpt --drag 3,3,5,0 --output {run}", 1, r"StyleGAN2.*UserContr"),
     ("edit --prior toy_portrait --drag 3,3 --output {run}", 1, r"X,Y,DX,DY wants 4 numbers.*'3,3'"),
