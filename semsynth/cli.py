@@ -26,6 +26,8 @@ TOOLS = {  # commands with a parser of their own: what they do, and the module w
     "edit": ("drag, zoom and hold points of an image", "semsynth.edit_command"),
     "evaluate": ("measure a folder of images that anyone made", "semsynth.evaluate_command"),
     "weights": ("list, fetch and check pretrained weights", "semsynth.weights.command"),
+    "doctor": ("say what is here, what will not work, and what to do", "semsynth.doctor_command"),
+    "completion": ("print a script for your shell", "semsynth.completion_command"),
 }
 
 DEBUG = "--debug"

@@ -165,8 +165,9 @@ def _transfer(known: WeightsFile, part: Path, name: str) -> None:
 def _copy(source: HTTPResponse, target: BinaryIO, known: WeightsFile, start: int) -> None:
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(known.file, total=known.size, completed=start)
-        while chunk := source.read(CHUNK):
+        while start <= known.size and (chunk := source.read(CHUNK)):
             target.write(chunk)
+            start += len(chunk)  # what is longer than the original is another file
             progress.advance(task, len(chunk))
 
 
