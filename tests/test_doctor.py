@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -32,9 +33,9 @@ def test_dependency_outside_its_bound_is_bad(requirement: str, state: str, remed
 def test_driver_that_torch_cannot_use_is_bad(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     assert states(devices) == {"GPU": "note"}
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
     assert states(devices) == {"GPU": "bad"}
 
 
@@ -66,8 +67,8 @@ def test_wandb_without_a_key_is_a_note(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_little_room_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = doctor.shutil.disk_usage(Path.cwd())
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage)
+    usage = shutil.disk_usage(Path.cwd())
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     monkeypatch.setattr(doctor, "ENOUGH", usage.free + 1)
     assert states(disk) == {"disk, runs": "note", "disk, cache": "note"}
 

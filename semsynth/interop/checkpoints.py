@@ -45,7 +45,7 @@ def refuses_the_rest(
     """
 
     @wraps(importer)
-    def careful(path: Path, *args: P.args, **kwargs: P.kwargs) -> T:
+    def careful(path: Path, /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return importer(path, *args, **kwargs)
         except CheckpointError:

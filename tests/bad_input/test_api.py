@@ -30,10 +30,10 @@ from semsynth.weights.download import FetchError, import_file
 Act = Callable[[Path], object]
 
 
-def finished_run(place: Path) -> object:
+def finished_run(place: Path) -> None:
     (place / "run/checkpoints").mkdir(parents=True, exist_ok=True)
     (place / "run/checkpoints/last.ckpt").touch()
-    return run_directory.prepare(place / "run", overwrite=False)
+    run_directory.prepare(place / "run", overwrite=False)
 
 
 def folder(root: Path, num_classes: int = 3) -> Folder:

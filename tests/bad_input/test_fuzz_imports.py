@@ -26,13 +26,11 @@ from semsynth.interop.psp import import_psp
 from semsynth.interop.stylegan2 import import_stylegan2
 from semsynth.weights import ASSETS, load_segmenter
 from tests.interop import conftest as official
-from tests.interop.test_clvae import official as official_clvae
-from tests.interop.test_latent_transformer import shapes
-from tests.interop.test_psp import encoder_state
+from tests.interop import small_files
 
 State = dict[str, Tensor]
 Importer = Callable[[Path], object]
-EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("HYPOTHESIS_EXAMPLES", "12"))
 SLOW = {"clvae": 10}  # building its networks takes seconds, so fewer examples
 
 
@@ -43,33 +41,15 @@ def bounded(kind: str) -> settings:
     return settings(max_examples=number, derandomize=derandomize, deadline=None, database=None)
 
 
-def small_gan() -> dict[str, Any]:
-    return official.rosinality_checkpoint(channel_base=64, channel_max=4, w_dim=8, layers=2)
-
-
-def psp() -> dict[str, Any]:
-    prior = official.rosinality_checkpoint(channel_base=64, channel_max=4, w_dim=8, layers=2)
-    state = {f"decoder.{k}": v for k, v in prior["g_ema"].items()}
-    state |= {f"encoder.{k}": v for k, v in encoder_state(6, w_dim=8).items()}
-    return {"state_dict": state, "latent_avg": prior["latent_avg"], "opts": {"input_nc": 5}}
-
-
-def transformer() -> dict[str, Any]:
-    G = official.rosinality_checkpoint(image_size=64, channel_base=128, channel_max=4, w_dim=8)
-    state = {f"encoder.{k}": torch.ones(s) for k, s in shapes(24, 8, 8, 1, 64, 8).items()}
-    state |= {f"decoder.{k}": v for k, v in G["g_ema"].items()}
-    return {"state_dict": state, "opts": {}, "latent_avg": G["latent_avg"]}
-
-
-def clvae() -> dict[str, Any]:
-    return dict(official_clvae()["G"])
-
-
 KINDS: dict[str, tuple[Callable[[], dict[str, Any]], Importer, str]] = {
-    "stylegan2": (small_gan, import_stylegan2, "official.pt"),
-    "fewshot_smis": (psp, import_psp, "official.pt"),
-    "user_controllable_lt": (transformer, import_latent_transformer, "official.pt"),
-    "clvae": (clvae, import_clvae, "latest_net_G.pth"),
+    "stylegan2": (small_files.stylegan2, import_stylegan2, "official.pt"),
+    "fewshot_smis": (small_files.psp, import_psp, "official.pt"),
+    "user_controllable_lt": (
+        small_files.latent_transformer,
+        import_latent_transformer,
+        "official.pt",
+    ),
+    "clvae": (small_files.clvae, import_clvae, "latest_net_G.pth"),
     "codes": (lambda: {"codes": torch.zeros(1, 4, 8)}, read_codes, "codes.pt"),
 }
 
@@ -89,7 +69,7 @@ def nvidia_pickle() -> Iterator[bytes]:
             setattr(module, thing.__qualname__, thing)
             patch.setitem(sys.modules, thing.__module__.split(".")[0], ModuleType("package"))
             patch.setitem(sys.modules, thing.__module__, module)
-        source = small_gan()
+        source = small_files.stylegan2()
         state = official.nvidia_generator(source["g_ema"], source["latent_avg"])
         yield pickle.dumps({"G_ema": official.persistent(state, "Generator")}, 4)
 
@@ -166,7 +146,7 @@ def test_damaged_pickle_is_taken_or_refused(nvidia_pickle: bytes, tmp_path: Path
     holds()
 
 
-VALUES = st.one_of(
+VALUES: st.SearchStrategy[Any] = st.one_of(
     st.lists(st.integers(0, 5), max_size=5).map(torch.zeros),
     st.lists(st.integers(0, 5), max_size=5).map(lambda shape: torch.ones(shape, dtype=torch.int64)),
     st.just(torch.full((4, 4), float("nan"))),

@@ -19,7 +19,7 @@ from semsynth.lightning_cli import prepare_weights
 
 ROOT = Path(__file__).parents[2]
 bounded = settings(
-    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "25")),
+    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "15")),
     derandomize="HYPOTHESIS_EXAMPLES" not in os.environ,
     deadline=None,
     database=None,
