@@ -82,6 +82,9 @@ def main(args: list[str] | None = None) -> None:
         if DEBUG in given:
             raise
         sys.exit(f"semsynth {args[0]}: {error}")
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        sys.exit(130)  # as shells say it
 
 
 def dispatch(args: list[str]) -> None:

@@ -177,6 +177,7 @@ class SemsynthCLI(LightningCLI):
         self.run_dir = Path(config.run_dir)
         require_writable(self.run_dir, "--run_dir")
         preflight.check_numbers(config.as_dict())
+        config.weights_only = True  # whatever the file, nothing in it is run
         if config.checkpoint.dirpath is None:
             config.checkpoint.dirpath = str(self.run_dir / "checkpoints")
         if config.trainer.default_root_dir is None:

@@ -183,8 +183,9 @@ def arguments_of(class_path: str) -> list[str]:
 
 def meant(key: str, known: Iterable[str]) -> str:
     """The end of a sentence: a question after the closest known key, if one is close."""
-    close = difflib.get_close_matches(key, known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else "."
+    by_letters = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(key.lower(), by_letters, n=1)
+    return f"; did you mean {by_letters[close[0]]!r}?" if close else "."
 
 
 def place(key: str, files: Iterable[str]) -> str:

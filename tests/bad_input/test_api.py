@@ -14,7 +14,7 @@ from semsynth.data.errors import MissingSplitError, PairingError
 from semsynth.data.latents import read_codes
 from semsynth.data.shots import choose_shots
 from semsynth.devices import choose_device
-from semsynth.editing.marks import EditError, Mark
+from semsynth.editing.marks import EditError, Mark, check_marks
 from semsynth.editors import EditorError, read_editor
 from semsynth.errors import UserError
 from semsynth.estimators import load_motion_estimator
@@ -63,7 +63,11 @@ TABLE: list[tuple[type[Exception], str, Act]] = [
     (DataError, r"cannot be read", lambda p: read_codes(p / "cut_off.safetensors")),
     (DataError, r"from 1 to 2", lambda p: choose_shots(3, ["a", "b"])),
     (UserError, r"no device 'cuda:9' here; there are cpu", lambda p: choose_device("cuda:9")),
-    (MissingWeightsError, r"called 'nobody'.*semsynth import", lambda p: load_generator("nobody")),
+    (
+        MissingWeightsError,
+        r"(?s)called 'nobody'.*semsynth import",
+        lambda p: load_generator("nobody"),
+    ),
     (PriorError, r"card describes it", lambda p: load_generator(p / "cut_off.safetensors")),
     (UserError, r"no_json\.json is no JSON", lambda p: load_generator(p / "no_json.safetensors")),
     (EditorError, r"no.* latent transformer", lambda p: read_editor(p / "other_kind.safetensors")),
@@ -81,7 +85,8 @@ TABLE: list[tuple[type[Exception], str, Act]] = [
     (FetchError, r"There is no file", lambda p: import_file(p / "gone.pth", "vgg19")),
     (RunExistsError, r"--ckpt_path last, .*--overwrite true", finished_run),
     (ProtocolError, r"split is val and test", lambda p: compare({"split": "val"})),
-    (EditError, r"finite|number", lambda p: Mark.parse({"x": math.nan, "y": 1})),
+    (EditError, r"dictionary of numbers x, y .*'wide'", lambda p: Mark.parse({"x": "wide"})),
+    (EditError, r"finite", lambda p: check_marks([Mark(math.nan, 1, 5)], 64)),
 ]
 
 
