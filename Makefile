@@ -6,7 +6,7 @@ SUITE ?= toy
 TABLE := $(patsubst %,-%,$(filter-out toy,$(SUITE))) # each suite but toy has a directory of its own
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-all benchmark speed toy-sheet toy-prior toy-weights clean
+.PHONY: help setup check format test test-all coverage docs benchmark speed toy-sheet toy-prior toy-weights clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,13 @@ test: $(READY) ## the default tests, minutes on two cores
 
 test-all: $(READY) ## the slow tests too
 	WANDB_MODE=offline $(BIN)/pytest -q -m "not gpu"
+
+coverage: $(READY) ## the slow tests too, and which lines they reach: outputs/coverage/index.html
+	WANDB_MODE=offline $(BIN)/pytest -q -m "not gpu" --cov=semsynth --cov-report=term \
+		--cov-report=html:outputs/coverage --cov-fail-under=90
+
+docs: $(READY) ## the reference of the code from its docstrings: outputs/docs/index.html
+	$(BIN)/pdoc --docformat google --output-directory outputs/docs semsynth
 
 benchmark: $(READY) ## run benchmarks/$(SUITE).yaml (SUITE=toy) and write outputs/benchmark/report.html
 	$(BIN)/python -m benchmarks.run benchmarks/$(SUITE).yaml --output outputs/benchmark$(TABLE)

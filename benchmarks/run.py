@@ -23,7 +23,8 @@ from rich.markup import escape
 from benchmarks import report, slurm
 from benchmarks.attempt import run_point
 from benchmarks.results import Row, append_result, latest_rows, mend, read_results
-from benchmarks.sweep import Point, SweepError, load, read_sweep
+from benchmarks.sweep import Point, load, read_sweep
+from semsynth.errors import UserError, require_writable
 
 console = Console()
 
@@ -40,7 +41,8 @@ def main(args: Sequence[str] | None = None) -> int:
         if options.backend == "wandb":
             return create_wandb_sweep(options.file)
         resources = slurm.parse_resources(options.slurm)
-    except SweepError as error:
+        require_writable(options.output, "--output")
+    except UserError as error:
         sys.exit(str(error))
     signal.signal(signal.SIGTERM, stop)
     options.output.mkdir(parents=True, exist_ok=True)

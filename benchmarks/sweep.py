@@ -12,9 +12,10 @@ from typing import Any
 import yaml
 
 from benchmarks.draws import Drawn, draw_point
+from semsynth.errors import UserError
 
 
-class SweepError(ValueError):
+class SweepError(UserError):
     """A sweep file is not what it must be; the message names file, key and remedy."""
 
 

@@ -50,7 +50,9 @@ def main() -> None:
 def train_segmenter(name: str) -> None:
     """Train a toy segmenter and write it with its card."""
     run_dir, config, made = train(f"experiments/segmenter/{name}.yaml", name)
-    segmenter = Segmenter.load_from_checkpoint(last_checkpoint(run_dir), map_location="cpu")
+    segmenter = Segmenter.load_from_checkpoint(
+        last_checkpoint(run_dir), map_location="cpu", weights_only=True
+    )
     half = halve(segmenter.network)
     card = {
         "what": f"U-Net segmenter of {config['data']['class_path'].rsplit('.', 1)[-1]}",
@@ -66,7 +68,9 @@ def train_flow_estimator() -> None:
     """Train the toy estimator of motion and write it with its card."""
     experiment = "experiments/flow_estimator/toy_portrait.yaml"
     run_dir, config, made = train(experiment, "toy_flow")
-    estimator = FlowEstimator.load_from_checkpoint(last_checkpoint(run_dir), map_location="cpu")
+    estimator = FlowEstimator.load_from_checkpoint(
+        last_checkpoint(run_dir), map_location="cpu", weights_only=True
+    )
     half = halve(estimator.network)
     scores = measure(estimator, config)
     widths = ("channels", "feature_dim", "hidden_dim", "context_dim")
@@ -86,7 +90,9 @@ def train_flow_estimator() -> None:
 
 def write_prior(run_dir: Path, config: dict[str, Any], made: dict[str, Any]) -> None:
     """Write the averaged generator of a training with its card."""
-    method = StyleGAN2.load_from_checkpoint(last_checkpoint(run_dir), map_location="cpu")
+    method = StyleGAN2.load_from_checkpoint(
+        last_checkpoint(run_dir), map_location="cpu", weights_only=True
+    )
     generator = method.generator.eval().requires_grad_(False)
     halve(generator)
     generator.estimate_mean_latent()
@@ -127,7 +133,9 @@ def train_layout() -> None:
 def write_layout(run_dir: Path, config: dict[str, Any], made: dict[str, Any]) -> None:
     """Write the latent transformer of a training with its card."""
     checkpoint = last_checkpoint(run_dir)
-    method = UserControllableLT.load_from_checkpoint(checkpoint, map_location="cpu").eval()
+    method = UserControllableLT.load_from_checkpoint(
+        checkpoint, map_location="cpu", weights_only=True
+    ).eval()
     halve(method.transformer)
     method.calibrate()
     data = GeneratedPairs(test_size=512, eval_batch_size=32)

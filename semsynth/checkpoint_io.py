@@ -9,11 +9,13 @@ from typing import IO, Any
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
+from semsynth.errors import UserError
+
 PREVIOUS = "previous.ckpt"
 """The checkpoint that the newest one came after, in case that the newest is lost."""
 
 
-class CheckpointError(RuntimeError):
+class CheckpointFileError(UserError):
     """A checkpoint could not be written or read; the message says which and what to do."""
 
 
@@ -35,7 +37,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
             storage_options: Not used.
 
         Raises:
-            CheckpointError: The disk is full, or the directory cannot be written to.
+            CheckpointFileError: The disk is full, or the directory cannot be written to.
         """
         path = Path(path)
         try:
@@ -43,7 +45,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
             with renamed_when_whole(path) as unfinished:
                 torch.save(checkpoint, unfinished)
         except OSError as error:
-            raise CheckpointError(
+            raise CheckpointFileError(
                 f"The checkpoint {path} could not be written: {error.strerror or error}. The one "
                 "before it is whole. Make room or mend the directory, then go on with --ckpt_path "
                 "last."
@@ -55,12 +57,12 @@ class SafeCheckpointIO(TorchCheckpointIO):
         """Read a checkpoint, to the CPU if nothing else is said, tensors and plain values alone.
 
         Raises:
-            CheckpointError: The file is missing, damaged, or holds other things.
+            CheckpointFileError: The file is missing, damaged, or holds other things.
         """
         try:
             loaded: dict[str, Any] = torch.load(path, map_location or "cpu", weights_only=True)
         except Exception as error:  # whatever a damaged file makes of torch's reader
-            raise CheckpointError(
+            raise CheckpointFileError(
                 f"The checkpoint {path} cannot be read: {first_line(error)}. Give another one, or "
                 "--ckpt_path last for the newest that is whole."
             ) from error

@@ -5,6 +5,7 @@ import sys
 from importlib import import_module
 
 from semsynth import __version__
+from semsynth.errors import UserError
 from semsynth.sbatch import script, wants_script
 
 COMMANDS = {
@@ -25,7 +26,11 @@ TOOLS = {  # commands with a parser of their own: what they do, and the module w
     "edit": ("drag, zoom and hold points of an image", "semsynth.edit_command"),
     "evaluate": ("measure a folder of images that anyone made", "semsynth.evaluate_command"),
     "weights": ("list, fetch and check pretrained weights", "semsynth.weights.command"),
+    "doctor": ("say what is here, what will not work, and what to do", "semsynth.doctor_command"),
+    "completion": ("print a script for your shell", "semsynth.completion_command"),
 }
+
+DEBUG = "--debug"
 
 EPILOG = """\
 examples:
@@ -54,6 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"semsynth {__version__}")
+    parser.add_argument(DEBUG, action="store_true", help="show where a mistake was found")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, text in [*COMMANDS.items(), *((name, text) for name, (text, _) in TOOLS.items())]:
         commands.add_parser(name, help=text)
@@ -61,24 +67,39 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line.
+    """Run the command line; a mistake of the user ends in one message and status 1.
 
     Args:
         args: Arguments without the program's name; those of the process if not given.
     """
-    args = sys.argv[1:] if args is None else args
+    given = sys.argv[1:] if args is None else args
+    args = [arg for arg in given if arg != DEBUG]
+    # a value that no check foresaw can be a tool's user's alone; of a training, keep the trace
+    foreseen = ValueError if args and args[0] in TOOLS else UserError
+    try:
+        dispatch(args)
+    except (foreseen, OSError) as error:
+        if DEBUG in given:
+            raise
+        sys.exit(f"semsynth {args[0]}: {error}")
+    except KeyboardInterrupt:
+        sys.stderr.write("Interrupted.\n")
+        sys.exit(130)  # as shells say it
+
+
+def dispatch(args: list[str]) -> None:
+    """Do what the arguments ask for.
+
+    Args:
+        args: The command and its arguments.
+    """
     if args and args[0] in TOOLS:
         import_module(TOOLS[args[0]][1]).run(args[1:])
-        return
-    if not args or args[0] not in COMMANDS:
+    elif not args or args[0] not in COMMANDS:
         build_parser().parse_args(args or ["--help"])
-        return
-    if wants_script(args):
-        try:
-            sys.stdout.write(script(args))
-        except ValueError as error:
-            sys.exit(str(error))
-        return
-    from semsynth.lightning_cli import run  # imports torch
+    elif wants_script(args):
+        sys.stdout.write(script(args))
+    else:
+        from semsynth.lightning_cli import run  # imports torch
 
-    run(args)
+        run(args)

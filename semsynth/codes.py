@@ -39,7 +39,9 @@ class StoredCodes:
     files: list[Path]
 
 
-def choose_distance(name: str, prior: str, device: str) -> tuple[str, Distance | None]:
+def choose_distance(
+    name: str, prior: str, device: str | torch.device
+) -> tuple[str, Distance | None]:
     """The perceptual distance that is asked for, and what it is called."""
     if name == "auto":
         features = read_card(find_prior(prior)).get("features")

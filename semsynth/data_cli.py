@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import sys
 from argparse import Namespace
 from collections import defaultdict
@@ -19,11 +18,11 @@ from semsynth.data.disk import PairsOnDisk
 from semsynth.data.errors import DataError, Problem
 from semsynth.data.palette import convert_colour_masks
 from semsynth.data.prepare import prepare
-from semsynth.parser import Parser
+from semsynth.parser import Parser, unwrapped
 
 
 def run(options: Namespace, rest: Sequence[str]) -> None:
-    """Run a command; mistakes and bad files end in a message and status 1, not in a stack trace.
+    """Run a command; bad files end in a report and status 1.
 
     Args:
         options: What the command line says (see ``semsynth.cli``).
@@ -36,10 +35,6 @@ def run(options: Namespace, rest: Sequence[str]) -> None:
             say(f"{type(data).__name__} has no files: its samples are drawn by code.")
             return
         good = _check(data, options) if options.verb == "check" else _prepare(data, options)
-    except DataError as error:
-        if os.environ.get("SEMSYNTH_DEBUG"):
-            raise
-        sys.exit(f"semsynth data {options.verb}: {error}")
     except KeyboardInterrupt:
         sys.exit("Interrupted; the same command goes on where it was.")
     if not good:
@@ -54,7 +49,9 @@ def build_data(options: Namespace, rest: Sequence[str]) -> SynthesisDataModule:
     parser = Parser(prog=f"semsynth data {options.verb}", allow_abbrev=False)
     parser.files = (str(options.config),) if options.config else ()
     parser.add_lightning_class_args(SynthesisDataModule, "data", subclass_mode=True)
-    return parser.instantiate(parser.parse_args([*args, *rest])).data
+    parsed = parser.parse_args([*args, *rest])
+    with unwrapped():
+        return parser.instantiate(parsed).data
 
 
 def data_of(config: Path) -> object:

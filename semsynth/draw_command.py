@@ -1,9 +1,11 @@
 """``semsynth draw``: samples of a prior to be labelled by hand; help imports no torch."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from semsynth.arguments import at_least
+from semsynth.errors import UserError, require_writable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--prior", required=True, help="one that ships, or its safetensors file")
-    parser.add_argument("--num", type=int, default=8, help="samples (default: 8)")
+    parser.add_argument("--num", type=at_least(1), default=8, help="samples (default: 8)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the samples (default: 0)")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where to write")
     parser.add_argument(
@@ -44,21 +46,14 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def run(args: list[str]) -> None:
-    """Run the command; a mistake of the user ends in one message.
+    """Run the command.
 
     Args:
         args: The arguments after the command.
     """
     options = build_parser().parse_args(args)
-    from semsynth.priors import PriorError  # these import torch
-    from semsynth.weights import MissingWeightsError
-
-    try:
-        if options.num < 1:
-            raise ValueError(f"--num must be at least 1, got {options.num}.")
-        draw(options)
-    except (MissingWeightsError, PriorError, ValueError) as error:
-        sys.exit(f"semsynth draw: {error}")
+    require_writable(options.output, "--output")
+    draw(options)
 
 
 def draw(options: argparse.Namespace) -> None:
@@ -70,7 +65,7 @@ def draw(options: argparse.Namespace) -> None:
 
     folder = options.output / "train"
     if any((folder / "codes").glob("*")) and not options.overwrite:
-        raise ValueError(f"{folder} holds samples already; add --overwrite, or name another place.")
+        raise UserError(f"{folder} holds samples already; add --overwrite, or name another place.")
     generator = load_generator(options.prior)
     labels = folder / "labels"
     labels.mkdir(parents=True, exist_ok=True)

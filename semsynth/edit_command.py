@@ -1,8 +1,9 @@
 """``semsynth edit``: drag, zoom and hold points of an image; help imports no torch."""
 
 import argparse
-import sys
 from pathlib import Path
+
+from semsynth.errors import require_writable
 
 EPILOG = """\
 Points are in pixels of the canvas, x to the right and y down; its size is the image's, at most 256.
@@ -68,21 +69,17 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def run(args: list[str]) -> None:
-    """Run the command; a mistake of the user ends in one message.
+    """Run the command.
 
     Args:
         args: The arguments after the command.
     """
     # argparse takes a value such as -3,4 for an option
     options = build_parser().parse_args(joined(args))
-    from semsynth.data.errors import DataError  # these import torch
-    from semsynth.edit_files import edit_files
-    from semsynth.weights import MissingWeightsError
+    require_writable(options.output, "--output")
+    from semsynth.edit_files import edit_files  # imports torch
 
-    try:
-        edit_files(options)
-    except (DataError, MissingWeightsError, OSError, ValueError) as error:
-        sys.exit(f"semsynth edit: {error}")
+    edit_files(options)
 
 
 def joined(args: list[str]) -> list[str]:

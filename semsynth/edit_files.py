@@ -2,12 +2,12 @@
 
 import argparse
 
-import torch
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
 from semsynth.data.decode import read_image
+from semsynth.devices import choose_device
 from semsynth.editing import (
     Canvas,
     ClosedLoop,
@@ -24,6 +24,7 @@ from semsynth.editing import (
 from semsynth.images import save_png, to_uint8
 from semsynth.layout.pairs import default_canvas
 from semsynth.methods import UserControllableLT
+from semsynth.preflight import check_checkpoint
 from semsynth.priors import find_prior, load_generator, read_card
 from semsynth.weights import MissingWeightsError
 
@@ -83,7 +84,7 @@ def numbers(text: str, what: str, count: int) -> list[float]:
 
 def build_editor(options: argparse.Namespace) -> tuple[Editor, Canvas]:
     """The editor and canvas of a transformer, or of a prior alone."""
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(options.device)
     method = load_method(options)
     if method is None:
         generator = load_generator(options.prior).to(device)
@@ -104,6 +105,7 @@ def load_method(options: argparse.Namespace) -> UserControllableLT | None:
         except MissingWeightsError:
             return None
     if options.ckpt_path.endswith(".ckpt"):
+        check_checkpoint(options.ckpt_path, UserControllableLT.__name__)
         method = UserControllableLT.load_from_checkpoint(
             options.ckpt_path, map_location="cpu", weights_only=True
         )

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from semsynth import __version__, weights
+from semsynth.errors import UserError
 
 SUFFIX = "_layout"
 
 
-class EditorError(ValueError):
+class EditorError(UserError):
     """A file is no latent transformer, or not one of this method."""
 
 
@@ -54,10 +54,8 @@ def read_editor(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     card = weights.read_card(path)
     if not isinstance(card.get("method"), dict) or not isinstance(card.get("prior"), dict):
         raise EditorError(f"{path.with_suffix('.json')} does not describe a latent transformer.")
-    try:
+    with weights.as_described(path, EditorError):
         return card, {key: value.float() for key, value in load_file(path).items()}
-    except (OSError, SafetensorError) as error:
-        raise EditorError(f"{path} cannot be read: {error}") from error
 
 
 def prior_beside(path: Path, card: dict[str, Any]) -> str:

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from semsynth.networks.psp_encoder import GradualStyleEncoder
 from semsynth.networks.stylegan2 import StyleGAN2Generator
 from semsynth.priors import PriorError, check_arguments, fingerprint, write_weights
-from semsynth.weights import MissingWeightsError, read_card
+from semsynth.weights import MissingWeightsError, as_described, read_card
 
 SUFFIX = "_fewshot_smis"
 
@@ -69,12 +68,10 @@ def load_encoder(path: Path, generator: StyleGAN2Generator) -> GradualStyleEncod
             f"{str(card.get('prior'))[:12]}, and that of this model has {own[:12]}. Give the prior "
             "that was imported with it."
         )
-    with torch.device("meta"):  # no memory and no random numbers for what is replaced
-        encoder = GradualStyleEncoder(**card["encoder"])
-    try:
+    with as_described(path, PriorError):
+        with torch.device("meta"):  # no memory and no random numbers for what is replaced
+            encoder = GradualStyleEncoder(**card["encoder"])
         tensors = load_file(path)
         state = {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}
         encoder.load_state_dict(state, assign=True)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise PriorError(f"{path} cannot be read as its card describes it: {error}") from error
     return encoder

@@ -59,9 +59,10 @@ def _own_raft(name: str) -> RAFTMotion:
             f"{path.with_suffix('.json').name} beside it. There are dis, toy_flow, raft_small and "
             "raft_large."
         )
-    with torch.random.fork_rng(devices=[]):  # the run's random numbers stay where they were
-        network = RAFT(**weights.read_card(path)["network"])
-    network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    card = weights.read_card(path)
+    with weights.as_described(path), torch.random.fork_rng(devices=[]):  # random numbers stay
+        network = RAFT(**card["network"])
+        network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
     return RAFTMotion(network).eval().requires_grad_(False)
 
 

@@ -2,12 +2,14 @@
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
+
+from semsynth.arguments import at_least
+from semsynth.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,7 +64,13 @@ def build_parser() -> argparse.ArgumentParser:
     add("--segmenter", metavar="NAME", help="judge of layouts: torchscript:FILE, hf:NAME, a path")
     add("--output", type=Path, metavar="FILE", help="scores (default: beside --fake, .scores.json)")
     add("--device", default="auto", help="auto, cpu, cuda, cuda:1 (default: auto)")
-    add("--batch_size", type=int, default=32, metavar="N", help="masks at once (default: 32)")
+    add(
+        "--batch_size",
+        type=at_least(1),
+        default=32,
+        metavar="N",
+        help="masks at once (default: 32)",
+    )
     add(
         "--on_missing_weights",
         choices=("error", "skip"),
@@ -78,25 +86,18 @@ def run(args: list[str]) -> None:
     Args:
         args: Arguments after ``evaluate``.
     """
-    options = build_parser().parse_args(args)
-    from semsynth.data import DataError  # imports torch
-    from semsynth.weights import MissingWeightsError
-
-    try:
-        evaluate_folders(options)
-    except (DataError, MissingWeightsError, ValueError) as error:
-        sys.exit(f"semsynth evaluate: {error}")
+    evaluate_folders(build_parser().parse_args(args))
 
 
 def evaluate_folders(options: argparse.Namespace) -> None:
     """Measure, print and write."""
-    import torch
-
     from semsynth.callbacks.evaluation import build_metrics, write_atomically
+    from semsynth.devices import choose_device
     from semsynth.evaluate import evaluate, open_folders
     from semsynth.weights import MissingWeightsError
 
     console = Console(stderr=True)
+    device = choose_device(None if options.device == "auto" else options.device)
     folders = open_folders(options.real, options.fake, options.masks)
     names = options.metrics or default_metrics(
         several=any(len(files) > 1 for files in folders.fakes.values()),
@@ -109,11 +110,8 @@ def evaluate_folders(options: argparse.Namespace) -> None:
     for error in errors:
         console.print(f"Measuring without a metric. {error}", soft_wrap=True)
     if not metrics:
-        raise ValueError("No metric is left to measure.")
-    device = options.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    scores, protocol = evaluate(folders, metrics, torch.device(device), options.batch_size)
+        raise UserError("No metric is left to measure.")
+    scores, protocol = evaluate(folders, metrics, device, options.batch_size)
     print_scores(scores, protocol)
     output = options.output or options.fake.with_name(f"{options.fake.resolve().name}.scores.json")
     folders_named = {"real": str(options.real), "fake": str(options.fake)}
@@ -131,14 +129,14 @@ def recipe(name: str, segmenter: str | None) -> "Callable[[], ImageMetric]":
     """How to build the metric of a name.
 
     Raises:
-        ValueError: There is no such metric, or it lacks an argument.
+        UserError: There is no such metric, or it lacks an argument.
     """
     from semsynth import metrics
 
     kind, _, features = name.partition(":")
     if kind == "layout":
         if segmenter is None:
-            raise ValueError("layout needs a judge: name it with --segmenter.")
+            raise UserError("layout needs a judge: name it with --segmenter.")
         return lambda: metrics.LayoutFidelity(segmenter)
     of_extractor: dict[str, Callable[[str], ImageMetric]] = {
         "fid": metrics.FrechetDistance,
@@ -156,7 +154,7 @@ def recipe(name: str, segmenter: str | None) -> "Callable[[], ImageMetric]":
         return lambda: of_extractor[kind](features or "inception-clean")
     if kind in of_features:
         return lambda: of_features[kind](features or "alex")
-    raise ValueError(f"There is no metric {name!r}; there are {', '.join(METRICS)}, fd:EXTRACTOR.")
+    raise UserError(f"There is no metric {name!r}; there are {', '.join(METRICS)}, fd:EXTRACTOR.")
 
 
 def print_scores(scores: dict[str, float], protocol: dict[str, Any]) -> None:

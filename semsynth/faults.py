@@ -5,11 +5,13 @@ from typing import Any
 
 import torch
 
+from semsynth.errors import UserError
+
 BAD_DATA = "\nsemsynth.data."
 """What the last part of a loader process's stack trace begins with if the data are at fault."""
 
 
-class FaultError(RuntimeError):
+class FaultError(UserError):
     """Memory, disk or a loader process gave out; the message says what to do."""
 
 

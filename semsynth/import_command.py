@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from semsynth.arguments import at_least
+from semsynth.errors import require_writable
+
 if TYPE_CHECKING:
     from semsynth.interop.stylegan2 import ImportedStyleGAN2
 
@@ -54,25 +57,20 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
     parser.add_argument("--label_order", choices=["raw", "shifted"], help=LABEL_ORDER)
     parser.add_argument(
-        "--image_size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help=IMAGE_SIZE
+        "--image_size", type=at_least(1), nargs=2, metavar=("HEIGHT", "WIDTH"), help=IMAGE_SIZE
     )
     return parser
 
 
 def run(args: list[str]) -> None:
-    """Run the command; a file that cannot be imported ends in one message.
+    """Run the command.
 
     Args:
         args: The arguments after the command.
     """
     options = build_parser().parse_args(args)
-    from semsynth.interop.checkpoints import CheckpointError  # these import torch
-    from semsynth.priors import PriorError
-
-    try:
-        sys.stdout.write(WRITERS[options.kind](options))
-    except (CheckpointError, PriorError) as error:
-        sys.exit(f"semsynth import: {error}")
+    require_writable(options.out, "--out")
+    sys.stdout.write(WRITERS[options.kind](options))
 
 
 def write_prior(options: argparse.Namespace) -> str:

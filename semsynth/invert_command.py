@@ -1,8 +1,10 @@
 """``semsynth invert``: the latents of photos, to be resumed at any time; help imports no torch."""
 
 import argparse
-import sys
 from pathlib import Path
+
+from semsynth.arguments import at_least
+from semsynth.errors import require_writable
 
 EPILOG = """\
 Each photo NAME gives OUT/NAME.safetensors with codes (1, num_ws, w_dim) and its noise maps, as
@@ -28,7 +30,9 @@ def build_parser() -> argparse.ArgumentParser:
         default="default",
         help="in W, then in W+ with noise maps; or as the released code of FewShotSMIS",
     )
-    parser.add_argument("--steps", type=int, help="steps (default: 1000, or 2000 of upstream)")
+    parser.add_argument(
+        "--steps", type=at_least(2), help="steps (default: 1000, or 2000 of upstream)"
+    )
     parser.add_argument(
         "--perceptual",
         default="auto",
@@ -36,25 +40,22 @@ def build_parser() -> argparse.ArgumentParser:
         help="distance beside that of pixels: alex, vgg, toy_portrait, a segmenter's file, or none "
         "(default: alex if its weights are here, else what the prior's card names, else none)",
     )
-    parser.add_argument("--batch_size", type=int, default=8, help="photos at a time (default: 8)")
+    parser.add_argument(
+        "--batch_size", type=at_least(1), default=8, help="photos at a time (default: 8)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of start and noise (default: 0)")
     parser.add_argument("--device", default=None, help="default: cuda if there is one, else cpu")
     return parser
 
 
 def run(args: list[str]) -> None:
-    """Run the command; a mistake of the user ends in one message.
+    """Run the command.
 
     Args:
         args: The arguments after the command.
     """
     options = build_parser().parse_args(args)
-    from semsynth.data.errors import DataError  # these import torch
-    from semsynth.invert_files import invert_folder
-    from semsynth.priors import PriorError
-    from semsynth.weights import MissingWeightsError
+    require_writable(options.out, "--out")
+    from semsynth.invert_files import invert_folder  # imports torch
 
-    try:
-        invert_folder(options)
-    except (DataError, MissingWeightsError, PriorError, ValueError) as error:
-        sys.exit(f"semsynth invert: {error}")
+    invert_folder(options)

@@ -17,6 +17,7 @@ from torch import Tensor
 from semsynth.codes import choose_distance, is_done, stored_notes, write_codes
 from semsynth.data.decode import read_image
 from semsynth.data.pairs import list_images
+from semsynth.devices import choose_device
 from semsynth.inversion import default_recipe, invert, upstream_recipe
 from semsynth.inversion.terms import resize
 from semsynth.priors import fingerprint, load_generator
@@ -27,9 +28,7 @@ RECIPES = {"default": default_recipe, "upstream": upstream_recipe}
 def invert_folder(options: argparse.Namespace) -> None:
     """Invert what is not done yet, then report on all photos."""
     steps = options.steps
-    if options.batch_size < 1 or (steps is not None and steps < 2):
-        raise ValueError("--batch_size must be at least 1 and --steps at least 2.")
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(options.device)
     files = list_images(options.images)
     recipe = RECIPES[options.recipe](*([] if steps is None else [steps]))
     name, distance = choose_distance(options.perceptual, options.prior, device)

@@ -21,10 +21,11 @@ from lightning.pytorch.cli import (
 )
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from omegaconf.errors import OmegaConfBaseException
 
 import semsynth.methods
 import semsynth.metrics  # noqa: F401  its classes can be named in YAML
-from semsynth import run_directory
+from semsynth import preflight, run_directory
 from semsynth.callbacks import (
     Checkpoint,
     Cost,
@@ -36,33 +37,16 @@ from semsynth.callbacks import (
     Requeue,
     StepSeed,
 )
-from semsynth.callbacks.finite import NonFiniteLossError
-from semsynth.checkpoint_io import CheckpointError, SafeCheckpointIO
+from semsynth.checkpoint_io import SafeCheckpointIO
 from semsynth.cli import COMMANDS
-from semsynth.data import DataError, MaskFolder, SynthesisDataModule
-from semsynth.editors import EditorError
+from semsynth.data import MaskFolder, SynthesisDataModule
+from semsynth.errors import UserError, require_writable
 from semsynth.faults import FaultError, explain
 from semsynth.loggers import RunLabels, build_loggers, silence_noise
-from semsynth.methods.base import StyleError
-from semsynth.parser import Parser
+from semsynth.parser import Parser, check_files, unwrapped
 from semsynth.predict_style import add_style_arguments, read_style
-from semsynth.priors import PriorError
-from semsynth.weights import MissingWeightsError
 
 DEFAULTS = Path(__file__).parent / "default.yaml"
-USER_ERRORS = (
-    DataError,
-    MissingWeightsError,
-    PriorError,
-    StyleError,
-    EditorError,
-    CheckpointError,
-    FaultError,
-    NonFiniteLossError,
-    MisconfigurationException,
-    run_directory.RunExistsError,
-    run_directory.DamagedRunError,
-)
 
 USAGE = "semsynth {command} [--config FILE ...] [--KEY VALUE ...]"
 TITLES = {
@@ -185,7 +169,11 @@ class SemsynthCLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse the given arguments; they are those of the process, perhaps with a config added."""
-        self.config = parser.parse_args(args)  # type: ignore[arg-type]  # always a list here
+        try:
+            check_files(self.config_files)
+            self.config = parser.parse_args(args)  # type: ignore[arg-type]  # always a list here
+        except (UserError, OmegaConfBaseException) as error:
+            self._parser(self.command).error(" ".join(str(error).split()))
 
     def _parse_ckpt_path(self) -> None:
         """Do not rebuild the model from the checkpoint: the run's own config.yaml does that."""
@@ -198,6 +186,9 @@ class SemsynthCLI(LightningCLI):
             files = [str(file) for file in config.get("config") or []]
             config.run_dir = str(run_directory.default_directory(values, *files[:1]))
         self.run_dir = Path(config.run_dir)
+        require_writable(self.run_dir, "--run_dir")
+        preflight.check_numbers(config.as_dict())
+        config.weights_only = True  # whatever the file, nothing in it is run
         if config.checkpoint.dirpath is None:
             config.checkpoint.dirpath = str(self.run_dir / "checkpoints")
         if config.trainer.default_root_dir is None:
@@ -214,13 +205,15 @@ class SemsynthCLI(LightningCLI):
 
     def instantiate_classes(self) -> None:
         """Build data, model and trainer; predictions from a folder of masks get their own data."""
-        super().instantiate_classes()
+        with unwrapped(), preflight.explained(None):
+            super().instantiate_classes()
         if self.command == "predict" and (masks := self.config.predict.masks) is not None:
             self.datamodule = MaskFolder(masks, self.datamodule)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
         if self.command != "predict":
             check_weights(callbacks)
+        preflight.check_trainer(config)
         choose_strategy(config)
         config["plugins"] = [*plugins_of(config), SafeCheckpointIO()]
         about = describe_run(self.config[self.command])
@@ -248,8 +241,11 @@ class SemsynthCLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the command; what went wrong outside of it is said with its remedy."""
+        checkpoint = self.config[subcommand].ckpt_path
+        preflight.check_checkpoint(checkpoint, type(self.model).__name__)
         try:
-            super()._run_subcommand(subcommand)
+            with preflight.explained(checkpoint):
+                super()._run_subcommand(subcommand)
         except Exception as error:
             if (message := explain(error, self.config[self.command])) is None:
                 raise
@@ -388,7 +384,7 @@ def with_config_of_run(args: list[str]) -> list[str]:
 
 
 def run(args: list[str]) -> None:
-    """Run a command; a mistake of the user ends in one message, not in a stack trace.
+    """Run a command.
 
     Args:
         args: The command and its arguments.
@@ -397,12 +393,10 @@ def run(args: list[str]) -> None:
     silence_noise()
     torch.set_float32_matmul_precision("high")
     try:
-        SemsynthCLI(args[0], with_config_of_run(files_first(args)))
+        args = with_config_of_run(files_first(args))
+        preflight.require_config(args, config_files(args))
+        SemsynthCLI(args[0], args)
     except SIGTERMException:
         sys.exit(143)  # Lightning says 0, and a batch system would think that all is done
-    except USER_ERRORS as error:
-        if os.environ.get("SEMSYNTH_DEBUG"):
-            raise
-        sys.exit(f"semsynth {args[0]}: {error}")
     finally:
         wandb.finish()  # else a second run in this process would join the first

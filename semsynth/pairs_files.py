@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from semsynth import __version__
 from semsynth.data.errors import DataError
 from semsynth.data.layout_pairs import CHUNK, chunk_path
+from semsynth.devices import choose_device
 from semsynth.estimators import load_motion_estimator
 from semsynth.layout.pairs import PairRenderer, default_canvas, sums_of_squares
 from semsynth.networks.noise import sample_seed
@@ -35,9 +36,7 @@ def write_pairs(options: argparse.Namespace) -> None:
         ValueError: An argument makes no sense.
     """
     part, parts = read_shard(options.shard)
-    if options.num < 1 or options.batch_size < 1:
-        raise ValueError("--num and --batch_size must be at least 1.")
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = choose_device(options.device)
     renderer, origin = build_renderer(options, device)
     card = {
         "what": "pairs for layout editing",
@@ -77,7 +76,9 @@ def read_shard(text: str) -> tuple[int, int]:
     return part, parts
 
 
-def build_renderer(options: argparse.Namespace, device: str) -> tuple[PairRenderer, dict[str, Any]]:
+def build_renderer(
+    options: argparse.Namespace, device: torch.device
+) -> tuple[PairRenderer, dict[str, Any]]:
     """What renders the pairs, and what it depends on, as the method tells it too."""
     generator = load_generator(options.prior).to(device)
     estimator = load_motion_estimator(options.estimator, options.upstream_input)

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from semsynth import __version__, weights
+from semsynth.errors import UserError
 from semsynth.networks.stylegan2 import StyleGAN2Generator
 from semsynth.networks.stylegan2_discriminator import StyleGAN2Discriminator
 
@@ -23,7 +24,7 @@ SUFFIX = "_stylegan2"
 Network = TypeVar("Network", bound=nn.Module)
 
 
-class PriorError(ValueError):
+class PriorError(UserError):
     """A file is no prior, or not the one that its card describes."""
 
 
@@ -182,16 +183,14 @@ def fingerprint(generator: nn.Module | dict[str, Tensor]) -> str:
 
 def _load(path: Path, name: str, kind: type[Network], card: dict[str, Any]) -> Network:
     """One network of a file, strictly."""
-    with torch.device("meta"):  # no memory and no random numbers for what is replaced
-        network = kind(**card[name])
     prefix = f"{name}."
-    try:
+    with weights.as_described(path, PriorError):
+        with torch.device("meta"):  # no memory and no random numbers for what is replaced
+            network = kind(**card[name])
         with safe_open(path, "pt") as file:
             keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118
             state = {key.removeprefix(prefix): file.get_tensor(key).float() for key in keys}
         network.load_state_dict(state, assign=True)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise PriorError(f"{path} cannot be read as its card describes it: {error}") from error
     return network
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from semsynth.errors import UserError
+
 Card = dict[str, Any]
 PACKAGES = (
     "semsynth",
@@ -26,7 +28,7 @@ PACKAGES = (
 )
 
 
-class ProtocolError(ValueError):
+class ProtocolError(UserError):
     """Scores of different protocols were to be compared; the message says what differs."""
 
 

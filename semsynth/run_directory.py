@@ -9,6 +9,8 @@ from typing import Any
 import yaml
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
+from semsynth.errors import UserError
+
 CONTENTS = (
     "checkpoints",
     "scores",
@@ -22,11 +24,11 @@ CONTENTS = (
 NOT_IDENTITY = ("run_dir", "overwrite", "ckpt_path", "config", "test_after_fit", "verbose")
 
 
-class RunExistsError(FileExistsError):
+class RunExistsError(UserError, FileExistsError):
     """A run directory already holds a run that a new one would overwrite."""
 
 
-class DamagedRunError(RuntimeError):
+class DamagedRunError(UserError):
     """None of the checkpoints of a run can be read."""
 
 

@@ -2,6 +2,8 @@
 
 import shlex
 
+from semsynth.errors import UserError
+
 SCRIPT = """\
 #!/bin/bash
 {header}
@@ -28,7 +30,7 @@ def script(args: list[str]) -> str:
         args: The command and its arguments, the flag among them.
 
     Raises:
-        ValueError: The number of devices is not given as a number.
+        UserError: The number of devices is not given as a number.
     """
     at = next(i for i, arg in enumerate(args) if arg in FLAGS)
     end = at + 1
@@ -41,7 +43,7 @@ def script(args: list[str]) -> str:
         options["gpus-per-node"] = devices
     options |= dict(word.split("=", 1) for word in words)
     if not options["ntasks-per-node"].isdigit():
-        raise ValueError(f"{FLAGS[0]} needs --trainer.devices as a number, got {devices!r}.")
+        raise UserError(f"{FLAGS[0]} needs --trainer.devices as a number, got {devices!r}.")
     flags = [f"#SBATCH --{key}={value}" for key, value in options.items()]
     flags += ["#SBATCH --requeue", "#SBATCH --open-mode=append"]
     if value_of(rest, "--ckpt_path", "") == "":

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from semsynth import run_directory
-from semsynth.checkpoint_io import CheckpointError, SafeCheckpointIO
+from semsynth.checkpoint_io import CheckpointFileError, SafeCheckpointIO
 
 IO = SafeCheckpointIO()
 
@@ -42,7 +42,9 @@ def test_full_disk_leaves_the_checkpoint_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     IO.save_checkpoint(content(1), path)
     (tmp_path / ".last.ckpt.part").symlink_to("/dev/full")
-    with pytest.raises(CheckpointError, match=r"last\.ckpt could not be written: No space left"):
+    with pytest.raises(
+        CheckpointFileError, match=r"last\.ckpt could not be written: No space left"
+    ):
         IO.save_checkpoint(content(2), path)
     assert IO.load_checkpoint(path)["step"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
@@ -115,7 +117,7 @@ def test_a_checkpoint_that_cannot_be_read_is_named(kind: str, tmp_path: Path) ->
         path.unlink()
     else:
         damage(path, kind)
-    with pytest.raises(CheckpointError, match=r"a\.ckpt cannot be read: .*--ckpt_path last"):
+    with pytest.raises(CheckpointFileError, match=r"a\.ckpt cannot be read: .*--ckpt_path last"):
         IO.load_checkpoint(path)
 
 
@@ -125,6 +127,6 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
             return os.mkdir, (str(tmp_path / "was_run"),)
 
     torch.save({"state_dict": Evil()}, tmp_path / "a.ckpt")
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointFileError, match="cannot be read"):
         IO.load_checkpoint(tmp_path / "a.ckpt")
     assert not (tmp_path / "was_run").exists()

@@ -54,12 +54,3 @@ def test_what_to_do_next_is_said_and_written(
     assert text == capsys.readouterr().out
     assert str(tmp_path / "train/labels") in text
     assert not list((tmp_path / "train/labels").iterdir())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [(["--num", "0"], "at least 1"), (["--prior", "nobody"], "No prior is called 'nobody'")],
-)
-def test_mistakes_end_in_one_message(tmp_path: Path, arguments: list[str], message: str) -> None:
-    with pytest.raises(SystemExit, match=message):
-        draw(tmp_path, *arguments)

@@ -99,7 +99,6 @@ def test_a_perceptual_distance_is_measured_where_one_is_named(
     [
         (["--images=nowhere"], "no directory nowhere"),
         (["--prior=nothing"], "No prior is called 'nothing'"),
-        (["--steps=1"], "--steps at least 2"),
         (["--perceptual=alex"], "alexnet"),
     ],
 )

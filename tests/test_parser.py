@@ -2,7 +2,17 @@ from pathlib import Path
 
 import pytest
 
-from semsynth.parser import REQUIRED, arguments_of, explain, meant, place
+from semsynth.errors import UserError
+from semsynth.parser import (
+    REQUIRED,
+    WRAPPED,
+    arguments_of,
+    check_files,
+    explain,
+    meant,
+    place,
+    unwrapped,
+)
 
 UNKNOWN_ARGUMENT = """Parser key "model":
   Does not validate against any of the Union subtypes
@@ -76,3 +86,45 @@ def test_mistakes_in_a_metric_are_said_in_one_sentence() -> None:
     )
     assert "num_subsets" in explain(wrong)
     assert "Namespace" not in explain(wrong)
+
+
+UNION = """Parser key "{key}":
+  Does not validate against any of the Union subtypes
+  Subtypes: [...]
+  Errors:
+    - Expected {first}
+    - Expected a <class 'NoneType'>
+  Given value type: <class 'str'>
+  Given value: {value}"""
+
+
+def test_value_that_is_none_of_several_kinds_is_told_which_there_are() -> None:
+    message = UNION.format(key="trainer.max_epochs", first="a <class 'int'>", value="many")
+    assert explain(message) == "trainer.max_epochs: expected int or null, got many."
+
+
+def test_unknown_class_is_told_which_there_are() -> None:
+    first = "a dot import path string: Clvae"
+    text = explain(UNION.format(key="model", first=first, value="Clvae"))
+    assert text.startswith("model: there is no class 'Clvae'; did you mean 'CLVAE'? There are ")
+    assert "UserControllableLT" in text
+    assert "CLVAE" not in explain(UNION.format(key="trainer.x", first=first, value="Clvae"))
+
+
+def test_error_of_a_constructor_comes_to_light() -> None:
+    report = ValueError(f"{WRAPPED}: many lines")
+    report.__cause__ = UserError("the real reason")
+    with pytest.raises(UserError, match="the real reason"), unwrapped():
+        raise report
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"- 1\n", "no keys and values"), (b"\xff", "is no YAML"), (b"a: [", "is no YAML")],
+)
+def test_file_that_is_no_configuration_is_refused(
+    content: bytes, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_bytes(content)
+    with pytest.raises(UserError, match=rf"mine\.yaml.* ?{message}"):
+        check_files([str(tmp_path / "mine.yaml")])

@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from semsynth.data import ADE20K
 from semsynth.data.base import Batch
+from semsynth.data.decode import FORMATS
 
 Epoch = Callable[[], Iterable[object]]
 
@@ -41,10 +42,12 @@ class Plain(Dataset[tuple[Tensor, Tensor]]):
         return len(self.photos)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        photo = Image.open(self.photos[index]).convert("RGB")
+        photo = Image.open(self.photos[index], formats=FORMATS).convert("RGB")
         photo = photo.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
         image = torch.from_numpy(np.array(photo)).permute(2, 0, 1).float() / 127.5 - 1
-        labels = Image.open(self.labels[index]).resize((SIZE, SIZE), Image.Resampling.NEAREST)
+        labels = Image.open(self.labels[index], formats=FORMATS).resize(
+            (SIZE, SIZE), Image.Resampling.NEAREST
+        )
         mask = (torch.from_numpy(np.array(labels)).long() - 1) % NUM_CLASSES
         return image, F.one_hot(mask, NUM_CLASSES).permute(2, 0, 1).float()
 

@@ -10,12 +10,13 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from semsynth.callbacks.generation import Batch
+from semsynth.errors import UserError
 
 INTERVAL = 8
 """Batches after which the losses of a GPU are looked at; so many are kept in its memory."""
 
 
-class NonFiniteLossError(RuntimeError):
+class NonFiniteLossError(UserError):
     """A loss is infinite or not a number; the message names the step, its samples and a file."""
 
 

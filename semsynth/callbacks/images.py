@@ -11,6 +11,7 @@ from torch import Tensor
 
 from semsynth.callbacks.generation import Batch, generate
 from semsynth.callbacks.overlays import log_overlays, log_samples
+from semsynth.errors import require_positive, require_writable
 from semsynth.images import Palette, colour_mask, image_grid, save_png, to_uint8
 from semsynth.networks.noise import sample_seed
 
@@ -119,7 +120,9 @@ class PredictionWriter(Callback):
     def __init__(
         self, output: str, num_samples: int = 4, seed: int = 0, style: Batch | None = None
     ) -> None:
+        require_positive(num_samples=num_samples)
         self.output = Path(output)
+        require_writable(self.output, "--output")
         self.num_samples = num_samples
         self.seed = seed
         self.style = style

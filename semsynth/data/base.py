@@ -24,6 +24,7 @@ from semsynth.data.shots import (
     write_names,
 )
 from semsynth.data.tolerant import OnBadFile, SkipCount, Tolerant
+from semsynth.errors import require_not_negative, require_positive
 
 Split = Literal["train", "val", "test"]
 Batch = dict[str, Any]
@@ -110,6 +111,14 @@ class SynthesisDataModule(LightningDataModule):
         super().__init__()
         self.label_space = label_space
         self.image_size = height_and_width(image_size)
+        height, width = self.image_size
+        require_positive(
+            image_height=height,
+            image_width=width,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+        )
+        require_not_negative(num_workers=num_workers)
         self.shots = shots
         self.shots_seed = shots_seed
         self.on_bad_file = on_bad_file

@@ -12,6 +12,7 @@ from torch import Tensor
 from semsynth.data.errors import DataError
 
 SCALED_BY_PILLOW = {"L;2": 85, "L;4": 17}  # Pillow stretches greys of 2 and 4 bits to 0..255
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # Pillow gives others to programs
 FIX_PALETTE = "semsynth data check --fix-palette"
 
 
@@ -29,9 +30,12 @@ class ColourMaskError(DataError):
 
 @contextmanager
 def opened_image(path: Path) -> Iterator[Image.Image]:
-    """Open an image file; whatever goes wrong with it becomes an UnreadableError."""
+    """Open an image file; whatever goes wrong with it becomes an UnreadableError.
+
+    An image of more than twice ``Image.MAX_IMAGE_PIXELS``, 179 million pixels, is refused.
+    """
     try:
-        with Image.open(path) as opened:
+        with Image.open(path, formats=FORMATS) as opened:
             yield opened
     except DataError:
         raise

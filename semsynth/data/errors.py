@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from semsynth.errors import UserError
 
-class DataError(ValueError):
+
+class DataError(UserError):
     """The data on disk are not what they must be; the message names file, value and remedy."""
 
 

@@ -15,6 +15,8 @@ from semsynth.data.sparse import require_marks
 from semsynth.data.tolerant import OnBadFile
 from semsynth.data.transforms import PairTransform
 
+MOST_CLASSES = 255
+
 
 class Folder(PairsOnDisk):
     """``ROOT/{train,val,test}/{images,labels}``, masks of class indices, grey or with a palette.
@@ -132,8 +134,13 @@ def folder_space(file: Path, num_classes: int) -> LabelSpace:
     """Classes from a file (see ``read_classes``), or numbered ones if there is no such file.
 
     Raises:
-        DataError: The file has another number of classes.
+        DataError: The file has another number of classes, or it is none that a label map holds.
     """
+    if not 1 <= num_classes <= MOST_CLASSES:
+        raise DataError(
+            f"num_classes must be from 1 to {MOST_CLASSES}, got {num_classes}: label maps hold "
+            "classes in eight bits, and 255 has no label."
+        )
     if not file.is_file():
         names = tuple(f"class {i}" for i in range(num_classes))
         return LabelSpace(names, distinct_palette(num_classes))

@@ -8,12 +8,14 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from semsynth.errors import UserError
+
 MAX_MARKS = 64
 MAX_LOG_EXPANSION = math.log(4)
 SHORTEST = 1.0  # pixels of the canvas; a shorter drag is a click
 
 
-class EditError(ValueError):
+class EditError(UserError):
     """An edit that cannot be done; the message says why."""
 
 

@@ -7,14 +7,16 @@ values, pickles by ``restricted_pickle``.
 import argparse
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
 
+from semsynth.errors import UserError
 from semsynth.interop import restricted_pickle
 from semsynth.interop.restricted_pickle import RecordedModule, RefusedError
 from semsynth.interop.stylegan2_names import Layout
@@ -24,8 +26,37 @@ NVIDIA = "NVIDIA Source Code License: research and evaluation only"
 MIT = "MIT, as the code it was trained with; weights converted from NVIDIA's keep NVIDIA's licence"
 
 
-class CheckpointError(ValueError):
+P = ParamSpec("P")
+T = TypeVar("T")
+UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
+
+class CheckpointError(UserError):
     """A file cannot be imported; the message says why."""
+
+
+def refuses_the_rest(
+    importer: Callable[Concatenate[Path, P], T],
+) -> Callable[Concatenate[Path, P], T]:
+    """An importer that also refuses what no check of its own foresaw.
+
+    Args:
+        importer: A function of the path of a file, which may hold anything.
+    """
+
+    @wraps(importer)
+    def careful(path: Path, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return importer(path, *args, **kwargs)
+        except CheckpointError:
+            raise
+        except UNFORESEEN as error:
+            raise CheckpointError(
+                f"{path} holds values of other types or shapes than such files have "
+                f"({type(error).__name__}: {str(error)[:200]}); it is of another kind, or damaged"
+            ) from error
+
+    return careful
 
 
 @dataclass

@@ -15,7 +15,7 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from semsynth.interop.checkpoints import CheckpointError, load_torch
+from semsynth.interop.checkpoints import CheckpointError, load_torch, refuses_the_rest
 from semsynth.networks.clvae_encoder import CLVAEEncoder
 from semsynth.networks.clvae_generator import CLVAEGenerator
 from semsynth.networks.patch_discriminator import MultiscaleDiscriminator
@@ -95,6 +95,7 @@ class ImportedCLVAE:
     files: list[Path]
 
 
+@refuses_the_rest
 def import_clvae(
     path: Path,
     image_size: tuple[int, int] | None = None,

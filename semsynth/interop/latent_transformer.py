@@ -11,7 +11,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semsynth.interop.checkpoints import CheckpointError, below, load_torch, tensors
+from semsynth.interop.checkpoints import (
+    CheckpointError,
+    below,
+    load_torch,
+    refuses_the_rest,
+    tensors,
+)
 from semsynth.interop.stylegan2 import (
     ImportedStyleGAN2,
     as_matrix,
@@ -58,6 +64,7 @@ class ImportedLatentTransformer:
     arguments: dict[str, int]
 
 
+@refuses_the_rest
 def import_latent_transformer(path: Path) -> ImportedLatentTransformer:
     """Import a released checkpoint.
 

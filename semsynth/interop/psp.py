@@ -42,6 +42,7 @@ class ImportedEncoder:
     prior: ImportedStyleGAN2
 
 
+@checkpoints.refuses_the_rest
 def import_psp(path: Path) -> ImportedEncoder:
     """Import the encoder and the generator of a bundle.
 

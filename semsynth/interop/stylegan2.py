@@ -51,6 +51,7 @@ class ImportedStyleGAN2:
     source: Checkpoint
 
 
+@checkpoints.refuses_the_rest
 def import_stylegan2(path: Path) -> ImportedStyleGAN2:
     """Import the networks of a checkpoint.
 

@@ -8,6 +8,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import Tensor
 
+from semsynth.errors import UserError
 from semsynth.networks.style_codes import StyleError as StyleError
 
 Batch = dict[str, Any]
@@ -132,10 +133,10 @@ def require_unused_parameters(strategy: Strategy) -> None:
     """Refuse a DDP strategy that cannot train two networks in turn.
 
     Raises:
-        ValueError: DDP would wait for gradients of the network whose turn it is not.
+        UserError: DDP would wait for gradients of the network whose turn it is not.
     """
     if isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters"):
-        raise ValueError(
+        raise UserError(
             "A GAN trains its networks in turn, and plain DDP fails when one of them gets no "
             "gradient. Use --trainer.strategy ddp_find_unused_parameters_true, or leave it at auto."
         )

@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from semsynth import weights
 from semsynth.adversaries import Adversary, PatchAdversary, SegmentationAdversary
+from semsynth.errors import require_not_negative, require_positive
 from semsynth.losses import PerceptualLoss, class_layer_kl, kl_divergence
 from semsynth.methods.base import Batch, Method, count_as_one_step, require_unused_parameters
 from semsynth.networks.clvae_encoder import Posterior, classes_present, rows_of, rows_present
@@ -133,6 +134,26 @@ class CLVAE(Method):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
+        require_positive(
+            num_classes=num_classes,
+            channels=channels,
+            discriminator_channels=discriminator_channels,
+            spade_channels=spade_channels,
+            z_dim=z_dim,
+            code_dim=code_dim,
+            encoder_size=encoder_size,
+            kl_ref_batch=kl_ref_batch,
+            lr_g=lr_g,
+            lr_d=lr_d,
+            accumulate_grad_batches=accumulate_grad_batches,
+            instances_per_class=instances_per_class,
+        )
+        require_not_negative(
+            perceptual_weight=perceptual_weight,
+            feature_matching_weight=feature_matching_weight,
+            kl_weight=kl_weight,
+            label_mix_weight=label_mix_weight,
+        )
         self.automatic_optimization = False
         self.num_classes = num_classes
         self.perceptual = perceptual

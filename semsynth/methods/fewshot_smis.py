@@ -20,6 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from semsynth import weights
 from semsynth.codes import choose_distance, invert_once
 from semsynth.encoders import load_encoder
+from semsynth.errors import require_not_negative, require_positive
 from semsynth.inversion import default_recipe, upstream_recipe
 from semsynth.methods.base import Batch
 from semsynth.methods.prior_base import PriorMethod
@@ -145,6 +146,21 @@ class FewShotSMIS(PriorMethod):
     ) -> None:
         super().__init__(prior)
         self.save_hyperparameters(logger=False)
+        require_positive(
+            num_classes=num_classes,
+            prototypes_per_class=prototypes_per_class,
+            feature_resolution=feature_resolution,
+            inversion_steps=inversion_steps,
+            lr=lr,
+            refine_steps=refine_steps,
+            refine_lr=refine_lr,
+            refine_directions=refine_directions,
+        )
+        require_not_negative(
+            style_weight=style_weight,
+            layout_weight=layout_weight,
+            w_norm_weight=w_norm_weight,
+        )
         self.num_classes, self.image_size = num_classes, (image_size[0], image_size[1])
         self.labelling, self.supervision = labelling, supervision
         self.label_pooling = label_pooling

@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torchmetrics import MeanMetric
 from torchvision.utils import flow_to_image
 
+from semsynth.errors import require_not_negative, require_positive
 from semsynth.networks.dis import DISMotion
 from semsynth.networks.raft import RAFT, Estimates
 
@@ -53,6 +54,20 @@ class FlowEstimator(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
+        require_positive(
+            channels=channels,
+            feature_dim=feature_dim,
+            hidden_dim=hidden_dim,
+            context_dim=context_dim,
+            num_levels=num_levels,
+            radius=radius,
+            num_updates=num_updates,
+            lr=lr,
+        )
+        require_not_negative(
+            weight_decay=weight_decay,
+            expansion_weight=expansion_weight,
+        )
         self.lr, self.weight_decay = lr, weight_decay
         self.gamma, self.expansion_weight = gamma, expansion_weight
         self.network = RAFT(

@@ -10,6 +10,7 @@ from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
 from torchmetrics.classification import MulticlassJaccardIndex
 
+from semsynth.errors import require_not_negative, require_positive
 from semsynth.networks.unet import UNet
 
 Batch = dict[str, Any]
@@ -38,6 +39,15 @@ class Segmenter(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
+        require_positive(
+            num_classes=num_classes,
+            channels=channels,
+            depth=depth,
+            lr=lr,
+        )
+        require_not_negative(
+            weight_decay=weight_decay,
+        )
         self.lr, self.weight_decay, self.ignore_index = lr, weight_decay, ignore_index
         self.network = UNet(num_classes, channels, depth)
         self.mean_iou = MulticlassJaccardIndex(num_classes, ignore_index=ignore_index)

@@ -12,6 +12,7 @@ from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
+from semsynth.errors import require_not_negative, require_positive
 from semsynth.losses import (
     nonsaturating_loss_d,
     nonsaturating_loss_g,
@@ -96,6 +97,24 @@ class StyleGAN2(Method):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
+        require_positive(
+            z_dim=z_dim,
+            w_dim=w_dim,
+            mapping_layers=mapping_layers,
+            channel_base=channel_base,
+            channel_max=channel_max,
+            group_size=group_size,
+            lr_g=lr_g,
+            lr_d=lr_d,
+            r1_interval=r1_interval,
+            path_length_interval=path_length_interval,
+        )
+        require_not_negative(
+            r1_weight=r1_weight,
+            path_length_weight=path_length_weight,
+            augment_p=augment_p,
+            ada_kimg=ada_kimg,
+        )
         self.automatic_optimization = False
         if image_size[0] != image_size[1]:
             raise ValueError(f"StyleGAN2 makes square images, got image_size {tuple(image_size)}.")

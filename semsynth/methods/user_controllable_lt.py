@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR
 from torchmetrics import MeanMetric
 
 from semsynth.editors import EditorError, find_editor, prior_beside, read_editor
+from semsynth.errors import require_not_negative, require_positive
 from semsynth.estimators import load_motion_estimator
 from semsynth.layout.calibration import calibrate_gain, measure_scale
 from semsynth.layout.pairs import PairRenderer, default_canvas, on_canvas
@@ -135,6 +136,26 @@ class UserControllableLT(PriorMethod):
     ) -> None:
         super().__init__(prior)
         self.save_hyperparameters(logger=False)
+        require_positive(
+            num_tokens=num_tokens,
+            feature_resolution=feature_resolution,
+            canvas_size=canvas_size,
+            grid_size=grid_size,
+            max_points=max_points,
+            dim=dim,
+            depth=depth,
+            num_heads=num_heads,
+            head_dim=head_dim,
+            mlp_dim=mlp_dim,
+            lr=lr,
+            scale_pairs=scale_pairs,
+            gain_pairs=gain_pairs,
+            sigma_flow=sigma_flow,
+            sigma_expansion=sigma_expansion,
+        )
+        require_not_negative(
+            feature_weight=feature_weight,
+        )
         self.estimator, self.upstream_input = estimator, upstream_input
         self.num_tokens = num_tokens
         self.truncation = truncation

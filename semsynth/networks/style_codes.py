@@ -12,11 +12,13 @@ from typing import Literal, Self
 import torch
 from torch import Tensor
 
+from semsynth.errors import UserError
+
 Fill = Literal["zero", "sample"]
 Path = Literal["lerp", "slerp"]
 
 
-class StyleError(ValueError):
+class StyleError(UserError):
     """A control that cannot be done with these codes or these data; the message says why."""
 
 

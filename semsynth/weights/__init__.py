@@ -7,9 +7,14 @@ of the same name. Weights that cannot ship are looked for, never downloaded in s
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
+
+from semsynth.errors import UserError
 from semsynth.weights.registry import DOWNLOADS, WeightsFile
 from semsynth.weights.store import MissingWeightsError, find, home, locate, search_directories
 
@@ -21,6 +26,7 @@ __all__ = [
     "DOWNLOADS",
     "MissingWeightsError",
     "WeightsFile",
+    "as_described",
     "find",
     "home",
     "load_segmenter",
@@ -29,6 +35,7 @@ __all__ = [
     "search_directories",
 ]
 
+AGAIN = "import or copy the two files again"
 ASSETS = Path(__file__).parents[1] / "assets"
 
 
@@ -55,9 +62,10 @@ def load_segmenter(name: str) -> UNet:
             f"No segmenter is called {name!r} and there is no file {path} with a card "
             f"{path.with_suffix('.json').name} beside it. Shipped: {names}."
         )
-    with torch.random.fork_rng(devices=[]):  # the run's random numbers stay where they were
-        network = UNet(**read_card(path)["network"])
-    network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+    card = read_card(path)
+    with as_described(path), torch.random.fork_rng(devices=[]):  # the run's random numbers stay
+        network = UNet(**card["network"])
+        network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
     return network.eval().requires_grad_(False)
 
 
@@ -68,5 +76,36 @@ def shipped() -> list[str]:
 
 
 def read_card(weights: Path) -> dict[str, Any]:
-    """The JSON card beside a file of weights: how it was made and what it scored."""
-    return json.loads(weights.with_suffix(".json").read_text())
+    """The JSON card beside a file of weights: how it was made and what it scored.
+
+    Raises:
+        UserError: It is no JSON object.
+    """
+    file = weights.with_suffix(".json")
+    try:
+        card = json.loads(file.read_text())
+    except ValueError as error:  # of JSON and of UTF-8
+        raise UserError(f"{file} is no JSON ({error}); {AGAIN}.") from error
+    if not isinstance(card, dict):
+        raise UserError(f"{file} holds {type(card).__name__}, not an object; {AGAIN}.")
+    return card
+
+
+@contextmanager
+def as_described(path: Path, kind: type[UserError] = UserError) -> Iterator[None]:
+    """Say of whatever goes wrong within that a file of weights is not what its card describes.
+
+    Args:
+        path: The file.
+        kind: The error to raise.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (KeyError, OSError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        card = path.with_suffix(".json").name
+        raise kind(
+            f"{path} cannot be read as its card describes it ({card}): {reason}; {AGAIN}."
+        ) from error

@@ -70,8 +70,6 @@ def run(args: list[str]) -> None:
         code = act(options)
     except KeyError as error:
         parser.error(error.args[0])
-    except (OSError, ValueError) as error:  # FetchError and MissingWeightsError are OSErrors
-        sys.exit(f"semsynth weights: {error}")
     sys.exit(code)
 
 

@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import Progress
 
+from semsynth.errors import UserError
 from semsynth.weights.registry import WeightsFile
 from semsynth.weights.store import HUB, download_directory, entry, locate
 
@@ -24,7 +25,7 @@ UNUSED = ["*.h5", "*.msgpack", "*.onnx", "*.ot", "*.tflite"]  # other frameworks
 console = Console(stderr=True)
 
 
-class FetchError(OSError):
+class FetchError(UserError, OSError):
     """A file could not be fetched or is not what it should be; the message says what to do."""
 
 
@@ -164,8 +165,9 @@ def _transfer(known: WeightsFile, part: Path, name: str) -> None:
 def _copy(source: HTTPResponse, target: BinaryIO, known: WeightsFile, start: int) -> None:
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(known.file, total=known.size, completed=start)
-        while chunk := source.read(CHUNK):
+        while start <= known.size and (chunk := source.read(CHUNK)):
             target.write(chunk)
+            start += len(chunk)  # what is longer than the original is another file
             progress.advance(task, len(chunk))
 
 

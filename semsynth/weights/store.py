@@ -5,12 +5,13 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
+from semsynth.errors import UserError
 from semsynth.weights.registry import DOWNLOADS, WeightsFile
 
 HUB = "hf:"
 
 
-class MissingWeightsError(FileNotFoundError):
+class MissingWeightsError(UserError, FileNotFoundError):
     """Files of pretrained weights were not found; the message says how to get them.
 
     Attributes:

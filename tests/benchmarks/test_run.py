@@ -162,3 +162,9 @@ def test_sweep_is_created_on_the_server_of_wandb(
 def test_missing_sweep_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"gone\.yaml cannot be read"):
         run.main([str(tmp_path / "gone.yaml")])
+
+
+def test_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match=r"file is a file, not a directory\. Change --output"):
+        run.main(["benchmarks/toy.yaml", "--output", str(tmp_path / "file")])

@@ -1,0 +1,109 @@
+"""Every mistake in a call raises an error of its exact class that names value and remedy."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from semsynth import run_directory
+from semsynth.data import CelebAMaskHQ, DataError, Folder, ToyPortrait, ToyStreet
+from semsynth.data.decode import ColourMaskError, UnreadableError, read_image, read_mask
+from semsynth.data.errors import MissingSplitError, PairingError
+from semsynth.data.latents import read_codes
+from semsynth.data.shots import choose_shots
+from semsynth.devices import choose_device
+from semsynth.editing.marks import EditError, Mark, check_marks
+from semsynth.editors import EditorError, read_editor
+from semsynth.errors import UserError
+from semsynth.estimators import load_motion_estimator
+from semsynth.interop.checkpoints import CheckpointError
+from semsynth.interop.stylegan2 import import_stylegan2
+from semsynth.methods import CLVAE, Segmenter, StyleGAN2, UserControllableLT
+from semsynth.priors import PriorError, load_generator, write_weights
+from semsynth.protocol import ProtocolError, require_same
+from semsynth.run_directory import RunExistsError
+from semsynth.weights import MissingWeightsError, load_segmenter
+from semsynth.weights.download import FetchError, import_file
+
+Act = Callable[[Path], object]
+
+
+def finished_run(place: Path) -> None:
+    (place / "run/checkpoints").mkdir(parents=True, exist_ok=True)
+    (place / "run/checkpoints/last.ckpt").touch()
+    run_directory.prepare(place / "run", overwrite=False)
+
+
+def folder(root: Path, num_classes: int = 3) -> Folder:
+    data = Folder(str(root), num_classes, image_size=32)
+    data.setup("fit")
+    return data
+
+
+TABLE: list[tuple[type[Exception], str, Act]] = [
+    (UserError, r"channels must be .* got 0", lambda p: CLVAE(3, channels=0)),
+    (UserError, r"num_classes must be .* got -1", lambda p: CLVAE(-1)),
+    (UserError, r"kl_weight must not be negative, got nan", lambda p: CLVAE(3, kl_weight=math.nan)),
+    (UserError, r"lr must be a positive number, got inf", lambda p: Segmenter(3, lr=math.inf)),
+    (ValueError, r"square images, got .*\(32, 64\)", lambda p: StyleGAN2((32, 64))),
+    (UserError, r"depth must be", lambda p: UserControllableLT("toy_portrait", depth=0)),
+    (ValueError, r"between 32 and 256, got 1;", lambda p: ToyStreet(image_size=1)),
+    (UserError, r"batch_size must be .* got 0", lambda p: ToyPortrait(batch_size=0)),
+    (UserError, r"image_width must be .* got -3", lambda p: CelebAMaskHQ("x", image_size=(64, -3))),
+    (DataError, r"from 1 to 255, got 256", lambda p: folder(p / "good", 256)),
+    (MissingSplitError, r"no directory .*gone/train", lambda p: folder(p / "gone")),
+    (PairingError, r"2\.png has no mask", lambda p: folder(p / "alone")),
+    (DataError, r"holds the value 9", lambda p: folder(p / "high")),
+    (UnreadableError, r"\(the file is empty\)", lambda p: read_image(empty_image(p))),
+    (UnreadableError, r"\(No such file\)", lambda p: read_image(p / "gone.png")),
+    (ColourMaskError, r"--fix-palette", lambda p: read_mask(p / "coloured/train/labels/0.png")),
+    (DataError, r"must hold 'codes'", lambda p: read_codes(p / "stateless.ckpt")),
+    (DataError, r"cannot be read", lambda p: read_codes(p / "cut_off.safetensors")),
+    (DataError, r"from 1 to 2", lambda p: choose_shots(3, ["a", "b"])),
+    (UserError, r"no device 'cuda:9' here; there are cpu", lambda p: choose_device("cuda:9")),
+    (
+        MissingWeightsError,
+        r"(?s)called 'nobody'.*semsynth import",
+        lambda p: load_generator("nobody"),
+    ),
+    (PriorError, r"card describes it", lambda p: load_generator(p / "cut_off.safetensors")),
+    (UserError, r"no_json\.json is no JSON", lambda p: load_generator(p / "no_json.safetensors")),
+    (EditorError, r"no.* latent transformer", lambda p: read_editor(p / "other_kind.safetensors")),
+    (MissingWeightsError, r"toy_street", lambda p: load_segmenter("nobody")),
+    (UserError, r"card describes it", lambda p: load_segmenter(str(p / "changed.safetensors"))),
+    (MissingWeightsError, r"called 'raft'", lambda p: load_motion_estimator("raft")),
+    (ValueError, r"choose a network", lambda p: load_motion_estimator("dis", True)),
+    (
+        PriorError,
+        r"a cannot be stored as torch\.float32: it would not be finite",
+        lambda p: write_weights({"a": torch.tensor([math.inf])}, p / "x.safetensors", {}),
+    ),
+    (CheckpointError, r"there is no file", lambda p: import_stylegan2(p / "gone.pt")),
+    (CheckpointError, r"it cannot be read", lambda p: import_stylegan2(p / "cut_off.ckpt")),
+    (FetchError, r"There is no file", lambda p: import_file(p / "gone.pth", "vgg19")),
+    (RunExistsError, r"--ckpt_path last, .*--overwrite true", finished_run),
+    (ProtocolError, r"split is val and test", lambda p: compare({"split": "val"})),
+    (EditError, r"dictionary of numbers x, y .*'wide'", lambda p: Mark.parse({"x": "wide"})),
+    (EditError, r"finite", lambda p: check_marks([Mark(math.nan, 1, 5)], 64)),
+]
+
+
+def empty_image(place: Path) -> Path:
+    return place / "nothing_in_it/train/images/0.png"
+
+
+def compare(card: dict[str, object]) -> None:
+    require_same(card, {"split": "test"}, ("ours", "theirs"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "message", "act"), TABLE, ids=[f"{k.__name__}-{m}" for k, m, _ in TABLE]
+)
+def test_mistake_raises_its_error(
+    kind: type[Exception], message: str, act: Act, place: Path
+) -> None:
+    with pytest.raises(kind, match=message) as raised:
+        act(place)
+    assert type(raised.value) is kind

@@ -1,0 +1,15 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.slow
+def test_reference_is_built_without_a_warning(tmp_path: Path) -> None:
+    command = ["-m", "pdoc", "--docformat", "google", "--output-directory", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, *command, "semsynth"], capture_output=True, text=True, check=True
+    )
+    assert "warn" not in done.stderr.lower(), done.stderr
+    assert "Endo and Kanamori" in (tmp_path / "semsynth/methods/clvae.html").read_text()

@@ -1,0 +1,47 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from semsynth.errors import UserError
+from semsynth.preflight import check_checkpoint, check_numbers, check_trainer, require_config
+
+TRAINER = {"accelerator": "cpu", "devices": "auto", "strategy": "auto"}
+TRAINER |= {"val_check_interval": None, "check_val_every_n_epoch": None}
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [({"a": {"b": float("nan")}}, "a.b"), ({"a": [0.5, (1, float("inf"))]}, r"a\[1\]\[1\]")],
+)
+def test_number_that_is_not_finite_is_named_by_its_key(values: Any, key: str) -> None:
+    check_numbers({"a": [1, 0.5, "nan", None, True]})
+    with pytest.raises(UserError, match=f"^{key} is "):
+        check_numbers(values)
+
+
+@pytest.mark.parametrize("devices", ["auto", 1, "2", "0,1", [0, 1], -1, "-1"])
+def test_devices_that_lightning_knows_pass(devices: Any) -> None:
+    check_trainer(TRAINER | {"devices": devices})
+
+
+@pytest.mark.parametrize("devices", [0, "0", [], "two", "1;2", -2, 1.5])
+def test_other_devices_are_refused(devices: Any) -> None:
+    with pytest.raises(UserError, match="give a number of at least 1"):
+        check_trainer(TRAINER | {"devices": devices})
+
+
+@pytest.mark.parametrize("path", [None, "last", "best"])
+def test_words_for_checkpoints_pass(path: str | None) -> None:
+    check_checkpoint(path, "CLVAE")
+
+
+def test_checkpoint_needs_a_configuration(tmp_path: Path) -> None:
+    (tmp_path / "a.ckpt").touch()
+    words = ["test", "--ckpt_path", str(tmp_path / "a.ckpt")]
+    require_config(["test"], ())
+    require_config(words, ("mine.yaml",))
+    require_config([*words, "--model=CLVAE"], ())
+    for args in (words, ["test", f"--ckpt_path={tmp_path / 'a.ckpt'}"]):
+        with pytest.raises(UserError, match=r"a\.ckpt has no config\.yaml .*--config FILE"):
+            require_config(args, ())
