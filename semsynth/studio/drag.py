@@ -13,7 +13,7 @@ from semsynth.studio.frames import jpeg, png, webp
 from semsynth.studio.messages import DragMarks, DragPhoto, DragStart, DragStep
 from semsynth.studio.models import Dragger
 
-FIRST_SEED = 3
+FIRST_SEED = 13
 TRUNCATION = 0.7
 INVERSION_STEPS = 300
 FILM_SIZE = 256  # pixels; smaller images are enlarged in films
@@ -69,7 +69,7 @@ class DragTab:
                 self.session.undo()
             case DragStep(type="drag.redo"):
                 self.session.redo()
-            case DragStep():
+            case DragStep(type="drag.reset"):
                 self.session.reset()
         return self.state()
 

@@ -67,9 +67,9 @@ class DragStart(Message):
 
 
 class DragStep(Message):
-    """Goes through the history."""
+    """Goes through the history, or shows where it stands."""
 
-    type: Literal["drag.undo", "drag.redo", "drag.reset"]
+    type: Literal["drag.undo", "drag.redo", "drag.reset", "drag.show"]
 
 
 class DragPhoto(Message):
