@@ -85,11 +85,15 @@ def visit(browser: Any, address: str) -> Iterator[Callable[[str], Any]]:
     contexts: list[Any] = []
     errors: list[str] = []
 
+    def complain(kind: str, text: str) -> None:
+        if kind == "error" and "415" not in text:  # a refused file is told to the visitor
+            errors.append(text)
+
     def open_tab(tab: str) -> Any:
         contexts.append(browser.new_context(viewport={"width": 1360, "height": 900}))
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda message: message.type == "error" and errors.append(message.text))
+        page.on("console", lambda message: complain(message.type, message.text))
         page.goto(f"{address}#/{tab}")
         page.wait_for_selector("body[data-ready='1']")
         return page
