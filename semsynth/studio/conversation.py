@@ -12,7 +12,10 @@ from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
 from semsynth.studio.answers import Answer, StoppedError
+from semsynth.studio.drag import DragTab
 from semsynth.studio.messages import MAX_MESSAGE, AnyMessage, Hello, Stop, parse
+from semsynth.studio.paint import PaintTab
+from semsynth.studio.scribble import ScribbleTab
 from semsynth.studio.visitors import LONG, NEWEST, Visitor, Visitors
 from semsynth.studio.worker import BusyError, SupersededError, Worker
 
@@ -107,7 +110,7 @@ class Conversation:
 
     def _greeting(self) -> Answer:
         """Everything: what the models are, and what the session holds."""
-        tabs = {
+        tabs: dict[str, PaintTab | ScribbleTab | DragTab] = {
             "paint": self.visitor.paint,
             "scribble": self.visitor.scribble,
             "drag": self.visitor.drag,

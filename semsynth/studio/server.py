@@ -152,8 +152,8 @@ def decode(visitor: Visitor, purpose: Purpose, data: bytes) -> Tensor:
     """The photo or label map in a file, at the size at which it is used."""
     models = visitor.models
     if purpose == "drag.photo":
-        size = models.drag.canvas.generator.image_size
-        return read_photo(data, (size, size))
+        side = models.drag.canvas.generator.image_size
+        return read_photo(data, (side, side))
     if purpose == "scribble.mask":
         return read_labels(data, models.scribble.method.image_size, models.scribble.space)
     size = visitor.paint.size

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from semsynth.data.labels import LabelSpace
@@ -107,7 +107,7 @@ def opened(data: bytes) -> Iterator[Image.Image]:
             yield image
     except UploadError:
         raise
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise UploadError("The file is no PNG, JPEG or WebP image.") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UploadError("The image has too many pixels.") from error

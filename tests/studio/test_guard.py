@@ -17,7 +17,7 @@ async def inside(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def client(host: str = "127.0.0.1:7860", **options: str) -> TestClient:
-    return TestClient(Guard(inside, **options), base_url=f"http://{host}")  # type: ignore[arg-type]
+    return TestClient(Guard(inside, **options), base_url=f"http://{host}")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost", "[::1]:7860"])

@@ -277,7 +277,10 @@ def to_socket(page: Page, rng: random.Random) -> str:
     """Send something malformed; how that ended."""
     with page.client.websocket_connect(SOCKET) as socket:
         broken = malformed(rng)
-        (socket.send_bytes if isinstance(broken, bytes) else socket.send_text)(broken)  # type: ignore[operator]
+        if isinstance(broken, bytes):
+            socket.send_bytes(broken)
+        else:
+            socket.send_text(broken)
         event = socket.receive()
     if event["type"] == "websocket.close":
         return "closed" if event["code"] == 1008 else f"closed by {event['code']}"

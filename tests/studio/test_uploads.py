@@ -1,6 +1,7 @@
 import gc
 import io
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tests.studio.visitor import black_png, chunk
 
 SPACE = LabelSpace(("sky", "tree", "car"), ((1, 2, 3), (40, 50, 60), (200, 0, 9)))
 TEXT_BOMB = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(80 << 20), 9))
-REFUSED = {
+REFUSED: dict[str, Callable[[], bytes]] = {
     "a PNG of 100 megapixels": lambda: black_png(10_000, 10_000),
     "a PNG that would unpack to 4 gigabytes": lambda: black_png(65_000, 65_000, rows=1_500),
     "a PNG whose comment unpacks to 80 megabytes": lambda: black_png(64, 64, TEXT_BOMB),
