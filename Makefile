@@ -46,6 +46,7 @@ speed: $(READY) ## measure the vectorised parts against naive ones, minutes
 	$(BIN)/python -m benchmarks.speed.fewshot
 	$(BIN)/python -m benchmarks.speed.frechet
 	$(BIN)/python -m benchmarks.speed.layout
+	$(BIN)/python -m benchmarks.speed.studio
 	$(BIN)/python -m benchmarks.speed.stylegan2
 
 toy-sheet: $(READY) ## draw the toy world: outputs/toy_sheet.png
