@@ -1,7 +1,7 @@
 """Time a drag in the studio's page, from the mouse's event to the frame that is painted.
 
-Run: ``python -m benchmarks.speed.studio``. A studio of its own is started, and Debian's Chromium moves
-the mouse at the rate of a screen, as a hand would. The page itself takes the times: from the
+Run: ``python -m benchmarks.speed.studio``. A studio of its own is started, and Debian's Chromium
+moves the mouse at the rate of a screen, as a hand would. The page itself takes the times: from the
 event's own time stamp to the first moment after the frame that shows what it asked for. Frames that
 were overtaken are not shown, so they have no time; how many events had a frame is told beside.
 """
