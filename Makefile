@@ -6,7 +6,7 @@ SUITE ?= toy
 TABLE := $(patsubst %,-%,$(filter-out toy,$(SUITE))) # each suite but toy has a directory of its own
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-all coverage docs benchmark speed toy-sheet toy-prior toy-weights clean
+.PHONY: help setup check format test test-all coverage docs benchmark speed studio toy-sheet toy-prior toy-weights clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -44,12 +44,16 @@ docs: $(READY) ## the reference of the code from its docstrings: outputs/docs/in
 benchmark: $(READY) ## run benchmarks/$(SUITE).yaml (SUITE=toy) and write outputs/benchmark/report.html
 	$(BIN)/python -m benchmarks.run benchmarks/$(SUITE).yaml --output outputs/benchmark$(TABLE)
 
+studio: $(READY) ## paint, scribble and drag in a browser: http://127.0.0.1:7860
+	$(BIN)/semsynth studio --open
+
 speed: $(READY) ## measure the vectorised parts against naive ones, minutes
 	$(BIN)/python -m benchmarks.speed.clvae
 	$(BIN)/python -m benchmarks.speed.data
 	$(BIN)/python -m benchmarks.speed.fewshot
 	$(BIN)/python -m benchmarks.speed.frechet
 	$(BIN)/python -m benchmarks.speed.layout
+	$(BIN)/python -m benchmarks.speed.studio
 	$(BIN)/python -m benchmarks.speed.stylegan2
 
 toy-sheet: $(READY) ## draw the toy world: outputs/toy_sheet.png

@@ -12,24 +12,38 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 from lightning import LightningModule, Trainer
 from lightning.pytorch.cli import instantiate_class
+from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from benchmarks.results import current_commit
 from benchmarks.toy_prior import measure as measure_prior
-from semsynth.data import GeneratedPairs
+from semsynth.data import GeneratedPairs, LabelSpace, ToyPortrait, ToyStreet
+from semsynth.data.decode import read_image
+from semsynth.data.sparse import scribbles
 from semsynth.editors import save_editor
-from semsynth.methods import FlowEstimator, Segmenter, StyleGAN2, UserControllableLT
+from semsynth.images import from_uint8
+from semsynth.methods import (
+    CLVAE,
+    FewShotSMIS,
+    FlowEstimator,
+    Segmenter,
+    StyleGAN2,
+    UserControllableLT,
+)
 from semsynth.priors import fingerprint, save_generator
-from semsynth.weights import ASSETS
+from semsynth.trained import save_trained
+from semsynth.weights import ASSETS, load_segmenter
 
 SEGMENTERS = ("toy_street", "toy_portrait")
-NAMES = (*SEGMENTERS, "toy_flow", "toy_prior", "toy_layout")
+NAMES = (*SEGMENTERS, "toy_flow", "toy_prior", "toy_layout", "toy_clvae", "toy_fewshot")
 PAIRS = 16384
+SHOTS = 5
 
 
 def main() -> None:
@@ -43,6 +57,10 @@ def main() -> None:
             train_flow_estimator()
         elif name == "toy_layout":
             train_layout()
+        elif name == "toy_clvae":
+            train_clvae()
+        elif name == "toy_fewshot":
+            train_fewshot()
         else:
             write_prior(*train("experiments/stylegan2/toy64.yaml", "toy_prior"))
 
@@ -152,6 +170,83 @@ def write_layout(run_dir: Path, config: dict[str, Any], made: dict[str, Any]) ->
         **made,
     }
     save_editor(method.editor_state(), ASSETS / "toy_portrait_layout.safetensors", card, half=True)
+
+
+def train_clvae() -> None:
+    """Train the CLVAE of the studio and write it with its card."""
+    flags = ["--trainer.max_steps", "5000", "--trainer.limit_val_batches", "0"]
+    flags += ["--trainer.callbacks", "GeneratorEMA", "--checkpoint.every_n_train_steps", "500"]
+    write_clvae(*train("experiments/clvae/toy_street.yaml", "toy_clvae", *flags))
+
+
+def write_clvae(run_dir: Path, config: dict[str, Any], made: dict[str, Any]) -> None:
+    """Write the CLVAE of a training with its card."""
+    method = CLVAE.load_from_checkpoint(last_checkpoint(run_dir), map_location="cpu")
+    card = {
+        "what": "CLVAE of ToyStreet",
+        "classes": classes_of(ToyStreet.world.label_space),
+        **test_scores(run_dir),
+        "images_seen": samples_seen(run_dir, config),
+        **made,
+    }
+    save_trained(method, ASSETS / "toy_street_clvae_trained.safetensors", card)
+
+
+def train_fewshot() -> None:
+    """Train the encoder of the studio on scribbled samples, and write it with its card."""
+    root = Path("outputs/toy_weights/scribbled")
+    words = ["draw", "--prior", "toy_portrait", "--num", str(SHOTS), "--truncation", "0.7"]
+    words += ["--output", str(root)]
+    subprocess.run([sys.executable, "-m", "semsynth", *words, "--overwrite"], check=True)
+    scribble_on(root / "train")
+    flags = ["--data", "FewShotFolder", "--data.root", str(root), "--data.num_classes", "10"]
+    flags += ["--data.labels", "sparse", "--data.image_size", "64", "--data.batch_size", "16"]
+    flags += ["--data.shots", "null", "--trainer.max_steps", "2000"]
+    flags += ["--trainer.val_check_interval", "1000", "--model.label_resolutions", "[16,32]"]
+    flags += ["--model.augment", "sparse", "--model.style_weight", "0", "--model.truncation", "0.7"]
+    flags += ["--model.train_truncation", "[0.5,1.0]", "--checkpoint.every_n_train_steps", "250"]
+    made = train("experiments/fewshot_smis/toy_scribble.yaml", "toy_fewshot", *flags)
+    write_fewshot(*made[:2], made[2] | {"drawn": shlex.join(["semsynth", *words])})
+
+
+def scribble_on(folder: Path) -> None:
+    """Label samples as a person might: strokes in the regions that the toy segmenter sees."""
+    segmenter = load_segmenter("toy_portrait")
+    for number, file in enumerate(sorted((folder / "images").glob("*.png"))):
+        mask = segmenter(from_uint8(read_image(file))[None]).argmax(1)[0]
+        strokes = scribbles(mask.numpy(), np.random.default_rng(number))
+        Image.fromarray(strokes.astype(np.uint8)).save(folder / "labels" / file.name)
+
+
+def write_fewshot(run_dir: Path, config: dict[str, Any], made: dict[str, Any]) -> None:
+    """Write the encoder of a training, and what refinement needs, with its card."""
+    method = FewShotSMIS.load_from_checkpoint(last_checkpoint(run_dir), map_location="cpu")
+    data = ["--data", "ToyPortrait", "--data.labels", "scribbles", "--data.image_size", "64"]
+    card = {
+        "what": f"FewShotSMIS from {SHOTS} scribbled samples of the toy prior",
+        "classes": classes_of(ToyPortrait.world.label_space.with_unknown(first=True)),
+        "unknown": 0,
+        **test_scores(run_dir, *data, "--data.test_size", "200"),
+        "samples_seen": samples_seen(run_dir, config),
+        **made,
+    }
+    save_trained(method, ASSETS / "toy_portrait_fewshot_trained.safetensors", card)
+
+
+def classes_of(space: LabelSpace) -> dict[str, Any]:
+    """Names and colours for a card."""
+    return {"names": list(space.names), "palette": [list(colour) for colour in space.palette]}
+
+
+def test_scores(run_dir: Path, *flags: str) -> dict[str, float]:
+    """Scores of a training on the test split, by the command line, before weights are rounded."""
+    checkpoint = str(last_checkpoint(run_dir))
+    words = ["test", "--config", str(run_dir / "config.yaml"), "--ckpt_path", checkpoint, *flags]
+    words += ["--run_dir", str(run_dir)]
+    subprocess.run([sys.executable, "-m", "semsynth", *words], check=True)
+    scores = json.loads((run_dir / "scores/test.json").read_text())["scores"]
+    names = ("MeanIoU", "PixelAccuracy", "fd_toy", "diversity_toy")
+    return {f"test_{name}": round(scores[name], 4) for name in names}
 
 
 def train(experiment: str, name: str, *flags: str) -> tuple[Path, dict[str, Any], dict[str, Any]]:

@@ -24,6 +24,7 @@ TOOLS = {  # commands with a parser of their own: what they do, and the module w
     "pairs": ("render pairs for layout editing", "semsynth.pairs_command"),
     "invert": ("find the latents of photos", "semsynth.invert_command"),
     "edit": ("drag, zoom and hold points of an image", "semsynth.edit_command"),
+    "studio": ("paint, scribble and drag in a browser", "semsynth.studio.command"),
     "evaluate": ("measure a folder of images that anyone made", "semsynth.evaluate_command"),
     "weights": ("list, fetch and check pretrained weights", "semsynth.weights.command"),
     "doctor": ("say what is here, what will not work, and what to do", "semsynth.doctor_command"),
@@ -42,6 +43,7 @@ examples:
   semsynth data check --config experiments/clvae/ade20k.yaml --data.root DIR
   semsynth import ffhq.pkl --as stylegan2 --out priors
   semsynth edit --prior toy_portrait --seed 3 --drag 32,36,5,0 --output edit
+  semsynth studio
   semsynth evaluate --real DIR --fake DIR
   semsynth weights list
 

@@ -98,6 +98,7 @@ def silence_noise() -> None:
         ".*does not have many workers.*",
         ".*your dataloader is not resumable.*",  # our samplers are
         "`torch.jit.load` is deprecated",
+        "You defined a `validation_step` but have no `val_dataloader`.*",  # trained on shots alone
         ".*recommended to use .self.log.*sync_dist=True.*",  # metrics have synchronised by then
     ):
         warnings.filterwarnings("ignore", message)

@@ -87,5 +87,14 @@ class Canvas:
 
     def landmarks(self, w_plus: Tensor) -> Tensor:
         """Features (B, C, h, w) by which points are found again."""
-        resolution = min(TRACKING_RESOLUTION, self.generator.image_size)
-        return self.generator.synthesis.features(w_plus, resolution)
+        return self.generator.synthesis.features(w_plus, self._tracking_resolution)
+
+    def draw_with_landmarks(self, w_plus: Tensor) -> tuple[Tensor, Tensor]:
+        """What ``draw`` and ``landmarks`` give, from one pass."""
+        synthesis = self.generator.synthesis
+        image, landmarks = synthesis.image_and_features(w_plus, self._tracking_resolution)
+        return image.clamp(-1, 1), landmarks
+
+    @property
+    def _tracking_resolution(self) -> int:
+        return min(TRACKING_RESOLUTION, self.generator.image_size)

@@ -164,15 +164,15 @@ class Session:
             w_plus = self.editor.edit(w_plus, features, points, motions, mask)
             if not w_plus.isfinite().all():
                 raise EditError("The editor lost the image: its latents are not finite.")
-        image = self.canvas.draw(w_plus)[0]
+        images, moved = self.canvas.draw_with_landmarks(w_plus)
         achieved = torch.zeros(len(marks), 3)
         if moves:
             follower = Follower(landmarks, points, self.canvas.size, bool(motions[..., 2].any()))
             start = torch.zeros_like(motions)
-            found, _ = follower.find(self.canvas.landmarks(w_plus), start, motions)
+            found, _ = follower.find(moved, start, motions)
             achieved = found[0].cpu()
         pairs = zip(marks, achieved.tolist(), strict=True)
-        return Edit(image, w_plus, tuple(self._report(mark, done) for mark, done in pairs))
+        return Edit(images[0], w_plus, tuple(self._report(mark, done) for mark, done in pairs))
 
     def commit(self, marks: Sequence[Mark]) -> Edit:
         """Do what marks ask for, and go on from the result.

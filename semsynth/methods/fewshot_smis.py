@@ -4,7 +4,7 @@ Endo and Kanamori, 2021 (https://arxiv.org/abs/2103.14877), and "Controlling Sty
 Scribbles via One-shot Learning", CGI 2022, which adds the refinement.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -421,6 +421,13 @@ class FewShotSMIS(PriorMethod):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Images (B, 3, H, W) in [-1, 1] for ``mask``, in styles drawn by ``seed`` (B,)."""
+        w_plus = self.latents(batch)
+        if self.refine != "none":
+            w_plus = self.refined(w_plus, batch["mask"])
+        return self.draw(w_plus)
+
+    def latents(self, batch: Batch) -> Tensor:
+        """Latents (B, num_ws, w_dim) for ``mask``, in styles drawn by ``seed`` (B,), unrefined."""
         check_labels(batch, self.num_classes, self.sparse)
         w_plus = self.encode(batch["mask"])
         if self.reference is not None:
@@ -430,17 +437,26 @@ class FewShotSMIS(PriorMethod):
             if seed is None:
                 seed = torch.randint(1 << 62, (len(w_plus),), device=self.device)
             w_plus = self.mix(w_plus, self.sample_w(seed, self.truncation))
-        if self.refine != "none":
-            w_plus = self.refined(w_plus, batch["mask"])
-        return self.draw(w_plus)
+        return w_plus
 
     def draw(self, w_plus: Tensor) -> Tensor:
         """Images (B, 3, H, W) in [-1, 1] of latents, averaged down to the size of the masks."""
         image = self.generator.synthesis(w_plus)
         return F.adaptive_avg_pool2d(image, self.image_size).clamp(-1, 1)
 
-    def refined(self, w_plus: Tensor, mask: Tensor) -> Tensor:
-        """Latents whose features agree better with label maps (B, H, W)."""
+    def refined(
+        self,
+        w_plus: Tensor,
+        mask: Tensor,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Tensor:
+        """Latents whose features agree better with label maps (B, H, W).
+
+        Args:
+            w_plus: Latents (B, num_ws, w_dim).
+            mask: Label maps (B, H, W).
+            progress: Is called after each step with the steps done and all steps.
+        """
         if not self.prototypes.seen.any():
             raise ValueError(
                 "Refinement compares features with those of the labelled images, and this model "
@@ -462,6 +478,7 @@ class FewShotSMIS(PriorMethod):
             steps=self.refine_steps,
             lr=self.refine_lr,
             prior_weight=0.0 if paper else self.refine_prior,
+            progress=progress,
         )
         return found.w_plus
 

@@ -72,6 +72,7 @@ def refine(
     steps: int = 201,
     lr: float = 0.05,
     prior_weight: float = 0.0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Refined:
     """Refine codes, all images of a batch at once and each by itself.
 
@@ -86,6 +87,7 @@ def refine(
         lr: Its learning rate.
         prior_weight: Weight of the squared Mahalanobis distance from the mean, averaged over the
             latents, which keeps them where the generator was trained; none in the paper.
+        progress: Is called after each step with the steps done and all steps.
 
     Returns:
         The latents of the last step, and the losses.
@@ -113,4 +115,6 @@ def refine(
             optimizer.zero_grad()
             losses.sum().backward()
             optimizer.step()
+            if progress is not None:
+                progress(step + 1, steps)
         return Refined(moved().detach(), first, losses.detach())

@@ -40,6 +40,9 @@ class RollingCanvas(Canvas):
 
     features = landmarks
 
+    def draw_with_landmarks(self, w_plus: Tensor) -> tuple[Tensor, Tensor]:
+        return self.draw(w_plus), self.landmarks(w_plus)
+
 
 @pytest.fixture(scope="session")
 def generator() -> StyleGAN2Generator:

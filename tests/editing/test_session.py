@@ -23,6 +23,13 @@ def test_a_session_starts_with_the_sample_of_its_seed(start: Session, canvas: Ca
     torch.testing.assert_close(start.image(), expected[0].clamp(-1, 1))
 
 
+def test_one_pass_gives_what_two_passes_give(canvas: Canvas) -> None:
+    w_plus = canvas.sample(3, 0.7)
+    image, landmarks = canvas.draw_with_landmarks(w_plus)
+    torch.testing.assert_close(image, canvas.draw(w_plus))
+    torch.testing.assert_close(landmarks, canvas.landmarks(w_plus))
+
+
 def test_preview_does_not_advance_and_commit_does(start: Session) -> None:
     before = start.w_plus
     edit = start.preview([DRAG])

@@ -74,3 +74,10 @@ def test_the_prior_keeps_latents_near_the_mean(directions: Directions) -> None:
         for weight in (0.0, 10.0)
     )
     assert (held - w_plus).norm() < 0.5 * (free - w_plus).norm()
+
+
+def test_progress_is_told_after_each_step(directions: Directions) -> None:
+    w_plus = seeded_normal(torch.arange(1), 6, 8)
+    told: list[tuple[int, int]] = []
+    refine(w_plus, directions, distance, 4, steps=3, progress=lambda *steps: told.append(steps))
+    assert told == [(1, 3), (2, 3), (3, 3)]

@@ -1,0 +1,106 @@
+"""Time a drag in the studio's page, from the mouse's event to the frame that is painted.
+
+Run: ``python -m benchmarks.speed.studio``. A studio of its own is started, and Debian's Chromium
+moves the mouse at the rate of a screen, as a hand would. The page itself takes the times: from the
+event's own time stamp to the first moment after the frame that shows what it asked for. Frames that
+were overtaken are not shown, so they have no time; how many events had a frame is told beside.
+"""
+
+import argparse
+import re
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+NOSE = (32, 32)
+RATE = 60  # events a second
+STEPS = 90  # events of a drag
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.speed.studio")
+    parser.add_argument("--drags", type=int, default=5, help="drags of each kind (default: 5)")
+    options = parser.parse_args()
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
+    if chromium is None:
+        sys.stdout.write(
+            "The studio is not timed: there is no Chromium (apt-get install chromium).\n"
+        )
+        return
+    words = [sys.executable, "-m", "semsynth", "studio", "--port", "0"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as studio:
+        try:
+            assert studio.stdout is not None
+            found = re.search(r"http://\S+", studio.stdout.readline())
+            assert found, "the studio did not start"
+            print_table(measure(found[0], chromium, options.drags))
+        finally:
+            studio.terminate()
+
+
+def measure(address: str, chromium: str, drags: int) -> dict[str, tuple[list[float], int, bool]]:
+    """Times in milliseconds, number of events, and whether frames came in order, of each kind."""
+    from playwright.sync_api import sync_playwright
+
+    results = {}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for kind in ("one pass", "one pass, anchor", "closed loop"):
+            page = browser.new_page(viewport={"width": 1360, "height": 900})
+            page.goto(f"{address}#/drag")
+            page.wait_for_selector("body[data-ready='1']")
+            if kind == "closed loop":
+                page.check("#drag-loop")
+            if kind.endswith("anchor"):
+                page.mouse.click(*on_screen(page, (32, 58)), button="right")
+            for _ in range(drags + 1):  # the first one warms up
+                drag(page)
+            frames = page.evaluate("window.studio.frames")
+            times = page.evaluate("window.studio.latency")
+            skipped = len(times) // (drags + 1)
+            results[kind] = times[skipped:], drags * STEPS, frames == sorted(set(frames))
+            page.context.close()
+        browser.close()
+    return results
+
+
+def drag(page: Any) -> None:
+    """Move the nose around as a hand does, let go, and undo."""
+    page.mouse.move(*on_screen(page, NOSE))
+    page.mouse.down()
+    for step in range(STEPS):
+        x = NOSE[0] + 8 * np.sin(step / 14)
+        y = NOSE[1] + 4 * np.sin(step / 9)
+        page.mouse.move(*on_screen(page, (x, y)))
+        page.wait_for_timeout(1000 / RATE)
+    page.mouse.up()
+    page.wait_for_timeout(600)
+    page.keyboard.press("Control+z")
+    page.wait_for_timeout(300)
+
+
+def on_screen(page: Any, place: tuple[float, float]) -> tuple[float, float]:
+    """Where a pixel of the image of 64 x 64 is in the window."""
+    box = page.locator("#drag-overlay").bounding_box()
+    x, y = ((value + 0.5) / 64 for value in place)
+    return box["x"] + x * box["width"], box["y"] + y * box["height"]
+
+
+def print_table(results: dict[str, tuple[list[float], int, bool]]) -> None:
+    """Print medians, tails and how many frames were shown."""
+    table = Table("drag", "p50 ms", "p95 ms", "frames", "events", "in order")
+    for kind, (times, events, in_order) in results.items():
+        p50, p95 = np.percentile(times, [50, 95])
+        order = "yes" if in_order else "NO"
+        table.add_row(kind, f"{p50:.0f}", f"{p95:.0f}", str(len(times)), str(events), order)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""Train a few-shot encoder at once from samples that were labelled by hand, without files."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from semsynth.loggers import silence_noise
+from semsynth.methods import FewShotSMIS
+
+Batch = dict[str, Any]
+Progress = Callable[[int, int, float], None]
+"""Is called after each step with the steps done, all steps and the loss."""
+BATCH_SIZE = 8
+MOST_STEPS = 10**6  # numbers of samples, which have no meaning
+
+
+class ReportSteps(Callback):
+    """Tells how far a training is.
+
+    Args:
+        progress: Is called after each step.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Tell it."""
+        loss = float(trainer.callback_metrics.get("train/loss", torch.nan))
+        self.progress(trainer.global_step, trainer.max_steps, loss)
+
+
+def fresh_copy(method: FewShotSMIS, seed: int = 0) -> FewShotSMIS:
+    """A method with the same arguments and prior that has learnt nothing.
+
+    Args:
+        method: The method.
+        seed: Seed of the first weights.
+    """
+    arguments = {k: v for k, v in dict(method.hparams).items() if not k.startswith("_")}
+    arguments |= {"perceptual": "none", "encoder_from": None, "optimizer": "adam"}
+    arguments |= {"lr": max(arguments["lr"], 5e-3), "lr_decay": True}  # for short trainings
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        fresh = FewShotSMIS(**arguments)
+    fresh.generator = method.generator
+    return fresh.to(method.device)
+
+
+def train_on_shots(method: FewShotSMIS, shots: Batch, steps: int, progress: Progress) -> None:
+    """Train on a few labelled samples, and leave the method in eval mode.
+
+    Args:
+        method: The method; it is changed.
+        shots: ``mask`` (N, H, W) and ``w_plus`` (N, num_ws, w_dim) of generator samples, or
+            ``image`` (N, 3, H, W) in place of ``w_plus``.
+        steps: Steps of the training.
+        progress: Is called after each step; what it raises ends the training.
+
+    Raises:
+        ValueError: A label map has no label.
+    """
+
+    def collate(numbers: list[int]) -> Batch:
+        return {"index": torch.tensor(numbers), "shots": shots}
+
+    silence_noise()
+    loader: DataLoader[Tensor] = DataLoader(
+        range(MOST_STEPS),  # type: ignore[arg-type]  # anything with a length and items
+        batch_size=BATCH_SIZE,
+        collate_fn=collate,
+    )
+    trainer = Trainer(
+        accelerator="cpu" if method.device.type == "cpu" else "gpu",
+        devices=1,
+        max_steps=steps,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[ReportSteps(progress)],
+    )
+    trainer.fit(method, loader)
+    method.requires_grad_(False).eval()

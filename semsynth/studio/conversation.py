@@ -1,0 +1,161 @@
+"""The talk with one page: messages in, answers out, each under the number of its message."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, TypeVar
+
+from fastapi import WebSocket, WebSocketDisconnect
+from pydantic import ValidationError
+
+from semsynth.studio.answers import Answer, StoppedError
+from semsynth.studio.drag import DragTab
+from semsynth.studio.messages import MAX_MESSAGE, AnyMessage, Hello, Stop, parse
+from semsynth.studio.paint import PaintTab
+from semsynth.studio.scribble import ScribbleTab
+from semsynth.studio.visitors import LONG, NEWEST, Visitor, Visitors
+from semsynth.studio.worker import BusyError, SupersededError, Worker
+
+logger = logging.getLogger(__name__)
+BETWEEN_REPORTS = 0.1  # seconds
+T = TypeVar("T")
+
+
+class Conversation:
+    """The talk with one page.
+
+    Args:
+        socket: Its socket.
+        visitor: Whose page it is.
+        worker: Where the networks run.
+        visitors: To be told that the visitor is still here.
+    """
+
+    def __init__(
+        self, socket: WebSocket, visitor: Visitor, worker: Worker, visitors: Visitors
+    ) -> None:
+        self.socket, self.visitor, self.worker, self.visitors = socket, visitor, worker, visitors
+        self.tasks: set[asyncio.Task[None]] = set()
+        self.sending = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Talk until the page is closed, or says what no page of ours would say."""
+        await self.socket.accept()
+        self.visitor.sockets += 1
+        try:
+            while (message := await self._next()) is not None:
+                self._take(message)
+        except WebSocketDisconnect:
+            pass
+        finally:
+            self.visitor.sockets -= 1
+            self.visitor.last_seen = self.visitors.clock()
+            for task in self.tasks:
+                task.cancel()
+
+    async def _next(self) -> AnyMessage | None:
+        """The next message; None after one that is malformed, which ends the talk."""
+        event = await self.socket.receive()
+        if event["type"] == "websocket.disconnect":
+            return None
+        text = event.get("text") or event.get("bytes") or b""
+        try:
+            if len(text) > MAX_MESSAGE:
+                raise ValueError("The message is too long.")
+            return parse(text)
+        except (ValidationError, ValueError, RecursionError):
+            await self.socket.close(1008, "This is no message of the studio's page.")
+            return None
+
+    def _take(self, message: AnyMessage) -> None:
+        if isinstance(message, Stop):
+            self.visitor.stopped.set()
+        task = asyncio.create_task(self._answer(message))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _answer(self, message: AnyMessage) -> None:
+        """Answer one message: what came of it, that a newer one took its place, or why not."""
+        try:
+            answer = await self._work(message)
+        except SupersededError:
+            answer = Answer({"superseded": True})
+        except StoppedError:
+            answer = Answer({"stopped": True})
+        except BusyError as error:
+            answer = Answer({"error": str(error), "status": 429})
+        except ValueError as error:  # of the methods and tabs: what a visitor can do about it
+            answer = Answer({"error": str(error), "status": 422})
+        except Exception:
+            logger.exception("A message of kind %s failed.", message.type)
+            answer = Answer({"error": "That failed inside the studio; see its log.", "status": 500})
+        await self._send(answer.pack(seq=message.seq, done=True))
+
+    async def _work(self, message: AnyMessage) -> Answer:
+        visitor = self.visitor
+        if isinstance(message, Stop):
+            return Answer()
+        if isinstance(message, Hello):
+            return await in_worker(self.worker, self._greeting, visitor, "hello")
+        long = message.type in LONG
+        kind = message.type if message.type in NEWEST else None
+        report = self._reporter(message.seq, asyncio.get_running_loop())
+        if long:
+            visitor.stopped.clear()
+        work = partial(visitor.answer, message, report)
+        return await in_worker(self.worker, work, visitor, kind, long)
+
+    def _greeting(self) -> Answer:
+        """Everything: what the models are, and what the session holds."""
+        tabs: dict[str, PaintTab | ScribbleTab | DragTab] = {
+            "paint": self.visitor.paint,
+            "scribble": self.visitor.scribble,
+            "drag": self.visitor.drag,
+        }
+        fields: dict[str, Any] = {}
+        images: list[bytes] = []
+        for name, tab in tabs.items():
+            state = tab.state()
+            fields[name] = {"info": tab.info(), **state.fields, "images": len(state.images)}
+            images += state.images
+        return Answer(fields, images)
+
+    def _reporter(self, seq: int, loop: asyncio.AbstractEventLoop) -> Callable[..., None]:
+        """What a long job calls at each step, in the worker's thread."""
+        last = [0.0]
+
+        def report(
+            part: float, words: str, images: Sequence[bytes] = (), loss: float | None = None
+        ) -> None:
+            if self.visitor.stopped.is_set():
+                raise StoppedError
+            self.worker.give_way()
+            now = time.monotonic()
+            if now - last[0] < BETWEEN_REPORTS and not images:
+                return
+            last[0] = now
+            fields = {"progress": round(part, 4), "words": words, "loss": loss}
+            frame = Answer(fields, images).pack(seq=seq, done=False)
+            asyncio.run_coroutine_threadsafe(self._send(frame), loop)
+
+        return report
+
+    async def _send(self, frame: bytes) -> None:
+        async with self.sending:
+            # the page may be closed; what it asked for is done all the same
+            with suppress(RuntimeError, WebSocketDisconnect):
+                await self.socket.send_bytes(frame)
+
+
+async def in_worker(
+    worker: Worker,
+    work: Callable[[], T],
+    owner: Hashable,
+    kind: str | None = None,
+    long: bool = False,
+) -> T:
+    """Have something done in the worker's thread, and wait for it."""
+    return await asyncio.wrap_future(worker.submit(work, owner, kind, long))

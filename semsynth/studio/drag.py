@@ -1,0 +1,139 @@
+"""The Drag tab: points are dragged, and the image follows."""
+
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from semsynth.editing import Edit, EditError, Mark, Session, frames_of, save_gif, save_mp4
+from semsynth.studio.answers import Answer, Report, TabError
+from semsynth.studio.frames import jpeg, png, webp
+from semsynth.studio.messages import DragMarks, DragPhoto, DragStart, DragStep
+from semsynth.studio.models import Dragger
+
+FIRST_SEED = 13
+TRUNCATION = 0.7
+INVERSION_STEPS = 300
+FILM_SIZE = 256  # pixels; smaller images are enlarged in films
+LONGEST_FILM = 40  # steps; of longer histories the last ones
+
+Message = DragMarks | DragStart | DragStep | DragPhoto
+
+
+class DragTab:
+    """One visitor's image.
+
+    Args:
+        model: What it works with.
+    """
+
+    def __init__(self, model: Dragger) -> None:
+        self.model = model
+        self._session: Session | None = None
+
+    @property
+    def session(self) -> Session:
+        """The history of edits, which begins with a sample."""
+        if self._session is None:
+            self._session = self._sample(FIRST_SEED)
+        return self._session
+
+    def info(self) -> dict[str, Any]:
+        """What the page must know of the model."""
+        G = self.model.canvas.generator
+        return {"canvas": self.model.canvas.size, "image_size": G.image_size}
+
+    def answer(self, message: Message, photos: dict[int, Tensor], report: Report) -> Answer:
+        """Do what a message asks for.
+
+        Args:
+            message: The message.
+            photos: Uploaded photos (3, H, W) in [-1, 1] by number.
+            report: Tells how far a long job is.
+
+        Raises:
+            EditError, TabError: It cannot be done.
+        """
+        match message:
+            case DragMarks():
+                return self._marks(message)
+            case DragPhoto():
+                return self._photo(message, photos, report)
+            case DragStart(type="drag.sample"):
+                self._session = self._sample(message.seed)
+            case DragStart():
+                self.session.restyle(message.seed, TRUNCATION)
+            case DragStep(type="drag.undo"):
+                self.session.undo()
+            case DragStep(type="drag.redo"):
+                self.session.redo()
+            case DragStep(type="drag.reset"):
+                self.session.reset()
+        return self.state()
+
+    def state(self) -> Answer:
+        """The present image, the first one, and where in the history this is."""
+        images = [self.session.image(), self.model.canvas.draw(self.session.steps[0].w_plus)[0]]
+        return Answer(self._history(), [webp(image) for image in images])
+
+    def export(self, kind: str) -> bytes:
+        """A file of the image (``png``) or of the history (``json``, ``gif``, ``mp4``).
+
+        Raises:
+            EditError: The library that writes it is missing.
+        """
+        if kind == "png":
+            return png(self.session.image())
+        with tempfile.TemporaryDirectory() as directory:
+            path = Path(directory) / f"edit.{kind}"
+            if kind == "json":
+                self.session.save(path)
+            else:
+                frames = frames_of(self.model.canvas, self.session.steps[-LONGEST_FILM:])
+                scale = max(1, FILM_SIZE // frames.shape[-1])
+                (save_gif if kind == "gif" else save_mp4)(frames, path, scale)
+            return path.read_bytes()
+
+    def _marks(self, message: DragMarks) -> Answer:
+        self.session.editor = self.model.loop if message.closed_loop else self.model.editor
+        marks = [Mark(**mark.model_dump()) for mark in message.marks]
+        if message.type == "drag.preview":
+            edit = self.session.preview(marks)
+            return Answer({"reports": reports_of(edit)}, [jpeg(edit.image)])
+        if not any(mark.moves for mark in marks):
+            raise EditError("Nothing is to move: drag a point or zoom first.")
+        edit = self.session.commit(marks)
+        return Answer({"reports": reports_of(edit), **self._history()}, [webp(edit.image)])
+
+    def _photo(self, message: DragPhoto, photos: dict[int, Tensor], report: Report) -> Answer:
+        photo = photos.get(message.upload)
+        if photo is None:
+            raise TabError("That upload is gone; choose the file again.")
+        canvas = self.model.canvas
+
+        def progress(done: int, total: int) -> None:
+            report(done / total, f"Looking for the photo in the generator: {done} of {total}")
+
+        self._session = Session.from_image(
+            canvas, self.model.editor, photo, INVERSION_STEPS, progress=progress
+        )
+        return self.state()
+
+    def _sample(self, seed: int) -> Session:
+        return Session.from_sample(self.model.canvas, self.model.editor, seed, TRUNCATION)
+
+    def _history(self) -> dict[str, Any]:
+        steps = self.session.steps
+        return {
+            "can_undo": self.session.can_undo,
+            "can_redo": self.session.can_redo,
+            "steps": len(steps) - 1,
+            "start": {"kind": steps[0].kind, **steps[0].details},
+        }
+
+
+def reports_of(edit: Edit) -> list[dict[str, Any]]:
+    """What became of each mark, as JSON values."""
+    return [asdict(report) for report in edit.reports]

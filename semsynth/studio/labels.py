@@ -1,0 +1,67 @@
+"""Label maps and classes on their way between page and server."""
+
+import base64
+import io
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from semsynth.data.labels import LabelSpace
+from semsynth.studio.answers import TabError
+
+
+def labels_of(data: bytes, size: Sequence[int], space: LabelSpace) -> Tensor:
+    """A label map (H, W), int64, of its bytes.
+
+    Args:
+        data: One byte a pixel, row by row.
+        size: Height and width.
+        space: The classes.
+
+    Raises:
+        TabError: There are more or fewer bytes, or one is no class.
+    """
+    height, width = size
+    if len(data) != height * width:
+        raise TabError(f"A label map has {height} x {width} pixels, got {len(data)} bytes.")
+    mask = torch.from_numpy(np.frombuffer(data, np.uint8).astype(np.int64)).view(height, width)
+    if int(mask.max()) >= space.num_classes:
+        raise TabError(f"Labels are 0 to {space.num_classes - 1}, got {int(mask.max())}.")
+    return mask
+
+
+def bytes_of(mask: Tensor) -> str:
+    """Base64 of a label map (H, W), one byte a pixel."""
+    return base64.b64encode(mask.to(torch.uint8).cpu().contiguous().numpy().tobytes()).decode()
+
+
+def classes_of_space(space: LabelSpace) -> list[dict[str, Any]]:
+    """Names and colours for the page."""
+    return [
+        {"name": name, "colour": "#{:02x}{:02x}{:02x}".format(*colour)}
+        for name, colour in zip(space.names, space.palette, strict=True)
+    ]
+
+
+def taken(uploads: dict[int, Tensor], number: int) -> Tensor:
+    """An uploaded file.
+
+    Raises:
+        TabError: It is not there any more.
+    """
+    if number not in uploads:
+        raise TabError("That upload is gone; choose the file again.")
+    return uploads[number]
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    """An archive of files."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        for name, content in files.items():
+            opened.writestr(name, content)
+    return archive.getvalue()

@@ -1,0 +1,213 @@
+"""What the page may say: every message is checked against these before anything is done.
+
+Numbers are finite and bounded, lists are short, unknown keys are refused. Whether a point lies in
+the image, or a label is a class, depends on the model, and is checked by the tabs.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, TypeAdapter
+
+from semsynth.editing.marks import MAX_MARKS
+
+MAX_MESSAGE = 2**20  # bytes
+MAX_LABELS = 2**19  # base64 characters: a map of 512x512 is the largest
+
+Number = Annotated[float, Field(allow_inf_nan=False, ge=-4096, le=4096)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Small = Annotated[int, Field(ge=0, lt=256)]
+Labels = Annotated[Base64Bytes, Field(max_length=MAX_LABELS)]
+
+
+class Message(BaseModel):
+    """What all messages have: a number, which the answer repeats."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    seq: Annotated[int, Field(ge=0, lt=2**53)]
+
+
+class Hello(Message):
+    """Asks for everything that the session holds."""
+
+    type: Literal["hello"]
+
+
+class Stop(Message):
+    """Ends the long job of this visitor."""
+
+    type: Literal["stop"]
+
+
+class MarkOnPage(BaseModel):
+    """A mark in pixels of the canvas."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    x: Number
+    y: Number
+    dx: Number = 0.0
+    dy: Number = 0.0
+    log_expansion: Number = 0.0
+
+
+class DragMarks(Message):
+    """Shows what marks do, or does it."""
+
+    type: Literal["drag.preview", "drag.commit"]
+    marks: Annotated[list[MarkOnPage], Field(min_length=1, max_length=MAX_MARKS)]
+    closed_loop: bool = False
+
+
+class DragStart(Message):
+    """Starts from a sample, or gives the image the style of one."""
+
+    type: Literal["drag.sample", "drag.style"]
+    seed: Seed
+
+
+class DragStep(Message):
+    """Goes through the history, or shows where it stands."""
+
+    type: Literal["drag.undo", "drag.redo", "drag.reset", "drag.show"]
+
+
+class DragPhoto(Message):
+    """Starts from a photo that was uploaded."""
+
+    type: Literal["drag.photo"]
+    upload: Seed
+
+
+class PaintMask(Message):
+    """Draws the images of a label map."""
+
+    type: Literal["paint.draw"]
+    mask: Labels
+
+
+class PaintSeed(Message):
+    """Draws new images: number ``i`` has the seed ``seed + i``."""
+
+    type: Literal["paint.sample"]
+    seed: Seed
+    count: Annotated[int, Field(ge=1, le=8)]
+
+
+class PaintResample(Message):
+    """Draws some codes anew; all samples, classes or levels where none is named."""
+
+    type: Literal["paint.resample"]
+    seed: Seed
+    sample: Small | None = None
+    label: Small | None = None
+    level: Small | None = None
+    keep: bool = False
+
+
+class PaintUndo(Message):
+    """Takes the last change of style back."""
+
+    type: Literal["paint.undo"]
+
+
+class PaintExample(Message):
+    """Takes a label map, or a reference, from the toy world."""
+
+    type: Literal["paint.example", "paint.example_reference"]
+    seed: Seed
+
+
+class PaintUpload(Message):
+    """Takes a label map from a file, labels a photo, or takes a photo as reference."""
+
+    type: Literal["paint.mask", "paint.photo", "paint.reference"]
+    upload: Seed
+
+
+class PaintStyle(Message):
+    """Takes the style of the reference, of one class or of all."""
+
+    type: Literal["paint.style"]
+    label: Small | None = None
+    level: Small | None = None
+    sample: Small | None = None
+
+
+class ScribbleDraw(Message):
+    """Draws images of a label map; number ``i`` has the style of the seed ``seed + i``."""
+
+    type: Literal["scribble.draw"]
+    mask: Labels
+    seed: Seed
+    count: Annotated[int, Field(ge=1, le=8)]
+
+
+class ScribbleStep(Message):
+    """Refines the images, or changes between the encoder that came and the visitor's own."""
+
+    type: Literal["scribble.refine", "scribble.use_shipped", "scribble.use_own"]
+
+
+class ScribbleExample(Message):
+    """Takes marks of the toy world."""
+
+    type: Literal["scribble.example"]
+    seed: Seed
+    kind: Literal["scribbles", "landmarks", "dense"]
+
+
+class ScribbleUpload(Message):
+    """Takes a label map from a file."""
+
+    type: Literal["scribble.mask"]
+    upload: Seed
+
+
+class AnnotateSample(Message):
+    """Draws a sample of the generator to label."""
+
+    type: Literal["annotate.sample"]
+    seed: Seed
+
+
+class AnnotateTrain(Message):
+    """Trains an encoder from the sample and its labels."""
+
+    type: Literal["annotate.train"]
+    mask: Labels
+    steps: Annotated[int, Field(ge=10, le=1000)]
+
+
+AnyMessage = Annotated[
+    Hello
+    | Stop
+    | DragMarks
+    | DragStart
+    | DragStep
+    | DragPhoto
+    | PaintMask
+    | PaintSeed
+    | PaintResample
+    | PaintUndo
+    | PaintExample
+    | PaintUpload
+    | PaintStyle
+    | ScribbleDraw
+    | ScribbleStep
+    | ScribbleExample
+    | ScribbleUpload
+    | AnnotateSample
+    | AnnotateTrain,
+    Field(discriminator="type"),
+]
+MESSAGE: TypeAdapter[AnyMessage] = TypeAdapter(AnyMessage)
+
+
+def parse(text: str | bytes) -> AnyMessage:
+    """A message from JSON.
+
+    Raises:
+        ValidationError: It is none.
+    """
+    return MESSAGE.validate_json(text)

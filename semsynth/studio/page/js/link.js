@@ -1,0 +1,108 @@
+// The socket: requests with numbers, answers in binary frames, and a new connection when it is lost.
+
+const RETRY = [300, 800, 1500, 3000, 5000];
+
+export class Link extends EventTarget {
+  constructor() {
+    super();
+    this.seq = 0;
+    this.waiting = new Map();
+    this.failures = 0;
+  }
+
+  get isOpen() {
+    return this.socket?.readyState === WebSocket.OPEN;
+  }
+
+  connect() {
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    this.socket = new WebSocket(`${scheme}://${location.host}/socket`);
+    this.socket.binaryType = "arraybuffer";
+    this.socket.onopen = () => this.#tell("open");
+    this.socket.onmessage = (event) => this.#receive(event.data);
+    this.socket.onclose = (event) => this.#lost(event);
+  }
+
+  // Sends a message; the promise has the header and the images of the answer.
+  request(type, fields = {}, onProgress = null) {
+    if (!this.isOpen) return Promise.reject(quiet("The connection is lost."));
+    const seq = ++this.seq;
+    return new Promise((resolve, reject) => {
+      this.waiting.set(seq, { resolve, reject, onProgress });
+      this.socket.send(JSON.stringify({ seq, type, ...fields }));
+      this.#tell("busy");
+    });
+  }
+
+  #receive(frame) {
+    const view = new DataView(frame);
+    const length = view.getUint32(0, true);
+    const header = JSON.parse(new TextDecoder().decode(new Uint8Array(frame, 4, length)));
+    let start = 4 + length;
+    const images = header.sizes.map((size) => new Uint8Array(frame, (start += size) - size, size));
+    const request = this.waiting.get(header.seq);
+    if (!request) return;
+    if (!header.done) {
+      request.onProgress?.(header, images);
+      return;
+    }
+    this.waiting.delete(header.seq);
+    if (!this.waiting.size) this.#tell("idle");
+    if (header.error) request.reject(new Error(header.error));
+    else if (header.superseded || header.stopped) request.reject(quiet("Superseded."));
+    else request.resolve({ header, images });
+  }
+
+  #lost(event) {
+    for (const { reject } of this.waiting.values()) reject(quiet("The connection is lost."));
+    this.waiting.clear();
+    if (event.code === 4401) {
+      location.reload();
+      return;
+    }
+    this.failures += 1;
+    this.#tell("lost", event.code === 4503 ? event.reason : "");
+    setTimeout(() => this.connect(), RETRY[Math.min(this.failures, RETRY.length) - 1]);
+  }
+
+  #tell(name, detail = null) {
+    if (name === "open") this.failures = 0;
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}
+
+function quiet(message) {
+  return Object.assign(new Error(message), { quiet: true });
+}
+
+// Of many requests only the newest waits, and at most `most` are on their way.
+export class Newest {
+  constructor(send, most = 2) {
+    this.send = send;
+    this.most = most;
+    this.flying = 0;
+    this.next = null;
+  }
+
+  put(value) {
+    this.next = { value };
+    this.#pump();
+  }
+
+  drop() {
+    this.next = null;
+  }
+
+  async #pump() {
+    if (!this.next || this.flying >= this.most) return;
+    const { value } = this.next;
+    this.next = null;
+    this.flying += 1;
+    try {
+      await this.send(value);
+    } finally {
+      this.flying -= 1;
+      this.#pump();
+    }
+  }
+}

@@ -1,0 +1,115 @@
+"""Files that visitors bring: refused by size before anything is decoded."""
+
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from semsynth.data.labels import LabelSpace
+from semsynth.images import from_uint8
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+MAX_BYTES = 12 * 2**20
+MAX_PIXELS = 25_000_000
+
+
+class UploadError(ValueError):
+    """A file that the studio does not take; the message says why."""
+
+
+def check_upload(data: bytes) -> None:
+    """Refuse what is no PNG, JPEG or WebP, or too large; only the head of the file is read.
+
+    Raises:
+        UploadError: It is one of these.
+    """
+    if len(data) > MAX_BYTES:
+        raise UploadError(f"The file is larger than {MAX_BYTES // 2**20} MB.")
+    with opened(data):
+        pass
+
+
+def read_photo(data: bytes, size: tuple[int, int]) -> Tensor:
+    """The middle of a photo (3, H, W) in [-1, 1], in the shape and at the size of the images.
+
+    Args:
+        data: The file.
+        size: Height and width.
+
+    Raises:
+        UploadError: The file is damaged, or not of a kind that is taken.
+    """
+    height, width = size
+    with opened(data) as image:
+        image.draft("RGB", (2 * width, 2 * height))  # large JPEGs are decoded at a reduced size
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+    fitted = ImageOps.fit(upright, (width, height), Image.Resampling.LANCZOS)
+    return from_uint8(torch.from_numpy(np.array(fitted)).permute(2, 0, 1))
+
+
+def read_labels(data: bytes, size: tuple[int, int], space: LabelSpace) -> Tensor:
+    """A label map (H, W), int64, from class indices or from the colours of the palette.
+
+    Args:
+        data: The file.
+        size: Height and width to which it is brought by nearest neighbour.
+        space: The classes and their colours.
+
+    Raises:
+        UploadError: It holds values or colours that are no class.
+    """
+    with opened(data) as image:
+        image.load()
+        values = np.asarray(image if image.mode in ("P", "L") else image.convert("RGB"))
+    mask = values.astype(np.int64) if values.ndim == 2 else classes_of(values, space)
+    known = (mask >= 0) & (mask < space.num_classes)
+    if not known.all():
+        wrong = int(mask[~known][0])
+        what = f"the value {wrong}" if wrong >= 0 else "a colour that is not in the palette"
+        raise UploadError(
+            f"The label map holds {what}; its pixels must be class indices from 0 to "
+            f"{space.num_classes - 1}, or exactly the colours shown beside the classes."
+        )
+    rows, columns = (
+        ((np.arange(n) + 0.5) * have / n).astype(int)
+        for n, have in zip(size, mask.shape, strict=True)
+    )
+    return torch.from_numpy(mask[rows[:, None], columns])
+
+
+def classes_of(colours: np.ndarray, space: LabelSpace) -> np.ndarray:
+    """Class (H, W) of each colour (H, W, 3); -1 where no class has it."""
+    keys = np.array([65536, 256, 1])
+    mask = np.full(colours.shape[:2], -1)
+    for label, colour in enumerate(space.palette):
+        mask[colours @ keys == np.array(colour) @ keys] = label
+    return mask
+
+
+@contextmanager
+def opened(data: bytes) -> Iterator[Image.Image]:
+    """An image whose pixels are not decoded yet; errors of decoding become UploadErrors."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(io.BytesIO(data), formats=FORMATS)
+        with image:
+            if image.width * image.height > MAX_PIXELS:
+                raise UploadError(
+                    f"The image has {image.width} x {image.height} pixels, more than the "
+                    f"{MAX_PIXELS // 1_000_000} million that are taken."
+                )
+            yield image
+    except UploadError:
+        raise
+    except UnidentifiedImageError as error:
+        raise UploadError("The file is no PNG, JPEG or WebP image.") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise UploadError("The image has too many pixels.") from error
+    except (OSError, SyntaxError, ValueError, RuntimeError, EOFError, MemoryError) as error:
+        raise UploadError("The image is damaged and cannot be decoded.") from error

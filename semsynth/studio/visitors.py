@@ -1,0 +1,141 @@
+"""Who is here: one state for each visitor, kept for a while and not without limit."""
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from torch import Tensor
+
+from semsynth.studio.answers import Answer, Report
+from semsynth.studio.drag import DragTab
+from semsynth.studio.messages import AnyMessage, Hello, Stop
+from semsynth.studio.models import Models
+from semsynth.studio.paint import PaintTab
+from semsynth.studio.scribble import ScribbleTab
+
+KEY = re.compile(r"[A-Za-z0-9_-]{43}")  # of secrets.token_urlsafe
+MAX_UPLOADS = 4  # of a visitor, the last ones
+LONG = {"drag.photo", "scribble.refine", "annotate.train"}  # messages whose work takes seconds
+NEWEST = {"drag.preview", "paint.draw", "scribble.draw"}  # only the last of these matters
+
+
+class FullError(Exception):
+    """There are as many visitors as may be."""
+
+
+@dataclass(eq=False)
+class Visitor:
+    """One visitor.
+
+    Attributes:
+        key: What the cookie says.
+        models: The models, which all share.
+        last_seen: When something was heard last.
+        sockets: Pages that are open.
+        stopped: Is set to end the long job.
+    """
+
+    key: str
+    models: Models
+    last_seen: float = 0.0
+    sockets: int = 0
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        self._uploads: dict[int, Tensor] = {}
+        self._next_upload = 0
+
+    @cached_property
+    def paint(self) -> PaintTab:
+        """The Paint tab; it and the others are made in the worker's thread."""
+        return PaintTab(self.models.paint)
+
+    @cached_property
+    def scribble(self) -> ScribbleTab:
+        """The Scribble tab."""
+        return ScribbleTab(self.models.scribble)
+
+    @cached_property
+    def drag(self) -> DragTab:
+        """The Drag tab."""
+        return DragTab(self.models.drag)
+
+    def keep(self, upload: Tensor) -> int:
+        """Keep an uploaded photo or label map, and return its number."""
+        self._next_upload += 1
+        self._uploads[self._next_upload] = upload
+        for number in sorted(self._uploads)[:-MAX_UPLOADS]:
+            del self._uploads[number]
+        return self._next_upload
+
+    def answer(self, message: AnyMessage, report: Report) -> Answer:
+        """Do what a message asks for; to be called in the thread of the worker."""
+        assert not isinstance(message, Hello | Stop)
+        tab: Any = getattr(self, tab_of(message.type))
+        return tab.answer(message, self._uploads, report)
+
+
+def tab_of(kind: str) -> str:
+    """The tab that a kind of message belongs to."""
+    tab = kind.partition(".")[0]
+    return "scribble" if tab == "annotate" else tab
+
+
+class Visitors:
+    """All visitors, by the keys in their cookies.
+
+    Args:
+        models: The models.
+        most: Most visitors at a time.
+        idle: Seconds after which a visitor without an open page is forgotten.
+        clock: Tells the time in seconds.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        most: int = 32,
+        idle: float = 1800.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.models, self.most, self.idle, self.clock = models, most, idle, clock
+        self._visitors: dict[str, Visitor] = {}
+
+    def __len__(self) -> int:
+        return len(self._visitors)
+
+    def enter(self, key: str) -> Visitor:
+        """The visitor with this key, who may be new.
+
+        Raises:
+            FullError: There is no place for a new one.
+            KeyError: This is no key.
+        """
+        if not KEY.fullmatch(key):
+            raise KeyError(key)
+        now = self.clock()
+        self._forget(now)
+        if key not in self._visitors:
+            self._make_room()
+            self._visitors[key] = Visitor(key, self.models)
+        visitor = self._visitors[key]
+        visitor.last_seen = now
+        return visitor
+
+    def _forget(self, now: float) -> None:
+        for key, visitor in list(self._visitors.items()):
+            if not visitor.sockets and now - visitor.last_seen > self.idle:
+                del self._visitors[key]
+
+    def _make_room(self) -> None:
+        """Let the one go who has been away longest."""
+        if len(self._visitors) < self.most:
+            return
+        away = [visitor for visitor in self._visitors.values() if not visitor.sockets]
+        if not away:
+            raise FullError("The studio is full; try again when somebody has left.")
+        del self._visitors[min(away, key=lambda visitor: visitor.last_seen).key]

@@ -1,0 +1,121 @@
+"""The one thread in which networks run: a queue, the newest of each kind, and long jobs that wait.
+
+All inference takes place here, so that methods need no locks. A long job, such as a training, gives
+way at each of its steps: short jobs that wait meanwhile run in between.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+MAX_WAITING = 16  # jobs of one visitor
+
+
+class SupersededError(Exception):
+    """A newer job of the same kind has taken the place of one that waited."""
+
+
+class BusyError(Exception):
+    """A visitor has asked for more than can be queued."""
+
+
+@dataclass(eq=False)
+class Job:
+    """A piece of work.
+
+    Attributes:
+        work: What is to be done.
+        owner: Whose it is.
+        kind: Of jobs of one owner and kind only the newest waits; None keeps them all.
+        long: Whether it takes seconds and gives way to others.
+        future: What comes of it.
+    """
+
+    work: Callable[[], Any]
+    owner: Hashable
+    kind: str | None
+    long: bool
+    future: Future[Any] = field(default_factory=Future)
+
+    def run(self) -> None:
+        """Do the work, unless nobody waits for it any more."""
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            self.future.set_result(self.work())
+        except BaseException as error:
+            self.future.set_exception(error)
+
+
+class Worker:
+    """Runs jobs one after the other, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Job] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._serve, name="inference", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self,
+        work: Callable[[], Any],
+        owner: Hashable,
+        kind: str | None = None,
+        long: bool = False,
+    ) -> Future[Any]:
+        """Put a job at the end of the queue.
+
+        Raises:
+            BusyError: The owner has too many waiting already.
+        """
+        job = Job(work, owner, kind, long)
+        with self._changed:
+            if kind is not None:
+                self._supersede(owner, kind)
+            if sum(other.owner == owner for other in self._waiting) >= MAX_WAITING:
+                raise BusyError("Too many requests are waiting; let some of them finish first.")
+            self._waiting.append(job)
+            self._changed.notify()
+        return job.future
+
+    def give_way(self) -> None:
+        """Run the short jobs that wait; to be called by a long job in its own thread."""
+        while (job := self._next(short=True)) is not None:
+            job.run()
+
+    def close(self) -> None:
+        """Stop when the job in hand is done; those that wait are cancelled."""
+        with self._changed:
+            self._closed = True
+            for job in self._waiting:
+                job.future.cancel()
+            self._waiting.clear()
+            self._changed.notify()
+        self._thread.join(timeout=10)
+
+    def _serve(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting or self._closed)
+                if self._closed:
+                    return
+            if (job := self._next()) is not None:
+                job.run()
+
+    def _next(self, short: bool = False) -> Job | None:
+        with self._changed:
+            for job in self._waiting:
+                if not (short and job.long):
+                    self._waiting.remove(job)
+                    return job
+        return None
+
+    def _supersede(self, owner: Hashable, kind: str) -> None:
+        for job in [j for j in self._waiting if (j.owner, j.kind) == (owner, kind)]:
+            self._waiting.remove(job)
+            if job.future.set_running_or_notify_cancel():
+                job.future.set_exception(SupersededError())

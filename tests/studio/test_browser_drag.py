@@ -1,0 +1,184 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tests.studio.screen import moved, on_screen, pixels, settle, stroke
+
+Visit = Callable[[str], Any]
+OVERLAY, IMAGE = "#drag-overlay", "#drag-image"
+NOSE, BELOW = (32, 32), (32, 60)
+
+
+def drag_nose(page: Any, by: float = 8) -> None:
+    x, y = NOSE
+    stroke(page, OVERLAY, [NOSE, (x + by, y)], steps=12)
+    settle(page)
+
+
+def test_a_dragged_part_follows_while_what_is_anchored_stays(visit: Visit) -> None:
+    page = visit("drag")
+    settle(page)
+    before = pixels(page, IMAGE)
+    page.mouse.click(*on_screen(page, OVERLAY, BELOW), button="right")
+    drag_nose(page)
+    after = pixels(page, IMAGE)
+    right, down = moved(before, after, NOSE)
+    assert 3 <= right <= 13
+    assert abs(down) <= 4
+    kept = moved(before, after, (BELOW[0], 58))
+    assert np.hypot(*kept) < 0.6 * right
+    rows = page.locator("#drag-marks li").all_inner_texts()
+    assert len(rows) == 2
+    assert any("reached" in row or "short" in row for row in rows)
+
+
+def test_the_image_follows_during_the_drag_and_frames_are_in_order(visit: Visit) -> None:
+    page = visit("drag")
+    settle(page)
+    before = pixels(page, IMAGE)
+    page.mouse.move(*on_screen(page, OVERLAY, NOSE))
+    page.mouse.down()
+    for step in range(30):
+        page.mouse.move(*on_screen(page, OVERLAY, (NOSE[0] + 0.3 * step, NOSE[1])))
+    settle(page)
+    assert np.abs(pixels(page, IMAGE) - before).mean() > 3  # the button is still down
+    frames = page.evaluate("window.studio.frames")
+    assert len(frames) > 3
+    assert frames == sorted(set(frames))
+    page.mouse.up()
+
+
+def test_undo_redo_and_the_first_image(visit: Visit) -> None:
+    page = visit("drag")
+    settle(page)
+    before = pixels(page, IMAGE)
+    drag_nose(page)
+    after = pixels(page, IMAGE)
+    for key, expected in (("Control+z", before), ("Control+Shift+z", after), ("Home", before)):
+        page.keyboard.press(key)
+        settle(page)
+        assert (pixels(page, IMAGE) == expected).all()
+
+
+def test_several_points_act_together_when_they_are_applied(visit: Visit) -> None:
+    page = visit("drag")
+    settle(page)
+    before = pixels(page, IMAGE)
+    page.check("#drag-several")
+    stroke(page, OVERLAY, [(20, 30), (26, 30)])
+    stroke(page, OVERLAY, [(44, 30), (50, 30)])
+    settle(page)
+    assert page.locator("[data-act=undo]").first.is_disabled()
+    page.keyboard.press("Enter")
+    settle(page)
+    assert len(page.locator("#drag-marks li").all()) == 2
+    assert np.abs(pixels(page, IMAGE) - before).mean() > 2
+
+
+def test_the_wheel_zooms_and_the_style_changes(visit: Visit) -> None:
+    page = visit("drag")
+    settle(page)
+    before = pixels(page, IMAGE)
+    page.mouse.move(*on_screen(page, OVERLAY, NOSE))
+    for _ in range(4):
+        page.mouse.wheel(0, -100)
+    page.wait_for_timeout(500)
+    settle(page)
+    zoomed = pixels(page, IMAGE)
+    assert np.abs(zoomed - before).mean() > 1
+    assert "zoom" in page.locator("#drag-marks").inner_text()
+    page.keyboard.press("s")
+    settle(page)
+    assert np.abs(pixels(page, IMAGE) - zoomed).mean() > 5
+
+
+def test_the_first_image_is_shown_beside_this_one(visit: Visit) -> None:
+    page = visit("drag")
+    settle(page)
+    before = pixels(page, IMAGE)
+    drag_nose(page)
+    page.keyboard.press("c")
+    assert page.locator("#drag-before").is_visible()
+    assert (pixels(page, "#drag-before") == before).all()
+
+
+def test_image_film_and_history_are_exported(visit: Visit) -> None:
+    page = visit("drag")
+    drag_nose(page)
+    for kind in ("png", "gif", "json"):
+        with page.expect_download() as download:
+            page.locator(f"#drag a[href$='edit.{kind}']").click()
+        path = Path(download.value.path())
+        assert path.stat().st_size > 1000
+        if kind == "png":
+            with Image.open(path) as exported:
+                assert (np.asarray(exported).astype(int) == pixels(page, IMAGE)).all()
+
+
+def test_a_photo_is_uploaded_and_found_in_the_generator(
+    visit: Visit, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("semsynth.studio.drag.INVERSION_STEPS", 40)
+    page = visit("drag")
+    settle(page)
+    Image.fromarray(pixels(page, IMAGE).astype(np.uint8)).save(tmp_path / "me.jpg", quality=95)
+    with page.expect_file_chooser() as chooser:
+        page.locator("[data-act=photo]").click()
+    chooser.value.set_files(tmp_path / "me.jpg")
+    page.get_by_text("Looking for the photo in the generator").wait_for()
+    page.get_by_text("from your photo").wait_for(timeout=60_000)
+    settle(page)
+    drag_nose(page)
+    assert "1 step, from your photo" in page.locator("#drag-history").inner_text()
+
+
+def test_two_browsers_do_not_affect_each_other(visit: Visit) -> None:
+    one, two = visit("drag"), visit("drag")
+    settle(two)
+    before = pixels(two, IMAGE)
+    drag_nose(one)
+    one.locator("#drag [data-act=sample]").click()
+    settle(one)
+    assert np.abs(pixels(one, IMAGE) - before).mean() > 5
+    two.reload()
+    two.wait_for_selector("body[data-ready='1']")
+    settle(two)
+    assert (pixels(two, IMAGE) == before).all()
+
+
+def test_touch_drags_too(browser: Any, address: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
+    page = context.new_page()
+    page.goto(f"{address}#/drag")
+    page.wait_for_selector("body[data-ready='1']")
+    settle(page)
+    before = pixels(page, IMAGE)
+    session = context.new_cdp_session(page)
+    for kind, by in [("touchStart", 0), *(("touchMove", step) for step in range(1, 9))]:
+        x, y = on_screen(page, OVERLAY, (NOSE[0] + by, NOSE[1]))
+        points = [{"x": x, "y": y}]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    settle(page)
+    assert np.abs(pixels(page, IMAGE) - before).mean() > 2
+    assert "1 step" in page.locator("#drag-history").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()
+
+
+def test_dark_light_pixels_and_help_by_keys(visit: Visit) -> None:
+    page = visit("drag")
+    theme = page.locator("html").get_attribute("data-theme")
+    page.keyboard.press("t")
+    assert page.locator("html").get_attribute("data-theme") != theme
+    page.keyboard.press("p")
+    assert "pixelated" in page.locator("body").get_attribute("class")
+    page.keyboard.press("?")
+    assert page.locator("#help").is_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("1")
+    assert page.locator("#paint").is_visible()
+    assert not page.locator("#drag").is_visible()

@@ -1,0 +1,93 @@
+import threading
+from concurrent.futures import CancelledError
+
+import pytest
+
+from semsynth.studio.worker import MAX_WAITING, BusyError, SupersededError, Worker
+
+
+class Gate:
+    """A job that holds the worker until it is opened."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.opened, self.entered = threading.Event(), threading.Event()
+        self.future = worker.submit(self.wait, "gate")
+        self.entered.wait(5)
+
+    def wait(self) -> None:
+        self.entered.set()
+        assert self.opened.wait(5)
+
+
+def test_jobs_run_in_the_order_in_which_they_came() -> None:
+    worker, order = Worker(), list[int]()
+    gate = Gate(worker)
+    futures = [worker.submit(lambda i=i: order.append(i), "a") for i in range(5)]  # type: ignore[misc]
+    gate.opened.set()
+    for future in futures:
+        future.result(5)
+    assert order == [0, 1, 2, 3, 4]
+    worker.close()
+
+
+def test_only_the_newest_of_a_kind_waits() -> None:
+    worker, ran = Worker(), list[str]()
+    gate = Gate(worker)
+    old = worker.submit(lambda: ran.append("old"), "a", "preview")
+    other = worker.submit(lambda: ran.append("other visitor"), "b", "preview")
+    new = worker.submit(lambda: ran.append("new"), "a", "preview")
+    gate.opened.set()
+    new.result(5)
+    other.result(5)
+    assert isinstance(old.exception(5), SupersededError)
+    assert ran == ["other visitor", "new"]
+    worker.close()
+
+
+def test_a_long_job_gives_way_to_short_ones_and_to_no_long_one() -> None:
+    worker, order = Worker(), list[str]()
+    gate = Gate(worker)
+
+    def long() -> None:
+        order.append("begins")
+        worker.give_way()
+        order.append("ends")
+
+    first = worker.submit(long, "a", long=True)
+    second = worker.submit(lambda: order.append("other long one"), "b", long=True)
+    worker.submit(lambda: order.append("short"), "b")
+    gate.opened.set()
+    first.result(5)
+    second.result(5)
+    assert order == ["begins", "short", "ends", "other long one"]
+    worker.close()
+
+
+def test_an_owner_cannot_fill_the_queue() -> None:
+    worker = Worker()
+    gate = Gate(worker)
+    for _ in range(MAX_WAITING):
+        worker.submit(lambda: None, "a")
+    with pytest.raises(BusyError, match="Too many"):
+        worker.submit(lambda: None, "a")
+    worker.submit(lambda: None, "b")
+    gate.opened.set()
+    worker.close()
+
+
+def test_an_error_reaches_who_waits_and_the_worker_goes_on() -> None:
+    worker = Worker()
+    with pytest.raises(ZeroDivisionError):
+        worker.submit(lambda: 1 // 0, "a").result(5)
+    assert worker.submit(lambda: 7, "a").result(5) == 7
+    worker.close()
+
+
+def test_closing_cancels_what_waits() -> None:
+    worker = Worker()
+    gate = Gate(worker)
+    waiting = worker.submit(lambda: None, "a")
+    threading.Timer(0.05, gate.opened.set).start()
+    worker.close()
+    with pytest.raises(CancelledError):
+        waiting.result(5)

@@ -1,0 +1,91 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from semsynth.methods import CLVAE
+from semsynth.priors import PriorError
+from semsynth.trained import find_trained, load_trained, save_trained
+from semsynth.weights import MissingWeightsError
+
+CARD = {"classes": {"names": ["a", "b", "c"], "palette": [[0, 0, 0], [1, 1, 1], [2, 2, 2]]}}
+
+
+@pytest.fixture
+def method() -> CLVAE:
+    torch.manual_seed(0)
+    return CLVAE(
+        3,
+        (32, 32),
+        channels=4,
+        discriminator_channels=4,
+        spade_channels=4,
+        z_dim=4,
+        code_dim=3,
+        encoder_size=128,
+        perceptual_weight=0,
+    ).eval()
+
+
+def test_a_method_comes_back_with_the_same_images(method: CLVAE, tmp_path: Path) -> None:
+    path = tmp_path / "own_trained.safetensors"
+    save_trained(method, path, CARD)
+    loaded, card = load_trained(path)
+    assert isinstance(loaded, CLVAE)
+    assert card["classes"] == CARD["classes"]
+    batch = {"mask": torch.randint(3, (2, 32, 32)), "seed": torch.tensor([3, 4])}
+    with torch.no_grad():
+        difference = loaded.predict_step(batch, 0) - method.predict_step(batch, 0)
+    assert difference.abs().max() < 0.02  # stored in half precision
+    assert not loaded.training
+
+
+def test_what_only_training_needs_is_left_out(method: CLVAE, tmp_path: Path) -> None:
+    path = tmp_path / "own_trained.safetensors"
+    save_trained(method, path, CARD)
+    loaded, _ = load_trained(path)
+    assert not any(key.startswith("discriminator") for key in loaded.state_dict())
+    assert not any(p.requires_grad for p in loaded.parameters())
+
+
+@pytest.mark.parametrize("name", ["toy_street_clvae", "toy_portrait_fewshot"])
+def test_what_ships_is_loaded_and_says_where_it_comes_from(name: str) -> None:
+    method, card = load_trained(name)
+    assert len(card["classes"]["names"]) == method.num_classes
+    assert {"seed", "config", "command", "commit", "torch", "storage"} <= card.keys()
+    assert find_trained(name).stat().st_size < 5 * 2**20
+
+
+def test_an_unknown_name_lists_those_that_ship() -> None:
+    with pytest.raises(MissingWeightsError, match=r"Shipped: .*toy_street_clvae"):
+        load_trained("nobody")
+
+
+def test_a_card_of_something_else_is_refused(method: CLVAE, tmp_path: Path) -> None:
+    path = tmp_path / "own_trained.safetensors"
+    save_trained(method, path, CARD)
+    path.with_suffix(".json").write_text(json.dumps({"method": {"class": "Segmenter"}}))
+    with pytest.raises(PriorError, match="describes none of CLVAE, FewShotSMIS"):
+        load_trained(path)
+
+
+def test_weights_of_other_sizes_are_refused(method: CLVAE, tmp_path: Path) -> None:
+    path = tmp_path / "own_trained.safetensors"
+    save_trained(method, path, CARD)
+    card = json.loads(path.with_suffix(".json").read_text())
+    card["method"]["channels"] = 8
+    path.with_suffix(".json").write_text(json.dumps(card))
+    with pytest.raises(PriorError, match="cannot be read as its card describes it"):
+        load_trained(path)
+
+
+def test_an_encoder_of_another_prior_is_refused(tmp_path: Path) -> None:
+    shipped = find_trained("toy_portrait_fewshot")
+    path = tmp_path / shipped.name
+    path.write_bytes(shipped.read_bytes())
+    card = json.loads(shipped.with_suffix(".json").read_text())
+    card["prior"]["fingerprint"] = "0" * 64
+    path.with_suffix(".json").write_text(json.dumps(card))
+    with pytest.raises(PriorError, match="belongs to the prior with fingerprint 000000000000"):
+        load_trained(path)
