@@ -49,6 +49,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--labelled", type=Path, metavar="DIR", help="few labelled images, as FewShotFolder")
     add("--labelling", choices=("dense", "linear", "sparse"), default="dense", help="with --prior")
     add("--layers", type=int, nargs="+", metavar="SIZE", help="sizes of the features that label")
+    add("--perceptual", default="auto", help="distance of inversion, as of semsynth invert")
+    add("--inversion_steps", type=int, metavar="N", help="of labelled photos without codes")
     add("--source", choices=("masks", "samples"), help="default: masks of a checkpoint")
     add("--masks", type=Path, metavar="DIR", help="masks (default: labelled ones of the training)")
     add("--edit", choices=("none", "warp"), help="default: none of --masks, else warp")

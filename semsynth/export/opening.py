@@ -71,6 +71,8 @@ def open_prior(
         options.prior,
         options.labelling,
         label_resolutions=options.layers,
+        perceptual=options.perceptual,
+        inversion_steps=options.inversion_steps,
         **ENCODER,  # type: ignore[arg-type]
     )
     method.to(device).eval()
