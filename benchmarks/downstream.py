@@ -3,7 +3,7 @@
 ``python -m benchmarks.downstream --config "FILE --train_on ARM --shots K" --seed_everything S``
 makes what the arm needs, once for all runs of a benchmark, and trains and tests the segmenter.
 
-Streets are exported from a CLVAE that has learnt from the K labelled samples alone; portraits are
+Streets are exported from one CLVAE that has learnt from the K labelled samples alone; portraits are
 samples of the shipped prior, which has seen no label, with pseudo-labels from the same K photos.
 Judges of the filters have learnt from the K samples too.
 """
@@ -69,7 +69,7 @@ def exported(world: str, shots: int, seed: int, place: Path, filtered: bool) -> 
     name = f"{world}-{shots}-{seed}"
     output = place / "exported" / (f"{name}-filtered" if filtered else name)
     words = ["export", f"--num={NUM_EXPORTED}", f"--seed={seed}", "--split", "1", "0", "0"]
-    words += ["--output", str(output), *SOURCES[world](shots, seed, place)]
+    words += ["--output", str(output), *SOURCES[world](shots, place)]
     if filtered:
         judges = [str(judge(world, shots, number, place)) for number in range(JUDGES)]
         words += ["--judges", *judges, "--filters", *FILTERS[world]]
@@ -79,26 +79,29 @@ def exported(world: str, shots: int, seed: int, place: Path, filtered: bool) -> 
     return output
 
 
-def street_source(shots: int, seed: int, place: Path) -> list[str]:
+def street_source(shots: int, place: Path) -> list[str]:
     """A CLVAE of the labelled streets, trained if it is not there."""
-    run_dir = place / "sources" / f"clvae-{shots}-{seed}"
+    run_dir = place / "sources" / f"clvae-{shots}"
     config = Path("experiments/clvae/toy_street_few.yaml")
-    checkpoint = trained(config, seed, run_dir, f"{SHOTS}={shots}")
-    return ["--ckpt_path", str(checkpoint), "--paste", "car", "person", "pole"]
+    return ["--ckpt_path", str(trained(config, 1, run_dir, f"{SHOTS}={shots}"))]
 
 
-def portrait_source(shots: int, seed: int, place: Path) -> list[str]:
+def portrait_source(shots: int, place: Path) -> list[str]:
     """The shipped prior, with the labelled portraits in a folder."""
     folder = place / "sources" / f"portraits-{shots}"
     with locked(folder):
         write_pairs(folder, shots)
-    labelling = ["--labelling", "dense", "--layers", "16", "32"]
+    rule = "dense" if shots == 1 else "linear"  # the better one on the prior's own samples
+    labelling = ["--labelling", rule, "--layers", "16", "32"]
     recipe = ["--perceptual", "toy_street", "--inversion_steps", "400"]  # not the judge of faces
     return ["--prior", "toy_portrait", "--labelled", str(folder), *labelling, *recipe]
 
 
 SOURCES = {"toy_street": street_source, "toy_portrait": portrait_source}
-FILTERS = {"toy_street": ["agreement"], "toy_portrait": ["margin"]}
+FILTERS = {
+    "toy_street": ["agreement", "copies", "--keep", "0.8"],
+    "toy_portrait": ["margin", "copies", "--keep", "0.5"],
+}
 
 
 def write_pairs(folder: Path, shots: int) -> None:
