@@ -75,7 +75,12 @@ def test_an_export_is_read_as_a_folder_and_passes_the_check(
 
 def test_torchvision_code_reads_it(clvae: Path, tmp_path: Path) -> None:
     root = export(tmp_path / "out", clvae, "--num", "6", "--split", "1", "0", "0")
-    flip = v2.Compose([v2.RandomHorizontalFlip(p=1), v2.ToDtype({tv_tensors.Image: torch.float32})])
+    flip = v2.Compose(
+        [
+            v2.RandomHorizontalFlip(p=1),
+            v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}),
+        ]
+    )
     dataset = Pairs(root / "train", flip)
     assert len(dataset) == 6
     image, mask = dataset[0]

@@ -14,7 +14,7 @@ class SegmentationQuality(ImageMetric):
     """Mean IoU, pixel accuracy and the IoU of each class of label maps that a method predicts.
 
     Args:
-        num_classes: Number of classes.
+        num_classes: Number of classes; those of any data that fit into a byte if not given.
         ignore_index: Value of pixels without a label.
     """
 
@@ -22,7 +22,7 @@ class SegmentationQuality(ImageMetric):
 
     confusion: Tensor
 
-    def __init__(self, num_classes: int, ignore_index: int = IGNORE) -> None:
+    def __init__(self, num_classes: int = IGNORE, ignore_index: int = IGNORE) -> None:
         super().__init__()
         self.num_classes, self.ignore_index = num_classes, ignore_index
         counts = torch.zeros(num_classes + 1, num_classes + 1, dtype=torch.int64)

@@ -16,7 +16,13 @@ ROOT = Path(__file__).parents[2]
 def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Commands that would have run."""
     commands: list[list[str]] = []
-    monkeypatch.setattr(downstream, "semsynth", commands.append)
+
+    def note(words: list[str]) -> None:
+        commands.append(words)
+        for place in (w.partition("=")[2] for w in words if w.startswith("--run_dir=")):
+            Path(place).mkdir(parents=True, exist_ok=True)
+
+    monkeypatch.setattr(downstream, "semsynth", note)
     monkeypatch.chdir(ROOT)
     return commands
 
