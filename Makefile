@@ -40,6 +40,7 @@ benchmark: $(READY) ## run benchmarks/$(SUITE).yaml (SUITE=toy) and write output
 speed: $(READY) ## measure the vectorised parts against naive ones, minutes
 	$(BIN)/python -m benchmarks.speed.clvae
 	$(BIN)/python -m benchmarks.speed.data
+	$(BIN)/python -m benchmarks.speed.export
 	$(BIN)/python -m benchmarks.speed.fewshot
 	$(BIN)/python -m benchmarks.speed.frechet
 	$(BIN)/python -m benchmarks.speed.layout

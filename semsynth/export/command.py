@@ -40,7 +40,7 @@ PILOT = 128  # samples whose best share sets the thresholds of --keep
 OF_JUDGES = ("agreement", "class_agreement", "disagreement")
 
 
-@torch.inference_mode()
+@torch.no_grad()  # and not inference_mode, whose tensors an inversion could not use
 def export(options: Namespace) -> None:
     """Run the command.
 
