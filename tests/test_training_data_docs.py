@@ -17,7 +17,7 @@ SMALL = {
     "experiments/segmenter": "--model.channels 4",
     "experiments/": "--data.labelled.init_args.image_size 32 --data.epoch_size 8 "
     "--data.batch_size 4 --trainer.logger false --trainer.accelerator cpu",
-    "export": "--num 6 --batch_size 4",
+    "semsynth export ": "--num 6 --batch_size 4",
     "toy_portrait": "--inversion_steps 4 --perceptual none",
 }
 """Flags that make a command with a word small."""

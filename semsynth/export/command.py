@@ -18,7 +18,7 @@ from semsynth.export.calibration import by_precision, by_share
 from semsynth.export.copies import NearestPhoto
 from semsynth.export.edits import MaskEdit, warp_masks
 from semsynth.export.filters import Scores, Thresholds
-from semsynth.export.finish import finish, write_classes
+from semsynth.export.finish import finish
 from semsynth.export.job import CARD, Judged, Plan, lock_of, run, start_card, write_text
 from semsynth.export.judges import Judges, class_agreement
 from semsynth.export.sources import (
@@ -36,6 +36,7 @@ from semsynth.networks.noise import sample_seed
 from semsynth.sharding import read_shard
 from semsynth.weights.download import sha256_of
 
+MANY_MASKS = 20  # enough to keep the samples of one mask in one split
 PILOT = 128  # samples whose best share sets the thresholds of --keep
 OF_JUDGES = ("agreement", "class_agreement", "disagreement")
 
@@ -64,7 +65,6 @@ def export(options: Namespace) -> None:
     with lock_of(options.output):
         stored = start_card(options.output, card)
         if "thresholds" not in stored:
-            write_classes(options.output, work.space)
             stored["thresholds"] = work.calibrate().to_json()
             write_text(options.output / CARD, json.dumps(stored, indent=1) + "\n")
     thresholds = Thresholds(**stored["thresholds"])
@@ -121,34 +121,16 @@ class Work:
         if options.prior is not None:
             self.method, self.data, self.labelled = opening.open_prior(options, self.device)
             self.origin = {"labelled": self.labelled[2]}
-            samples = True
         else:
             self.method, self.data = opening.open_checkpoint(options.ckpt_path, self.device)
             self.labelled = labelled_samples(self.data)
             self.origin = {"checkpoint": sha256_of(options.ckpt_path)}
-            samples = options.source == "samples"
         self.space: LabelSpace = self.data.label_space
+        self.masks, self.by_mask = torch.zeros(0), False
+        samples = options.prior is not None or options.source == "samples"
         self.source = self._samples() if samples else self._masks()
-        num = options.num
-        if num is None:
-            if samples:
-                raise ValueError("Samples are without end; say how many with --num.")
-            num = options.styles * len(self.masks)
-        self.plan = Plan(
-            options.output,
-            num,
-            options.seed,
-            options.chunk,
-            options.batch_size,
-            (options.split[0], options.split[1], options.split[2]),
-            by_origin=not samples and not self.edited and len(self.masks) >= 20,
-            num_classes=self.space.num_classes,
-        )
-        judges = (
-            Judges(options.judges, self.space.num_classes, self.device) if options.judges else None
-        )
-        photos = NearestPhoto(self.labelled[0], self.labelled[2], self.device)
-        self.judged = Judged(self.source, self.space.num_classes, judges, photos)
+        self.plan = self._plan()
+        self.judged = self._judged()
 
     def calibrate(self) -> Thresholds:
         """Thresholds of the filters that are on."""
@@ -166,6 +148,21 @@ class Work:
         found.copies = copies
         return found
 
+    def _plan(self) -> Plan:
+        options = self.options
+        num = options.num or options.styles * len(self.masks)
+        if not num:
+            raise ValueError("Samples are without end; say how many with --num.")
+        shares = (options.split[0], options.split[1], options.split[2])
+        sizes = (num, options.seed, options.chunk, options.batch_size)
+        return Plan(options.output, *sizes, shares, self.by_mask, self.space.num_classes)
+
+    def _judged(self) -> Judged:
+        names, classes = self.options.judges, self.space.num_classes
+        judges = Judges(names, classes, self.device) if names else None
+        photos = NearestPhoto(self.labelled[0], self.labelled[2], self.device)
+        return Judged(self.source, classes, judges, photos)
+
     def _samples(self) -> Source:
         if not isinstance(self.method, FewShotSMIS):
             raise DataError(
@@ -181,7 +178,7 @@ class Work:
         else:
             self.masks, names = opening.read_masks(options.masks, self.data)
         edit = options.edit or ("warp" if options.masks is None else "none")
-        self.edited = edit == "warp" or bool(options.paste)
+        self.by_mask = edit == "none" and not options.paste and len(self.masks) >= MANY_MASKS
         flip = torch.from_numpy(self.space.flip_lookup())
         paste = class_numbers(options.paste, self.space)
         change = MaskEdit(self.space.num_classes, edit == "warp", paste, flip)
@@ -195,7 +192,7 @@ class Work:
         found = margin = prediction = wrong = None
         if "margin" in options.filters and isinstance(self.method, FewShotSMIS):
             found, margin = pseudo_labels(self.method, self.method.invert(image))
-        scores = self.judged.score(Drawn(to_uint8(image), mask, [], margin))
+        scores = self.judged.score(Drawn(to_uint8(image), mask, [], [], margin))
         if self.judged.judges is not None:
             prediction = self.judged.judges(to_uint8(image)).mean(0).argmax(1)
             seed = sample_seed(options.seed, torch.arange(len(mask)), 2)

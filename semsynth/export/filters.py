@@ -76,7 +76,7 @@ class Verdict(NamedTuple):
     Attributes:
         mask: Label maps (B, H, W); 255 where a pixel was taken out.
         reasons: Why each image is dropped; empty for those that stay.
-        removed: Pixels of each class that a filter took out (C,), by filter.
+        removed: Share of the pixels of each image that a filter took out (B,), by filter.
     """
 
     mask: Tensor
@@ -84,20 +84,19 @@ class Verdict(NamedTuple):
     removed: dict[str, Tensor]
 
 
-def judge(mask: Tensor, scores: Scores, thresholds: Thresholds, num_classes: int) -> Verdict:
+def judge(mask: Tensor, scores: Scores, thresholds: Thresholds) -> Verdict:
     """Apply thresholds to a batch.
 
     Args:
         mask: Label maps (B, H, W), int64.
         scores: What is known of the images.
         thresholds: What is asked for.
-        num_classes: Number of classes.
     """
     removed: dict[str, Tensor] = {}
     kept = mask
     for name, bad in bad_pixels(mask, scores, thresholds).items():
         gone = bad & (kept != IGNORE)
-        removed[name] = kept[gone].bincount(minlength=num_classes)
+        removed[name] = gone.float().flatten(1).mean(1)
         kept = kept.masked_fill(gone, IGNORE)
     reasons: list[list[str]] = [[] for _ in mask]
     for name, bad in bad_images(mask, kept, scores, thresholds).items():

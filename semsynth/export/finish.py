@@ -15,6 +15,7 @@ from semsynth.export.writers import DROPPED, Writer
 from semsynth.images import colour_mask, from_uint8, image_grid, save_png
 
 ROWS, COLUMNS = 6, 6  # of a sheet
+REMOVED = "removed_by_"
 
 
 def finish(plan: Plan, space: LabelSpace, thresholds: Thresholds, writer: Writer) -> bool:
@@ -29,6 +30,7 @@ def finish(plan: Plan, space: LabelSpace, thresholds: Thresholds, writer: Writer
         if not (plan.output / "manifest.jsonl").is_file():
             lines = list(records(plan))
             write_sheets(plan, space, writer, lines)
+            write_classes(plan.output, space)
             write_lists(plan, [record for _, record in lines])
             report = summary([record for _, record in lines], space, thresholds)
             write_text(plan.output / "report.json", json.dumps(report, indent=1) + "\n")
@@ -68,24 +70,33 @@ def summary(
     """What was exported and what was dropped, in numbers."""
     kept = [record for record in lines if record["split"] != DROPPED]
     reasons = Counter(reason for record in lines for reason in record.get("dropped_for", []))
-    by_class = [r["class_agreement"] for r in lines if "class_agreement" in r]
-    agreement = {
-        name: mean([row[c] for row in by_class if row[c] is not None])
-        for c, name in enumerate(space.names)
-        if by_class
-    }
+    filters = sorted({key for record in lines for key in record if key.startswith(REMOVED)})
     return {
         "samples": len(lines),
         "kept": len(kept),
         "splits": dict(Counter(record["split"] for record in lines)),
         "dropped_for": dict(reasons),
         "labelled_pixels": mean([record["labelled"] for record in kept]),
+        "removed_pixels": {
+            key.removeprefix(REMOVED): mean([record[key] for record in lines]) for key in filters
+        },
         "confidence": {
             "all": mean([r["confidence"] for r in lines]),
             "kept": mean([r["confidence"] for r in kept]),
         },
-        "class_agreement": agreement,
+        "class_labelled": by_class("class_labelled", lines, space),
+        "class_agreement": by_class("class_agreement", lines, space),
         "thresholds": thresholds.to_json(),
+    }
+
+
+def by_class(key: str, lines: list[dict[str, Any]], space: LabelSpace) -> dict[str, float | None]:
+    """Mean of a column with a number for each class, over the samples that hold the class."""
+    rows = [record[key] for record in lines if key in record]
+    return {
+        name: mean([row[c] for row in rows if row[c] is not None])
+        for c, name in enumerate(space.names)
+        if rows
     }
 
 
@@ -103,10 +114,16 @@ def as_markdown(report: dict[str, Any]) -> str:
         lines += ["", "| dropped for | samples |", "|---|---|"]
         lines += [f"| {name} | {count} |" for name, count in sorted(report["dropped_for"].items())]
     lines += ["", f"Pixels of the kept samples that have a label: {report['labelled_pixels']}.", ""]
-    if report["class_agreement"]:
-        lines += ["| class | IoU of the judges with the mask |", "|---|---|"]
-        lines += [f"| {name} | {iou} |" for name, iou in report["class_agreement"].items()]
-        lines.append("")
+    lines += [f"- taken out by {name}: {n}" for name, n in report["removed_pixels"].items()]
+    agreement = report["class_agreement"]
+    lines += [
+        "",
+        "| class | pixels with a label | IoU of the judges with the mask |",
+        "|---|---|---|",
+    ]
+    for name, labelled in report["class_labelled"].items():
+        lines.append(f"| {name} | {labelled} | {agreement.get(name, 'not judged')} |")
+    lines.append("")
     if report["thresholds"]:
         text = json.dumps(report["thresholds"])
         lines += [f"Thresholds: `{text}`.", ""]

@@ -22,11 +22,10 @@ from torch import Tensor
 
 from semsynth.data import DataError
 from semsynth.export.copies import NearestPhoto
-from semsynth.export.filters import Scores, Thresholds, judge
-from semsynth.export.judges import Judges, class_agreement, disagreement
+from semsynth.export.filters import Scores, Thresholds, Verdict, judge
+from semsynth.export.judges import Judges, class_agreement, count_pixels, disagreement
 from semsynth.export.sources import Drawn, Source
 from semsynth.export.writers import DROPPED, Sample, Writer
-from semsynth.networks.noise import sample_seed
 
 SPLITS = ("train", "val", "test")
 PARTS = ".parts"
@@ -152,18 +151,9 @@ def run(
 def make(plan: Plan, judged: Judged, thresholds: Thresholds, index: Tensor) -> list[Sample]:
     """The samples of a batch with their records."""
     drawn, scores = judged(index)
-    verdict = judge(drawn.mask, scores, thresholds, plan.num_classes)
-    seeds = sample_seed(plan.seed, index).tolist()
-    confidence = scores.confidence(len(index)).tolist()
+    verdict = judge(drawn.mask, scores, thresholds)
+    columns = measures(drawn, scores, verdict, plan)
     images, masks = drawn.image.cpu(), verdict.mask.cpu()
-    means = {
-        "agreement": scores.agreement,
-        "disagreement": mean_of(scores.disagreement),
-        "margin": mean_of(scores.margin),
-        "distance": scores.distance,
-        "labelled": (verdict.mask < plan.num_classes).float().flatten(1).mean(1),
-    }
-    columns = {name: values.tolist() for name, values in means.items() if values is not None}
     samples = []
     for i, number in enumerate(index.tolist()):
         reasons, origin = verdict.reasons[i], drawn.origin[i]
@@ -171,18 +161,36 @@ def make(plan: Plan, judged: Judged, thresholds: Thresholds, index: Tensor) -> l
             "name": f"{number:07d}",
             "split": DROPPED if reasons else plan.split_of(number, origin),
             "source": origin,
-            "seed": seeds[i],
-            "confidence": rounded(confidence[i]),
-            **{name: rounded(values[i]) for name, values in columns.items()},
+            **{name: values[i] for name, values in columns.items()},
         }
-        if scores.nearest is not None:
-            record["nearest"] = scores.nearest[i]
-        if scores.class_agreement is not None:
-            record["class_agreement"] = [rounded(v) for v in scores.class_agreement[i].tolist()]
         if reasons:
             record["dropped_for"] = reasons
         samples.append(Sample(images[i], masks[i], record))
     return samples
+
+
+def measures(drawn: Drawn, scores: Scores, verdict: Verdict, plan: Plan) -> dict[str, list[Any]]:
+    """Columns of the manifest: what is known of each image of a batch."""
+    count, classes = len(drawn.mask), plan.num_classes
+    before, after = (count_pixels(known(m, classes), classes) for m in (drawn.mask, verdict.mask))
+    tensors = {
+        "confidence": scores.confidence(count),
+        "agreement": scores.agreement,
+        "disagreement": mean_of(scores.disagreement),
+        "margin": mean_of(scores.margin),
+        "distance": scores.distance,
+        "labelled": after.sum(1) / drawn.mask[0].numel(),
+        "class_labelled": (after / before).masked_fill(before == 0, torch.nan),
+        "class_agreement": scores.class_agreement,
+        **{f"removed_by_{name}": share for name, share in verdict.removed.items()},
+    }
+    columns = {name: rounded(values) for name, values in tensors.items() if values is not None}
+    return {"seed": drawn.seed} | columns | ({"nearest": scores.nearest} if scores.nearest else {})
+
+
+def known(mask: Tensor, num_classes: int) -> Tensor:
+    """Label maps in which all pixels without a class have the number after the last."""
+    return mask.where(mask < num_classes, num_classes)
 
 
 def mean_of(values: Tensor | None) -> Tensor | None:
@@ -190,9 +198,11 @@ def mean_of(values: Tensor | None) -> Tensor | None:
     return None if values is None else values.flatten(1).mean(1)
 
 
-def rounded(value: float) -> float | None:
-    """Five digits, and None for what is not known."""
-    return None if math.isnan(value) else round(value, 5)
+def rounded(values: Tensor) -> list[Any]:
+    """Numbers with five digits, and None for what is not known."""
+    if values.ndim > 1:
+        return [rounded(row) for row in values]
+    return [None if math.isnan(v) else round(v, 5) for v in values.tolist()]
 
 
 def start_card(output: Path, card: dict[str, Any]) -> dict[str, Any]:
@@ -203,7 +213,7 @@ def start_card(output: Path, card: dict[str, Any]) -> dict[str, Any]:
     """
     file = output / CARD
     if not file.is_file():
-        if output.is_dir() and any(p for p in output.iterdir() if p.name != ".lock"):
+        if output.is_dir() and any(not p.name.startswith(".") for p in output.iterdir()):
             raise DataError(f"{output} holds other files; name an empty directory.")
         return card
     stored: dict[str, Any] = json.loads(file.read_text())

@@ -1,5 +1,6 @@
 """Where labelled images come from: masks that a method paints, or samples that it labels."""
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
@@ -27,6 +28,7 @@ class Drawn(NamedTuple):
         image: Images (B, 3, H, W), uint8.
         mask: Label maps (B, H, W), int64.
         origin: What each was made from.
+        seed: Seed of each.
         margin: How clearly a pseudo-label beats the next one (B, H, W), in the unit of the
             labeller's scores; None where masks were given.
     """
@@ -34,6 +36,7 @@ class Drawn(NamedTuple):
     image: Tensor
     mask: Tensor
     origin: list[str]
+    seed: list[int]
     margin: Tensor | None
 
 
@@ -81,13 +84,18 @@ class MaskSource:
         chosen = index // self.styles % len(self.masks)
         device = self.method.device
         mask = self.edit(self.masks, chosen, sample_seed(self.seed, index, 1)).to(device)
-        batch = {"mask": mask, "seed": sample_seed(self.seed, index).to(device)}
-        image = to_uint8(self.method.predict_step(batch, 0))
-        return Drawn(image, mask, [self.names[i] for i in chosen.tolist()], None)
+        seed = sample_seed(self.seed, index)
+        image = to_uint8(self.method.predict_step({"mask": mask, "seed": seed.to(device)}, 0))
+        origin = [self.names[i] for i in chosen.tolist()]
+        return Drawn(image, mask, origin, seed.tolist(), None)
 
     def describe(self) -> dict[str, Any]:
-        """Number of masks and styles, and the edit."""
-        return {"masks": self.names[:100], "styles": self.styles, "edit": self.edit.describe()}
+        """Fingerprint of the masks, styles of each, and the edit."""
+        return {
+            "masks": hashlib.sha256(self.masks.numpy().tobytes()).hexdigest(),
+            "styles": self.styles,
+            "edit": self.edit.describe(),
+        }
 
 
 class SampleSource:
@@ -106,10 +114,12 @@ class SampleSource:
 
     def __call__(self, index: Tensor) -> Drawn:
         """The images of some numbers."""
-        seed = sample_seed(self.seed, index).to(self.method.device)
-        w_plus = self.method.generator.repeat(self.method.sample_w(seed, self.truncation))
+        seed = sample_seed(self.seed, index)
+        w = self.method.sample_w(seed.to(self.method.device), self.truncation)
+        w_plus = self.method.generator.repeat(w)
         mask, margin = pseudo_labels(self.method, w_plus)
-        return Drawn(to_uint8(self.method.draw(w_plus)), mask, ["sample"] * len(index), margin)
+        image, origin = to_uint8(self.method.draw(w_plus)), ["sample"] * len(index)
+        return Drawn(image, mask, origin, seed.tolist(), margin)
 
     def describe(self) -> dict[str, Any]:
         """Prior, labelling and truncation."""
