@@ -50,6 +50,7 @@ studio: $(READY) ## paint, scribble and drag in a browser: http://127.0.0.1:7860
 speed: $(READY) ## measure the vectorised parts against naive ones, minutes
 	$(BIN)/python -m benchmarks.speed.clvae
 	$(BIN)/python -m benchmarks.speed.data
+	$(BIN)/python -m benchmarks.speed.export
 	$(BIN)/python -m benchmarks.speed.fewshot
 	$(BIN)/python -m benchmarks.speed.frechet
 	$(BIN)/python -m benchmarks.speed.layout

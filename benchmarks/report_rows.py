@@ -20,6 +20,8 @@ LOWER_IS_BETTER = (
 )
 SPREADS = ("_std", "_stderr")  # of the score before
 PER_CLASS = "IoU_class_"
+TOLD = ("--data.shots", "--shots", "--train_on")
+"""Flags beside those of the model that tell runs apart."""
 PUBLISHED = Path(__file__).with_name("published.yaml")
 
 
@@ -92,7 +94,7 @@ def settings(row: Row) -> dict[str, Any]:
             kept = [
                 (k, v)
                 for (k, v), full in zip(pairs(flags), flags_of(flags), strict=True)
-                if full.startswith("--model.") or full == "--data.shots"
+                if full.startswith("--model.") or full in TOLD
             ]
             found |= {k: {"true": True, "false": False}.get(v.lower(), v) for k, v in kept}
         elif key != "seed_everything":

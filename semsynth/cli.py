@@ -23,6 +23,7 @@ TOOLS = {  # commands with a parser of their own: what they do, and the module w
     "draw": ("draw samples of a prior for you to label", "semsynth.draw_command"),
     "pairs": ("render pairs for layout editing", "semsynth.pairs_command"),
     "invert": ("find the latents of photos", "semsynth.invert_command"),
+    "export": ("write a labelled data set that a method makes", "semsynth.export_command"),
     "edit": ("drag, zoom and hold points of an image", "semsynth.edit_command"),
     "studio": ("paint, scribble and drag in a browser", "semsynth.studio.command"),
     "evaluate": ("measure a folder of images that anyone made", "semsynth.evaluate_command"),
@@ -42,6 +43,7 @@ examples:
   semsynth predict --ckpt_path RUN/checkpoints/last.ckpt --masks DIR --num_samples 8 --seed 0
   semsynth data check --config experiments/clvae/ade20k.yaml --data.root DIR
   semsynth import ffhq.pkl --as stylegan2 --out priors
+  semsynth export --ckpt_path RUN/checkpoints/last.ckpt --num 2000 --output exported
   semsynth edit --prior toy_portrait --seed 3 --drag 32,36,5,0 --output edit
   semsynth studio
   semsynth evaluate --real DIR --fake DIR

@@ -1,5 +1,6 @@
 """Pictures of batches: coloured masks, and grids with one row for each mask."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -54,9 +55,23 @@ def image_grid(columns: Sequence[Tensor], gap: int = 2) -> Tensor:
 
 def save_png(picture: Tensor, path: Path) -> None:
     """Write a picture (3, H, W), uint8, under a temporary name and then rename it."""
+    _replace(path, png_bytes(picture.permute(1, 2, 0)))
+
+
+def save_mask(mask: Tensor, path: Path) -> None:
+    """Write a label map (H, W) of values up to 255 as one channel, as ``save_png`` does."""
+    _replace(path, png_bytes(mask.to(torch.uint8)))
+
+
+def png_bytes(pixels: Tensor) -> bytes:
+    """A PNG file of a picture (H, W, 3) or a map (H, W), uint8."""
+    content = io.BytesIO()
+    Image.fromarray(pixels.contiguous().cpu().numpy()).save(content, format="PNG")
+    return content.getvalue()
+
+
+def _replace(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
-    Image.fromarray(picture.permute(1, 2, 0).contiguous().cpu().numpy()).save(
-        temporary, format="PNG"
-    )
+    temporary.write_bytes(content)
     temporary.replace(path)

@@ -22,6 +22,7 @@ from semsynth.estimators import load_motion_estimator
 from semsynth.layout.pairs import PairRenderer, default_canvas, sums_of_squares
 from semsynth.networks.noise import sample_seed
 from semsynth.priors import fingerprint, load_generator
+from semsynth.sharding import read_shard
 
 HALVES = ("features", "flow", "log_expansion")
 """What is stored in float16."""
@@ -59,21 +60,6 @@ def write_pairs(options: argparse.Namespace) -> None:
     files = [chunk_path(options.out, chunk) for chunk in chunks]
     if all(file.is_file() for file in files):
         write_card(options.out, card | measured_scale(files))
-
-
-def read_shard(text: str) -> tuple[int, int]:
-    """Number of a part, from 0, and of all parts, written as I/N.
-
-    Raises:
-        ValueError: It is no such thing.
-    """
-    try:
-        part, parts = map(int, text.split("/"))
-    except ValueError:
-        part, parts = 0, 0
-    if not 0 <= part < parts:
-        raise ValueError(f"--shard must be I/N with I from 0 to N - 1, got {text!r}.")
-    return part, parts
 
 
 def build_renderer(

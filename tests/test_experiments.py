@@ -20,7 +20,8 @@ SWEEPS = [
     *ROOT.glob("experiments/*/sweeps/*.yaml"),
 ]
 EXPERIMENTS = [p for p in ROOT.glob("experiments/**/*.yaml") if p not in SWEEPS]
-POINTS = [(file, point) for file in SWEEPS for point in read_sweep(file)]
+TRAININGS = [file for file in SWEEPS if "fit" in load(file)["command"]]
+POINTS = [(file, point) for file in TRAININGS for point in read_sweep(file)]
 IDS = [f"{file.stem}-{point.name}" for file, point in POINTS]
 
 

@@ -222,7 +222,8 @@ class Evaluation(Callback):
             cards |= dict.fromkeys(values, card_of(metric, self.num_samples))
         for measured in (*self.metrics, self.census):
             measured.reset()
-        data = type(getattr(trainer, "datamodule", None)).__name__
+        module = getattr(trainer, "datamodule", None)
+        data = getattr(module, "measured_on", type(module).__name__)
         self.protocol = {"split": stage, "data": data, **census, "seed": self.seed}
         self.protocol |= {"metrics": cards, "versions": installed_versions()}
         if trainer.is_global_zero and not trainer.sanity_checking:

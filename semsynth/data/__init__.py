@@ -6,6 +6,7 @@ from semsynth.data.celebamask_hq import CelebAMaskHQ
 from semsynth.data.cityscapes import Cityscapes
 from semsynth.data.deepfashion import DeepFashion
 from semsynth.data.errors import DataError
+from semsynth.data.extended import Extended
 from semsynth.data.few_shot import FewShotFolder
 from semsynth.data.flow_pairs import ToyFlow
 from semsynth.data.folder import Folder, MaskFolder, read_reference
@@ -23,6 +24,7 @@ __all__ = [
     "Cityscapes",
     "DataError",
     "DeepFashion",
+    "Extended",
     "FewShotFolder",
     "Folder",
     "GeneratedPairs",

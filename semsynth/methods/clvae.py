@@ -22,6 +22,7 @@ from semsynth.networks.clvae_encoder import Posterior, classes_present, rows_of,
 from semsynth.networks.clvae_family import build_networks
 from semsynth.networks.noise import hash_int64, seeded_normal
 from semsynth.networks.patch_discriminator import MultiscaleDiscriminator
+from semsynth.networks.recolouring import recolour
 from semsynth.networks.segmentation_discriminator import SegmentationDiscriminator
 from semsynth.networks.spade import initialise, one_hot
 from semsynth.networks.style_codes import (
@@ -84,9 +85,11 @@ class CLVAE(Method):
             (Sushko et al., ICLR 2021), which has no feature matching.
         label_mix_weight: Weight of OASIS's consistency on mixed images; 0 does without.
         instances_per_class: Codes of each class, for so many of its instances; above 1 the data
-            must have instance maps. Not in the paper, as are the next three.
+            must have instance maps. Not in the paper, as are the next four.
         code_last_blocks: The blocks at full resolution read the finest codes, not the mask.
         coupled_prior: Learn a prior of the local codes that depends on the global code.
+        recolour: Strength, up to 1, of other colours that each class gets in each step, for codes
+            that vary though the labelled photos are few (see ``networks.recolouring``).
         checkpointing: Compute the generator's blocks again in the backward pass: less memory.
         compile_backend: Compile the networks for training, by torch's compiler of that name.
     """
@@ -129,6 +132,7 @@ class CLVAE(Method):
         instances_per_class: int = 1,
         code_last_blocks: bool = False,
         coupled_prior: bool = False,
+        recolour: float = 0.0,
         checkpointing: bool = False,
         compile_backend: Literal["inductor", "aot_eager"] | None = None,
     ) -> None:
@@ -170,6 +174,7 @@ class CLVAE(Method):
         self.absent: tuple[str, ...] = ()  # networks that an imported checkpoint lacks
         self.compile_backend = compile_backend
         self.instances_per_class = instances_per_class
+        self.recolour = recolour
         size = (image_size[0], image_size[1])
         self.encoder: Any
         self.generator: Any
@@ -242,6 +247,9 @@ class CLVAE(Method):
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """One step of generator and encoder, then one of the discriminator, on the same batches."""
+        if self.recolour:
+            colours = recolour(batch["image"], batch["mask"], self.num_classes, self.recolour)
+            batch = {**batch, "image": colours}
         self.waiting.append(batch)
         if len(self.waiting) < self.accumulate_grad_batches and not self.trainer.is_last_batch:
             return

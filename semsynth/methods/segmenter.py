@@ -1,6 +1,6 @@
 """Supervised segmentation: the judge of layouts, and a feature extractor where none is at hand."""
 
-from typing import Any
+from typing import Any, Literal
 
 import torch.nn.functional as F
 from lightning import LightningModule
@@ -11,6 +11,8 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torchmetrics.classification import MulticlassJaccardIndex
 
 from semsynth.errors import require_not_negative, require_positive
+from semsynth.networks.pair_augmentation import augment_pairs
+from semsynth.networks.recolouring import recolour
 from semsynth.networks.unet import UNet
 
 Batch = dict[str, Any]
@@ -26,6 +28,9 @@ class Segmenter(LightningModule):
         lr: Largest learning rate of a one-cycle schedule.
         weight_decay: Weight decay of AdamW.
         ignore_index: Mask value of pixels without a label.
+        augment: Mirror, move, turn, scale and recolour the samples of each step; ``no_mirror``
+            where classes are of the left or the right.
+        recolour: Strength, up to 1, of other colours that each class of a sample gets.
     """
 
     def __init__(
@@ -36,6 +41,8 @@ class Segmenter(LightningModule):
         lr: float = 3e-3,
         weight_decay: float = 1e-4,
         ignore_index: int = 255,
+        augment: Literal["none", "strong", "no_mirror"] = "none",
+        recolour: float = 0.0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
@@ -49,6 +56,7 @@ class Segmenter(LightningModule):
             weight_decay=weight_decay,
         )
         self.lr, self.weight_decay, self.ignore_index = lr, weight_decay, ignore_index
+        self.augment, self.recolour, self.num_classes = augment, recolour, num_classes
         self.network = UNet(num_classes, channels, depth)
         self.mean_iou = MulticlassJaccardIndex(num_classes, ignore_index=ignore_index)
 
@@ -68,9 +76,18 @@ class Segmenter(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Cross-entropy of the labelled pixels."""
-        loss = F.cross_entropy(self(batch["image"]), batch["mask"], ignore_index=self.ignore_index)
+        image, mask = self.augmented(batch["image"], batch["mask"])
+        loss = F.cross_entropy(self(image), mask, ignore_index=self.ignore_index)
         self.log("train/loss", loss, prog_bar=True)
         return loss
+
+    def augmented(self, image: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Images (B, 3, H, W) and label maps (B, H, W) as a step sees them."""
+        if self.recolour:
+            image = recolour(image, mask, self.num_classes, self.recolour)
+        if self.augment == "none":
+            return image, mask
+        return augment_pairs(image, mask, flip=self.augment == "strong")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Count the confusions of the validation split."""

@@ -8,6 +8,7 @@ from semsynth.metrics.frechet import FrechetDistance, ReconstructionFrechet
 from semsynth.metrics.kernel import KernelDistance
 from semsynth.metrics.layout import LayoutFidelity
 from semsynth.metrics.neighbours import PrecisionRecall
+from semsynth.metrics.segmentation import SegmentationQuality
 
 __all__ = [
     "ClassDiversity",
@@ -20,6 +21,7 @@ __all__ = [
     "PrecisionRecall",
     "Reconstruction",
     "ReconstructionFrechet",
+    "SegmentationQuality",
     "Top1Similarity",
     "TrackingAccuracy",
 ]

@@ -1,0 +1,119 @@
+"""Thresholds of the filters: by the precision that they reach, or by the share that they keep."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from semsynth.export.filters import Scores, Thresholds
+from semsynth.export.sources import IGNORE
+
+EVERYTHING, NOTHING = -1e9, 1e9  # thresholds that let all or none pass, and can be written as JSON
+
+
+def threshold_for_precision(confidence: Tensor, right: Tensor, target: float) -> float:
+    """The lowest threshold above which a share of the items is right.
+
+    Args:
+        confidence: Confidence of each item (N,).
+        right: Whether it is right (N,), bool.
+        target: Share in 0..1.
+
+    Returns:
+        ``NOTHING`` if no threshold reaches the target, and ``EVERYTHING`` without an item.
+    """
+    if not len(confidence):
+        return EVERYTHING
+    order = confidence.argsort(descending=True)
+    values = confidence[order]
+    precision = right[order].double().cumsum(0) / torch.arange(1, len(order) + 1).to(values.device)
+    last = torch.ones_like(right)  # of its value: equal items are accepted together
+    last[:-1] = values[:-1] != values[1:]
+    good = ((precision >= target) & last).nonzero()
+    return float(values[int(good[-1])]) if len(good) else NOTHING
+
+
+def by_precision(
+    filters: Sequence[str],
+    target: float,
+    mask: Tensor,
+    scores: Scores,
+    pseudo_labels: Tensor | None,
+    prediction: Tensor | None,
+    wrong: Tensor | None,
+) -> Thresholds:
+    """Thresholds from held-out labelled images.
+
+    A pixel is right if pseudo-label, or the judges' mean prediction, is the true class. Masks are
+    right, and the same masks moved are wrong.
+
+    Args:
+        filters: The filters that are on.
+        target: Share of what is accepted that is right.
+        mask: True label maps (N, H, W).
+        scores: Margins of the pseudo-labels of these images, disagreement of the judges, and
+            agreement with the true masks.
+        pseudo_labels: Pseudo-labels (N, H, W).
+        prediction: Classes (N, H, W) by the judges' mean.
+        wrong: Agreement (N, C) with the moved masks.
+    """
+    result = Thresholds()
+    known = mask != IGNORE
+    if "margin" in filters and scores.margin is not None and pseudo_labels is not None:
+        result.margin = per_class(scores.margin, pseudo_labels, mask, known, target)
+    if "disagreement" in filters and scores.disagreement is not None and prediction is not None:
+        found = per_class(1 - scores.disagreement, prediction, mask, known, target)
+        result.disagreement = [1 - value for value in found]
+    if scores.class_agreement is not None and wrong is not None:
+        both = torch.cat([scores.class_agreement, wrong])
+        right = torch.arange(len(both), device=both.device) < len(wrong)
+        if "class_agreement" in filters:
+            result.class_agreement = [
+                threshold_for_precision(column[there], right[there], target)
+                for column in both.unbind(1)
+                for there in [~column.isnan()]
+            ]
+        if "agreement" in filters:
+            result.agreement = threshold_for_precision(both.nanmean(1), right, target)
+    return result
+
+
+def per_class(
+    confidence: Tensor, found: Tensor, mask: Tensor, known: Tensor, target: float
+) -> list[float]:
+    """Threshold of each class among the pixels that are said to be of it; all are (N, H, W)."""
+    most = int(max(mask[known].max(), found.max())) + 1
+    chosen = [(found == c) & known for c in range(most)]
+    return [threshold_for_precision(confidence[w], (mask == found)[w], target) for w in chosen]
+
+
+def by_share(filters: Sequence[str], keep: float, mask: Tensor, scores: Scores) -> Thresholds:
+    """Thresholds that keep a share of the best of some images, class by class.
+
+    Args:
+        filters: The filters that are on.
+        keep: Share in 0..1 of pixels, of the images of a class, and of images.
+        mask: Label maps (N, H, W) of the images.
+        scores: What is known of them.
+    """
+    result = Thresholds()
+    classes = range(int(mask[mask != IGNORE].max()) + 1)
+    if "margin" in filters and scores.margin is not None:
+        result.margin = [quantile(scores.margin[mask == c], 1 - keep) for c in classes]
+    if "disagreement" in filters and scores.disagreement is not None:
+        pixels = [scores.disagreement[mask == c] for c in classes]
+        result.disagreement = [quantile(p, keep) if len(p) else 1.0 for p in pixels]
+    if "class_agreement" in filters and scores.class_agreement is not None:
+        columns = scores.class_agreement.unbind(1)
+        result.class_agreement = [quantile(c[~c.isnan()], 1 - keep) for c in columns]
+    if "agreement" in filters and (agreement := scores.agreement) is not None:
+        result.agreement = quantile(agreement.nan_to_num(0), 1 - keep)
+    return result
+
+
+def quantile(values: Tensor, share: float) -> float:
+    """The value below which a share of some values lies; ``EVERYTHING`` without any."""
+    if not len(values):
+        return EVERYTHING
+    ordered = values.flatten().sort().values  # torch.quantile refuses many values
+    return float(ordered[min(len(ordered) - 1, int(share * len(ordered)))])

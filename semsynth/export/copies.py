@@ -1,0 +1,44 @@
+"""Is an exported image a copy of a training image? The nearest one, by small pictures of both."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SIZE = 32
+
+
+class NearestPhoto:
+    """Finds the training image that is most like an exported one.
+
+    Args:
+        images: Training images (M, 3, H, W), uint8.
+        names: Name of each.
+        device: Where to compare.
+    """
+
+    def __init__(self, images: Tensor, names: Sequence[str], device: torch.device) -> None:
+        both = (images, images.flip(-1))  # a mirrored copy is a copy
+        parts = [thumbnails(part.to(device)) for one in both for part in one.split(256)]
+        self.photos = torch.cat(parts)
+        self.names = list(names)
+
+    def __call__(self, image: Tensor) -> tuple[Tensor, list[str]]:
+        """Distances (B,) to the nearest photo, and its name.
+
+        Args:
+            image: Images (B, 3, H, W), uint8.
+
+        Returns:
+            Root mean squared differences of 32x32 pictures with colours in [0, 1].
+        """
+        pictures = thumbnails(image)
+        distance = torch.cdist(pictures, self.photos) / pictures.shape[1] ** 0.5
+        nearest, position = distance.min(1)
+        return nearest, [self.names[i % len(self.names)] for i in position.tolist()]
+
+
+def thumbnails(image: Tensor) -> Tensor:
+    """Small pictures (B, N) with colours in [0, 1] of images (B, 3, H, W), uint8."""
+    return F.interpolate(image.float() / 255, (SIZE, SIZE), mode="area").flatten(1)

@@ -1,0 +1,144 @@
+"""Which exported images, and which of their pixels, are good enough to learn from.
+
+Thresholds are for each class, as in class-balanced self-training (Zou et al., ECCV 2018): one for
+all would take away the pixels of small and difficult classes first.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from semsynth.export.sources import IGNORE
+
+LEAST_LABELLED = 0.5  # of the pixels of an image that stays
+PIXEL_FILTERS = ("margin", "disagreement", "class_agreement")
+IMAGE_FILTERS = ("agreement", "copies")
+FILTERS = (*PIXEL_FILTERS, *IMAGE_FILTERS)
+
+
+class Scores(NamedTuple):
+    """What is known of a batch of labelled images; None where nobody has judged.
+
+    Attributes:
+        margin: Margin of the pseudo-labels (B, H, W).
+        disagreement: Of the judges (B, H, W), 0 to 1.
+        class_agreement: IoU of the judges' and the intended mask (B, C); NaN for absent classes.
+        distance: To the nearest training image (B,).
+        nearest: Names of these.
+    """
+
+    margin: Tensor | None = None
+    disagreement: Tensor | None = None
+    class_agreement: Tensor | None = None
+    distance: Tensor | None = None
+    nearest: list[str] | None = None
+
+    @property
+    def agreement(self) -> Tensor | None:
+        """Mean IoU (B,) over the classes of each mask."""
+        return None if self.class_agreement is None else self.class_agreement.nanmean(1)
+
+    def confidence(self, count: int) -> Tensor:
+        """How good each of ``count`` images is thought to be (B,): agreement, else mean margin."""
+        if (agreement := self.agreement) is not None:
+            return agreement.nan_to_num(0)
+        return torch.ones(count) if self.margin is None else self.margin.mean((1, 2))
+
+
+@dataclass
+class Thresholds:
+    """What a filter asks for; None where it is off.
+
+    Attributes:
+        margin: Least margin of a pixel of each class.
+        disagreement: Most disagreement at a pixel of each class.
+        class_agreement: Least IoU of each class of an image, else its pixels are unlabelled.
+        agreement: Least mean IoU of an image.
+        copies: Least distance to a training image.
+    """
+
+    margin: list[float] | None = None
+    disagreement: list[float] | None = None
+    class_agreement: list[float] | None = None
+    agreement: float | None = None
+    copies: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The thresholds that are on, rounded as they are used."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+class Verdict(NamedTuple):
+    """What is left of a batch.
+
+    Attributes:
+        mask: Label maps (B, H, W); 255 where a pixel was taken out.
+        reasons: Why each image is dropped; empty for those that stay.
+        removed: Share of the pixels of each image that a filter took out (B,), by filter.
+    """
+
+    mask: Tensor
+    reasons: list[list[str]]
+    removed: dict[str, Tensor]
+
+
+def judge(mask: Tensor, scores: Scores, thresholds: Thresholds) -> Verdict:
+    """Apply thresholds to a batch.
+
+    Args:
+        mask: Label maps (B, H, W), int64.
+        scores: What is known of the images.
+        thresholds: What is asked for.
+    """
+    removed: dict[str, Tensor] = {}
+    kept = mask
+    for name, bad in bad_pixels(mask, scores, thresholds).items():
+        gone = bad & (kept != IGNORE)
+        removed[name] = gone.float().flatten(1).mean(1)
+        kept = kept.masked_fill(gone, IGNORE)
+    reasons: list[list[str]] = [[] for _ in mask]
+    for name, bad in bad_images(mask, kept, scores, thresholds).items():
+        for number in bad.nonzero()[:, 0].tolist():
+            reasons[number].append(name)
+    return Verdict(kept, reasons, removed)
+
+
+def bad_pixels(mask: Tensor, scores: Scores, thresholds: Thresholds) -> dict[str, Tensor]:
+    """Pixels (B, H, W), bool, that each filter takes out."""
+    found: dict[str, Tensor] = {}
+    if thresholds.margin is not None and scores.margin is not None:
+        found["margin"] = scores.margin < of_class(thresholds.margin, mask, -torch.inf)
+    if thresholds.disagreement is not None and scores.disagreement is not None:
+        limit = of_class(thresholds.disagreement, mask, torch.inf)
+        found["disagreement"] = scores.disagreement > limit
+    if thresholds.class_agreement is not None and scores.class_agreement is not None:
+        least = torch.tensor(thresholds.class_agreement, device=mask.device)
+        weak = scores.class_agreement < least  # (B, C); NaN is not below
+        row = torch.arange(len(mask), device=mask.device)[:, None, None]
+        known = mask < len(least)
+        found["class_agreement"] = weak[row, mask.where(known, 0)] & known
+    return found
+
+
+def bad_images(
+    mask: Tensor, kept: Tensor, scores: Scores, thresholds: Thresholds
+) -> dict[str, Tensor]:
+    """Images (B,), bool, that are dropped, by the reason."""
+    found: dict[str, Tensor] = {}
+    agreement = scores.agreement
+    if thresholds.agreement is not None and agreement is not None:
+        found["agreement"] = agreement.nan_to_num(0) < thresholds.agreement
+    if thresholds.copies is not None and scores.distance is not None:
+        found["copies"] = scores.distance < thresholds.copies
+    labelled = (kept != IGNORE).flatten(1).float().mean(1)
+    before = (mask != IGNORE).flatten(1).float().mean(1)
+    found["unlabelled"] = (labelled < LEAST_LABELLED * before) | (labelled == 0)
+    return found
+
+
+def of_class(values: list[float], mask: Tensor, otherwise: float) -> Tensor:
+    """The value of each pixel's class (B, H, W); another one for pixels of no class."""
+    table = torch.tensor([*values, otherwise], device=mask.device)
+    return table[mask.where(mask < len(values), len(values))]

@@ -1,0 +1,159 @@
+"""What completes an export: manifest, classes, splits, report, and sheets to look at."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from semsynth.data.labels import LabelSpace
+from semsynth.export.filters import Thresholds
+from semsynth.export.job import SPLITS, Plan, lock_of, records, write_text
+from semsynth.export.writers import DROPPED, Writer
+from semsynth.images import colour_mask, from_uint8, image_grid, save_png
+
+ROWS, COLUMNS = 6, 6  # of a sheet
+REMOVED = "removed_by_"
+
+
+def finish(plan: Plan, space: LabelSpace, thresholds: Thresholds, writer: Writer) -> bool:
+    """Complete the data set if all chunks are done.
+
+    Returns:
+        Whether it is complete now.
+    """
+    if not all(plan.part(chunk).is_file() for chunk in plan.chunks):
+        return False
+    with lock_of(plan.output):
+        if not (plan.output / "manifest.jsonl").is_file():
+            lines = list(records(plan))
+            write_sheets(plan, space, writer, lines)
+            write_classes(plan.output, space)
+            write_lists(plan, [record for _, record in lines])
+            report = summary([record for _, record in lines], space, thresholds)
+            write_text(plan.output / "report.json", json.dumps(report, indent=1) + "\n")
+            write_text(plan.output / "report.md", as_markdown(report))
+            for part in plan.output.glob("*/*/.*.part"):  # of processes that were killed
+                part.unlink()
+            text = "".join(json.dumps(record) + "\n" for _, record in lines)
+            write_text(plan.output / "manifest.jsonl", text)
+    return True
+
+
+def write_classes(output: Path, space: LabelSpace) -> None:
+    """``classes.txt`` as ``Folder`` reads it, and ``classes.json`` for other programs."""
+    colours = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in space.palette]
+    lines = [f"{name} {colour}\n" for name, colour in zip(space.names, colours, strict=True)]
+    write_text(output / "classes.txt", "".join(lines))
+    classes = {
+        "names": space.names,
+        "palette": space.palette,
+        "ignore_index": space.ignore_index,
+        "class_of_value": {str(i): i for i in (*range(space.num_classes), space.ignore_index)},
+    }
+    write_text(output / "classes.json", json.dumps(classes, indent=1) + "\n")
+
+
+def write_lists(plan: Plan, lines: list[dict[str, Any]]) -> None:
+    """``splits/train.txt`` and so on: the names of each split, one a line."""
+    for split in SPLITS:
+        names = [record["name"] for record in lines if record["split"] == split]
+        if names:
+            write_text(plan.output / "splits" / f"{split}.txt", "\n".join(names) + "\n")
+
+
+def summary(
+    lines: list[dict[str, Any]], space: LabelSpace, thresholds: Thresholds
+) -> dict[str, Any]:
+    """What was exported and what was dropped, in numbers."""
+    kept = [record for record in lines if record["split"] != DROPPED]
+    reasons = Counter(reason for record in lines for reason in record.get("dropped_for", []))
+    filters = sorted({key for record in lines for key in record if key.startswith(REMOVED)})
+    return {
+        "samples": len(lines),
+        "kept": len(kept),
+        "splits": dict(Counter(record["split"] for record in lines)),
+        "dropped_for": dict(reasons),
+        "labelled_pixels": mean([record["labelled"] for record in kept]),
+        "removed_pixels": {
+            key.removeprefix(REMOVED): mean([record[key] for record in lines]) for key in filters
+        },
+        "confidence": {
+            "all": mean([r["confidence"] for r in lines]),
+            "kept": mean([r["confidence"] for r in kept]),
+        },
+        "class_labelled": by_class("class_labelled", lines, space),
+        "class_agreement": by_class("class_agreement", lines, space),
+        "thresholds": thresholds.to_json(),
+    }
+
+
+def by_class(key: str, lines: list[dict[str, Any]], space: LabelSpace) -> dict[str, float | None]:
+    """Mean of a column with a number for each class, over the samples that hold the class."""
+    rows = [record[key] for record in lines if key in record]
+    return {
+        name: mean([row[c] for row in rows if row[c] is not None])
+        for c, name in enumerate(space.names)
+        if rows
+    }
+
+
+def mean(values: list[float]) -> float | None:
+    """Mean of numbers, None without any."""
+    return round(sum(values) / len(values), 5) if values else None
+
+
+def as_markdown(report: dict[str, Any]) -> str:
+    """The report for people."""
+    lines = ["# Export", "", f"{report['kept']} of {report['samples']} samples were kept.", ""]
+    lines += ["| split | samples |", "|---|---|"]
+    lines += [f"| {name} | {count} |" for name, count in sorted(report["splits"].items())]
+    if report["dropped_for"]:
+        lines += ["", "| dropped for | samples |", "|---|---|"]
+        lines += [f"| {name} | {count} |" for name, count in sorted(report["dropped_for"].items())]
+    lines += ["", f"Pixels of the kept samples that have a label: {report['labelled_pixels']}.", ""]
+    lines += [f"- taken out by {name}: {n}" for name, n in report["removed_pixels"].items()]
+    agreement = report["class_agreement"]
+    lines += [
+        "",
+        "| class | pixels with a label | IoU of the judges with the mask |",
+        "|---|---|---|",
+    ]
+    for name, labelled in report["class_labelled"].items():
+        lines.append(f"| {name} | {labelled} | {agreement.get(name, 'not judged')} |")
+    lines.append("")
+    if report["thresholds"]:
+        text = json.dumps(report["thresholds"])
+        lines += [f"Thresholds: `{text}`.", ""]
+    return "\n".join(lines)
+
+
+def write_sheets(
+    plan: Plan, space: LabelSpace, writer: Writer, lines: list[tuple[int, dict[str, Any]]]
+) -> None:
+    """Pictures of the first, the best, the worst and the dropped samples in ``sheets``."""
+    kept = [line for line in lines if line[1]["split"] != DROPPED]
+    ordered = sorted(kept, key=lambda line: -line[1]["confidence"])
+    sheets = {
+        "first": kept,
+        "best": ordered,
+        "worst": ordered[::-1],
+        DROPPED: [line for line in lines if line[1]["split"] == DROPPED],
+    }
+    for name, chosen in sheets.items():
+        if chosen:
+            save_png(sheet(chosen, space, writer), plan.output / "sheets" / f"{name}.png")
+
+
+def sheet(lines: list[tuple[int, dict[str, Any]]], space: LabelSpace, writer: Writer) -> Tensor:
+    """A picture (3, height, width), uint8, of samples: label map and image side by side."""
+    some = lines[: ROWS * COLUMNS]
+    pairs = [writer.read(record, chunk) for chunk, record in some]
+    images = from_uint8(torch.stack([image for image, _ in pairs]))
+    painted = colour_mask(torch.stack([mask for _, mask in pairs]), space.palette)
+    blank = images.new_ones(-len(some) % COLUMNS, *images.shape[1:])
+    images, painted = torch.cat([images, blank]), torch.cat([painted, blank])
+    columns = [x[i::COLUMNS] for i in range(COLUMNS) for x in (painted, images)]
+    return image_grid(columns)

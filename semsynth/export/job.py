@@ -1,0 +1,261 @@
+"""An export: chunks of samples, done by any number of processes that may be killed.
+
+The images of a chunk depend on its number alone. A chunk is done when its part of the manifest is
+there, which is written last; the process that finds all parts completes the data set.
+"""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import filelock
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+from torch import Tensor
+
+from semsynth.data import DataError
+from semsynth.export.copies import NearestPhoto
+from semsynth.export.filters import Scores, Thresholds, Verdict, judge
+from semsynth.export.judges import Judges, class_agreement, count_pixels, disagreement
+from semsynth.export.sources import Drawn, Source
+from semsynth.export.writers import DROPPED, Sample, Writer
+
+SPLITS = ("train", "val", "test")
+PARTS = ".parts"
+CARD = "card.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is exported, whoever does it.
+
+    Attributes:
+        output: Directory of the data set.
+        num: Number of samples, dropped ones included.
+        seed: Seed of the export.
+        chunk: Samples of a chunk.
+        batch_size: Samples that are drawn at once.
+        shares: Shares of train, val and test; they add up to 1.
+        by_origin: Keep the samples of one mask in one split.
+        num_classes: Number of classes.
+    """
+
+    output: Path
+    num: int
+    seed: int
+    chunk: int
+    batch_size: int
+    shares: tuple[float, float, float]
+    by_origin: bool
+    num_classes: int
+
+    @property
+    def chunks(self) -> range:
+        """Numbers of the chunks."""
+        return range(math.ceil(self.num / self.chunk))
+
+    def part(self, chunk: int) -> Path:
+        """Part of the manifest that says that a chunk is done."""
+        return self.output / PARTS / f"{chunk:06d}.jsonl"
+
+    def batches(self, chunk: int) -> tuple[Tensor, ...]:
+        """Numbers of the samples of a chunk, batch by batch; the same for any number of processes.
+
+        A batch of another size could give other roundings, and so another file.
+        """
+        end = min((chunk + 1) * self.chunk, self.num)
+        return torch.arange(chunk * self.chunk, end).split(self.batch_size)
+
+    def split_of(self, index: int, origin: str) -> str:
+        """The split that a sample belongs to, drawn by the number of it or of its mask."""
+        key = f"{self.seed}/{origin if self.by_origin else index}"
+        place = int(hashlib.sha256(key.encode()).hexdigest()[:13], 16) / 16**13
+        ends = (self.shares[0], self.shares[0] + self.shares[1])
+        return SPLITS[sum(place >= end for end in ends)]
+
+
+class Judged:
+    """Draws samples, and scores them.
+
+    Args:
+        source: What draws.
+        num_classes: Number of classes.
+        judges: Segmenters, if there are any.
+        photos: Training images, if copies are looked for.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        num_classes: int,
+        judges: Judges | None = None,
+        photos: NearestPhoto | None = None,
+    ) -> None:
+        self.source, self.num_classes = source, num_classes
+        self.judges, self.photos = judges, photos
+
+    def __call__(self, index: Tensor) -> tuple[Drawn, Scores]:
+        """The samples of some numbers (B,), and what is known of them."""
+        drawn = self.source(index)
+        return drawn, self.score(drawn)
+
+    def score(self, drawn: Drawn) -> Scores:
+        """What is known of labelled images."""
+        scores = Scores(margin=drawn.margin)
+        if self.judges is not None:
+            probabilities = self.judges(drawn.image)
+            prediction = probabilities.mean(0).argmax(1)
+            scores = scores._replace(
+                disagreement=disagreement(probabilities),
+                class_agreement=class_agreement(prediction, drawn.mask, self.num_classes),
+            )
+        if self.photos is not None:
+            distance, nearest = self.photos(drawn.image)
+            scores = scores._replace(distance=distance, nearest=nearest)
+        return scores
+
+
+def run(
+    plan: Plan, judged: Judged, thresholds: Thresholds, writer: Writer, shard: tuple[int, int]
+) -> None:
+    """Do the chunks of one part that are not done yet.
+
+    Args:
+        plan: What is exported.
+        judged: What draws and scores.
+        thresholds: What the filters ask for.
+        writer: Where samples go.
+        shard: Number of this part, and of all.
+    """
+    mine = [c for c in plan.chunks if c % shard[1] == shard[0]]
+    todo = [c for c in mine if not plan.part(c).is_file()]
+    with progress() as bar:
+        task = bar.add_task("Exporting", total=sum(len(torch.cat(plan.batches(c))) for c in todo))
+        for chunk in todo:
+            samples: list[Sample] = []
+            for index in plan.batches(chunk):
+                samples += make(plan, judged, thresholds, index)
+                bar.advance(task, len(index))
+            writer.write(chunk, samples)
+            lines = "".join(json.dumps(sample.record) + "\n" for sample in samples)
+            write_text(plan.part(chunk), lines)
+
+
+def make(plan: Plan, judged: Judged, thresholds: Thresholds, index: Tensor) -> list[Sample]:
+    """The samples of a batch with their records."""
+    drawn, scores = judged(index)
+    verdict = judge(drawn.mask, scores, thresholds)
+    columns = measures(drawn, scores, verdict, plan)
+    images, masks = drawn.image.cpu(), verdict.mask.cpu()
+    samples = []
+    for i, number in enumerate(index.tolist()):
+        reasons, origin = verdict.reasons[i], drawn.origin[i]
+        record = {
+            "name": f"{number:07d}",
+            "split": DROPPED if reasons else plan.split_of(number, origin),
+            "source": origin,
+            **{name: values[i] for name, values in columns.items()},
+        }
+        if reasons:
+            record["dropped_for"] = reasons
+        samples.append(Sample(images[i], masks[i], record))
+    return samples
+
+
+def measures(drawn: Drawn, scores: Scores, verdict: Verdict, plan: Plan) -> dict[str, list[Any]]:
+    """Columns of the manifest: what is known of each image of a batch."""
+    count, classes = len(drawn.mask), plan.num_classes
+    before, after = (count_pixels(known(m, classes), classes) for m in (drawn.mask, verdict.mask))
+    tensors = {
+        "confidence": scores.confidence(count),
+        "agreement": scores.agreement,
+        "disagreement": mean_of(scores.disagreement),
+        "margin": mean_of(scores.margin),
+        "distance": scores.distance,
+        "labelled": after.sum(1) / drawn.mask[0].numel(),
+        "class_labelled": (after / before).masked_fill(before == 0, torch.nan),
+        "class_agreement": scores.class_agreement,
+        **{f"removed_by_{name}": share for name, share in verdict.removed.items()},
+    }
+    columns = {name: rounded(values) for name, values in tensors.items() if values is not None}
+    return {"seed": drawn.seed} | columns | ({"nearest": scores.nearest} if scores.nearest else {})
+
+
+def known(mask: Tensor, num_classes: int) -> Tensor:
+    """Label maps in which all pixels without a class have the number after the last."""
+    return mask.where(mask < num_classes, num_classes)
+
+
+def mean_of(values: Tensor | None) -> Tensor | None:
+    """Mean (B,) of maps (B, H, W), if there are any."""
+    return None if values is None else values.flatten(1).mean(1)
+
+
+def rounded(values: Tensor) -> list[Any]:
+    """Numbers with five digits, and None for what is not known."""
+    if values.ndim > 1:
+        return [rounded(row) for row in values]
+    return [None if math.isnan(v) else round(v, 5) for v in values.tolist()]
+
+
+def start_card(output: Path, card: dict[str, Any]) -> dict[str, Any]:
+    """The card of the export: the one that is there, if it says the same, or else this one.
+
+    Raises:
+        DataError: The directory holds another export.
+    """
+    file = output / CARD
+    if not file.is_file():
+        if output.is_dir() and any(not p.name.startswith(".") for p in output.iterdir()):
+            raise DataError(f"{output} holds other files; name an empty directory.")
+        return card
+    stored: dict[str, Any] = json.loads(file.read_text())
+    for key, value in json.loads(json.dumps(card)).items():
+        if stored.get(key) != value:
+            raise DataError(
+                f"{output} holds an export with {key} {stored.get(key)}, not {value}; write this "
+                "one to another directory."
+            )
+    return stored
+
+
+def lock_of(output: Path) -> filelock.BaseFileLock:
+    """What one process holds while it begins or completes the data set."""
+    output.mkdir(parents=True, exist_ok=True)
+    return filelock.FileLock(output / ".lock")
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text file under a name of this process, then rename it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
+    temporary.write_text(text)
+    temporary.replace(file)
+
+
+def records(plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Chunk and line of the manifest of each sample, in order."""
+    for chunk in plan.chunks:
+        for line in plan.part(chunk).read_text().splitlines():
+            yield chunk, json.loads(line)
+
+
+class Speed(ProgressColumn):
+    """Images a second."""
+
+    def render(self, task: Task) -> Text:
+        """The column of a task."""
+        return Text(f"{task.speed:.1f} images/s" if task.speed else "")
+
+
+def progress() -> Progress:
+    """A bar on the standard error."""
+    columns = [TextColumn("{task.description}"), BarColumn(), Speed(), TimeRemainingColumn()]
+    return Progress(*columns, console=Console(stderr=True))

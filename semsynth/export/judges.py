@@ -1,0 +1,85 @@
+"""Segmenters that judge exported images: do they find the mask, and do they agree?"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from semsynth.metrics.segmenters import Segmenter
+
+TINY = 1e-9
+
+
+class Judges:
+    """An ensemble of segmenters.
+
+    Args:
+        names: Checkpoints of the method ``Segmenter``, or other names of segmenters.
+        num_classes: Classes that they must know.
+        device: Where they work.
+
+    Raises:
+        ValueError: A segmenter has other classes.
+    """
+
+    def __init__(self, names: Sequence[str], num_classes: int, device: torch.device) -> None:
+        self.segmenters = [Segmenter(name).to(device) for name in names]
+        for segmenter in self.segmenters:
+            if segmenter.num_classes != num_classes:
+                raise ValueError(
+                    f"The judge {segmenter.name} has {segmenter.num_classes} classes, and the "
+                    f"exported masks have {num_classes}; train it on the same labels."
+                )
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Probabilities (J, B, C, H, W) of the classes, by each judge.
+
+        Args:
+            image: Images (B, 3, H, W), uint8.
+        """
+        return torch.stack([s.logits(image).softmax(1) for s in self.segmenters])
+
+
+def class_agreement(prediction: Tensor, mask: Tensor, num_classes: int) -> Tensor:
+    """IoU of prediction and mask for each image and class.
+
+    Args:
+        prediction: Classes (B, H, W).
+        mask: Classes (B, H, W); pixels of none do not count.
+        num_classes: Number of classes.
+
+    Returns:
+        IoU (B, num_classes); NaN for classes that the mask does not hold.
+    """
+    known = mask < num_classes
+    found = torch.where(known, prediction, num_classes)
+    wanted = torch.where(known, mask, num_classes)
+    pixels = [count_pixels(x, num_classes) for x in (found, wanted)]
+    both = count_pixels(torch.where(found == wanted, wanted, num_classes), num_classes)
+    iou = both / (pixels[0] + pixels[1] - both).clamp(min=1)
+    return iou.masked_fill(pixels[1] == 0, torch.nan)
+
+
+def count_pixels(labels: Tensor, num_classes: int) -> Tensor:
+    """Pixels of each class (B, num_classes) of label maps (B, H, W) from 0 to num_classes."""
+    flat = labels.flatten(1)
+    counts = torch.zeros(len(flat), num_classes + 1, device=flat.device)
+    return counts.scatter_add(1, flat, torch.ones_like(flat, dtype=counts.dtype))[:, :-1]
+
+
+def disagreement(probabilities: Tensor) -> Tensor:
+    """Jensen-Shannon divergence of the judges (B, H, W), from 0 to 1 of its largest value.
+
+    Args:
+        probabilities: Of each judge and class (J, B, C, H, W).
+    """
+    mean = probabilities.mean(0)
+    divergence = entropy(mean, 1) - entropy(probabilities, 2).mean(0)
+    most = math.log(min(len(probabilities), probabilities.shape[2]))
+    return (divergence / max(most, TINY)).clamp(0, 1)
+
+
+def entropy(probabilities: Tensor, dim: int) -> Tensor:
+    """Entropy in nats along a dimension, which goes."""
+    return -(probabilities * probabilities.clamp(min=TINY).log()).sum(dim)

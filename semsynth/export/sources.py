@@ -1,0 +1,173 @@
+"""Where labelled images come from: masks that a method paints, or samples that it labels."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import default_collate
+
+from semsynth.data import DataError, SynthesisDataModule
+from semsynth.export.edits import MaskEdit
+from semsynth.images import to_uint8
+from semsynth.methods import FewShotSMIS
+from semsynth.methods.base import Method
+from semsynth.networks.noise import sample_seed
+
+IGNORE = 255
+MOST = 4096  # labelled samples that are held in memory
+LOWEST = -10.0  # score of a class that no shot shows, which may not be infinite between pixels
+
+
+class Drawn(NamedTuple):
+    """A batch of labelled images.
+
+    Attributes:
+        image: Images (B, 3, H, W), uint8.
+        mask: Label maps (B, H, W), int64.
+        origin: What each was made from.
+        seed: Seed of each.
+        margin: How clearly a pseudo-label beats the next one (B, H, W), in the unit of the
+            labeller's scores; None where masks were given.
+    """
+
+    image: Tensor
+    mask: Tensor
+    origin: list[str]
+    seed: list[int]
+    margin: Tensor | None
+
+
+class Source(Protocol):
+    """What draws labelled images by their numbers."""
+
+    def __call__(self, index: Tensor) -> Drawn:
+        """The images of some numbers (B,), whatever the batch around them."""
+
+    def describe(self) -> dict[str, Any]:
+        """What the images depend on, as JSON values."""
+
+
+class MaskSource:
+    """Images that a method paints for masks, several for each in turn.
+
+    Args:
+        method: The method.
+        masks: Label maps (M, H, W).
+        names: Name of each.
+        seed: Seed of the export.
+        styles: Images of a mask before the next one has its turn.
+        edit: What is done to the masks before.
+    """
+
+    def __init__(
+        self,
+        method: Method,
+        masks: Tensor,
+        names: Sequence[str],
+        seed: int,
+        styles: int,
+        edit: MaskEdit,
+    ) -> None:
+        if getattr(method, "instances_per_class", 1) > 1:
+            raise DataError(
+                "The method gives instances codes of their own, and edited masks have none; export "
+                "with a model of instances_per_class 1."
+            )
+        self.method, self.masks, self.names = method, masks, list(names)
+        self.seed, self.styles, self.edit = seed, styles, edit
+
+    def __call__(self, index: Tensor) -> Drawn:
+        """The images of some numbers."""
+        chosen = index // self.styles % len(self.masks)
+        device = self.method.device
+        mask = self.edit(self.masks, chosen, sample_seed(self.seed, index, 1)).to(device)
+        seed = sample_seed(self.seed, index)
+        image = to_uint8(self.method.predict_step({"mask": mask, "seed": seed.to(device)}, 0))
+        origin = [self.names[i] for i in chosen.tolist()]
+        return Drawn(image, mask, origin, seed.tolist(), None)
+
+    def describe(self) -> dict[str, Any]:
+        """Fingerprint of the masks, styles of each, and the edit."""
+        return {
+            "masks": hashlib.sha256(self.masks.numpy().tobytes()).hexdigest(),
+            "styles": self.styles,
+            "edit": self.edit.describe(),
+        }
+
+
+class SampleSource:
+    """Samples of a method's generator with the labels that it gives them.
+
+    Labels are decided at the size of the images, between the scores of the features' grid.
+
+    Args:
+        method: A method that has learnt to label.
+        seed: Seed of the export.
+        truncation: Truncation of the samples; 1 is none.
+    """
+
+    def __init__(self, method: FewShotSMIS, seed: int, truncation: float) -> None:
+        self.method, self.seed, self.truncation = method, seed, truncation
+
+    def __call__(self, index: Tensor) -> Drawn:
+        """The images of some numbers."""
+        seed = sample_seed(self.seed, index)
+        w = self.method.sample_w(seed.to(self.method.device), self.truncation)
+        w_plus = self.method.generator.repeat(w)
+        mask, margin = pseudo_labels(self.method, w_plus)
+        image, origin = to_uint8(self.method.draw(w_plus)), ["sample"] * len(index)
+        return Drawn(image, mask, origin, seed.tolist(), margin)
+
+    def describe(self) -> dict[str, Any]:
+        """Prior, labelling and truncation."""
+        return {
+            "prior": self.method.prior,
+            "labelling": self.method.labelling,
+            "layers": list(self.method.label_resolutions),
+            "truncation": self.truncation,
+        }
+
+
+def pseudo_labels(method: FewShotSMIS, w_plus: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Labels (B, H, W) of samples, and the margin (B, H, W) to the next class.
+
+    Margins are differences of cosines, or of probabilities where the labels are a linear read-out.
+    A segmenter's labels have none. Unknown pixels of sparse labels become 255.
+
+    Args:
+        method: A method that has learnt to label.
+        w_plus: Latents (B, num_ws, w_dim).
+    """
+    if method.labelling == "segmenter":
+        return method.label(w_plus), None
+    labeller = method.prototypes if method.labelling == "dense" else method.labeller
+    scores = labeller.scores(method.features(w_plus)).clamp(min=LOWEST)
+    scores = F.interpolate(scores, method.image_size, mode="bilinear", align_corners=False)
+    if method.labelling == "linear":
+        scores = scores.softmax(1)
+    best = scores.topk(2, dim=1)
+    mask = best.indices[:, 0]
+    if method.sparse:
+        mask = mask.masked_fill((mask == 0) | (best.values[:, 0] <= 0), IGNORE)
+    return mask, best.values[:, 0] - best.values[:, 1]
+
+
+def labelled_samples(data: SynthesisDataModule) -> tuple[Tensor, Tensor, list[str]]:
+    """Images (M, 3, H, W), uint8, masks (M, H, W), uint8, and names of labelled training samples.
+
+    Args:
+        data: The data of a training; its shots if it has some, else the first ``MOST`` samples.
+    """
+    data.setup("fit")
+    dataset, names = data.dataset("train"), data.names("train")
+    ids = data.train_ids[:MOST]
+    images, masks = [], []
+    for part in torch.tensor(ids).split(256):
+        batch = default_collate([dataset[i] for i in part.tolist()])
+        batch = data.on_after_batch_transfer(batch, 0)
+        images.append(to_uint8(batch["image"]))
+        masks.append(batch["mask"].to(torch.uint8))
+    return torch.cat(images), torch.cat(masks), [names[i] for i in ids]

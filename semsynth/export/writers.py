@@ -1,0 +1,131 @@
+"""Exported samples as files: a folder for each split, or WebDataset shards."""
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from semsynth.data import DataError
+from semsynth.images import png_bytes, save_mask, save_png
+
+DROPPED = "dropped"
+THREADS = 4  # Pillow encodes side by side
+
+
+class Sample(NamedTuple):
+    """A labelled image and its line of the manifest.
+
+    Attributes:
+        image: Image (3, H, W), uint8.
+        mask: Label map (H, W).
+        record: ``name``, ``split`` and what else is known of it.
+    """
+
+    image: Tensor
+    mask: Tensor
+    record: dict[str, Any]
+
+
+class Writer(Protocol):
+    """What writes the samples of a chunk, and reads one back."""
+
+    def write(self, chunk: int, samples: Sequence[Sample]) -> None:
+        """Write all samples of a chunk; done again, it leaves the same files."""
+
+    def read(self, record: dict[str, Any], chunk: int) -> tuple[Tensor, Tensor]:
+        """Image (3, H, W), uint8, and label map (H, W) of a sample that was written."""
+
+
+class FolderWriter:
+    """``ROOT/{train,val,test,dropped}/{images,labels}/NAME.png``.
+
+    Args:
+        root: Directory of the data set.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write(self, chunk: int, samples: Sequence[Sample]) -> None:
+        """Write all samples of a chunk."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(self._write_one, samples))
+
+    def read(self, record: dict[str, Any], chunk: int) -> tuple[Tensor, Tensor]:
+        """Read a sample back."""
+        return decode(*(file.read_bytes() for file in self._files(record)))
+
+    def _write_one(self, sample: Sample) -> None:
+        image, label = self._files(sample.record)
+        save_png(sample.image, image)
+        save_mask(sample.mask, label)
+
+    def _files(self, record: dict[str, Any]) -> tuple[Path, Path]:
+        folder, name = self.root / record["split"], f"{record['name']}.png"
+        return folder / "images" / name, folder / "labels" / name
+
+
+class ShardWriter:
+    """``ROOT/{train,val,test,dropped}/CHUNK.tar`` with NAME.image.png, NAME.label.png, NAME.json.
+
+    Args:
+        root: Directory of the data set.
+
+    Raises:
+        DataError: The library webdataset is not installed.
+    """
+
+    def __init__(self, root: Path) -> None:
+        try:
+            import webdataset
+        except ImportError as error:
+            raise DataError(
+                "WebDataset shards need the library webdataset; install it with "
+                "`pip install 'semsynth[shards]'`, or export a folder."
+            ) from error
+        self.root, self.tar_writer = root, webdataset.TarWriter
+
+    def write(self, chunk: int, samples: Sequence[Sample]) -> None:
+        """Write a shard for each split that the chunk has samples of."""
+        for split in sorted({s.record["split"] for s in samples}):
+            file = self._file(split, chunk)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
+            with temporary.open("wb") as opened, self.tar_writer(opened, mtime=0) as tar:
+                for sample in samples:
+                    if sample.record["split"] == split:
+                        tar.write(self._entry(sample))
+            temporary.replace(file)
+
+    def read(self, record: dict[str, Any], chunk: int) -> tuple[Tensor, Tensor]:
+        """Read a sample back."""
+        with tarfile.open(self._file(record["split"], chunk)) as tar:
+            names = [f"{record['name']}.{part}.png" for part in ("image", "label")]
+            opened = [tar.extractfile(name) for name in names]
+            return decode(*(file.read() for file in opened if file is not None))
+
+    def _entry(self, sample: Sample) -> dict[str, Any]:
+        return {
+            "__key__": sample.record["name"],
+            "image.png": png_bytes(sample.image.permute(1, 2, 0)),
+            "label.png": png_bytes(sample.mask.to(torch.uint8)),
+            "json": json.dumps(sample.record).encode(),
+        }
+
+    def _file(self, split: str, chunk: int) -> Path:
+        return self.root / split / f"{chunk:06d}.tar"
+
+
+def decode(image: bytes, label: bytes) -> tuple[Tensor, Tensor]:
+    """Image (3, H, W), uint8, and label map (H, W), int64, of two PNG files."""
+    pixels, values = (np.array(Image.open(io.BytesIO(content))) for content in (image, label))
+    return torch.from_numpy(pixels).permute(2, 0, 1), torch.from_numpy(values).long()

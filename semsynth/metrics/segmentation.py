@@ -1,0 +1,59 @@
+"""How well a method finds the classes of real images."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from semsynth.metrics.base import ImageMetric
+from semsynth.metrics.label_maps import IGNORE
+from semsynth.metrics.layout import confusion_matrix, iou_per_class, layout_scores
+
+
+class SegmentationQuality(ImageMetric):
+    """Mean IoU, pixel accuracy and the IoU of each class of label maps that a method predicts.
+
+    Args:
+        num_classes: Number of classes; those of any data that fit into a byte if not given.
+        ignore_index: Value of pixels without a label.
+    """
+
+    higher_is_better = True
+
+    confusion: Tensor
+
+    def __init__(self, num_classes: int = IGNORE, ignore_index: int = IGNORE) -> None:
+        super().__init__()
+        self.num_classes, self.ignore_index = num_classes, ignore_index
+        counts = torch.zeros(num_classes + 1, num_classes + 1, dtype=torch.int64)
+        self.add_state("confusion", counts, dist_reduce_fx="sum")
+
+    def update(self, fake: Tensor, mask: Tensor) -> None:
+        """Add images.
+
+        Args:
+            fake: Predicted classes (B, H, W).
+            mask: True classes (B, H, W), or ``ignore_index``.
+
+        Raises:
+            ValueError: The method gives images, not label maps.
+        """
+        if fake.ndim != 3:
+            raise ValueError(
+                f"SegmentationQuality wants label maps (B, H, W), got {tuple(fake.shape)}; it is "
+                "for methods that segment, such as Segmenter."
+            )
+        self.confusion += confusion_matrix(fake.long(), mask, self.num_classes, self.ignore_index)
+
+    def compute(self) -> dict[str, Tensor]:
+        """``MeanIoU`` and the other ``layout_scores``, and ``IoU_class_3`` for each class."""
+        scores = layout_scores(self.confusion)
+        for number, iou in enumerate(iou_per_class(self.confusion)):
+            if not iou.isnan():
+                scores[f"IoU_class_{number}"] = iou
+        return scores
+
+    def protocol(self) -> dict[str, Any]:
+        """Number of classes and the value without a label."""
+        own = {"num_classes": self.num_classes, "ignore_index": self.ignore_index}
+        return {**super().protocol(), **own}

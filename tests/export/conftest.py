@@ -1,0 +1,86 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from lightning import Trainer
+
+from semsynth.data import Folder
+from semsynth.methods import CLVAE, Segmenter
+from tests.data.trees import write_map, write_photo
+
+SIZE = 32
+NAMES = ("ground", "thing", "other")
+
+
+def write_pairs(root: Path, count: int) -> None:
+    """Photos with a ground, a thing and a stripe of something else."""
+    for i in range(count):
+        values = np.zeros((SIZE, SIZE), int)
+        values[8:20, 4 + i : 16 + i] = 1
+        values[28:] = 2
+        write_photo(root / f"images/{i}.png", (SIZE, SIZE), i)
+        write_map(root / f"labels/{i}.png", values)
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two labelled photos with classes."""
+    root = tmp_path_factory.mktemp("pairs")
+    for split in ("train", "val"):
+        write_pairs(root / split, 2)
+    (root / "classes.txt").write_text("ground #112233\nthing #ff0000\nother #00ff00\n")
+    return root
+
+
+def write_run(
+    run_dir: Path, method: str, arguments: dict[str, object], data: dict[str, object]
+) -> Path:
+    """A run directory as a training leaves it, with a checkpoint of random weights."""
+    kinds: dict[str, Callable[..., CLVAE | Segmenter]] = {"CLVAE": CLVAE, "Segmenter": Segmenter}
+    torch.manual_seed(0)
+    model = kinds[method](**arguments)
+    model.eval()
+    trainer = Trainer(logger=False, enable_checkpointing=False, accelerator="cpu")
+    trainer.strategy.connect(model)
+    file = run_dir / "checkpoints" / "last.ckpt"
+    file.parent.mkdir(parents=True)
+    trainer.save_checkpoint(file, weights_only=True)
+    config = {"model": {"class_path": method, "init_args": arguments}, "data": data}
+    (run_dir / "config.yaml").write_text(yaml.safe_dump(json.loads(json.dumps(config))))
+    return file
+
+
+@pytest.fixture(scope="session")
+def clvae(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of a small CLVAE of the labelled photos."""
+    arguments = {
+        "num_classes": 3,
+        "image_size": (SIZE, SIZE),
+        "channels": 4,
+        "discriminator_channels": 4,
+        "spade_channels": 4,
+        "z_dim": 4,
+        "code_dim": 4,
+        "encoder_size": 128,
+        "perceptual_weight": 0.0,
+    }
+    data = {
+        "class_path": Folder.__name__,
+        "init_args": {"root": str(pairs), "num_classes": 3, "image_size": SIZE},
+    }
+    return write_run(tmp_path_factory.mktemp("clvae"), "CLVAE", arguments, data)
+
+
+@pytest.fixture(scope="session")
+def judges(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Checkpoints of two random segmenters of these classes."""
+    found = []
+    for channels in (2, 4):
+        arguments = {"num_classes": 3, "channels": channels}
+        place = tmp_path_factory.mktemp("judge")
+        found.append(str(write_run(place, "Segmenter", arguments, {})))
+    return found

@@ -1,0 +1,43 @@
+from pathlib import Path
+
+import pytest
+
+from semsynth.data import DataError
+from semsynth.export.job import Plan, start_card
+
+
+def plan(num: int = 10, by_origin: bool = False, **arguments: int) -> Plan:
+    sizes = {"chunk": 4, "batch_size": 3} | arguments
+    return Plan(
+        Path("out"), num, 0, shares=(0.6, 0.2, 0.2), by_origin=by_origin, num_classes=2, **sizes
+    )
+
+
+def test_batches_cover_all_samples_once_and_end_with_their_chunk() -> None:
+    batches = [batch.tolist() for chunk in plan().chunks for batch in plan().batches(chunk)]
+    assert batches == [[0, 1, 2], [3], [4, 5, 6], [7], [8, 9]]
+
+
+def test_splits_have_their_shares() -> None:
+    splits = [plan().split_of(i, "sample") for i in range(2000)]
+    assert splits.count("train") == pytest.approx(1200, abs=80)
+    assert splits.count("val") == pytest.approx(400, abs=60)
+
+
+def test_samples_of_one_mask_stay_together_where_that_is_asked_for() -> None:
+    for origin in "abcdefgh":
+        assert len({plan(by_origin=True).split_of(i, origin) for i in range(50)}) == 1
+    assert len({plan(by_origin=True).split_of(0, str(i)) for i in range(50)}) == 3
+
+
+def test_another_export_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "card.json").write_text('{"seed": 1, "num": 5, "thresholds": {}}')
+    assert start_card(tmp_path, {"seed": 1, "num": 5})["thresholds"] == {}
+    with pytest.raises(DataError, match="an export with seed 1, not 2"):
+        start_card(tmp_path, {"seed": 2, "num": 5})
+
+
+def test_a_directory_with_other_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(DataError, match="holds other files"):
+        start_card(tmp_path, {"seed": 1})

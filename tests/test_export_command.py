@@ -1,0 +1,256 @@
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import webdataset
+from PIL import Image
+from torchvision import tv_tensors
+from torchvision.datasets import VisionDataset
+from torchvision.transforms import v2
+
+from semsynth.cli import main
+from semsynth.data import Folder
+from tests.data.trees import only_batch
+from tests.export.conftest import *  # noqa: F403  its fixtures
+
+NAMES = ("ground", "thing", "other")
+
+
+def export(output: Path, clvae: Path, *args: str) -> Path:
+    base = ["--ckpt_path", str(clvae), "--output", str(output), "--batch_size", "4", "--chunk", "4"]
+    main(["export", *base, "--device", "cpu", *args])
+    return output
+
+
+def hashes(root: Path) -> dict[str, str]:
+    """Hash of each file that is part of the data set."""
+    files = [p for p in root.rglob("*") if p.is_file() and p.name != ".lock"]
+    return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def manifest(root: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (root / "manifest.jsonl").read_text().splitlines()]
+
+
+class Pairs(VisionDataset):
+    """How torchvision's own segmentation data sets read files."""
+
+    def __init__(self, root: Path, transforms: v2.Transform) -> None:
+        super().__init__(root, transforms=transforms)
+        self.images = sorted((root / "images").iterdir())
+        self.masks = sorted((root / "labels").iterdir())
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        image = tv_tensors.Image(Image.open(self.images[index]).convert("RGB"))
+        mask = tv_tensors.Mask(Image.open(self.masks[index]))
+        assert self.transforms is not None
+        return self.transforms(image, mask)
+
+
+def test_an_export_is_read_as_a_folder_and_passes_the_check(
+    clvae: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = export(tmp_path / "out", clvae, "--num", "10", "--split", "0.6", "0.4", "0")
+    data = Folder(str(root), 3, 32, batch_size=64, flip=False)
+    assert data.label_space.names == NAMES
+    assert data.label_space.palette[1] == (255, 0, 0)
+    batch = only_batch(data, "train")
+    count = sum(record["split"] == "train" for record in manifest(root))
+    assert batch["image"].shape == (count, 3, 32, 32)
+    assert set(batch["mask"].unique().tolist()) <= {0, 1, 2}
+    main(["data", "check", "--data", "folder", "--root", str(root), "--data.num_classes", "3"])
+    assert "No problem was found" in capsys.readouterr().out
+
+
+def test_torchvision_code_reads_it(clvae: Path, tmp_path: Path) -> None:
+    root = export(tmp_path / "out", clvae, "--num", "6", "--split", "1", "0", "0")
+    flip = v2.Compose(
+        [
+            v2.RandomHorizontalFlip(p=1),
+            v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}),
+        ]
+    )
+    dataset = Pairs(root / "train", flip)
+    assert len(dataset) == 6
+    image, mask = dataset[0]
+    written = np.asarray(Image.open(root / "train/labels/0000000.png"))
+    assert image.shape == (3, 32, 32)
+    assert np.array_equal(np.asarray(mask).squeeze(), written[:, ::-1])
+    names = (root / "splits/train.txt").read_text().split()
+    assert names == [path.stem for path in dataset.images]
+
+
+def test_shards_hold_what_the_folder_holds(clvae: Path, tmp_path: Path) -> None:
+    folder = export(tmp_path / "folder", clvae, "--num", "6")
+    shards = export(tmp_path / "shards", clvae, "--num", "6", "--format", "webdataset")
+    assert manifest(folder) == manifest(shards)
+    files = sorted(str(p) for p in shards.glob("*/*.tar"))
+    found = list(webdataset.WebDataset(files, shardshuffle=False).decode("pil"))
+    assert len(found) == 6
+    for sample in found:
+        place = folder / sample["json"]["split"]
+        for kind in ("image", "label"):
+            file = place / f"{kind}s" / f"{sample['__key__']}.png"
+            read = np.asarray(sample[f"{kind}.png"])  # of maps, three equal channels
+            expected = np.asarray(Image.open(file).convert("RGB"))
+            assert np.array_equal(read, expected)
+
+
+def test_masks_of_a_folder_are_used_as_they_are_in_several_styles(
+    clvae: Path, pairs: Path, tmp_path: Path
+) -> None:
+    labels = pairs / "train/labels"
+    root = export(tmp_path / "out", clvae, "--masks", str(labels), "--styles", "3")
+    records = manifest(root)
+    assert [record["source"] for record in records] == ["0"] * 3 + ["1"] * 3
+    images = set()
+    for record in records:
+        split, name = record["split"], f"{record['name']}.png"
+        mask = np.asarray(Image.open(root / str(split) / "labels" / name))
+        assert np.array_equal(mask, np.asarray(Image.open(labels / f"{record['source']}.png")))
+        images.add((root / str(split) / "images" / name).read_bytes())
+    assert len(images) == 6
+
+
+def start(output: Path, clvae: Path, *args: str) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", "semsynth", "export", "--ckpt_path", str(clvae), "--num", "160"]
+    words += ["--output", str(output), "--batch_size", "4", "--chunk", "4", "--device", "cpu"]
+    environment = os.environ | {"PYTHONPATH": os.getcwd()}  # noqa: PTH109
+    return subprocess.Popen([*words, *args], env=environment, stderr=subprocess.DEVNULL)
+
+
+def kill_after(process: subprocess.Popen[bytes], output: Path, parts: int) -> None:
+    """Kill a process when it has written so many chunks."""
+    end = time.monotonic() + 120
+    while len(list(output.glob(".parts/*.jsonl"))) < parts:
+        assert process.poll() is None, "it was done before it could be killed"
+        assert time.monotonic() < end
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+
+def test_killed_twice_and_gone_on_with_two_processes_gives_the_same_files(
+    clvae: Path, tmp_path: Path
+) -> None:
+    whole = start(tmp_path / "whole", clvae)
+    broken = tmp_path / "broken"
+    kill_after(start(broken, clvae), broken, 3)
+    kill_after(start(broken, clvae), broken, 9)
+    assert not (broken / "manifest.jsonl").is_file()
+    both = [start(broken, clvae, "--shard", f"{i}/2") for i in (0, 1)]
+    assert [process.wait() for process in (whole, *both)] == [0, 0, 0]
+    assert hashes(broken) == hashes(tmp_path / "whole")
+    names = [record["name"] for record in manifest(broken)]
+    assert names == [f"{i:07d}" for i in range(160)]
+    assert len(list(broken.glob("*/images/*"))) == len(list(broken.glob("*/labels/*"))) == 160
+
+
+def test_filters_drop_what_judges_do_not_find_and_say_so(
+    clvae: Path, judges: list[str], tmp_path: Path
+) -> None:
+    names = ["--filters", "agreement", "disagreement", "copies", "--judges", *judges]
+    root = export(tmp_path / "out", clvae, "--num", "20", *names, "--keep", "0.5")
+    records, report = manifest(root), json.loads((root / "report.json").read_text())
+    limit = report["thresholds"]["agreement"]
+    for record in records:
+        low = record["agreement"] < round(limit, 5) - 1e-5  # type: ignore[operator]
+        assert low == ("agreement" in record.get("dropped_for", []))  # type: ignore[operator]
+    assert report["dropped_for"]["agreement"] == 10
+    assert report["kept"] + report["splits"]["dropped"] == 20
+    dropped = [record for record in records if "dropped_for" in record]
+    assert len(list((root / "dropped/images").iterdir())) == len(dropped)
+    masks = [np.asarray(Image.open(p)) for p in root.glob("*/labels/*.png")]
+    assert any((mask == 255).any() for mask in masks)
+    assert {p.stem for p in (root / "sheets").iterdir()} == {"first", "best", "worst", "dropped"}
+
+
+def test_copies_of_training_images_are_dropped(clvae: Path, tmp_path: Path) -> None:
+    arguments = ["--num", "4", "--filters", "copies"]
+    near = export(tmp_path / "near", clvae, *arguments, "--min_distance", "2")
+    assert all(record["dropped_for"] == ["copies"] for record in manifest(near))
+    far = export(tmp_path / "far", clvae, *arguments, "--min_distance", "0")
+    assert not any("dropped_for" in record for record in manifest(far))
+
+
+def test_thresholds_come_from_held_out_images(
+    clvae: Path, pairs: Path, judges: list[str], tmp_path: Path
+) -> None:
+    held_out = ["--target_precision", "0.99", "--held_out", str(pairs / "val")]
+    names = ["--filters", "agreement", "class_agreement", "--judges", *judges]
+    root = export(tmp_path / "out", clvae, "--num", "4", *names, *held_out)
+    limits = json.loads((root / "card.json").read_text())["thresholds"]
+    assert len(limits["class_agreement"]) == 3
+    assert limits["agreement"] > 0
+
+
+def test_samples_of_a_prior_are_labelled_from_few_pairs(tmp_path: Path) -> None:
+    main(["draw", "--prior", "toy_portrait", "--num", "1", "--output", str(tmp_path / "mine")])
+    train = tmp_path / "mine/train"
+    image = np.asarray(Image.open(next((train / "images").iterdir())))
+    halves = np.zeros(image.shape[:2], np.uint8)
+    halves[:, 32:] = 1
+    name = next((train / "images").iterdir()).name
+    Image.fromarray(halves).save(train / "labels" / name)
+    (tmp_path / "mine/classes.txt").write_text("left\nright\n")
+    arguments = ["--prior", "toy_portrait", "--labelled", str(tmp_path / "mine"), "--num", "8"]
+    arguments += ["--layers", "32", "--filters", "margin", "--output", str(tmp_path / "out")]
+    main(["export", *arguments, "--device", "cpu", "--split", "1", "0", "0"])
+    masks = np.stack([np.asarray(Image.open(p)) for p in (tmp_path / "out").glob("*/labels/*.png")])
+    assert set(np.unique(masks)) == {0, 1, 255}
+    assert 0.1 < (masks == 255).mean() < 0.3  # a fifth is not kept
+    left, right = (
+        (masks[:, :, side] == c).sum() for side, c in ((slice(32), 0), (slice(32, 64), 1))
+    )
+    assert left + right > 0.5 * (masks != 255).sum()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Give --ckpt_path of a training, or --prior and --labelled"),
+        (["--ckpt_path", "no.ckpt"], "There is no checkpoint no.ckpt"),
+        (["--prior", "toy_portrait"], "--prior needs --labelled"),
+        (["--prior", "nobody", "--labelled", "."], r"There is no classes.txt"),
+        (["--prior", "x", "--labelled", ".", "--masks", "."], "A prior alone draws samples"),
+        (["--ckpt_path", "no.ckpt", "--num", "0"], "--num must be at least 1"),
+        (["--ckpt_path", "no.ckpt", "--split", "1", "1", "0"], "three shares that add up to 1"),
+        (["--ckpt_path", "no.ckpt", "--keep", "2"], "--keep must lie in 0..1"),
+        (["--ckpt_path", "no.ckpt", "--filters", "agreement"], "needs --judges"),
+        (["--ckpt_path", "no.ckpt", "--target_precision", "0.9"], "give both or none"),
+        (
+            ["--ckpt_path", "x", "--filters", "disagreement", "--judges", "a"],
+            "name at least two",
+        ),
+        (["--ckpt_path", "no.ckpt", "--shard", "2/2"], "--shard must be I/N"),
+    ],
+)
+def test_mistakes_end_in_one_message(arguments: list[str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=message):
+        main(["export", "--output", str(tmp_path / "out"), *arguments])
+    assert not (tmp_path / "out").exists()
+
+
+def test_mistakes_about_a_checkpoint_end_in_one_message(
+    clvae: Path, judges: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(SystemExit, match="There is no class 'tree' to paste; the classes are"):
+        export(tmp_path / "a", clvae, "--num", "2", "--paste", "tree")
+    with pytest.raises(SystemExit, match="CLVAE has no samples without masks"):
+        export(tmp_path / "b", clvae, "--num", "2", "--source", "samples")
+    with pytest.raises(SystemExit, match="Segmenter makes no labelled images"):
+        export(tmp_path / "c", Path(judges[0]), "--num", "2")
+    export(tmp_path / "d", clvae, "--num", "2")
+    with pytest.raises(SystemExit, match="holds an export with num 2, not 3"):
+        export(tmp_path / "d", clvae, "--num", "3")
