@@ -45,7 +45,7 @@ def save_images(directory: Path, names: list[str], array: np.ndarray) -> None:
 
 
 def furnish(place: Path) -> None:
-    """Make what the documents call MASKS, PHOTOS, ROOT and so on, and links to the repository."""
+    """Make what the documents call LABELLED, MASKS, PHOTOS, ROOT and so on, and links to the repository."""
     for name in ("experiments", "benchmarks", "Makefile", "pyproject.toml"):
         (place / name).symlink_to(ROOT / name)
     photo = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
@@ -53,6 +53,9 @@ def furnish(place: Path) -> None:
     for split in ("train", "val", "test"):
         save_images(place / "ROOT" / split / "images", ["a", "b"], photo)
         save_images(place / "ROOT" / split / "labels", ["a", "b"], layout)
+    save_images(place / "LABELLED/train/images", ["a"], photo)
+    save_images(place / "LABELLED/train/labels", ["a"], layout)
+    (place / "LABELLED/classes.txt").write_text("sky\nhill\nriver\nfield\n")
     save_images(place / "MASKS", ["a"], layout)
     save_images(place / "SCRIBBLES", ["a"], layout % 2)
     for folder in ("PHOTOS", "REAL", "FAKE"):

@@ -45,6 +45,7 @@ SHORTER = {  # what makes a tool's command short
     "invert": "--steps 2 --perceptual none",
     "pairs": "--num 2",
     "draw": "--num 1",
+    "export": "--num 2 --batch_size 2",
 }
 ELSEWHERE = {  # what is not run or parsed here: it needs a network, a cluster or a shell
     "sbatch": "a cluster",
@@ -59,6 +60,7 @@ PARSED = {  # tools that are parsed and not run, and what they need
     ("weights", "import"): "the original file",
     ("evaluate", "fid"): "Inception",
     ("evaluate", "diversity:alex"): "AlexNet",
+    ("studio", "studio"): "a visitor",
     ("data", "ade20k"): "ADE20K",
     ("data", "experiments/clvae/ade20k.yaml"): "ADE20K",
 }
