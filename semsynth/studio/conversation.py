@@ -101,7 +101,7 @@ class Conversation:
         if isinstance(message, Hello):
             return await in_worker(self.worker, self._greeting, visitor, "hello")
         long = message.type in LONG
-        kind = message.type if message.type in NEWEST else None
+        kind = message.type if long or message.type in NEWEST else None
         report = self._reporter(message.seq, asyncio.get_running_loop())
         if long:
             visitor.stopped.clear()

@@ -2,6 +2,7 @@
 
 import tempfile
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ class DragTab:
     def info(self) -> dict[str, Any]:
         """What the page must know of the model."""
         G = self.model.canvas.generator
-        return {"canvas": self.model.canvas.size, "image_size": G.image_size}
+        films = find_spec("av") is not None
+        return {"canvas": self.model.canvas.size, "image_size": G.image_size, "mp4": films}
 
     def answer(self, message: Message, photos: dict[int, Tensor], report: Report) -> Answer:
         """Do what a message asks for.

@@ -199,14 +199,15 @@ class PaintTab:
     def _take_style(self, message: PaintStyle) -> None:
         if self.reference is None:
             raise TabError("Choose a reference image first.")
+        where = self._where(message)
         image, labels = (x[None].to(self.method.device) for x in self.reference)
         codes, recipes = self.now.codes, self.now.recipes
-        own = self.method.encode({"image": image, "mask": labels})
         if message.label is not None and not bool((labels == message.label).any()):
             name = self.model.space.names[message.label]
             raise TabError(f"There is no {name} in the reference, so its style is not known.")
+        own = self.method.encode({"image": image, "mask": labels})
         taken_codes = complete(own.expand(len(codes)), codes)
-        edited = replace_codes(codes, taken_codes, self._where(message))
+        edited = replace_codes(codes, taken_codes, where)
         told = [{"label": message.label, "level": message.level, "reference": True}] * len(codes)
         self._advance(self._redrawn(edited, self._with(message.sample, recipes, told)))
 

@@ -26,6 +26,7 @@ from semsynth.studio.models import Scribbler
 SAMPLES = 4
 EXAMPLES = 64
 REFINE_STEPS = 60
+REFINE_PRIOR = 0.005  # a little less close to the marks, and closer to a portrait
 PREVIEWS = 12  # pictures during a training
 
 Message = (
@@ -194,6 +195,7 @@ class ScribbleTab:
             report(done / total, f"Refining: {done} of {total}")
 
         method.refine, method.refine_steps = "layers", REFINE_STEPS
+        method.refine_prior = REFINE_PRIOR
         mask = self.mask.to(w_plus.device).expand(len(w_plus), -1, -1)
         refined = method.refined(w_plus, mask, progress)
         with torch.inference_mode():

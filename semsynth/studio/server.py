@@ -1,5 +1,6 @@
 """The server: one page, one socket for each page that is open, uploads and downloads."""
 
+import re
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -29,6 +30,13 @@ MEDIA_TYPES = {
     "mp4": "video/mp4",
     "json": "application/json",
     "zip": "application/zip",
+}
+
+OF_IMAGES = re.compile(r"(mask|[0-9]{1,3})\.png|all\.zip")
+FILES = {
+    "paint": OF_IMAGES,
+    "scribble": OF_IMAGES,
+    "drag": re.compile(r"edit\.(png|gif|mp4|json)"),
 }
 
 Session = Annotated[str, Cookie(alias=SESSION_COOKIE)]
@@ -100,10 +108,9 @@ def build_app(
     ) -> Response:
         """A file to keep."""
         visitor = visitor_of(session)
-        stem, _, kind = name.rpartition(".")
-        allowed = ("png", "json", "gif", "mp4") if tab == "drag" else ("png", "zip")
-        if kind not in allowed or not (stem in ("mask", "all", "edit") or is_number(stem)):
+        if not FILES[tab].fullmatch(name):
             raise HTTPException(404, "There is no such file.")
+        kind = name.rpartition(".")[2]
 
         def write() -> bytes:
             if tab == "drag":
@@ -160,8 +167,3 @@ def decode(visitor: Visitor, purpose: Purpose, data: bytes) -> Tensor:
     if purpose == "paint.mask":
         return read_labels(data, size, models.paint.space)
     return read_photo(data, size)
-
-
-def is_number(text: str) -> bool:
-    """Whether a text is a small number in plain digits."""
-    return text.isascii() and text.isdigit() and len(text) <= 3

@@ -7,7 +7,7 @@ way at each of its steps: short jobs that wait meanwhile run in between.
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -83,12 +83,18 @@ class Worker:
         return job.future
 
     def give_way(self) -> None:
-        """Run the short jobs that wait; to be called by a long job in its own thread."""
+        """Run the short jobs that wait; to be called by a long job in its own thread.
+
+        Raises:
+            CancelledError: The worker is closed, and nobody waits for the long job.
+        """
+        if self._closed:
+            raise CancelledError
         while (job := self._next(short=True)) is not None:
             job.run()
 
     def close(self) -> None:
-        """Stop when the job in hand is done; those that wait are cancelled."""
+        """Stop after the job in hand, a long one at its next step, and cancel those that wait."""
         with self._changed:
             self._closed = True
             for job in self._waiting:

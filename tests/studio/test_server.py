@@ -101,6 +101,12 @@ def test_the_style_of_a_region_is_taken_from_a_reference(page: Page) -> None:
     assert distance[1] < 0.85 * distance[0]
 
 
+def test_a_style_that_cannot_be_taken_is_told(page: Page) -> None:
+    assert "Choose a reference" in page.ask("paint.style", label=0)[0]["error"]
+    page.ask("paint.example_reference", seed=1)
+    assert "There is no class 200" in page.ask("paint.style", label=200)[0]["error"]
+
+
 def test_the_same_seed_gives_the_same_images(page: Page) -> None:
     first = page.ask("paint.sample", seed=9, count=2)[1]
     page.ask("paint.sample", seed=3, count=3)
@@ -127,13 +133,13 @@ def test_an_encoder_is_trained_from_one_sample_while_others_are_served(
     state = page.ask("hello")[0]["scribble"]
     other.ask("hello")
     page.ask("annotate.sample", seed=5)
-    train = page.send("annotate.train", mask=state["mask"], steps=30)
+    train = page.send("annotate.train", mask=state["mask"], steps=12)
     reports = [page.receive()[0]]
     assert other.ask("drag.preview", marks=[DRAG])[1]
     while not (answer := page.receive())[0]["done"]:
         reports.append(answer[0])
     assert all(report["seq"] == train for report in reports)
-    assert reports[-1]["words"] == "Step 30 of 30"
+    assert reports[-1]["words"] == "Step 12 of 12"
     assert reports[0]["loss"] > 0
     assert answer[0]["uses_own"]
     own = page.ask("scribble.draw", mask=state["mask"], seed=0, count=1)[1]
@@ -321,8 +327,16 @@ def malformed(rng: random.Random) -> str | bytes:
         data = bytes(size) if rng.random() < 0.5 else bytes([200] * 64 * 64)
         text = base64.b64encode(data).decode()
         return json.dumps({"seq": 1, "type": "paint.draw", "mask": text})
-    upload = {"seq": 1, "type": rng.choice(["paint.mask", "drag.photo"]), "upload": 7}
-    return json.dumps(upload)
+    nothing_there: list[dict[str, Any]] = [
+        {"type": "paint.mask", "upload": 7},
+        {"type": "drag.photo", "upload": 7},
+        {"type": "paint.resample", "seed": 1, "label": 200},
+        {"type": "paint.resample", "seed": 1, "level": 99},
+        {"type": "paint.resample", "seed": 1, "sample": 255},
+        {"type": "paint.style", "label": 200},
+        {"type": "scribble.use_own"},
+    ]
+    return json.dumps({"seq": 1, **rng.choice(nothing_there)})
 
 
 def to_http(page: Page, rng: random.Random) -> str:
@@ -336,6 +350,11 @@ def to_http(page: Page, rng: random.Random) -> str:
             "/export/paint/%2e%2e%2fmask.png",
             "/export/x/0.png",
             "/export/paint/99999.png",
+            "/export/paint/edit.png",
+            "/export/paint/all.png",
+            "/export/scribble/mask.zip",
+            "/export/drag/mask.png",
+            "/export/scribble/\u0663.png",
             "/static/../server.py",
             "/static/%2e%2e/server.py",
             "/nowhere",

@@ -1,4 +1,5 @@
 import threading
+import time
 from concurrent.futures import CancelledError
 
 import pytest
@@ -91,3 +92,18 @@ def test_closing_cancels_what_waits() -> None:
     worker.close()
     with pytest.raises(CancelledError):
         waiting.result(5)
+
+
+def test_closing_ends_a_long_job_at_its_next_step() -> None:
+    worker, begun = Worker(), threading.Event()
+
+    def long() -> None:
+        begun.set()
+        while True:
+            time.sleep(0.01)
+            worker.give_way()
+
+    future = worker.submit(long, "a", long=True)
+    begun.wait(5)
+    worker.close()
+    assert isinstance(future.exception(5), CancelledError)

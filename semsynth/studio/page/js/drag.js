@@ -324,6 +324,7 @@ export function buildDrag(section, link, info) {
   several.onchange = readOut;
   loop.onchange = () => preview();
   $("#drag-seed").onchange = (event) => sample(event.target.value);
+  $("#drag-mp4").hidden = !info.mp4;
   acceptDrops($("#drag-stage"), takePhoto);
   new ResizeObserver(draw).observe(overlay);
   overlay.addEventListener("focus", draw);

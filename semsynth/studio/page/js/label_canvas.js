@@ -1,7 +1,7 @@
 // A label map that is painted by hand: exact labels, no blended edges, undo.
 
 const UNDO = 60;
-const OVER_IMAGE = 0.62;
+const OVER_IMAGE = 0.85;
 
 export class LabelCanvas extends EventTarget {
   // `unknown`: label 0 means nothing and is drawn transparent.

@@ -79,7 +79,7 @@ export function buildPaint(section, link, info) {
     [canvas.width, canvas.height] = [width, height];
     if (label < 0) return;
     const image = new ImageData(width, height);
-    board.labels.forEach((other, i) => image.data.set(other === label ? [255, 255, 255, 60] : [0, 0, 0, 70], 4 * i));
+    board.labels.forEach((other, i) => image.data.set(other === label ? [255, 255, 255, 55] : [0, 0, 0, 45], 4 * i));
     canvas.getContext("2d").putImageData(image, 0, 0);
   }
 
