@@ -25,8 +25,10 @@ EVERY = ["--checkpoint.every_n_train_steps=1", "--checkpoint.save_top_k=-1"]
 def go_on_from(step: int, whole: Path, run_dir: Path) -> None:
     """A run that was killed after it had written the checkpoint of a step."""
     shutil.copytree(whole, run_dir)
-    for path in (run_dir / "checkpoints").iterdir():
-        if path.name != f"step_{step:08d}.ckpt":
+    kept = run_dir / f"checkpoints/step_{step:08d}.ckpt"
+    assert kept.exists()
+    for path in kept.parent.iterdir():
+        if path != kept:
             path.unlink()
 
 
@@ -64,10 +66,11 @@ def test_resumed_training_skips_nothing_at_the_end_of_an_epoch(method: str, tmp_
 def test_no_checkpoint_is_written_between_the_batches_of_one_step(
     method: str, flag: str, tmp_path: Path
 ) -> None:
-    steps = "--trainer.max_steps=5"  # of 3 and 1 batches in turn; validations fall in between
-    options = [flag, steps, "--trainer.val_check_interval=2", *AT_VALIDATION]
+    # Steps end after batches 3, 4, 7, 8, 11 and 12; validations come after batches 5 and 10.
+    steps = ["--trainer.max_steps=6", "--trainer.val_check_interval=5"]
+    options = [flag, *steps, *AT_VALIDATION]
     whole = fit(method, tmp_path / "whole", *options)
-    for step in (1, 3):
+    for step in (3, 5):  # the first to end after them
         go_on_from(step, tmp_path / "whole", tmp_path / str(step))
         resumed = fit(method, tmp_path / str(step), *options, "--ckpt_path=last")
         assert not differences(whole, resumed)
