@@ -5,7 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
+import semsynth.methods
 from tests.killed import run_processes
 from tests.tiny import (
     BATCHES_PER_EPOCH,
@@ -35,6 +37,12 @@ def go_on_from(step: int, whole: Path, run_dir: Path) -> None:
 def kill_points(method: str) -> list[int]:
     """Three batches at whose ends to kill, always the same for a method."""
     return sorted(random.Random(method).sample(range(3, STEPS), 3))
+
+
+def test_every_method_is_stopped_and_resumed_here() -> None:
+    files = [args[0].partition("=")[2] for args in METHODS.values()]
+    names = [yaml.safe_load(Path(file).read_text())["model"]["class_path"] for file in files]
+    assert sorted(names) == sorted(semsynth.methods.__all__)
 
 
 @pytest.mark.parametrize("method", METHODS)
