@@ -137,7 +137,7 @@ def test_losses_of_a_gpu_are_seen_late_but_not_kept(tmp_path: Path, monkeypatch:
     remember = finite.FiniteLosses.on_train_batch_end
 
     def watched(*args: Any) -> None:
-        with NothingIsRead():
+        with NothingIsRead():  # type: ignore[no-untyped-call]
             remember(*args)
 
     monkeypatch.setattr(finite.FiniteLosses, "on_train_batch_end", watched)

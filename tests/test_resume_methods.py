@@ -5,7 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
+import semsynth.methods
 from tests.killed import run_processes
 from tests.tiny import (
     BATCHES_PER_EPOCH,
@@ -18,14 +20,17 @@ from tests.tiny import (
     pairs_cache,
 )
 
+AT_VALIDATION = ["--checkpoint.every_n_train_steps=null", "--checkpoint.save_top_k=-1"]
 EVERY = ["--checkpoint.every_n_train_steps=1", "--checkpoint.save_top_k=-1"]
 
 
 def go_on_from(step: int, whole: Path, run_dir: Path) -> None:
     """A run that was killed after it had written the checkpoint of a step."""
     shutil.copytree(whole, run_dir)
-    for path in (run_dir / "checkpoints").iterdir():
-        if path.name != f"step_{step:08d}.ckpt":
+    kept = run_dir / f"checkpoints/step_{step:08d}.ckpt"
+    assert kept.exists()
+    for path in kept.parent.iterdir():
+        if path != kept:
             path.unlink()
 
 
@@ -34,11 +39,17 @@ def kill_points(method: str) -> list[int]:
     return sorted(random.Random(method).sample(range(3, STEPS), 3))
 
 
+def test_every_method_is_stopped_and_resumed_here() -> None:
+    files = [args[0].partition("=")[2] for args in METHODS.values()]
+    names = [yaml.safe_load(Path(file).read_text())["model"]["class_path"] for file in files]
+    assert sorted(names) == sorted(semsynth.methods.__all__)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_resumed_training_ends_with_the_same_checkpoint(method: str, tmp_path: Path) -> None:
     whole = fit(method, tmp_path / "whole", *EVERY)
     assert whole["global_step"] == STEPS
-    step = random.Random(method).randrange(3, STEPS - 2)
+    step = random.Random(method).choice([5, 6, 7])  # within the second epoch
     go_on_from(step, tmp_path / "whole", tmp_path / "resumed")
     resumed = fit(method, tmp_path / "resumed", *EVERY, "--ckpt_path=last")
     assert not differences(whole, resumed)
@@ -63,10 +74,11 @@ def test_resumed_training_skips_nothing_at_the_end_of_an_epoch(method: str, tmp_
 def test_no_checkpoint_is_written_between_the_batches_of_one_step(
     method: str, flag: str, tmp_path: Path
 ) -> None:
-    steps = "--trainer.max_steps=5"  # of 3 and 1 batches in turn; validations fall in between
-    options = [*EVERY, flag, steps, "--trainer.val_check_interval=2"]
+    # Steps end after batches 3, 4, 7, 8, 11 and 12; validations come after batches 5 and 10.
+    steps = ["--trainer.max_steps=6", "--trainer.val_check_interval=5"]
+    options = [flag, *steps, *AT_VALIDATION]
     whole = fit(method, tmp_path / "whole", *options)
-    for step in (1, 3):
+    for step in (3, 5):  # the first to end after them
         go_on_from(step, tmp_path / "whole", tmp_path / str(step))
         resumed = fit(method, tmp_path / str(step), *options, "--ckpt_path=last")
         assert not differences(whole, resumed)

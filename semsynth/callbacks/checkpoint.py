@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import SIGTERMException
@@ -114,6 +115,7 @@ class Checkpoint(ModelCheckpoint):
         if self.monitor is not None and self.monitor not in scores:
             self._defer_save_until_validation = True
             return
+        scores["step"] = torch.tensor(trainer.global_step)  # it may have waited for a step
         super()._save_topk_checkpoint(trainer, scores)
         super()._save_last_checkpoint(trainer, scores)
 
