@@ -132,7 +132,7 @@ def start(output: Path, clvae: Path, *args: str) -> subprocess.Popen[bytes]:
 
 def kill_after(process: subprocess.Popen[bytes], output: Path, parts: int) -> None:
     """Kill a process when it has written so many chunks."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600
     while len(list(output.glob(".parts/*.jsonl"))) < parts:
         assert process.poll() is None, "it was done before it could be killed"
         assert time.monotonic() < end
