@@ -26,6 +26,7 @@ ARMS = ("pairs", "pairs+recolour", "pairs+exported", "pairs+filtered", "exported
 NUM_EXPORTED = 512
 SHARE = 0.25  # of the labelled samples beside exported ones
 JUDGES = 2
+ALL = 8192  # training samples of a toy world
 SHOTS = "--data.labelled.init_args.shots"
 QUIET = ["--trainer.logger=false", "--images.num_masks=1", "--trainer.enable_progress_bar=false"]
 WORLDS = {"toy_street": ToyStreet, "toy_portrait": ToyPortrait}
@@ -52,7 +53,7 @@ def main(args: Sequence[str] | None = None) -> None:
 def flags_of(arm: str, world: str, shots: int | None, seed: int, place: Path) -> list[str]:
     """Flags of the segmenter's training; what they name is made if it is not there."""
     if arm == "full":
-        return [f"{SHOTS}=null"]
+        return [f"{SHOTS}={ALL}"]
     assert shots is not None
     flags = [f"{SHOTS}={shots}"]
     if arm == "pairs+recolour":

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,11 +37,11 @@ def hashes(root: Path) -> dict[str, str]:
     return {str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
-def manifest(root: Path) -> list[dict[str, object]]:
+def manifest(root: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (root / "manifest.jsonl").read_text().splitlines()]
 
 
-class Pairs(VisionDataset):
+class Pairs(VisionDataset):  # type: ignore[misc]  # torchvision has no types
     """How torchvision's own segmentation data sets read files."""
 
     def __init__(self, root: Path, transforms: v2.Transform) -> None:
@@ -132,7 +133,7 @@ def start(output: Path, clvae: Path, *args: str) -> subprocess.Popen[bytes]:
 
 def kill_after(process: subprocess.Popen[bytes], output: Path, parts: int) -> None:
     """Kill a process when it has written so many chunks."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 600
     while len(list(output.glob(".parts/*.jsonl"))) < parts:
         assert process.poll() is None, "it was done before it could be killed"
         assert time.monotonic() < end
@@ -165,8 +166,8 @@ def test_filters_drop_what_judges_do_not_find_and_say_so(
     records, report = manifest(root), json.loads((root / "report.json").read_text())
     limit = report["thresholds"]["agreement"]
     for record in records:
-        low = record["agreement"] < round(limit, 5) - 1e-5  # type: ignore[operator]
-        assert low == ("agreement" in record.get("dropped_for", []))  # type: ignore[operator]
+        low = record["agreement"] < round(limit, 5) - 1e-5
+        assert low == ("agreement" in record.get("dropped_for", []))
     assert report["dropped_for"]["agreement"] == 10
     assert report["kept"] + report["splits"]["dropped"] == 20
     dropped = [record for record in records if "dropped_for" in record]

@@ -205,7 +205,7 @@ class Work:
 
 def joined(parts: list[Scores]) -> Scores:
     """Scores of several batches as those of one."""
-    columns = {}
+    columns: dict[str, Any] = {}
     for name in ("margin", "disagreement", "class_agreement", "distance"):
         values: list[Tensor] = [getattr(part, name) for part in parts]
         columns[name] = None if values[0] is None else torch.cat(values)

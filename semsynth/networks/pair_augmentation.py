@@ -29,9 +29,9 @@ def augment_pairs(image: Tensor, mask: Tensor, flip: bool = True) -> tuple[Tenso
     """
     B, _, H, W = image.shape
     grid = F.affine_grid(random_affine(B, flip, image.device), [B, 1, H, W], align_corners=False)
-    reflected = {"padding_mode": "reflection", "align_corners": False}
-    moved = F.grid_sample(image.float(), grid, **reflected)
-    labels = F.grid_sample(mask[:, None].float(), grid, mode="nearest", **reflected)
+    moved = F.grid_sample(image.float(), grid, "bilinear", "reflection", align_corners=False)
+    values = mask[:, None].float()
+    labels = F.grid_sample(values, grid, "nearest", "reflection", align_corners=False)
     return jitter_colours(moved), labels[:, 0].round().to(mask.dtype)
 
 

@@ -5,6 +5,7 @@ import yaml
 
 from benchmarks import downstream
 from benchmarks.report_rows import label
+from benchmarks.results import Row
 from benchmarks.sweep import read_sweep
 from semsynth.data import FewShotFolder
 from tests.data.trees import only_batch
@@ -76,7 +77,9 @@ def test_labelled_portraits_are_written_as_a_user_has_them(
 
 def test_every_arm_is_in_the_sweep_and_told_apart_in_the_report() -> None:
     points = read_sweep(ROOT / "benchmarks/downstream.yaml")
-    rows = [{"parameters": p.parameters, "varied": p.varied, "method": "Segmenter"} for p in points]
+    rows: list[Row] = [
+        {"parameters": p.parameters, "varied": p.varied, "method": "Segmenter"} for p in points
+    ]
     names = {(label(row), row["parameters"]["config"].split()[0]) for row in rows}
     assert 3 * len(names) == len(points)
     arms = {p.parameters["config"].split("--train_on ")[1].split()[0] for p in points}

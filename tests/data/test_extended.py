@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ def export(root: Path, count: int = 5) -> Path:
     return root
 
 
-def street(**arguments: int) -> ToyStreet:
+def street(**arguments: Any) -> ToyStreet:
     return ToyStreet(train_size=16, val_size=2, test_size=3, **arguments)
 
 

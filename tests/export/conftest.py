@@ -1,6 +1,7 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_run(
-    run_dir: Path, method: str, arguments: dict[str, object], data: dict[str, object]
+    run_dir: Path, method: str, arguments: Mapping[str, Any], data: Mapping[str, Any]
 ) -> Path:
     """A run directory as a training leaves it, with a checkpoint of random weights."""
     kinds: dict[str, Callable[..., CLVAE | Segmenter]] = {"CLVAE": CLVAE, "Segmenter": Segmenter}
