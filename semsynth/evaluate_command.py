@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from semsynth.arguments import at_least
-from semsynth.errors import UserError
+from semsynth.errors import UserError, require_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +98,8 @@ def evaluate_folders(options: argparse.Namespace) -> None:
 
     console = Console(stderr=True)
     device = choose_device(None if options.device == "auto" else options.device)
+    output = options.output or options.fake.with_name(f"{options.fake.resolve().name}.scores.json")
+    require_writable(output.parent, "--output")
     folders = open_folders(options.real, options.fake, options.masks)
     names = options.metrics or default_metrics(
         several=any(len(files) > 1 for files in folders.fakes.values()),
@@ -113,7 +115,6 @@ def evaluate_folders(options: argparse.Namespace) -> None:
         raise UserError("No metric is left to measure.")
     scores, protocol = evaluate(folders, metrics, device, options.batch_size)
     print_scores(scores, protocol)
-    output = options.output or options.fake.with_name(f"{options.fake.resolve().name}.scores.json")
     folders_named = {"real": str(options.real), "fake": str(options.fake)}
     record = {**folders_named, "scores": scores, "protocol": protocol}
     write_atomically(output, json.dumps(record, indent=2) + "\n")

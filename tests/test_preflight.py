@@ -6,7 +6,7 @@ import pytest
 from semsynth.errors import UserError
 from semsynth.preflight import check_checkpoint, check_numbers, check_trainer, require_config
 
-TRAINER = {"accelerator": "cpu", "devices": "auto", "strategy": "auto"}
+TRAINER: dict[str, Any] = {"accelerator": "cpu", "devices": "auto", "strategy": "auto"}
 TRAINER |= {"val_check_interval": None, "check_val_every_n_epoch": None}
 
 

@@ -177,6 +177,7 @@ PLACES = [
     (f"{PREDICT} --output {{p}}/file", 1, r"a file, not a directory.*--output"),
     ("draw --prior toy_portrait --output {p}/file/a", 1, r"cannot be written to.*--output"),
     ("edit --prior toy_portrait --drag 1,1,9,0 --output {p}/file", 1, r"not a direct.*--output"),
+    ("evaluate --real {p} --fake {p} --output {p}/file/a.json", 1, r"a directory.*--output"),
     ("invert --prior toy_portrait --images {p} --out {p}/file", 1, r"not a directory.*--out"),
     ("pairs --prior toy_portrait --num 1 --out {p}/file", 1, r"not a directory.*--out"),
     ("import {p}/lacking.pt --as stylegan2 --out {p}/file", 1, r"not a directory.*--out"),
