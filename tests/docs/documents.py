@@ -45,7 +45,7 @@ def save_images(directory: Path, names: list[str], array: np.ndarray) -> None:
 
 
 def furnish(place: Path) -> None:
-    """Make what the documents call LABELLED, MASKS, PHOTOS, ROOT and so on, and links to the repository."""
+    """Make what the documents call LABELLED, MASKS, ROOT and so on, and links to the repository."""
     for name in ("experiments", "benchmarks", "Makefile", "pyproject.toml"):
         (place / name).symlink_to(ROOT / name)
     photo = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
