@@ -24,6 +24,7 @@ from semsynth.callbacks import Evaluation
 from semsynth.data.toy import ToyDataModule
 from semsynth.methods.base import Batch, Method
 from semsynth.metrics import ImageMetric
+from semsynth.networks.clvae_encoder import draw_class
 
 WORLDS = {"toy_portrait": "ToyPortrait", "toy_street": "ToyStreet"}
 METRICS = {
@@ -50,9 +51,28 @@ class Oracle(Method):
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Images (B, 3, H, W) in [-1, 1] of the layouts that ``index`` names."""
-        # Never the data's own seed, which would give the real images back
-        appearance_seed = self.data.seed + 1 + int(batch["seed"][0]) % (1 << 31)
-        return self.data.render_like("test", batch["index"], appearance_seed)
+        return self.data.render_like("test", batch["index"], self.appearance_seed(batch))
+
+    def vary(self, batch: Batch, num_images: int, level: int) -> Batch:
+        """The same images with one class redrawn, whose looks depend on no other's."""
+        if level >= 0:
+            raise ValueError("The renderer has no levels; set num_levels of ClassDiversity to 0.")
+        varied_class = draw_class(batch["mask"], batch["seed"], self.data.num_classes)
+        seed = self.appearance_seed(batch)
+        images = [
+            self.data.render_like("test", batch["index"], seed, (varied_class, seed + 1 + i))
+            for i in range(num_images)
+        ]
+        levels = torch.full_like(varied_class, level)
+        return {
+            "varied": torch.stack(images, 1),
+            "varied_class": varied_class,
+            "varied_level": levels,
+        }
+
+    def appearance_seed(self, batch: Batch) -> int:
+        """Never the data's own seed, which would give the real images back."""
+        return self.data.seed + 1 + int(batch["seed"][0]) % (1 << 31)
 
 
 def data_key(config: dict[str, Any]) -> str:

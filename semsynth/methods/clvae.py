@@ -18,7 +18,7 @@ from semsynth.adversaries import Adversary, PatchAdversary, SegmentationAdversar
 from semsynth.errors import require_not_negative, require_positive
 from semsynth.losses import PerceptualLoss, class_layer_kl, kl_divergence
 from semsynth.methods.base import Batch, Method, count_as_one_step, require_unused_parameters
-from semsynth.networks.clvae_encoder import Posterior, classes_present, rows_of, rows_present
+from semsynth.networks.clvae_encoder import Posterior, draw_class, rows_of, rows_present
 from semsynth.networks.clvae_family import build_networks
 from semsynth.networks.noise import hash_int64, seeded_normal
 from semsynth.networks.patch_discriminator import MultiscaleDiscriminator
@@ -497,9 +497,7 @@ class CLVAE(Method):
                 f"The codes have {L} levels, and ClassDiversity asks for level {level}. Take it "
                 "out of evaluation.metrics, or lower its num_levels."
             )
-        present = classes_present(batch["mask"], self.num_classes)  # (B, C)
-        luck = seeded_normal(hash_int64(batch["seed"]), self.num_classes)
-        varied_class = luck.masked_fill(~present, -torch.inf).argmax(1)
+        varied_class = draw_class(batch["mask"], batch["seed"], self.num_classes)
         where = self.rows_of_class(varied_class) if K > 1 else None
         if level >= 0:
             one_level = self.where(levels=[level])

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from semsynth.networks.noise import hash_int64, seeded_normal
 from semsynth.networks.spade import IGNORE_INDEX, LEAK, spectral_conv
 
 NUM_LEVELS = 5
@@ -67,6 +68,12 @@ def fill_ignored(mask: Tensor, num_classes: int) -> Tensor:
 def classes_present(mask: Tensor, num_classes: int) -> Tensor:
     """Classes (B, num_classes), bool, that cover a pixel of label maps (B, H, W)."""
     return rows_present(fill_ignored(mask, num_classes), num_classes)
+
+
+def draw_class(mask: Tensor, seed: Tensor, num_classes: int) -> Tensor:
+    """A class (B,) that each of the label maps (B, H, W) has, by seeds (B,)."""
+    luck = seeded_normal(hash_int64(seed), num_classes)
+    return luck.masked_fill(~classes_present(mask, num_classes), -torch.inf).argmax(1)
 
 
 def rows_of(mask: Tensor, instance: Tensor | None, num_classes: int, per_class: int) -> Tensor:

@@ -38,6 +38,16 @@ def test_distances_of_the_oracle_are_those_of_two_sets_of_real_images(
     assert scores["coverage_toy"] > 0.7
 
 
+def test_oracle_redraws_single_classes(tmp_path: Path) -> None:
+    config = small_config()
+    metric = {"class_path": "semsynth.metrics.ClassDiversity"}
+    metric["init_args"] = {"features": "toy_street", "num_classes": 8}  # type: ignore[assignment]
+    config["evaluation"]["metrics"] = [metric]
+    scores = oracle.measure(config, tmp_path)
+    assert scores["mCSD_toy_spatial"] > 0.05
+    assert scores["mOCD_toy_spatial"] < 0.2 * scores["mCSD_toy_spatial"]
+
+
 def test_oracle_exists_for_toy_data_alone() -> None:
     assert oracle.exists_for(small_config())
     assert not oracle.exists_for({"data": {"class_path": "semsynth.data.ADE20K"}})

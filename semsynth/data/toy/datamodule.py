@@ -12,7 +12,7 @@ from semsynth.data.shots import Shots
 from semsynth.data.sparse import SparseKind, SparseLabels
 from semsynth.data.toy.portrait import PortraitWorld
 from semsynth.data.toy.street import StreetWorld
-from semsynth.data.toy.world import World
+from semsynth.data.toy.world import CLASS_LOOKS, World
 
 _FIRST: dict[Split, int] = {"train": 0, "val": 1 << 40, "test": 1 << 41}
 """Id of the first sample of each split, so far apart that no size of a split makes two overlap."""
@@ -144,13 +144,20 @@ class ToyDataModule(SynthesisDataModule):
         size = self.sizes[split]
         return ToyDataset(self.world, _FIRST[split], size, self.image_size[0], self.seed)
 
-    def render_like(self, split: Split, index: Tensor, appearance_seed: int) -> Tensor:
+    def render_like(
+        self,
+        split: Split,
+        index: Tensor,
+        appearance_seed: int,
+        other: tuple[Tensor, int] | None = None,
+    ) -> Tensor:
         """Draw from the true distribution of images given the layouts of some samples.
 
         Args:
             split: Where the layouts are from.
             index: Positions of the samples in the split (B,), int64, as in the batch.
             appearance_seed: Seed of the new appearance; the data module's own gives the samples'.
+            other: One class (B,) of each sample that looks otherwise, and the seed of its looks.
 
         Returns:
             Images (B, 3, H, W) in [-1, 1], on the device of ``index``.
@@ -158,6 +165,11 @@ class ToyDataModule(SynthesisDataModule):
         samples = _FIRST[split] + index.cpu()
         layout = self.world.sample_layout(self.seed, samples)
         appearance = self.world.sample_appearance(appearance_seed, samples)
+        if other is not None:
+            looks = self.world.sample_appearance(other[1], samples)
+            rows = torch.arange(len(samples)), other[0].cpu()
+            for name in CLASS_LOOKS:
+                appearance[name][rows] = looks[name][rows]
         return self.world.render(layout, appearance, self.image_size[0]).image.to(index.device)
 
 

@@ -19,6 +19,10 @@ LayoutRanges = Mapping[str, tuple[float, float] | tuple[float, float, int]]
 _LAYOUT, _APPEARANCE = 0, 1  # streams of random numbers: neither says anything about the other
 
 
+CLASS_LOOKS = ("base", "accent", "texture", "frequency", "amplitude", "angle", "phase")
+"""Factors of the appearance that each class has for itself."""
+
+
 class Rendering(NamedTuple):
     """A batch of the toy world.
 

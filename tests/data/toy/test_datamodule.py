@@ -99,6 +99,19 @@ def test_render_like_redraws_the_appearance_of_the_same_sample(module: Module) -
     assert (data.render_like("test", index, 7) - image).abs().mean() > 0.1
 
 
+@both_modules
+def test_render_like_redraws_one_class_alone(module: Module) -> None:
+    data = small(module)
+    index = torch.tensor([3, 1])
+    mask = torch.stack([item["mask"] for item in data.dataset("test").__getitems__([3, 1])])
+    classes = mask.flatten(1).mode().values  # the largest
+    before = data.render_like("test", index, 7)
+    change = (data.render_like("test", index, 7, (classes, 8)) - before).abs().sum(1)
+    edge = torch.nn.functional.max_pool2d((mask == classes[:, None, None]).float(), 3, 1, 1)
+    assert change[mask == classes[:, None, None]].mean() > 0.1
+    assert change[edge == 0].max() == 0  # pixels at the edge are mixtures
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
