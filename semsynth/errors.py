@@ -24,7 +24,7 @@ def require_positive(**values: float | None) -> None:
 
 
 def require_not_negative(**values: float) -> None:
-    """Refuse weights of terms that are negative or not finite.
+    """Refuse rates and weights that are negative or not finite.
 
     Args:
         values: Numbers by the names of their arguments.
@@ -34,7 +34,7 @@ def require_not_negative(**values: float) -> None:
     """
     for name, value in values.items():
         if not 0 <= value < math.inf:
-            raise UserError(f"{name} must not be negative, got {value}; 0 does without it.")
+            raise UserError(f"{name} must be 0 or a positive, finite number, got {value}.")
 
 
 def require_writable(directory: Path, flag: str) -> None:

@@ -16,7 +16,9 @@ def test_what_is_not_positive_is_refused_by_name(value: float) -> None:
 @pytest.mark.parametrize("value", [-0.5, math.nan, math.inf])
 def test_what_is_negative_is_refused_by_name(value: float) -> None:
     require_not_negative(weight=0)
-    with pytest.raises(UserError, match=f"weight must not be negative, got {value}"):
+    with pytest.raises(
+        UserError, match=f"weight must be 0 or a positive, finite number, got {value}"
+    ):
         require_not_negative(weight=value)
 
 

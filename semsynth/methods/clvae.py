@@ -147,12 +147,12 @@ class CLVAE(Method):
             code_dim=code_dim,
             encoder_size=encoder_size,
             kl_ref_batch=kl_ref_batch,
-            lr_g=lr_g,
-            lr_d=lr_d,
             accumulate_grad_batches=accumulate_grad_batches,
             instances_per_class=instances_per_class,
         )
         require_not_negative(
+            lr_g=lr_g,
+            lr_d=lr_d,
             perceptual_weight=perceptual_weight,
             feature_matching_weight=feature_matching_weight,
             kl_weight=kl_weight,

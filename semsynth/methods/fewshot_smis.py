@@ -151,12 +151,12 @@ class FewShotSMIS(PriorMethod):
             prototypes_per_class=prototypes_per_class,
             feature_resolution=feature_resolution,
             inversion_steps=inversion_steps,
-            lr=lr,
             refine_steps=refine_steps,
-            refine_lr=refine_lr,
             refine_directions=refine_directions,
         )
         require_not_negative(
+            lr=lr,
+            refine_lr=refine_lr,
             style_weight=style_weight,
             layout_weight=layout_weight,
             w_norm_weight=w_norm_weight,

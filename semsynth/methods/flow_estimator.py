@@ -62,9 +62,9 @@ class FlowEstimator(LightningModule):
             num_levels=num_levels,
             radius=radius,
             num_updates=num_updates,
-            lr=lr,
         )
         require_not_negative(
+            lr=lr,
             weight_decay=weight_decay,
             expansion_weight=expansion_weight,
         )

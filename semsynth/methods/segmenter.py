@@ -50,9 +50,9 @@ class Segmenter(LightningModule):
             num_classes=num_classes,
             channels=channels,
             depth=depth,
-            lr=lr,
         )
         require_not_negative(
+            lr=lr,
             weight_decay=weight_decay,
         )
         self.lr, self.weight_decay, self.ignore_index = lr, weight_decay, ignore_index

@@ -104,12 +104,12 @@ class StyleGAN2(Method):
             channel_base=channel_base,
             channel_max=channel_max,
             group_size=group_size,
-            lr_g=lr_g,
-            lr_d=lr_d,
             r1_interval=r1_interval,
             path_length_interval=path_length_interval,
         )
         require_not_negative(
+            lr_g=lr_g,
+            lr_d=lr_d,
             r1_weight=r1_weight,
             path_length_weight=path_length_weight,
             augment_p=augment_p,

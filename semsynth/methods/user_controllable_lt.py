@@ -147,13 +147,13 @@ class UserControllableLT(PriorMethod):
             num_heads=num_heads,
             head_dim=head_dim,
             mlp_dim=mlp_dim,
-            lr=lr,
             scale_pairs=scale_pairs,
             gain_pairs=gain_pairs,
             sigma_flow=sigma_flow,
             sigma_expansion=sigma_expansion,
         )
         require_not_negative(
+            lr=lr,
             feature_weight=feature_weight,
         )
         self.estimator, self.upstream_input = estimator, upstream_input

@@ -45,8 +45,16 @@ def folder(root: Path, num_classes: int = 3) -> Folder:
 TABLE: list[tuple[type[Exception], str, Act]] = [
     (UserError, r"channels must be .* got 0", lambda p: CLVAE(3, channels=0)),
     (UserError, r"num_classes must be .* got -1", lambda p: CLVAE(-1)),
-    (UserError, r"kl_weight must not be negative, got nan", lambda p: CLVAE(3, kl_weight=math.nan)),
-    (UserError, r"lr must be a positive number, got inf", lambda p: Segmenter(3, lr=math.inf)),
+    (
+        UserError,
+        r"kl_weight must be 0 or a positive, finite number, got nan",
+        lambda p: CLVAE(3, kl_weight=math.nan),
+    ),
+    (
+        UserError,
+        r"lr must be 0 or a positive, finite number, got inf",
+        lambda p: Segmenter(3, lr=math.inf),
+    ),
     (ValueError, r"square images, got .*\(32, 64\)", lambda p: StyleGAN2((32, 64))),
     (UserError, r"depth must be", lambda p: UserControllableLT("toy_portrait", depth=0)),
     (ValueError, r"between 32 and 256, got 1;", lambda p: ToyStreet(image_size=1)),
