@@ -171,6 +171,13 @@ class AnnotateSample(Message):
     seed: Seed
 
 
+class AnnotateNotes(Message):
+    """Keeps the labels of the sample for later."""
+
+    type: Literal["annotate.notes"]
+    mask: Labels
+
+
 class AnnotateTrain(Message):
     """Trains an encoder from the sample and its labels."""
 
@@ -198,6 +205,7 @@ AnyMessage = Annotated[
     | ScribbleExample
     | ScribbleUpload
     | AnnotateSample
+    | AnnotateNotes
     | AnnotateTrain,
     Field(discriminator="type"),
 ]

@@ -14,6 +14,7 @@ from semsynth.studio.answers import Answer, Report, TabError
 from semsynth.studio.frames import mask_png, png, webp
 from semsynth.studio.labels import bytes_of, classes_of_space, labels_of, taken, zipped
 from semsynth.studio.messages import (
+    AnnotateNotes,
     AnnotateSample,
     AnnotateTrain,
     ScribbleDraw,
@@ -114,6 +115,9 @@ class ScribbleTab:
                 self._draw_again()
             case AnnotateSample():
                 self._draw_sample(message.seed)
+            case AnnotateNotes():
+                self.notes = labels_of(message.mask, self.size, self.model.space)
+                return Answer()
             case AnnotateTrain():
                 self._train(message, report)
         return self.state()
@@ -173,6 +177,7 @@ class ScribbleTab:
     @torch.inference_mode()
     def _draw(self, seed: int, count: int) -> None:
         if not self._has_marks():
+            self.results = None
             raise TabError("There is no mark yet: choose a class and draw a stroke.")
         seeds = torch.arange(seed, seed + count, device=self.method.device)
         mask = self.mask.to(seeds.device).expand(count, -1, -1)

@@ -20,7 +20,12 @@ from semsynth.studio.scribble import ScribbleTab
 KEY = re.compile(r"[A-Za-z0-9_-]{43}")  # of secrets.token_urlsafe
 MAX_UPLOADS = 4  # of a visitor, the last ones
 LONG = {"drag.photo", "scribble.refine", "annotate.train"}  # messages whose work takes seconds
-NEWEST = {"drag.preview", "paint.draw", "scribble.draw"}  # only the last of these matters
+NEWEST = {
+    "drag.preview",
+    "paint.draw",
+    "scribble.draw",
+    "annotate.notes",
+}  # only the last of these matters
 
 
 class FullError(Exception):

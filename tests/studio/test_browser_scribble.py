@@ -78,3 +78,23 @@ def test_landmarks_are_stamped(visit: Visit) -> None:
         stroke(page, BOARD, [place, place])
     settle(page)
     assert shot(page, "scribble", 3).std() > 10
+
+
+def test_marks_that_were_cleared_and_notes_are_found_after_a_reload(visit: Visit) -> None:
+    page = visit("scribble")
+    settle(page)
+    page.locator("[data-clear]").click()
+    page.locator("[data-mode=annotate]").click()
+    page.locator("#scribble-palette").get_by_role("radio", name="hair", exact=True).click()
+    stroke(page, BOARD, [(20, 20), (40, 20)])
+    settle(page)
+    page.reload()
+    page.wait_for_selector("body[data-ready='1']")
+    settle(page)
+    page.get_by_text("Choose a class and draw a stroke").wait_for()
+    assert page.locator("[data-act=refine]").is_disabled()
+    page.locator("[data-mode=annotate]").click()
+    page.locator("#train-steps").evaluate("e => e.add(new Option('10', '10', true, true))")
+    page.locator("[data-act=train]").click()  # which it refuses without a mark
+    page.get_by_text("of 10 · loss").wait_for()
+    page.locator("#scribble-job [data-act=stop]").click()

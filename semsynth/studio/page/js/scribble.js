@@ -19,24 +19,33 @@ export function buildScribble(section, link, info) {
   let sampleSeed = 0;
   let sampleImage = null;
 
+  const invite = "Choose a class and draw a stroke: hair here, a mouth there. The rest is found.";
   const hasMarks = () => !unknown || board.labels.some((label) => label > 0);
-  const drawing = new Newest(() =>
-    attempt(async () => {
-      const fields = { mask: toBase64(board.labels), seed: seedOf(seed), count: Number(count.value) };
-      await pictures(await link.request("scribble.draw", fields));
-    }),
-  );
+  const drawing = new Newest(async () => {
+    const fields = { mask: toBase64(board.labels), seed: seedOf(seed), count: Number(count.value) };
+    const asked = link.request("scribble.draw", fields);
+    if (hasMarks()) await attempt(async () => pictures(await asked));
+    else await asked.catch(() => {}); // it says that there is no mark, as the page does
+  });
+  const keeping = new Newest(() => attempt(() => link.request("annotate.notes", { mask: toBase64(board.labels) })));
 
   function draw() {
     if (mode !== "draw") return;
-    if (hasMarks()) drawing.put(1);
-    else gallery.empty("Choose a class and draw a stroke: hair here, a mouth there. The rest is found.");
+    if (!hasMarks()) nothing();
+    drawing.put(1);
+  }
+
+  function nothing() {
+    refine.disabled = true;
+    gallery.empty(invite);
   }
 
   board.addEventListener("painting", draw);
   board.addEventListener("change", (event) => {
     maps[mode] = board.labels;
-    if (event.detail) draw();
+    if (!event.detail) return;
+    if (mode === "draw") draw();
+    else keeping.put(1);
   });
 
   async function pictures({ header, images }) {
@@ -45,7 +54,7 @@ export function buildScribble(section, link, info) {
     press(encoders, encoders[header.uses_own ? 1 : 0]);
     refine.disabled = !images.length || !(info.refines || header.uses_own);
     $("#scribble-hint").textContent = header.refined ? "Refined: closer to your marks. The next stroke starts anew." : "Every stroke changes the images.";
-    if (!images.length) return gallery.empty("Choose a class and draw a stroke: hair here, a mouth there. The rest is found.");
+    if (!images.length) return nothing();
     return gallery.fill(images, images.map((_, i) => ({ text: `style ${header.seed + i}`, copy: String(header.seed + i) })));
   }
 
