@@ -44,7 +44,7 @@ examples:
   semsynth data check --config experiments/clvae/ade20k.yaml --data.root DIR
   semsynth import ffhq.pkl --as stylegan2 --out priors
   semsynth export --ckpt_path RUN/checkpoints/last.ckpt --num 2000 --output exported
-  semsynth edit --prior toy_portrait --seed 3 --drag 32,36,5,0 --output edit
+  semsynth edit --prior toy_portrait --seed 3 --drag 32,40,4,0 --output edit
   semsynth studio
   semsynth evaluate --real DIR --fake DIR
   semsynth weights list

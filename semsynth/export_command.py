@@ -1,7 +1,6 @@
 """``semsynth export``: a labelled data set made to order; help imports no torch."""
 
 import argparse
-import sys
 from pathlib import Path
 
 DESCRIPTION = """\
@@ -93,20 +92,12 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: list[str]) -> None:
-    """Run the command; a mistake of the user ends in one message.
+    """Run the command.
 
     Args:
         args: The arguments after the command.
     """
     options = build_parser().parse_args(args)
-    from semsynth.data import DataError  # these import torch
-    from semsynth.export.command import export
-    from semsynth.priors import PriorError
-    from semsynth.weights import MissingWeightsError
+    from semsynth.export.command import export  # imports torch
 
-    try:
-        export(options)
-    except (DataError, MissingWeightsError, PriorError, ValueError) as error:
-        sys.exit(f"semsynth export: {error}")
-    except KeyboardInterrupt:
-        sys.exit("Interrupted; the same command goes on where it was.")
+    export(options)

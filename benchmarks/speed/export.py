@@ -69,7 +69,8 @@ def share_of_equal_pixels(a: Path, b: Path) -> float:
     """Share of pixels that are equal in the label maps of two folders."""
     files = sorted((a / "labels").iterdir())
     pairs = [
-        (np.asarray(Image.open(f)), np.asarray(Image.open(b / "labels" / f.name))) for f in files
+        [np.asarray(Image.open(file, formats=["PNG"])) for file in (f, b / "labels" / f.name)]
+        for f in files
     ]
     return float(np.mean([(one == other).mean() for one, other in pairs]))
 

@@ -127,5 +127,5 @@ class ShardWriter:
 
 def decode(image: bytes, label: bytes) -> tuple[Tensor, Tensor]:
     """Image (3, H, W), uint8, and label map (H, W), int64, of two PNG files."""
-    pixels, values = (np.array(Image.open(io.BytesIO(content))) for content in (image, label))
+    pixels, values = (np.array(Image.open(io.BytesIO(c), formats=["PNG"])) for c in (image, label))
     return torch.from_numpy(pixels).permute(2, 0, 1), torch.from_numpy(values).long()

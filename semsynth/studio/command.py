@@ -8,6 +8,8 @@ import threading
 import webbrowser
 from importlib.util import find_spec
 
+from semsynth.errors import UserError
+
 EPILOG = """\
 Without files the toy models that ship are used, and nothing is downloaded.
 
@@ -52,22 +54,22 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def run(args: list[str]) -> None:
-    """Run the command; a mistake of the user ends in one message.
+    """Run the command.
 
     Args:
         args: The arguments after the command.
+
+    Raises:
+        UserError: A package that the studio needs is not installed.
     """
     options = build_parser().parse_args(args)
     if missing := [name for name in NEEDED if find_spec(name) is None]:
-        sys.exit(
-            f"semsynth studio: {', '.join(missing)} cannot be imported. Install what the studio "
-            "needs with\n  pip install 'semsynth[studio]'"
+        raise UserError(
+            f"{', '.join(missing)} cannot be imported. Install what the studio needs with\n"
+            "  pip install 'semsynth[studio]'"
         )
-    try:
-        with socket.create_server((options.host, options.port)) as listening:
-            serve(options, listening)
-    except (OSError, ValueError) as error:
-        sys.exit(f"semsynth studio: {error}")
+    with socket.create_server((options.host, options.port)) as listening:
+        serve(options, listening)
 
 
 def serve(options: argparse.Namespace, listening: socket.socket) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from semsynth.cli import main
 from semsynth.studio import command
-from semsynth.studio.command import run
 from semsynth.studio.server import PAGE
 
 
@@ -17,12 +17,12 @@ def test_a_missing_extra_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatc
     found = find_spec("torch")
     monkeypatch.setattr(command, "find_spec", lambda name: None if name == "uvicorn" else found)
     with pytest.raises(SystemExit, match=r"uvicorn cannot be imported.*\n.*semsynth\[studio\]"):
-        run([])
+        main(["studio"])
 
 
 def test_a_file_that_is_not_there_ends_in_one_message() -> None:
     with pytest.raises(SystemExit, match=r"semsynth studio: No trained method is called 'x.y'"):
-        run(["--port", "0", "--clvae", "x.y"])
+        main(["studio", "--port", "0", "--clvae", "x.y"])
 
 
 def test_a_port_in_use_ends_in_one_message() -> None:
@@ -31,7 +31,7 @@ def test_a_port_in_use_ends_in_one_message() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         with pytest.raises(SystemExit, match=r"semsynth studio: .*in use"):
-            run(["--port", port])
+            main(["studio", "--port", port])
 
 
 @pytest.mark.slow
