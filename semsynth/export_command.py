@@ -31,6 +31,7 @@ Many processes can write one data set: start the same command under torchrun, or
 --shard 3/4. Started again, it goes on where it stopped; the files are the same. Read the result as
 Folder, beside your own labels as Extended, and check it: semsynth data check --data folder.
 """
+STYLE = "CLVAE: drawn anew, or recombined from labelled photos, class by class (default: drawn)"
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -55,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--edit", choices=("none", "warp"), help="default: none of --masks, else warp")
     add("--paste", nargs="+", metavar="CLASS", default=[], help="classes put into other masks")
     add("--styles", type=int, default=1, metavar="K", help="images of a mask (default: 1)")
+    add("--style", choices=("drawn", "photos"), default="drawn", help=STYLE)
     add("--num", type=int, metavar="N", help="samples (default: --styles for each mask)")
     add("--truncation", type=float, default=1.0, help="of samples; 1 is none (default: 1)")
     add("--seed", type=int, default=0, help="seed of all that is drawn (default: 0)")

@@ -29,9 +29,10 @@ from semsynth.export.sources import (
     labelled_samples,
     pseudo_labels,
 )
+from semsynth.export.styles import PhotoStyles
 from semsynth.export.writers import FolderWriter, ShardWriter
-from semsynth.images import to_uint8
-from semsynth.methods import FewShotSMIS
+from semsynth.images import from_uint8, to_uint8
+from semsynth.methods import CLVAE, FewShotSMIS
 from semsynth.networks.noise import sample_seed
 from semsynth.sharding import read_shard
 from semsynth.weights.download import sha256_of
@@ -182,7 +183,18 @@ class Work:
         flip = torch.from_numpy(self.space.flip_lookup())
         paste = class_numbers(options.paste, self.space)
         change = MaskEdit(self.space.num_classes, edit == "warp", paste, flip)
-        return MaskSource(self.method, self.masks, names, options.seed, options.styles, change)
+        given = (self.method, self.masks, names, options.seed, options.styles, change)
+        return MaskSource(*given, self._photos())
+
+    def _photos(self) -> PhotoStyles | None:
+        if self.options.style == "drawn":
+            return None
+        if not isinstance(self.method, CLVAE):
+            raise DataError(
+                f"{type(self.method).__name__} has no codes of single classes; leave out --style."
+            )
+        image, mask = (x.to(self.device) for x in self.labelled[:2])
+        return PhotoStyles(self.method, from_uint8(image), mask.long())
 
     def _by_precision(self) -> Thresholds:
         options, classes = self.options, self.space.num_classes

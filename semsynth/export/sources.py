@@ -11,6 +11,7 @@ from torch.utils.data import default_collate
 
 from semsynth.data import DataError, SynthesisDataModule
 from semsynth.export.edits import MaskEdit
+from semsynth.export.styles import PhotoStyles
 from semsynth.images import to_uint8
 from semsynth.methods import FewShotSMIS
 from semsynth.methods.base import Method
@@ -60,6 +61,7 @@ class MaskSource:
         seed: Seed of the export.
         styles: Images of a mask before the next one has its turn.
         edit: What is done to the masks before.
+        photos: Puts styles together from photos; they are drawn if not given.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class MaskSource:
         seed: int,
         styles: int,
         edit: MaskEdit,
+        photos: PhotoStyles | None = None,
     ) -> None:
         if getattr(method, "instances_per_class", 1) > 1:
             raise DataError(
@@ -78,6 +81,7 @@ class MaskSource:
             )
         self.method, self.masks, self.names = method, masks, list(names)
         self.seed, self.styles, self.edit = seed, styles, edit
+        self.photos = photos
 
     def __call__(self, index: Tensor) -> Drawn:
         """The images of some numbers."""
@@ -85,7 +89,8 @@ class MaskSource:
         device = self.method.device
         mask = self.edit(self.masks, chosen, sample_seed(self.seed, index, 1)).to(device)
         seed = sample_seed(self.seed, index)
-        image = to_uint8(self.method.predict_step({"mask": mask, "seed": seed.to(device)}, 0))
+        batch = {"mask": mask, "seed": seed.to(device)}
+        image = to_uint8(self.paint(batch))
         origin = [self.names[i] for i in chosen.tolist()]
         return Drawn(image, mask, origin, seed.tolist(), None)
 
@@ -95,7 +100,15 @@ class MaskSource:
             "masks": hashlib.sha256(self.masks.numpy().tobytes()).hexdigest(),
             "styles": self.styles,
             "edit": self.edit.describe(),
+            "style": "drawn" if self.photos is None else "photos",
         }
+
+    def paint(self, batch: dict[str, Tensor]) -> Tensor:
+        """Images (B, 3, H, W) in [-1, 1] of ``mask`` and ``seed``."""
+        if self.photos is None:
+            return self.method.predict_step(batch, 0)
+        codes = self.photos(batch["seed"])
+        return self.photos.method.decode(batch, codes.z_global, codes.z_local)
 
 
 class SampleSource:
