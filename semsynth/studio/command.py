@@ -1,6 +1,7 @@
 """``semsynth studio``: all three methods in a browser; help imports no torch."""
 
 import argparse
+import logging
 import secrets
 import socket
 import sys
@@ -80,6 +81,7 @@ def serve(options: argparse.Namespace, listening: socket.socket) -> None:
     from semsynth.studio.models import Models
     from semsynth.studio.server import build_app
 
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)  # of trainings on the page
     models = Models.load(options.clvae, options.fewshot, options.layout, options.device)
     is_local = options.host in LOCAL
     token = "" if is_local else secrets.token_urlsafe(24)
