@@ -84,7 +84,7 @@ def street_source(shots: int, place: Path) -> list[str]:
     """A CLVAE of the labelled streets, trained if it is not there."""
     run_dir = place / "sources" / f"clvae-{shots}"
     config = Path("experiments/clvae/toy_street_few.yaml")
-    style = "drawn" if shots == 1 else "photos"  # the better one on the validation split
+    style = "drawn" if shots == 1 else "photos"  # few looks to recombine in one photo
     checkpoint = trained(config, 1, run_dir, f"{SHOTS}={shots}")
     return ["--ckpt_path", str(checkpoint), "--style", style]
 
