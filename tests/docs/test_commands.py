@@ -45,7 +45,7 @@ SHORTER = {  # what makes a tool's command short
     "invert": "--steps 2 --perceptual none",
     "pairs": "--num 2",
     "draw": "--num 1",
-    "export": "--num 2 --batch_size 2",
+    "export": "--num 2 --batch_size 2 --inversion_steps 2 --perceptual none",
 }
 ELSEWHERE = {  # what is not run or parsed here: it needs a network, a cluster or a shell
     "sbatch": "a cluster",
