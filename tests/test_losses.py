@@ -101,6 +101,16 @@ def test_perceptual_loss_weights_the_taps() -> None:
     assert loss(full(1, 1, 3, 4, 4), full(0, 1, 3, 4, 4)).item() == pytest.approx(0.5 + 2 * 3)
 
 
+class FiveTaps(nn.Module):
+    def features(self, image: Tensor) -> list[Tensor]:
+        return [10**i * image for i in range(5)]
+
+
+def test_perceptual_loss_weighs_coarse_taps_more_by_default() -> None:
+    value = PerceptualLoss(FiveTaps())(full(1, 1, 3, 4, 4), full(0, 1, 3, 4, 4))
+    assert value.item() == pytest.approx(1 / 32 + 10 / 16 + 100 / 8 + 1000 / 4 + 10000)
+
+
 def test_perceptual_loss_multiplies_pixels_by_the_loss_mask() -> None:
     loss = PerceptualLoss(TwoTaps(), (0.5, 2.0))
     weight = torch.zeros(1, 1, 4, 4)

@@ -39,6 +39,7 @@ def build_metrics() -> list[ImageMetric]:
         metrics.PrecisionRecall(name, k=1, k_density=2),
         metrics.Reconstruction(name),
         metrics.ReconstructionFrechet(name),
+        metrics.SegmentationQuality(NUM_CLASSES),
         metrics.Top1Similarity(name),
         metrics.TrackingAccuracy(),
     ]
@@ -56,6 +57,7 @@ def make_batch() -> dict[str, Tensor]:
         "fakes": fakes,
         "image": image,
         "mask": mask,
+        "predicted": mask.roll(1, dims=2),
         "varied": fakes,
         "varied_class": torch.arange(NUM_IMAGES) % NUM_CLASSES,
         "varied_level": torch.arange(NUM_IMAGES) % 3 - 1,
@@ -70,6 +72,8 @@ def make_batch() -> dict[str, Tensor]:
 
 
 def update(metric: ImageMetric, batch: dict[str, Tensor], images: slice) -> None:
+    if isinstance(metric, metrics.SegmentationQuality):
+        batch = batch | {"fake": batch["predicted"]}
     metric.update(**{k: batch[k][images] for k in inspect.signature(metric.update).parameters})
 
 

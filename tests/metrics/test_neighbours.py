@@ -57,6 +57,12 @@ def test_scores_of_four_points_on_a_line_equal_those_worked_out_by_hand() -> Non
     assert coverage.item() == 1
 
 
+def test_coverage_is_the_share_of_real_balls_that_hold_a_generated_point() -> None:
+    real = torch.tensor([[0.0], [1.0], [3.0], [7.0]])  # radii for k=1: 1, 1, 2, 4
+    _, coverage = density_and_coverage(torch.tensor([[0.5], [0.6]]), real, k=1)
+    assert coverage.item() == 0.5  # the balls of 0 and 1
+
+
 def test_copies_of_the_real_images_are_precise_and_cover_them() -> None:
     real = features(80, 1)
     copies = (real * (1 + 3e-8)).flip(0)  # what another batch may do to features
