@@ -5,6 +5,8 @@ READY := .venv/.ready
 SUITE ?= toy
 TABLE := $(patsubst %,-%,$(filter-out toy,$(SUITE))) # each suite but toy has a directory of its own
 
+TEST_ENV := WANDB_MODE=offline OMP_NUM_THREADS=1 # threads that wait for each other make small tests slow
+
 .DEFAULT_GOAL := help
 .PHONY: help setup check format test test-all coverage docs benchmark speed studio toy-sheet toy-prior toy-weights clean
 
@@ -29,13 +31,13 @@ format: $(READY) ## format and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 
 test: $(READY) ## the default tests, minutes on two cores
-	WANDB_MODE=offline $(BIN)/pytest -q
+	$(TEST_ENV) $(BIN)/pytest -q
 
 test-all: $(READY) ## the slow tests too
-	WANDB_MODE=offline $(BIN)/pytest -q -m "not gpu"
+	$(TEST_ENV) $(BIN)/pytest -q -m "not gpu"
 
 coverage: $(READY) ## the slow tests too, and which lines they reach: outputs/coverage/index.html
-	WANDB_MODE=offline $(BIN)/pytest -q -m "not gpu" --cov=semsynth --cov-report=term \
+	$(TEST_ENV) $(BIN)/pytest -q -m "not gpu" --cov=semsynth --cov-report=term \
 		--cov-report=html:outputs/coverage --cov-fail-under=90
 
 docs: $(READY) ## the reference of the code from its docstrings: outputs/docs/index.html

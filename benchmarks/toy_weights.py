@@ -181,7 +181,8 @@ def train_clvae() -> None:
 
 def write_clvae(run_dir: Path, config: dict[str, Any], made: dict[str, Any]) -> None:
     """Write the CLVAE of a training with its card."""
-    method = CLVAE.load_from_checkpoint(last_checkpoint(run_dir), map_location="cpu")
+    checkpoint = last_checkpoint(run_dir)
+    method = CLVAE.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
     card = {
         "what": "CLVAE of ToyStreet",
         "classes": classes_of(ToyStreet.world.label_space),
@@ -220,7 +221,8 @@ def scribble_on(folder: Path) -> None:
 
 def write_fewshot(run_dir: Path, config: dict[str, Any], made: dict[str, Any]) -> None:
     """Write the encoder of a training, and what refinement needs, with its card."""
-    method = FewShotSMIS.load_from_checkpoint(last_checkpoint(run_dir), map_location="cpu")
+    checkpoint = last_checkpoint(run_dir)
+    method = FewShotSMIS.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
     data = ["--data", "ToyPortrait", "--data.labels", "scribbles", "--data.image_size", "64"]
     card = {
         "what": f"FewShotSMIS from {SHOTS} scribbled samples of the toy prior",
