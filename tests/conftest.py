@@ -1,6 +1,9 @@
+import contextlib
 import faulthandler
 import json
 import os
+import random
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +27,17 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def semsynth_home(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The user's cache stays as it is."""
     os.environ["SEMSYNTH_HOME"] = str(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(autouse=True)
+def port_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port for trainings of several processes, which nobody is given who asks for any port."""
+    for port in random.SystemRandom().sample(range(20000, 30000), 100):
+        with socket.socket() as found, contextlib.suppress(OSError):
+            found.bind(("127.0.0.1", port))
+            monkeypatch.setenv("MASTER_PORT", str(port))
+            return
+    raise RuntimeError("No port is free between 20000 and 30000.")
 
 
 @pytest.fixture

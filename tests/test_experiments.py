@@ -89,7 +89,11 @@ def test_point_means_the_same_to_the_agent_of_wandb(
     configs = [printed_config(words[words.index("fit") :], capsys) for words in (ours, theirs)]
     assert configs[0] == configs[1]
     for key, value in point.parameters.items():
-        if key != "config":  # a file, perhaps with flags
+        if key.endswith("+"):  # a list that is added to
+            ends = value_at(configs[0], key[:-1])[-len(value) :]
+            names = [entry["class_path"].rsplit(".", 1)[-1] for entry in ends]
+            assert names == [entry["class_path"] for entry in value]
+        elif key != "config":  # a file, perhaps with flags
             assert value_at(configs[0], key) in (value, str(value))  # devices may be words
 
 

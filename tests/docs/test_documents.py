@@ -15,7 +15,15 @@ from semsynth.completion_command import actions_below, whole_parser
 from tests.docs.documents import BLOCK, DOCUMENTS, ROOT, inline_flags
 
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")
-OTHERS = {"--max_restarts", "--ntasks-per-node", "--signal", "--help", "--debug", "--print-sbatch"}
+OTHERS = {
+    "--max_restarts",
+    "--nproc_per_node",
+    "--ntasks-per-node",
+    "--signal",
+    "--help",
+    "--debug",
+    "--print-sbatch",
+}
 
 
 @pytest.fixture(scope="module")
