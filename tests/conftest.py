@@ -16,6 +16,8 @@ from torch import Tensor
 from semsynth import weights
 from semsynth.networks.unet import UNet
 
+PROCESS_VARIABLES = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A crash names its test: Lightning, which restores signal handlers, would drop this one."""
@@ -30,13 +32,25 @@ def semsynth_home(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 @pytest.fixture(autouse=True)
-def port_of_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A port for trainings of several processes, which nobody is given who asks for any port."""
+def process_variables() -> Iterator[None]:
+    """What Lightning tells the processes of a training ends with the test.
+
+    The port is one that nobody is given who asks for any port.
+    """
+    kept = {name: os.environ.pop(name, None) for name in PROCESS_VARIABLES}
+    os.environ["MASTER_PORT"] = str(free_port())
+    yield
+    for name, value in kept.items():
+        os.environ.pop(name, None)
+        if value is not None:
+            os.environ[name] = value
+
+
+def free_port() -> int:
     for port in random.SystemRandom().sample(range(20000, 30000), 100):
         with socket.socket() as found, contextlib.suppress(OSError):
             found.bind(("127.0.0.1", port))
-            monkeypatch.setenv("MASTER_PORT", str(port))
-            return
+            return port
     raise RuntimeError("No port is free between 20000 and 30000.")
 
 
