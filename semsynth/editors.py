@@ -32,17 +32,11 @@ def find_editor(name_or_path: str | Path) -> Path:
     Raises:
         MissingWeightsError: There is no such file; the message lists those that ship.
     """
-    shipped = weights.ASSETS / f"{name_or_path}{SUFFIX}.safetensors"
-    path = shipped if shipped.is_file() else Path(name_or_path)
-    if path.is_file() and path.with_suffix(".json").is_file():
-        return path
-    names = [p.stem.removesuffix(SUFFIX) for p in weights.ASSETS.glob(f"*{SUFFIX}.safetensors")]
-    raise weights.MissingWeightsError(
-        f"No latent transformer is called {str(name_or_path)!r}, and there is no file {path} with "
-        f"a card {path.with_suffix('.json').name} beside it. Shipped: "
-        f"{', '.join(sorted(names)) or 'none'}. Train one, or convert an official checkpoint with\n"
+    remedy = (
+        " Train one, or convert an official checkpoint with\n"
         "  semsynth import FILE --as user_controllable_lt --dataset NAME --out DIR"
     )
+    return weights.find_described(name_or_path, SUFFIX, "latent transformer", remedy)
 
 
 def read_editor(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:

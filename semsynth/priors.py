@@ -38,17 +38,10 @@ def find_prior(name_or_path: str | Path) -> Path:
     Raises:
         MissingWeightsError: There is no such file; the message lists those that ship.
     """
-    shipped = weights.ASSETS / f"{name_or_path}{SUFFIX}.safetensors"
-    path = shipped if shipped.is_file() else Path(name_or_path)
-    if path.is_file() and path.with_suffix(".json").is_file():
-        return path
-    names = [p.stem.removesuffix(SUFFIX) for p in weights.ASSETS.glob(f"*{SUFFIX}.safetensors")]
-    raise weights.MissingWeightsError(
-        f"No prior is called {str(name_or_path)!r}, and there is no file {path} with a card "
-        f"{path.with_suffix('.json').name} beside it. Shipped: "
-        f"{', '.join(sorted(names)) or 'none'}. Make one of an official checkpoint with\n"
-        "  semsynth import FILE --as stylegan2 --out DIR"
+    remedy = (
+        " Make one of an official checkpoint with\n  semsynth import FILE --as stylegan2 --out DIR"
     )
+    return weights.find_described(name_or_path, SUFFIX, "prior", remedy)
 
 
 def load_generator(name_or_path: str | Path) -> StyleGAN2Generator:

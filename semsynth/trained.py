@@ -89,16 +89,7 @@ def find_trained(name_or_path: str | Path) -> Path:
     Raises:
         MissingWeightsError: There is no such file; the message lists those that ship.
     """
-    shipped = weights.ASSETS / f"{name_or_path}{SUFFIX}.safetensors"
-    path = shipped if shipped.is_file() else Path(name_or_path)
-    if path.is_file() and path.with_suffix(".json").is_file():
-        return path
-    names = [p.stem.removesuffix(SUFFIX) for p in weights.ASSETS.glob(f"*{SUFFIX}.safetensors")]
-    raise weights.MissingWeightsError(
-        f"No trained method is called {str(name_or_path)!r}, and there is no file {path} with a "
-        f"card {path.with_suffix('.json').name} beside it. Shipped: "
-        f"{', '.join(sorted(names)) or 'none'}."
-    )
+    return weights.find_described(name_or_path, SUFFIX, "trained method")
 
 
 def drop_training_parts(method: CLVAE | FewShotSMIS) -> CLVAE | FewShotSMIS:

@@ -28,6 +28,7 @@ __all__ = [
     "WeightsFile",
     "as_described",
     "find",
+    "find_described",
     "home",
     "load_segmenter",
     "locate",
@@ -73,6 +74,30 @@ def shipped() -> list[str]:
     """Names of the segmenters that ship with the package."""
     files = sorted(ASSETS.glob("*_segmenter.safetensors"))
     return [file.stem.removesuffix("_segmenter") for file in files]
+
+
+def find_described(name_or_path: str | Path, suffix: str, what: str, remedy: str = "") -> Path:
+    """Path of a safetensors file with a card beside it.
+
+    Args:
+        name_or_path: Name of one that ships, or the path of a file.
+        suffix: What the names of those that ship end with.
+        what: What such a file holds, for the message.
+        remedy: How to come by one, for the message.
+
+    Raises:
+        MissingWeightsError: There is no such file; the message lists those that ship.
+    """
+    found = ASSETS / f"{name_or_path}{suffix}.safetensors"
+    path = found if found.is_file() else Path(name_or_path)
+    if path.is_file() and path.with_suffix(".json").is_file():
+        return path
+    names = [p.stem.removesuffix(suffix) for p in ASSETS.glob(f"*{suffix}.safetensors")]
+    raise MissingWeightsError(
+        f"No {what} is called {str(name_or_path)!r}, and there is no file {path} with a card "
+        f"{path.with_suffix('.json').name} beside it. Shipped: "
+        f"{', '.join(sorted(names)) or 'none'}.{remedy}"
+    )
 
 
 def read_card(weights: Path) -> dict[str, Any]:
