@@ -156,10 +156,9 @@ def pseudo_labels(method: FewShotSMIS, w_plus: Tensor) -> tuple[Tensor, Tensor |
     """
     if method.labelling == "segmenter":
         return method.label(w_plus), None
-    labeller = method.prototypes if method.labelling == "dense" else method.labeller
-    scores = labeller.scores(method.features(w_plus)).clamp(min=LOWEST)
+    scores = method.scores(w_plus).clamp(min=LOWEST)
     scores = F.interpolate(scores, method.image_size, mode="bilinear", align_corners=False)
-    if method.labelling == "linear":
+    if method.reads_linearly:
         scores = scores.softmax(1)
     best = scores.topk(2, dim=1)
     mask = best.indices[:, 0]

@@ -31,15 +31,17 @@ from semsynth.networks.pseudo_labels import (
     LinearReadout,
     SparseBank,
     downsample_labels,
-    layer_features,
+    stack_features,
 )
 from semsynth.networks.psp_encoder import GradualStyleEncoder
 from semsynth.networks.refinement import Directions, principal_directions, refine
 from semsynth.networks.spade import one_hot
+from semsynth.networks.strokes import draw_strokes
 from semsynth.optimizers import Ranger
 from semsynth.priors import PriorError
 
 BAD_MSE = 0.1  # of an inversion, in [-1, 1]; the picture is another one then
+LABELLERS = {"sparse": SparseBank, "linear": LinearReadout, "strokes": LinearReadout}
 SPARSE_AUGMENTATION = {"dilation": 2, "class_dropout": 0.1, "hole": 0.3}
 
 
@@ -56,13 +58,17 @@ class FewShotSMIS(PriorMethod):
             larger prior are averaged down to it.
         prior: Name of a prior that ships, such as ``toy_portrait``, or its file.
         labelling: ``dense`` and ``sparse`` (0 is unknown) as in the paper; ``linear``, a linear
-            read-out; or ``segmenter``, a ceiling, as it has learnt from many labels.
+            read-out of dense masks; ``strokes``, one of sparse masks (0 is unknown), in whose
+            regions strokes are drawn; or ``segmenter``, a ceiling, as it has learnt from many
+            labels.
         supervision: Learn from labelled samples of the generator; or from the labelled ``pairs``
             alone, a baseline.
         feature_resolution: Resolution of the features; that of the prior's card, or 64, if not
             given.
         label_resolutions: Resolutions of the layers that are read together; the one of the
             features if not given.
+        label_size: Height and width of the pseudo-labels, to which features are interpolated; the
+            highest of the label resolutions if not given.
         prototypes_per_class: Prototypes of each class, one in the paper.
         label_pooling: How labels of the shots come to the features' resolution: by ``nearest``
             neighbour, or so that small classes survive (``any``).
@@ -80,7 +86,8 @@ class FewShotSMIS(PriorMethod):
         style_weight: Weight of the error in these latents; with 0 the encoder does not have them,
             and they are the mean latent unless styles are drawn.
         layout_weight: Weight of the layout loss, which asks of the features that the encoder's
-            latents give, under the styles of other samples, what their label map says.
+            latents give, under the styles of other samples, what their label map says: of the
+            read-out, or without one of the prototypes.
         w_norm_weight: Weight of the latents' distance from the mean latent.
         train_truncation: Range of the truncation of training samples; 1 is none.
         augment: Move and jitter the boundaries of label maps; or, of sparse ones, also thicken,
@@ -94,7 +101,8 @@ class FewShotSMIS(PriorMethod):
         mix_alpha: Share of the drawn styles in the latents from ``style_layer`` on.
         truncation: Truncation of the drawn styles.
         refine: Move the coarse latents of each image until its features agree with the label map:
-            one vector for all of them (``paper``), or each by itself (``layers``).
+            one vector for all of them by the prototypes (``paper``), or each by itself by the
+            layout loss (``layers``).
         refine_steps: Steps of refinement.
         refine_lr: Learning rate of refinement.
         refine_directions: Principal directions in which latents move.
@@ -113,10 +121,11 @@ class FewShotSMIS(PriorMethod):
         num_classes: int,
         image_size: tuple[int, int],
         prior: str,
-        labelling: Literal["dense", "sparse", "linear", "segmenter"] = "dense",
+        labelling: Literal["dense", "sparse", "linear", "strokes", "segmenter"] = "dense",
         supervision: Literal["pseudo_labels", "pairs"] = "pseudo_labels",
         feature_resolution: int | None = None,
         label_resolutions: Sequence[int] | None = None,
+        label_size: int | None = None,
         prototypes_per_class: int = 1,
         label_pooling: Literal["nearest", "any"] = "nearest",
         segmenter: str | None = None,
@@ -150,6 +159,7 @@ class FewShotSMIS(PriorMethod):
             num_classes=num_classes,
             prototypes_per_class=prototypes_per_class,
             feature_resolution=feature_resolution,
+            label_size=label_size,
             inversion_steps=inversion_steps,
             refine_steps=refine_steps,
             refine_directions=refine_directions,
@@ -175,14 +185,14 @@ class FewShotSMIS(PriorMethod):
         self.refine_directions, self.refine_prior = refine_directions, refine_prior
         resolution = feature_resolution or self.prior_card.get("feature_resolution", 64)
         self.label_resolutions = tuple(label_resolutions or (resolution,))
+        self.label_size = label_size or max(self.label_resolutions)
         self.style_layer = (
             self.prior_card.get("style_layer", 8) if style_layer is None else style_layer
         )
         self._check_prior()
         self.segmenter = self._load_segmenter(segmenter)
         self.prototypes = DensePrototypes(num_classes, prototypes_per_class)
-        kinds: dict[str, Any] = {"sparse": SparseBank, "linear": LinearReadout}
-        self.labeller: Any = kinds.get(labelling, nn.Identity)(num_classes)
+        self.labeller: Any = LABELLERS.get(labelling, nn.Identity)(num_classes)
         self.encoder = GradualStyleEncoder(
             num_classes,
             self.generator.num_ws if style_weight else self.style_layer,
@@ -201,7 +211,7 @@ class FewShotSMIS(PriorMethod):
     @property
     def sparse(self) -> bool:
         """Whether 0 means unknown in the masks."""
-        return self.labelling == "sparse"
+        return self.labelling in ("sparse", "strokes")
 
     def setup(self, stage: str) -> None:
         """Take the seed of the training, and look for weights before any work is done."""
@@ -268,13 +278,11 @@ class FewShotSMIS(PriorMethod):
         codes = shots["w_plus"] if "w_plus" in shots else self.invert(shots["image"])
         self._check_codes(codes, "labelled samples")
         self.shot_codes = codes.to(self.device)
-        features = self.features(self.shot_codes)
-        labels = self.shrink(shots["mask"])
-        self.prototypes.fit(
-            features, labels.masked_fill(labels == 0, -1) if self.sparse else labels
-        )
-        if self.labelling in ("sparse", "linear"):
-            self.labeller.fit(features, labels)
+        maps = self.feature_maps(self.shot_codes)
+        features, known = self.stack(maps), self.known(self.shrink(shots["mask"]))
+        self.prototypes.fit(features, known)
+        if self.labelling in LABELLERS:
+            self.labeller.fit(maps if self.reads_linearly else features, known)
 
     def invert(self, image: Tensor) -> Tensor:
         """Codes (N, num_ws, w_dim) of photos (N, 3, H, W), found once and kept in the user's cache.
@@ -319,14 +327,35 @@ class FewShotSMIS(PriorMethod):
         if self.reference_image is not None:
             self.reference = self.invert(self.reference_image[None].to(self.device))
 
-    def features(self, w_plus: Tensor, noise: Any = "stored") -> Tensor:
-        """Features (B, C, h, h) that the labels are read from; no image is drawn."""
-        return layer_features(self.generator.synthesis, w_plus, self.label_resolutions, noise=noise)
+    @property
+    def reads_linearly(self) -> bool:
+        """Whether labels come from a linear read-out."""
+        return isinstance(self.labeller, LinearReadout)
+
+    def feature_maps(self, w_plus: Tensor, noise: Any = "stored") -> tuple[Tensor, ...]:
+        """Features (B, C, h, h) of each layer that labels are read from; no image is drawn."""
+        return self.generator.synthesis.features_at(w_plus, self.label_resolutions, noise)
+
+    def stack(self, maps: Sequence[Tensor]) -> Tensor:
+        """Features of all layers (B, C, h, h), at the size of the labels."""
+        return stack_features(maps, self.label_size)
+
+    def scores(self, w_plus: Tensor, noise: Any = "stored") -> Tensor:
+        """Scores (B, num_classes, h, h) of the classes in samples, as of the labeller."""
+        maps = self.feature_maps(w_plus, noise)
+        if self.reads_linearly:
+            return self.labeller.scores(maps, self.label_size)
+        labeller = self.prototypes if self.labelling == "dense" else self.labeller
+        return labeller.scores(self.stack(maps))
 
     def shrink(self, mask: Tensor) -> Tensor:
         """Label maps (B, h, h) at the resolution of the features."""
-        size = max(self.label_resolutions)
-        return downsample_labels(mask, size, self.num_classes, self.label_pooling, self.sparse)
+        size, K = self.label_size, self.num_classes
+        return downsample_labels(mask, size, K, self.label_pooling, self.sparse)
+
+    def known(self, labels: Tensor) -> Tensor:
+        """Label maps in which unknown pixels have no class."""
+        return labels.masked_fill(labels == 0, -1) if self.sparse else labels
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Find the latent of a labelled sample from its label map."""
@@ -339,13 +368,29 @@ class FewShotSMIS(PriorMethod):
             losses["w_norm"] = self.w_norm_weight * norm
         if self.layout_weight:
             styles = self.sample_w(hash_int64(seed + 2))
-            features = self.features(self.mix(predicted, styles), "stored")
-            layout = self.prototypes.layout_loss(features, self.shrink(labels), self.sparse)
+            layout = self.layout_loss(self.mix(predicted, styles), self.shrink(labels))
             losses["layout"] = self.layout_weight * layout.mean()
         loss = torch.stack(list(losses.values())).sum()
         self.log("train/loss", loss.detach(), prog_bar=True)
         self.log_dict({f"train/{name}": value.detach() for name, value in losses.items()})
         return loss
+
+    def layout_loss(self, w_plus: Tensor, labels: Tensor, as_in_paper: bool = False) -> Tensor:
+        """How far the features of latents are from label maps.
+
+        Args:
+            w_plus: Latents (B, num_ws, w_dim).
+            labels: Label maps (B, h, h).
+            as_in_paper: By the prototypes over all positions, even if there is a read-out.
+
+        Returns:
+            Losses (B,).
+        """
+        maps = self.feature_maps(w_plus)
+        if self.reads_linearly and not as_in_paper:
+            return self.labeller.layout_loss(maps, self.known(labels))
+        over: Any = "positions" if as_in_paper else "annotated"
+        return self.prototypes.layout_loss(self.stack(maps), labels, self.sparse, over)
 
     def draw_seeds(self, batch_size: int) -> Tensor:
         """Seeds (B,) of a step.
@@ -379,8 +424,7 @@ class FewShotSMIS(PriorMethod):
         if self.segmenter is not None:
             image = self.generator.synthesis(w_plus, noise).clamp(-1, 1)
             return self.segmenter(image).argmax(1)
-        features = self.features(w_plus, noise)
-        return (self.prototypes if self.labelling == "dense" else self.labeller)(features)
+        return self.scores(w_plus, noise).argmax(1)
 
     def draw_noise(self, seed: Tensor) -> list[Tensor]:
         """Noise maps (B, 1, H, W) of all convolutions that labels depend on, by seeds (B,)."""
@@ -396,6 +440,8 @@ class FewShotSMIS(PriorMethod):
     def enlarge(self, labels: Tensor, seed: Tensor) -> Tensor:
         """Label maps (B, H, W) for the encoder, augmented if that is asked for."""
         size = self.image_size[0]
+        if self.labelling == "strokes" and self.supervision != "pairs":
+            labels = draw_strokes(labels, hash_int64(seed + 3), self.num_classes)
         if self.augment == "none":
             return downsample_labels(labels, size, self.num_classes)  # by nearest neighbour
         extra = SPARSE_AUGMENTATION if self.augment == "sparse" else {}
@@ -470,9 +516,7 @@ class FewShotSMIS(PriorMethod):
         found = refine(
             w_plus,
             self.directions,
-            lambda w: self.prototypes.layout_loss(
-                self.features(w), labels, self.sparse, "positions" if paper else "annotated"
-            ),
+            lambda w: self.layout_loss(w, labels, as_in_paper=paper),
             self.style_layer,
             shared=paper,
             steps=self.refine_steps,

@@ -118,7 +118,7 @@ def predict(method: FewShotSMIS, mask: Tensor, seed: int = 0) -> Tensor:
 MASKS = torch.stack([quadrants(), quadrants().flip(0), quadrants().t()])
 
 
-@pytest.mark.parametrize("labelling", ["dense", "sparse", "linear"])
+@pytest.mark.parametrize("labelling", ["dense", "sparse", "linear", "strokes"])
 def test_two_steps_change_every_parameter_of_the_encoder_and_nothing_else(
     prior: str, fit: Train, labelling: str
 ) -> None:
@@ -244,9 +244,9 @@ def test_labels_depend_on_the_first_latents_alone(prior: str) -> None:
     above, below = w_plus.clone(), w_plus.clone()
     above[:, needed:] += 1
     below[:, needed - 1] += 1
-    assert torch.equal(method.features(w_plus), method.features(above))
+    assert torch.equal(method.scores(w_plus), method.scores(above))
     assert torch.equal(method.label(w_plus), method.label(above))
-    assert not torch.equal(method.features(w_plus), method.features(below))
+    assert not torch.equal(method.scores(w_plus), method.scores(below))
 
 
 def test_photos_without_codes_are_inverted_once(
@@ -329,6 +329,30 @@ def test_variations_replace_layers_from_the_last_one_down(prior: str) -> None:
     torch.testing.assert_close(series[:, -1], other)
 
 
+@pytest.mark.parametrize("labelling", ["linear", "strokes"])
+def test_a_read_out_labels_at_any_size_and_steers_the_refinement(
+    prior: str, fit: Train, labelling: str
+) -> None:
+    options: dict[str, Any] = {"labelling": labelling, "label_resolutions": (8, 16)}
+    method = tiny(prior, **options, label_size=SIZE, layout_weight=1.0, refine="layers")
+    fit(method)
+    w_plus = method.generator.repeat(method.sample_w(torch.arange(3)))
+    assert method.label(w_plus).shape == (3, SIZE, SIZE)
+    found = method.refined(w_plus, MASKS)
+    assert (method.layout_loss(found, MASKS) < method.layout_loss(w_plus, MASKS)).all()
+
+
+def test_strokes_are_drawn_in_the_regions_of_the_read_out(prior: str) -> None:
+    method = tiny(prior, labelling="strokes")
+    method.learn_shots(shots_of(method))
+    labels, seed = MASKS[:, ::2, ::2], torch.arange(3)
+    drawn = method.enlarge(labels, seed)
+    large = labels.repeat_interleave(2, 1).repeat_interleave(2, 2)
+    assert torch.equal(drawn.where(drawn != 0, large), large)
+    assert (drawn == 0).float().mean() > 0.4
+    assert 0 not in method.label(method.generator.repeat(method.sample_w(seed)))
+
+
 @pytest.mark.parametrize("how", ["paper", "layers"])
 def test_refinement_works_under_inference_mode_and_changes_the_coarse_latents(
     prior: str, how: str
@@ -341,9 +365,7 @@ def test_refinement_works_under_inference_mode_and_changes_the_coarse_latents(
     assert torch.equal(found[:, 4:], w_plus[:, 4:])
     assert not torch.allclose(found[:, :4], w_plus[:, :4])
     labels = method.shrink(MASKS)
-    before, after = (
-        method.prototypes.layout_loss(method.features(w), labels) for w in (w_plus, found)
-    )
+    before, after = (method.layout_loss(w, labels) for w in (w_plus, found))
     assert (after < before).all()
 
 

@@ -13,12 +13,10 @@ from semsynth.networks.pseudo_labels import (
     LinearReadout,
     SparseBank,
     downsample_labels,
-    layer_features,
     stack_features,
 )
 from semsynth.networks.pseudo_labels.clusters import STEPS, choose_centres, cluster_classes
 from semsynth.networks.pseudo_labels.fitted import annotated_pixels
-from semsynth.networks.stylegan2 import StyleGAN2Generator
 
 C, SIZE = 24, 12
 KINDS = ["dense", "clusters", "sparse", "readout"]
@@ -243,6 +241,67 @@ def test_readout_learns_the_same_without_gradients_and_under_autocast() -> None:
     assert not labeller.weight.requires_grad
 
 
+def several_layers(count: int) -> list[Tensor]:
+    features, _ = shots(9, count)
+    return [features, F.avg_pool2d(features, 2) + 1, 3 * F.max_pool2d(features, 3)]
+
+
+@pytest.mark.parametrize("size", [6, 12, 24])
+def test_readout_of_layers_is_that_of_their_interpolated_unit_vectors(size: int) -> None:
+    maps, labels = several_layers(3), shots(9)[1]
+    small = downsample_labels(labels, size, 9)
+    labeller, other = LinearReadout(9), LinearReadout(9)
+    labeller.fit(maps, small)
+    other.fit(maps[0], labels)  # gets the other's coefficients, and all features as one layer
+    other.load_state_dict(labeller.state_dict())
+    parts = []
+    for x in maps:
+        x = F.normalize(x, dim=1)
+        smaller = x.shape[-1] > size
+        parts.append(
+            F.adaptive_avg_pool2d(x, size)
+            if smaller
+            else F.interpolate(x, (size,) * 2, mode="bilinear")
+        )
+    stacked = torch.cat(parts, 1)
+    expected = torch.einsum("kc,bchw->bkhw", labeller.weight, stacked)
+    expected = expected + labeller.bias[:, None, None]
+    torch.testing.assert_close(labeller.scores(maps, size), expected)
+    assert (labeller(maps, size) == small).float().mean() > 0.5
+
+
+def test_readouts_layout_loss_is_cross_entropy_balanced_by_roots_of_pixels() -> None:
+    labeller = LinearReadout(9)
+    labeller.fit(*shots(9))
+    query, wanted = shots(9, 2, seed=5)
+    wanted[0, :2] = 3  # a class that no shot shows
+    logs = labeller.scores(query).log_softmax(1)
+    losses = []
+    for log, y in zip(logs, wanted, strict=True):
+        terms, weights = [], []
+        for k in range(9):
+            for place in (y == k).nonzero().tolist():
+                if k not in (3, 7):
+                    weights.append(int((y == k).sum()) ** -0.5)
+                    terms.append(-weights[-1] * float(log[k][tuple(place)]))
+        losses.append(sum(terms) / sum(weights))
+    torch.testing.assert_close(labeller.layout_loss(query, wanted), torch.tensor(losses))
+
+
+def test_readouts_layout_loss_moves_features_and_is_zero_without_annotation() -> None:
+    labeller = LinearReadout(9)
+    labeller.fit(*shots(9))
+    query = shots(9, 2, seed=5)[0].requires_grad_()
+    wanted = torch.full((2, SIZE, SIZE), 2)
+    wanted[1] = 255
+    loss = labeller.layout_loss(query, wanted)
+    (gradient,) = torch.autograd.grad(loss.sum(), query)
+    assert gradient[0].isfinite().all()
+    assert loss[1] == 0
+    assert not gradient[1].any()
+    assert labeller.layout_loss(query - 50 * gradient, wanted)[0] < loss[0]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_state_dict_makes_a_fitted_labeller_of_a_new_one(kind: str) -> None:
     features, labels = shots(9)
@@ -382,12 +441,3 @@ def test_single_map_stays_as_it_is_and_several_have_unit_vectors_each() -> None:
         assert stacked.shape == (2, 8, size, size)
         for part in stacked.split((3, 5), 1):
             torch.testing.assert_close(part.norm(dim=1), torch.ones(2, size, size))
-
-
-def test_layer_features_are_those_of_each_layer() -> None:
-    torch.manual_seed(0)
-    generator = StyleGAN2Generator(32, 5, 6, 2, channel_base=128, channel_max=8)
-    synthesis, w_plus = generator.synthesis, torch.randn(2, 8, 6)
-    maps = [synthesis.features(w_plus, r) for r in (16, 8)]
-    assert torch.equal(layer_features(synthesis, w_plus, [16, 8]), stack_features(maps, 16))
-    assert torch.equal(layer_features(synthesis, w_plus, [8]), maps[1])

@@ -7,7 +7,7 @@ on.
 """
 
 from semsynth.networks.pseudo_labels.bank import SparseBank
-from semsynth.networks.pseudo_labels.features import layer_features, stack_features
+from semsynth.networks.pseudo_labels.features import stack_features
 from semsynth.networks.pseudo_labels.grid import downsample_labels
 from semsynth.networks.pseudo_labels.prototypes import DensePrototypes
 from semsynth.networks.pseudo_labels.readout import LinearReadout
@@ -17,6 +17,5 @@ __all__ = [
     "LinearReadout",
     "SparseBank",
     "downsample_labels",
-    "layer_features",
     "stack_features",
 ]

@@ -6,8 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.networks.stylegan2 import Noise, SynthesisNetwork
-
 EPS = 1e-8
 
 
@@ -41,26 +39,3 @@ def resize(x: Tensor, size: int) -> Tensor:
     if x.shape[-1] > size:
         return F.adaptive_avg_pool2d(x, size)
     return F.interpolate(x, size=(size, size), mode="bilinear", align_corners=False)
-
-
-def layer_features(
-    synthesis: SynthesisNetwork,
-    w_plus: Tensor,
-    resolutions: Sequence[int],
-    size: int | None = None,
-    noise: Noise = "stored",
-) -> Tensor:
-    """Features of several resolutions, from one pass that stops at the highest.
-
-    Args:
-        synthesis: The generator's synthesis network.
-        w_plus: Latents (B, num_ws, w_dim); those that only serve higher layers may be missing.
-        resolutions: Resolutions to tap, such as ``[64]`` for the paper.
-        size: Height and width of the result; the highest resolution if not given.
-        noise: See ``Noise``.
-
-    Returns:
-        Features (B, C, size, size) as of ``stack_features``.
-    """
-    maps = synthesis.features_at(w_plus, resolutions, noise)
-    return stack_features(maps, size or max(resolutions))

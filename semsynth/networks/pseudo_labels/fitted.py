@@ -38,13 +38,22 @@ def cosines(vectors: Tensor, features: Tensor) -> Tensor:
         ValueError: The features have another number of channels than those of ``fit``.
     """
     B, C, h, w = features.shape
-    if vectors.shape[1] != C:
-        raise ValueError(
-            f"The features have {C} channels, those that this was fitted on {vectors.shape[1]}; "
-            "fit it to the shots first, with features of the same layers."
-        )
+    require_channels(vectors, C)
     with torch.autocast(features.device.type, enabled=False):
         return vectors @ unit(features).reshape(B, C, h * w)
+
+
+def require_channels(vectors: Tensor, channels: int) -> None:
+    """Refuse features of other layers than those that vectors (M, C) were fitted on.
+
+    Raises:
+        ValueError: They are.
+    """
+    if vectors.shape[1] != channels:
+        raise ValueError(
+            f"The features have {channels} channels, those that this was fitted on "
+            f"{vectors.shape[1]}; fit it to the shots first, with features of the same layers."
+        )
 
 
 def annotated_pixels(

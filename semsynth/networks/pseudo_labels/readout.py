@@ -1,23 +1,30 @@
 """A linear read-out of labels from features, as LinearGAN and DatasetGAN use them."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.networks.pseudo_labels.features import unit
-from semsynth.networks.pseudo_labels.fitted import Fitted, annotated_pixels, cosines
+from semsynth.networks.pseudo_labels.features import resize, unit
+from semsynth.networks.pseudo_labels.fitted import Fitted, annotated_pixels, require_channels
 
+Maps = Tensor | Sequence[Tensor]
+"""Features (B, C, h, w) of one layer, or of several layers, each with its own C, h and w."""
 STEPS = 40
 IMPOSSIBLE = -1e4  # logit of a class that no shot shows, while fitting
 
 
 class LinearReadout(Fitted):
-    """Labels each pixel with the largest of linear functions of its unit feature vector.
+    """Labels each pixel with the largest of linear functions of its unit feature vectors.
 
     Multinomial logistic regression by L-BFGS on all annotated pixels at once, from zero and so
     without chance; in the manner of Xu and Zheng, CVPR 2021 (https://arxiv.org/abs/2104.00487). A
     class of n pixels in a shot weighs as the square root of n. A class that no shot shows is never
     given.
+
+    Each layer is read where it is, and the logits are interpolated: the same as to interpolate the
+    features, for a fraction of the work.
 
     Args:
         num_classes: Number of classes.
@@ -33,34 +40,81 @@ class LinearReadout(Fitted):
         self.register_buffer("weight", torch.zeros(num_classes, 1))
         self.register_buffer("bias", torch.zeros(num_classes))
 
-    def fit(self, features: Tensor, labels: Tensor) -> None:
+    def fit(self, features: Maps, labels: Tensor) -> None:
         """Find the coefficients.
 
         Args:
-            features: Features (N, C, h, w) of the shots.
-            labels: Label maps (N, h, w), int64; values that are no class are ignored.
+            features: Features of the shots, of one or several layers.
+            labels: Label maps (N, H, W), int64, to whose size features are interpolated; values
+                that are no class are ignored.
 
         Raises:
             ValueError: Shapes do not fit together, or no pixel has a class.
         """
-        K = self.num_classes
-        vectors, classes, images = annotated_pixels(features.detach(), labels, K)
+        K, size = self.num_classes, labels.shape[-1]
+        stacked = torch.cat([resize(unit(x.detach()), size) for x in layers(features)], 1)
+        vectors, classes, images = annotated_pixels(stacked, labels, K)
         group = images * K + classes
         weights = torch.bincount(group)[group].rsqrt()
         unseen = torch.bincount(classes, minlength=K) == 0
         with torch.autocast(vectors.device.type, enabled=False):
-            W, b = solve(unit(vectors), classes, weights / weights.sum(), unseen, self.decay)
+            W, b = solve(vectors, classes, weights / weights.sum(), unseen, self.decay)
         self.set_buffers(weight=W, bias=b.masked_fill(unseen, -torch.inf))
 
-    def scores(self, features: Tensor) -> Tensor:
-        """Logits (B, num_classes, h, w), float32, of features (B, C, h, w)."""
-        B, _, h, w = features.shape
-        scores = cosines(self.weight, features) + self.bias[:, None]
-        return scores.view(B, -1, h, w)
+    def scores(self, features: Maps, size: int | None = None) -> Tensor:
+        """Logits of classes.
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Label maps (B, h, w), int64, of features (B, C, h, w)."""
-        return self.scores(features).argmax(1)
+        Args:
+            features: Features, of the layers of ``fit``.
+            size: Height and width of the result; the largest of the features if not given.
+
+        Returns:
+            Logits (B, num_classes, size, size), float32; minus infinity for classes not seen.
+
+        Raises:
+            ValueError: The features are of other layers than those of ``fit``.
+        """
+        maps = layers(features)
+        size = size or max(x.shape[-1] for x in maps)
+        channels = [x.shape[1] for x in maps]
+        require_channels(self.weight, sum(channels))
+        with torch.autocast(maps[0].device.type, enabled=False):
+            read = [
+                resize(torch.einsum("kc,bchw->bkhw", part, unit(x)), size)
+                for part, x in zip(self.weight.split(channels, 1), maps, strict=True)
+            ]
+            return torch.stack(read).sum(0) + self.bias.view(1, -1, 1, 1)
+
+    def forward(self, features: Maps, size: int | None = None) -> Tensor:
+        """Label maps (B, size, size), int64, of features, as of ``scores``."""
+        return self.scores(features, size).argmax(1)
+
+    def layout_loss(self, features: Maps, labels: Tensor) -> Tensor:
+        """Cross-entropy of the labels, to be lowered through the features.
+
+        Args:
+            features: Features, of the layers of ``fit``.
+            labels: Label maps (B, H, W), int64; values that are no class, and classes that no shot
+                shows, count nothing. A class of n pixels weighs as the square root of n.
+
+        Returns:
+            Losses (B,), float32; 0 where nothing counts.
+        """
+        K = self.num_classes
+        own = labels.clamp(0, K - 1)
+        counted = (labels == own) & self.bias.isfinite()[own]
+        slot = torch.where(counted, own, K).flatten(1)
+        pixels = slot.new_zeros(len(slot), K + 1).scatter_add(1, slot, torch.ones_like(slot))
+        weights = pixels.gather(1, slot).float().rsqrt() * counted.flatten(1)
+        safe = own.where(counted, self.bias.argmax())  # a class with a finite logit
+        logits = self.scores(features, labels.shape[-1])
+        errors = F.cross_entropy(logits, safe, reduction="none").flatten(1)
+        return (weights * errors).sum(1) / weights.sum(1).clamp(min=1e-8)
+
+
+def layers(features: Maps) -> Sequence[Tensor]:
+    """The features of each layer."""
+    return [features] if isinstance(features, Tensor) else features
 
 
 @torch.enable_grad()
