@@ -19,7 +19,7 @@ from semsynth.priors import PriorError, fingerprint, write_weights
 
 SUFFIX = "_trained"
 KINDS: dict[str, type[CLVAE | FewShotSMIS]] = {"CLVAE": CLVAE, "FewShotSMIS": FewShotSMIS}
-FOR_TRAINING = ("discriminator", "perceptual_loss", "labeller")
+FOR_TRAINING = ("discriminator", "perceptual_loss")
 
 
 def save_trained(method: CLVAE | FewShotSMIS, path: Path, card: dict[str, Any]) -> None:
@@ -94,11 +94,18 @@ def find_trained(name_or_path: str | Path) -> Path:
 
 def drop_training_parts(method: CLVAE | FewShotSMIS) -> CLVAE | FewShotSMIS:
     """Free the memory of networks that only training needs."""
-    for name in FOR_TRAINING:
+    for name in training_parts(method):
         if isinstance(getattr(method, name, None), nn.Module):
             setattr(method, name, None)
     return method.requires_grad_(False)
 
 
+def training_parts(method: CLVAE | FewShotSMIS) -> tuple[str, ...]:
+    """Names of the networks that only training needs; refinement asks a linear read-out too."""
+    if isinstance(method, FewShotSMIS) and not method.reads_linearly:
+        return (*FOR_TRAINING, "labeller")
+    return FOR_TRAINING
+
+
 def _left_out(method: CLVAE | FewShotSMIS, key: str) -> bool:
-    return key.split(".")[0] in (*method.frozen, *FOR_TRAINING)
+    return key.split(".")[0] in (*method.frozen, *training_parts(method))

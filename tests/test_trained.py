@@ -1,10 +1,11 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from semsynth.methods import CLVAE
+from semsynth.methods import CLVAE, FewShotSMIS
 from semsynth.priors import PriorError
 from semsynth.trained import find_trained, load_trained, save_trained
 from semsynth.weights import MissingWeightsError
@@ -55,6 +56,27 @@ def test_what_ships_is_loaded_and_says_where_it_comes_from(name: str) -> None:
     assert len(card["classes"]["names"]) == method.num_classes
     assert {"seed", "config", "command", "commit", "torch", "storage"} <= card.keys()
     assert find_trained(name).stat().st_size < 5 * 2**20
+
+
+@pytest.mark.parametrize(("labelling", "kept"), [("sparse", False), ("strokes", True)])
+def test_a_read_out_is_kept_because_refinement_asks_it(
+    tmp_path: Path, labelling: Any, kept: bool
+) -> None:
+    torch.manual_seed(0)
+    method = FewShotSMIS(
+        4, (64, 64), "toy_portrait", labelling, encoder_units=(1,) * 4, encoder_widths=(16,) * 4
+    ).eval()
+    w_plus = method.generator.repeat(method.sample_w(torch.arange(2)))
+    mask = torch.arange(4).repeat_interleave(16).expand(2, 64, 64)
+    method.learn_shots({"w_plus": w_plus, "mask": mask})
+    save_trained(method, tmp_path / "own_trained.safetensors", CARD)
+    loaded, _ = load_trained(tmp_path / "own_trained.safetensors")
+    assert isinstance(loaded, FewShotSMIS)
+    assert any(key.startswith("labeller") for key in loaded.state_dict()) == kept
+    labels = method.shrink(mask)
+    torch.testing.assert_close(
+        loaded.layout_loss(w_plus, labels), method.layout_loss(w_plus, labels), rtol=0.01, atol=0.01
+    )
 
 
 def test_an_unknown_name_lists_those_that_ship() -> None:

@@ -71,6 +71,7 @@ def open_prior(
         options.prior,
         options.labelling,
         label_resolutions=options.layers,
+        label_size=size if options.labelling == "linear" else None,
         perceptual=options.perceptual,
         inversion_steps=options.inversion_steps,
         **ENCODER,  # type: ignore[arg-type]

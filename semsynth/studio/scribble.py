@@ -26,7 +26,7 @@ from semsynth.studio.models import Scribbler
 
 SAMPLES = 4
 EXAMPLES = 64
-REFINE_STEPS = 60
+REFINE_STEPS = 40
 REFINE_PRIOR = 0.005  # a little less close to the marks, and closer to a portrait
 PREVIEWS = 12  # pictures during a training
 

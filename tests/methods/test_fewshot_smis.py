@@ -342,6 +342,16 @@ def test_a_read_out_labels_at_any_size_and_steers_the_refinement(
     assert (method.layout_loss(found, MASKS) < method.layout_loss(w_plus, MASKS)).all()
 
 
+def test_self_training_learns_from_samples_and_is_the_same_each_time(prior: str) -> None:
+    plain, taught, again = (
+        tiny(prior, labelling="linear", self_training=n).eval() for n in (0, 4, 4)
+    )
+    for method in (plain, taught, again):
+        method.learn_shots(shots_of(method))
+    assert torch.equal(taught.labeller.weight, again.labeller.weight)
+    assert not torch.allclose(taught.labeller.weight, plain.labeller.weight)
+
+
 def test_strokes_are_drawn_in_the_regions_of_the_read_out(prior: str) -> None:
     method = tiny(prior, labelling="strokes")
     method.learn_shots(shots_of(method))

@@ -112,11 +112,11 @@ def test_what_leaves_the_image_is_invalid() -> None:
     assert consistent(forward, -forward)[0, 0, 0].tolist() == [True] * 5 + [False] * 3
 
 
-def test_motion_from_flow_uses_a_window_of_17_pixels_at_256() -> None:
+def test_motion_from_flow_uses_a_window_of_a_quarter_of_the_image() -> None:
     torch.manual_seed(0)
     flow = torch.randn(1, 2, 256, 256) * 0.1
     motion = motion_from_flow(flow, -flow)
-    torch.testing.assert_close(motion.log_expansion, log_expansion_from_flow(flow, 8))
+    torch.testing.assert_close(motion.log_expansion, log_expansion_from_flow(flow, 32))
 
 
 @pytest.mark.parametrize(

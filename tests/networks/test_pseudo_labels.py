@@ -14,6 +14,7 @@ from semsynth.networks.pseudo_labels import (
     SparseBank,
     downsample_labels,
     stack_features,
+    surest_labels,
 )
 from semsynth.networks.pseudo_labels.clusters import STEPS, choose_centres, cluster_classes
 from semsynth.networks.pseudo_labels.fitted import annotated_pixels
@@ -227,7 +228,7 @@ def test_readout_is_the_logistic_regression_that_scipy_finds() -> None:
     found = torch.cat([W[:3].flatten(), b[:3]]).double().numpy()
     assert objective(found) < best.fun + 1e-5
     np.testing.assert_allclose(W[:3].flatten(), best.x[: 3 * C], atol=0.02)
-    assert b[3] == -torch.inf
+    assert b[3] == -1e4
 
 
 def test_readout_learns_the_same_without_gradients_and_under_autocast() -> None:
@@ -441,3 +442,16 @@ def test_single_map_stays_as_it_is_and_several_have_unit_vectors_each() -> None:
         assert stacked.shape == (2, 8, size, size)
         for part in stacked.split((3, 5), 1):
             torch.testing.assert_close(part.norm(dim=1), torch.ones(2, size, size))
+
+
+def test_surest_labels_are_the_same_share_of_each_class() -> None:
+    scores = 3 * torch.randn(2, 5, 8, 8, generator=torch.Generator().manual_seed(0))
+    scores[:, 4] = -1e4  # never
+    labels = surest_labels(scores, 0.25)
+    sureness, best = scores.softmax(1).max(1)
+    for k in range(4):
+        kept, gone = (labels == k) & (best == k), (labels == -1) & (best == k)
+        assert kept.sum() == -(-int((best == k).sum()) // 4)
+        assert sureness[kept].min() >= sureness[gone].max()
+    assert ((labels == best) | (labels == -1)).all()
+    assert torch.equal(surest_labels(scores, 1.0), best)

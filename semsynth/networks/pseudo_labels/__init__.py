@@ -11,6 +11,7 @@ from semsynth.networks.pseudo_labels.features import stack_features
 from semsynth.networks.pseudo_labels.grid import downsample_labels
 from semsynth.networks.pseudo_labels.prototypes import DensePrototypes
 from semsynth.networks.pseudo_labels.readout import LinearReadout
+from semsynth.networks.pseudo_labels.self_training import surest_labels
 
 __all__ = [
     "DensePrototypes",
@@ -18,4 +19,5 @@ __all__ = [
     "SparseBank",
     "downsample_labels",
     "stack_features",
+    "surest_labels",
 ]

@@ -12,7 +12,7 @@ from semsynth.networks.pseudo_labels.fitted import Fitted, annotated_pixels, req
 Maps = Tensor | Sequence[Tensor]
 """Features (B, C, h, w) of one layer, or of several layers, each with its own C, h and w."""
 STEPS = 40
-IMPOSSIBLE = -1e4  # logit of a class that no shot shows, while fitting
+IMPOSSIBLE = -1e4  # logit of a class that no shot shows; finite, so that files can hold it
 
 
 class LinearReadout(Fitted):
@@ -59,7 +59,7 @@ class LinearReadout(Fitted):
         unseen = torch.bincount(classes, minlength=K) == 0
         with torch.autocast(vectors.device.type, enabled=False):
             W, b = solve(vectors, classes, weights / weights.sum(), unseen, self.decay)
-        self.set_buffers(weight=W, bias=b.masked_fill(unseen, -torch.inf))
+        self.set_buffers(weight=W, bias=b.masked_fill(unseen, IMPOSSIBLE))
 
     def scores(self, features: Maps, size: int | None = None) -> Tensor:
         """Logits of classes.
@@ -69,7 +69,7 @@ class LinearReadout(Fitted):
             size: Height and width of the result; the largest of the features if not given.
 
         Returns:
-            Logits (B, num_classes, size, size), float32; minus infinity for classes not seen.
+            Logits (B, num_classes, size, size), float32; about -10,000 for classes not seen.
 
         Raises:
             ValueError: The features are of other layers than those of ``fit``.
@@ -102,11 +102,11 @@ class LinearReadout(Fitted):
         """
         K = self.num_classes
         own = labels.clamp(0, K - 1)
-        counted = (labels == own) & self.bias.isfinite()[own]
+        counted = (labels == own) & (self.bias > IMPOSSIBLE)[own]
         slot = torch.where(counted, own, K).flatten(1)
         pixels = slot.new_zeros(len(slot), K + 1).scatter_add(1, slot, torch.ones_like(slot))
         weights = pixels.gather(1, slot).float().rsqrt() * counted.flatten(1)
-        safe = own.where(counted, self.bias.argmax())  # a class with a finite logit
+        safe = own.where(counted, self.bias.argmax())  # a class that was seen
         logits = self.scores(features, labels.shape[-1])
         errors = F.cross_entropy(logits, safe, reduction="none").flatten(1)
         return (weights * errors).sum(1) / weights.sum(1).clamp(min=1e-8)
