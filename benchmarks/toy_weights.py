@@ -202,8 +202,8 @@ def train_fewshot() -> None:
     scribble_on(root / "train")
     flags = ["--data", "FewShotFolder", "--data.root", str(root), "--data.num_classes", "10"]
     flags += ["--data.labels", "sparse", "--data.image_size", "64", "--data.batch_size", "16"]
-    flags += ["--data.shots", "null", "--trainer.max_steps", "2000"]
-    flags += ["--trainer.val_check_interval", "1000", "--model.refine", "none"]
+    flags += ["--data.shots", "null", "--trainer.max_steps", "1200"]
+    flags += ["--trainer.val_check_interval", "600", "--model.refine", "none"]
     flags += ["--model.augment", "sparse", "--model.style_weight", "0", "--model.truncation", "0.7"]
     flags += ["--model.train_truncation", "[0.5,1.0]", "--checkpoint.every_n_train_steps", "250"]
     made = train("experiments/fewshot_smis/toy_scribble_better.yaml", "toy_fewshot", *flags)

@@ -354,7 +354,7 @@ class FewShotSMIS(PriorMethod):
         """Whether labels come from a linear read-out."""
         return isinstance(self.labeller, LinearReadout)
 
-    def feature_maps(self, w_plus: Tensor, noise: Any = "stored") -> tuple[Tensor, ...]:
+    def feature_maps(self, w_plus: Tensor, noise: Any = "stored") -> list[Tensor]:
         """Features (B, C, h, h) of each layer that labels are read from; no image is drawn."""
         return self.generator.synthesis.features_at(w_plus, self.label_resolutions, noise)
 
