@@ -12,8 +12,9 @@ class ClosedLoop:
 
     Points are found by the generator's features. What is missing is added to the request, and the
     edit is done again from the start, for edits of edits lead away from the images that the editor
-    knows. Anchors stay exact zeros: they are often where nothing can be found again. Each image
-    keeps the edit with which its points were nearest to where they were asked to go.
+    knows. Anchors stay exact zeros: they are often where nothing can be found again. An image whose
+    points did not come nearer keeps the edit before. The last edit is not looked at, which is a
+    fifth of the time.
 
     Finding is not exact: many rounds bring its own error down and not that of the image.
 
@@ -30,7 +31,7 @@ class ClosedLoop:
         editor: Editor,
         canvas: Canvas,
         rounds: int = 2,
-        gain: float = 0.5,
+        gain: float = 0.7,
         accuracy: float = 0.25,
     ) -> None:
         if rounds < 1:
@@ -47,18 +48,21 @@ class ClosedLoop:
         follower = Follower(self.canvas.landmarks(w_plus), points, self.canvas.size, zooms)
         request, still = motions, torch.zeros_like(motions)
         moves = points_mask & motions.any(dim=-1)
-        best, least = w_plus, w_plus.new_full((len(w_plus),), torch.inf)
-        for _ in range(self.rounds):
-            moved = self.editor.edit(w_plus, features, points, request, points_mask)
+        least = self._error(motions, moves)
+        best = moved = self.editor.edit(w_plus, features, points, request, points_mask)
+        for _ in range(self.rounds - 1):
             done, _ = follower.find(self.canvas.landmarks(moved), still, motions)
             error = self._error(motions - done, moves)
-            better = error < least
-            best = torch.where(better[:, None, None], moved, best)
-            least = torch.where(better, error, least)
-            if (error <= self.accuracy * self.canvas.tolerance).all():
-                break
+            nearer = error < least
+            best = torch.where(nearer[:, None, None], moved, best)
+            least = torch.where(nearer, error, least)
+            goes_on = nearer & (error > self.accuracy * self.canvas.tolerance)
+            if not goes_on.any():
+                return best
             request = request + self.gain * (motions - done) * moves[..., None]
-        return best
+            again = self.editor.edit(w_plus, features, points, request, points_mask)
+            moved = torch.where(goes_on[:, None, None], again, best)
+        return moved
 
     def _error(self, missing: Tensor, moves: Tensor) -> Tensor:
         """Mean distance (B,) in pixels; a log expansion counts as its motion on the ring."""

@@ -4,7 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from semsynth.layout.calibration import calibrate_gain, held_out_seeds, measure_scale
+from semsynth.layout.calibration import (
+    calibrate_gain,
+    held_out_seeds,
+    lowest,
+    measure_scale,
+)
 from semsynth.layout.pairs import PairRenderer
 from semsynth.layout.points import Marks
 from semsynth.networks.motion import Motion
@@ -45,12 +50,23 @@ def test_scale_is_the_root_mean_square_over_held_out_pairs(renderer: PairRendere
     torch.testing.assert_close(scale, expected)
 
 
-def test_gain_makes_up_for_an_answer_that_goes_two_fifths_of_the_way(
-    renderer: PairRenderer,
+@pytest.mark.parametrize("still", [0, 0.4])
+def test_gain_makes_up_for_an_answer_that_goes_part_of_the_way_but_not_for_points_that_stay(
+    renderer: PairRenderer, still: float
 ) -> None:
     def answer(pairs: dict[str, Any], marks: Marks, gain: Tensor) -> Tensor:
         w = pairs["w"][:, None].expand_as(pairs["w_target"])
-        return w + 0.4 * gain * (pairs["w_target"] - w)
+        moved = w + 0.7 * gain * (pairs["w_target"] - w)
+        stays = torch.arange(len(w)) < still * len(w)
+        return torch.where(stays[:, None, None], w, moved)
 
     gain = calibrate_gain(renderer, answer, 24, CPU)
-    torch.testing.assert_close(gain, torch.tensor(2.5))
+    torch.testing.assert_close(gain, torch.tensor(1 / 0.7), atol=0.05, rtol=0)
+
+
+def test_the_lowest_point_of_a_parabola_is_found_between_its_points() -> None:
+    x = torch.tensor([0.5, 0.8, 1.0, 1.6, 2.0])
+    y = (x.log() - 0.1).square() + 3
+    torch.testing.assert_close(lowest(x, y), torch.tensor(0.1).exp())
+    assert lowest(x, x) == 0.5
+    assert lowest(x, -x) == 2
