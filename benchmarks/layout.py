@@ -42,8 +42,8 @@ ANCHORS = (1, 4, 8)
 NEAR = 12 / 64  # of the canvas: what is farther from a drag than this should stay
 TRUNCATION = 0.7
 SHOWS = {
-    "drag-3": [[Mark(33, 27, 5, 0)], [Mark(33, 27, 5, 0), Mark(33, 55)]],
-    "zoom-5": [[Mark(32, 30, log_expansion=-0.2)], [Mark(32, 30, log_expansion=0.2)]],
+    "drag-9": [[Mark(32, 33, 6, 0)], [Mark(32, 33, 6, 0), Mark(30, 58)]],
+    "zoom-9": [[Mark(32, 33, log_expansion=-0.2)], [Mark(32, 33, log_expansion=0.2)]],
 }
 """Marks of the strips, by name and seed."""
 ORACLE = "oracle (renderer)"
