@@ -43,7 +43,7 @@ from semsynth.priors import PriorError
 
 BAD_MSE = 0.1  # of an inversion, in [-1, 1]; the picture is another one then
 LABELLERS = {"sparse": SparseBank, "linear": LinearReadout, "strokes": LinearReadout}
-SELF_TRAINING_ROUNDS, SURE_SHARE = 2, 0.5
+SELF_TRAINING_ROUNDS, SURE_SHARE = 2, 0.8
 SPARSE_AUGMENTATION = {"dilation": 2, "class_dropout": 0.1, "hole": 0.3}
 
 
@@ -71,6 +71,8 @@ class FewShotSMIS(PriorMethod):
             features if not given.
         label_size: Height and width of the pseudo-labels, to which features are interpolated; the
             highest of the label resolutions if not given.
+        shot_styles: Other styles in which each shot is labelled too, as its layout stays: so that
+            labels depend on the layout alone. None in the paper; for one shot.
         self_training: Samples from whose surest labels the read-out learns too, twice over; none
             in the paper. For one shot, and photos that the prior draws badly.
         prototypes_per_class: Prototypes of each class, one in the paper.
@@ -130,6 +132,7 @@ class FewShotSMIS(PriorMethod):
         feature_resolution: int | None = None,
         label_resolutions: Sequence[int] | None = None,
         label_size: int | None = None,
+        shot_styles: int = 0,
         self_training: int = 0,
         prototypes_per_class: int = 1,
         label_pooling: Literal["nearest", "any"] = "nearest",
@@ -175,11 +178,13 @@ class FewShotSMIS(PriorMethod):
             style_weight=style_weight,
             layout_weight=layout_weight,
             w_norm_weight=w_norm_weight,
+            shot_styles=shot_styles,
             self_training=self_training,
         )
         self.num_classes, self.image_size = num_classes, (image_size[0], image_size[1])
         self.labelling, self.supervision = labelling, supervision
-        self.label_pooling, self.self_training = label_pooling, self_training
+        self.label_pooling = label_pooling
+        self.shot_styles, self.self_training = shot_styles, self_training
         self.perceptual, self.inversion = perceptual, inversion
         self.inversion_steps, self.encoder_from = inversion_steps, encoder_from
         self.style_weight, self.layout_weight = style_weight, layout_weight
@@ -284,13 +289,21 @@ class FewShotSMIS(PriorMethod):
         codes = shots["w_plus"] if "w_plus" in shots else self.invert(shots["image"])
         self._check_codes(codes, "labelled samples")
         self.shot_codes = codes.to(self.device)
-        maps = self.feature_maps(self.shot_codes)
-        features, known = self.stack(maps), self.known(self.shrink(shots["mask"]))
+        maps = self.feature_maps(self.restyled(self.shot_codes))
+        known = self.known(self.shrink(shots["mask"])).repeat(1 + self.shot_styles, 1, 1)
+        features = self.stack(maps)
         self.prototypes.fit(features, known)
         if self.labelling in LABELLERS:
             self.labeller.fit(maps if self.reads_linearly else features, known)
         if self.self_training and self.reads_linearly:
             self.learn_from_samples(maps, known)
+
+    def restyled(self, w_plus: Tensor) -> Tensor:
+        """Latents (N, num_ws, w_dim) of the shots, and after them those in other styles."""
+        N = len(w_plus) * self.shot_styles
+        seed = sample_seed(0, torch.arange(N, device=self.device), 1 << 41)
+        others = self.mix(w_plus.repeat(self.shot_styles, 1, 1), self.sample_w(seed))
+        return torch.cat([w_plus, others])
 
     def learn_from_samples(self, maps: Sequence[Tensor], known: Tensor) -> None:
         """Let the read-out learn from its surest labels of samples too.

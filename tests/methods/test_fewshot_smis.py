@@ -352,6 +352,29 @@ def test_self_training_learns_from_samples_and_is_the_same_each_time(prior: str)
     assert not torch.allclose(taught.labeller.weight, plain.labeller.weight)
 
 
+@pytest.mark.parametrize("labelling", ["dense", "sparse", "linear", "strokes"])
+def test_shots_in_other_styles_teach_like_shots_of_the_same_layout(
+    prior: str, labelling: str
+) -> None:
+    plain, taught = (
+        tiny(prior, labelling=labelling, style_layer=2, shot_styles=n).eval() for n in (0, 3)
+    )
+    shots = shots_of(plain)
+    codes = taught.restyled(shots["w_plus"])
+    N = len(shots["w_plus"])
+    assert torch.equal(codes[:N], shots["w_plus"])
+    others = codes[N:].unflatten(0, (3, N))
+    assert torch.equal(others[:, :, :2], shots["w_plus"][None, :, :2].expand(3, -1, -1, -1))
+    styles = others[:, :, 2:].flatten(0, 1).flatten(1)
+    assert len(styles.unique(dim=0)) == 3 * N  # each in styles of its own
+    taught.learn_shots(shots)
+    plain.learn_shots({"w_plus": codes, "mask": shots["mask"].repeat(4, 1, 1)})
+    for fitted in ("prototypes", "labeller"):
+        expected = getattr(plain, fitted).state_dict()
+        for key, value in getattr(taught, fitted).state_dict().items():
+            torch.testing.assert_close(value, expected[key])
+
+
 def test_strokes_are_drawn_in_the_regions_of_the_read_out(prior: str) -> None:
     method = tiny(prior, labelling="strokes")
     method.learn_shots(shots_of(method))

@@ -34,7 +34,7 @@ class LinearReadout(Fitted):
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, num_classes: int, decay: float = 1e-4) -> None:
+    def __init__(self, num_classes: int, decay: float = 2e-3) -> None:
         super().__init__()
         self.num_classes, self.decay = num_classes, decay
         self.register_buffer("weight", torch.zeros(num_classes, 1))
