@@ -36,7 +36,6 @@ from semsynth.networks.style_codes import (
 )
 from semsynth.networks.vgg import VGG19Features
 
-VGG_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)  # of SPADE and pix2pixHD
 UNET_WEIGHTS = (1.0, 1.0, 1.0)
 
 
@@ -537,7 +536,7 @@ class CLVAE(Method):
         )
         network = VGG19Features(self.vgg_norm)
         network.load(torch.load(path, map_location="cpu", weights_only=True))
-        return PerceptualLoss(network, VGG_WEIGHTS)
+        return PerceptualLoss(network)
 
 
 def draw(mu: Tensor, logvar: Tensor) -> Tensor:

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import torch
 import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -23,6 +22,12 @@ from semsynth.encoders import load_encoder
 from semsynth.errors import require_not_negative, require_positive
 from semsynth.inversion import default_recipe, upstream_recipe
 from semsynth.methods.base import Batch
+from semsynth.methods.fewshot_checks import (
+    check_codes,
+    check_labels,
+    check_prior,
+    report_inversion,
+)
 from semsynth.methods.prior_base import PriorMethod
 from semsynth.networks.label_augmentation import augment_labels
 from semsynth.networks.noise import hash_int64, sample_seed, seeded_normal, seeded_uniform
@@ -41,7 +46,6 @@ from semsynth.networks.strokes import draw_strokes
 from semsynth.optimizers import Ranger
 from semsynth.priors import PriorError
 
-BAD_MSE = 0.1  # of an inversion, in [-1, 1]; the picture is another one then
 LABELLERS = {"sparse": SparseBank, "linear": LinearReadout, "strokes": LinearReadout}
 SELF_TRAINING_ROUNDS, SURE_SHARE = 2, 0.8
 SPARSE_AUGMENTATION = {"dilation": 2, "class_dropout": 0.1, "hole": 0.3}
@@ -200,7 +204,7 @@ class FewShotSMIS(PriorMethod):
         self.style_layer = (
             self.prior_card.get("style_layer", 8) if style_layer is None else style_layer
         )
-        self._check_prior()
+        check_prior(self.generator, prior, self.label_resolutions, self.image_size)
         self.segmenter = self._load_segmenter(segmenter)
         self.prototypes = DensePrototypes(num_classes, prototypes_per_class)
         self.labeller: Any = LABELLERS.get(labelling, nn.Identity)(num_classes)
@@ -287,7 +291,7 @@ class FewShotSMIS(PriorMethod):
             self.shot_codes = torch.zeros(0)
             return
         codes = shots["w_plus"] if "w_plus" in shots else self.invert(shots["image"])
-        self._check_codes(codes, "labelled samples")
+        check_codes(codes, self.generator, self.prior, "labelled samples")
         self.shot_codes = codes.to(self.device)
         maps = self.feature_maps(self.restyled(self.shot_codes))
         known = self.known(self.shrink(shots["mask"])).repeat(1 + self.shot_styles, 1, 1)
@@ -335,7 +339,7 @@ class FewShotSMIS(PriorMethod):
                 image = image.float().clone()
                 found = invert_once(self.generator, image, recipe, name, distance)
             codes = found.w_plus.cpu()
-            self._report_inversion(found.mse, found.distance, str(found.files[0].parent))
+            report_inversion(found, self.prior)
         if self._trainer is not None:  # all processes work with one result
             codes = self.trainer.strategy.broadcast(codes)
         assert codes is not None
@@ -354,7 +358,7 @@ class FewShotSMIS(PriorMethod):
         if reference.ndim == 3:
             self.reference_image = reference
             return
-        self._check_codes(reference[None], "reference")
+        check_codes(reference[None], self.generator, self.prior, "reference")
         self.reference = reference[None]
 
     def on_predict_start(self) -> None:
@@ -572,31 +576,6 @@ class FewShotSMIS(PriorMethod):
         images = self.draw(mixed.flatten(0, 1))
         return {"mixed_layers": images.unflatten(0, (B, num_images))}
 
-    def _check_codes(self, codes: Tensor, what: str) -> None:
-        wanted = (self.generator.num_ws, self.generator.w_dim)
-        if codes.shape[1:] != wanted:
-            raise PriorError(
-                f"The codes of the {what} are of shape {tuple(codes.shape[1:])}, and the prior "
-                f"{self.prior!r} takes {wanted}: they are of another generator. Remove them, and "
-                "the photos are inverted."
-            )
-
-    def _check_prior(self) -> None:
-        G = self.generator
-        available = G.synthesis.resolutions
-        if missing := set(self.label_resolutions) - set(available):
-            raise PriorError(
-                f"The prior {self.prior!r} draws {G.image_size}x{G.image_size} images and has "
-                f"features at {', '.join(map(str, available))}, not at "
-                f"{', '.join(map(str, sorted(missing)))}. Give model.feature_resolution, or a "
-                "larger prior."
-            )
-        if self.image_size != (self.image_size[0],) * 2 or self.image_size[0] > G.image_size:
-            raise PriorError(
-                f"The prior {self.prior!r} draws {G.image_size}x{G.image_size} images; "
-                f"data.image_size must be square and at most that, got {self.image_size}."
-            )
-
     def _load_segmenter(self, name: str | None) -> nn.Module | None:
         if (self.labelling == "segmenter") != (name is not None):
             raise ValueError(
@@ -604,40 +583,3 @@ class FewShotSMIS(PriorMethod):
                 "model.segmenter is for model.labelling segmenter."
             )
         return None if name is None else weights.load_segmenter(name)
-
-    def _report_inversion(self, mse: Tensor, distance: Tensor, directory: str) -> None:
-        rank_zero_info(
-            f"Inverted {len(mse)} images: mean squared error {mse.mean():.4f}, perceptual "
-            f"distance {distance.mean():.4f}; codes and pictures are in {directory}."
-        )
-        if bad := [f"{i} ({error:.2f})" for i, error in enumerate(mse.tolist()) if error > BAD_MSE]:
-            rank_zero_warn(
-                f"The prior {self.prior!r} cannot draw these images, counted from 0: "
-                f"{', '.join(bad)} (mean squared error). Look at the pictures in {directory}; "
-                "labels of other images, or of the prior's own samples (semsynth draw), may serve "
-                "better."
-            )
-
-
-def check_labels(batch: Batch, num_classes: int, sparse: bool) -> None:
-    """Refuse label maps without a label, and labels that are no class.
-
-    Raises:
-        ValueError: There are such; the samples are named.
-    """
-    mask = batch["mask"]
-    names = batch.get("name", [str(i) for i in range(len(mask))])
-    known = (mask >= 0) & (mask < num_classes)
-    if (beyond := ~known & (mask != 255)).any():
-        i = int(beyond.flatten(1).any(1).nonzero()[0])
-        raise ValueError(
-            f"The label map of {names[i]} has the value {int(mask[i][beyond[i]][0])}; labels are 0 "
-            f"to {num_classes - 1}, and 255 where there is none. Mend it or raise num_classes."
-        )
-    labelled = (known & (mask != 0)) if sparse else known
-    if not (some := labelled.flatten(1).any(1)).all():
-        i = int((~some).nonzero()[0])
-        raise ValueError(
-            f"The label map of {names[i]} has no label, only unknown pixels; draw a mark or leave "
-            "it out."
-        )

@@ -1,0 +1,91 @@
+"""What FewShotSMIS refuses, and what it says of its inversions."""
+
+from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
+from torch import Tensor
+
+from semsynth.codes import StoredCodes
+from semsynth.methods.base import Batch
+from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.priors import PriorError
+
+BAD_MSE = 0.1  # of an inversion, in [-1, 1]; the picture is another one then
+
+
+def check_prior(
+    generator: StyleGAN2Generator,
+    name: str,
+    resolutions: tuple[int, ...],
+    image_size: tuple[int, int],
+) -> None:
+    """Refuse a prior without features at these resolutions, or that draws smaller images.
+
+    Raises:
+        PriorError: It is such a prior.
+    """
+    G, available = generator, generator.synthesis.resolutions
+    if missing := set(resolutions) - set(available):
+        raise PriorError(
+            f"The prior {name!r} draws {G.image_size}x{G.image_size} images and has features at "
+            f"{', '.join(map(str, available))}, not at {', '.join(map(str, sorted(missing)))}. "
+            "Give model.feature_resolution, or a larger prior."
+        )
+    if image_size != (image_size[0],) * 2 or image_size[0] > G.image_size:
+        raise PriorError(
+            f"The prior {name!r} draws {G.image_size}x{G.image_size} images; data.image_size must "
+            f"be square and at most that, got {image_size}."
+        )
+
+
+def check_codes(codes: Tensor, generator: StyleGAN2Generator, name: str, what: str) -> None:
+    """Refuse codes (N, num_ws, w_dim) of another generator.
+
+    Raises:
+        PriorError: Their shape is another one.
+    """
+    wanted = (generator.num_ws, generator.w_dim)
+    if codes.shape[1:] != wanted:
+        raise PriorError(
+            f"The codes of the {what} are of shape {tuple(codes.shape[1:])}, and the prior "
+            f"{name!r} takes {wanted}: they are of another generator. Remove them, and the photos "
+            "are inverted."
+        )
+
+
+def check_labels(batch: Batch, num_classes: int, sparse: bool) -> None:
+    """Refuse label maps without a label, and labels that are no class.
+
+    Raises:
+        ValueError: There are such; the samples are named.
+    """
+    mask = batch["mask"]
+    names = batch.get("name", [str(i) for i in range(len(mask))])
+    known = (mask >= 0) & (mask < num_classes)
+    if (beyond := ~known & (mask != 255)).any():
+        i = int(beyond.flatten(1).any(1).nonzero()[0])
+        raise ValueError(
+            f"The label map of {names[i]} has the value {int(mask[i][beyond[i]][0])}; labels are 0 "
+            f"to {num_classes - 1}, and 255 where there is none. Mend it or raise num_classes."
+        )
+    labelled = (known & (mask != 0)) if sparse else known
+    if not (some := labelled.flatten(1).any(1)).all():
+        i = int((~some).nonzero()[0])
+        raise ValueError(
+            f"The label map of {names[i]} has no label, only unknown pixels; draw a mark or leave "
+            "it out."
+        )
+
+
+def report_inversion(found: StoredCodes, prior: str) -> None:
+    """Say how well photos are reproduced, and warn of those that are not."""
+    directory = found.files[0].parent
+    rank_zero_info(
+        f"Inverted {len(found.mse)} images: mean squared error {found.mse.mean():.4f}, perceptual "
+        f"distance {found.distance.mean():.4f}; codes and pictures are in {directory}."
+    )
+    errors = found.mse.tolist()
+    if bad := [f"{i} ({error:.2f})" for i, error in enumerate(errors) if error > BAD_MSE]:
+        rank_zero_warn(
+            f"The prior {prior!r} cannot draw these images, counted from 0: {', '.join(bad)} (mean "
+            f"squared error). Look at the pictures in {directory}; labels of other images, or of "
+            "the prior's own samples (semsynth draw), may serve better."
+        )
