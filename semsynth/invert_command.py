@@ -34,6 +34,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--steps", type=at_least(2), help="steps (default: 1000, or 2000 of upstream)"
     )
     parser.add_argument(
+        "--starts",
+        type=at_least(1),
+        default=1,
+        help="latents to begin from, the best of which goes on, at most 64 (default: 1)",
+    )
+    parser.add_argument(
         "--perceptual",
         default="auto",
         metavar="NAME",

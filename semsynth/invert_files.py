@@ -4,7 +4,7 @@ import argparse
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ def invert_folder(options: argparse.Namespace) -> None:
     device = choose_device(options.device)
     files = list_images(options.images)
     recipe = RECIPES[options.recipe](*([] if steps is None else [steps]))
+    recipe = replace(recipe, starts=options.starts)
     name, distance = choose_distance(options.perceptual, options.prior, device)
     generator = load_generator(options.prior).to(device)
     made_by = {

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+MOST_STARTS = 64
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -21,6 +23,11 @@ class Recipe:
         scales: Resolutions at which pixels are compared: full, half, quarter and so on.
         perceptual_weight: Weight of the perceptual distance.
         check_every: Steps between two comparisons with the best latents so far.
+        starts: Latents from which the first stage begins, the mean and the nearest of some
+            samples; the best of its ends goes on. For images far from the mean.
+
+    Raises:
+        ValueError: ``starts`` is out of its range.
     """
 
     stages: tuple[tuple[Literal["w", "w_plus"], int], ...]
@@ -33,6 +40,11 @@ class Recipe:
     scales: int
     perceptual_weight: float
     check_every: int
+    starts: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.starts <= MOST_STARTS:
+            raise ValueError(f"starts must be 1 to {MOST_STARTS}, got {self.starts}.")
 
 
 def default_recipe(steps: int = 1000) -> Recipe:

@@ -24,6 +24,8 @@ from semsynth.networks.noise import sample_seed, seeded_normal
 from semsynth.networks.stylegan2 import Noise, StyleGAN2Generator
 from semsynth.optimizers import Ranger
 
+CANDIDATES = 256  # samples among which starts are looked for
+
 Distance = Callable[[Tensor, Tensor], Tensor]
 """Perceptual distance (B,), differentiable, of two batches of images (B, 3, H, W) in [-1, 1]."""
 
@@ -76,9 +78,12 @@ def invert(
         raise ValueError(f"image must have shape (B, 3, H, W), got {tuple(image.shape)}.")
     index = torch.arange(len(image), device=image.device) if index is None else index
     search = _Search(generator, image, recipe or default_recipe(), distance, seed, index, progress)
+    if search.recipe.starts > 1:
+        search.spread_starts()
     with torch.enable_grad():
         for space, steps in search.recipe.stages:
             search.run(space, steps)
+            search.keep_best_start()
     return search.result()
 
 
@@ -100,7 +105,7 @@ class _Search:
         self.target = comparable(resize(image, generator.image_size))
         self.index, self.seed = index, seed
         self.spread = latent_spread(generator)
-        self.steps_done = 0
+        self.steps_done, self.starts = 0, 1
         B = len(image)
         w = generator.mean_latent.expand(B, -1)
         self.w_plus = generator.repeat(w).clone()
@@ -113,6 +118,24 @@ class _Search:
             self.noise = [noise.clone().requires_grad_() for noise in maps]
         self.best_loss = torch.full((B,), math.inf, device=image.device)
         self.best = (self.w_plus.clone(), [noise.detach().clone() for noise in self.noise])
+
+    @torch.no_grad()
+    def spread_starts(self) -> None:
+        """Begin at the nearest of some samples too."""
+        self.starts = self.recipe.starts
+        near = self._nearest_samples(self.starts - 1)
+        starts = torch.cat([self.w_plus[:, None], near], 1).flatten(0, 1)
+        self._select(torch.arange(len(self.w_plus)).repeat_interleave(self.starts))
+        self.w_plus = starts
+        self.best = (starts.clone(), self.best[1])
+
+    def keep_best_start(self) -> None:
+        """Go on with the best of each image's starts."""
+        if self.starts > 1:
+            best = self.best_loss.view(-1, self.starts).argmin(1)
+            first = torch.arange(len(best), device=best.device) * self.starts
+            self._select(first + best)
+            self.starts = 1
 
     def run(self, space: str, steps: int) -> None:
         """Optimise in one space, from where the search stands."""
@@ -148,18 +171,42 @@ class _Search:
                 perceptual = self.distance(shown, self.target)
         return Inversion(w_plus, noise, image.clamp(-1, 1), mse, perceptual)
 
+    def _nearest_samples(self, count: int) -> Tensor:
+        """Latents (B, count, num_ws, w_dim) of the samples with the smallest losses."""
+        seeds = torch.arange(CANDIDATES, device=self.target.device)
+        w = self.generator.mapping(seeded_normal(seeds, self.generator.z_dim))
+        draw = self.generator.synthesis
+        images = [comparable(draw(self.generator.repeat(x), "stored")) for x in w.split(8)]
+        losses = [
+            torch.cat([self._errors(x, target.expand_as(x)) for x in images])
+            for target in self.target.split(1)
+        ]
+        nearest = torch.stack(losses).topk(count, largest=False).indices
+        return self.generator.repeat(w[nearest.flatten()]).unflatten(0, nearest.shape)
+
+    def _select(self, rows: Tensor) -> None:
+        """Keep these rows of everything that has a row for each search."""
+        rows = rows.to(self.target.device)
+        self.target, self.index = self.target[rows], self.index[rows]
+        self.w_plus, self.best_loss = self.w_plus[rows], self.best_loss[rows]
+        self.best = (self.best[0][rows], [noise[rows] for noise in self.best[1]])
+        self.noise = [noise.detach()[rows].requires_grad_() for noise in self.noise]
+
     def _losses(self, latent: Tensor, noise: Noise) -> Tensor:
         num_ws = self.generator.num_ws
         image = comparable(self.generator.synthesis(latent.expand(-1, num_ws, -1), noise))
-        losses = pixel_error(image, self.target, self.recipe.scales)
+        return self._errors(image, self.target)
+
+    def _errors(self, image: Tensor, target: Tensor) -> Tensor:
+        losses = pixel_error(image, target, self.recipe.scales)
         if self.distance is not None and self.recipe.perceptual_weight:
-            losses = losses + self.recipe.perceptual_weight * self.distance(image, self.target)
+            losses = losses + self.recipe.perceptual_weight * self.distance(image, target)
         return losses
 
     def _after_step(self, latent: Tensor, losses: Tensor, last: bool) -> None:
         self.steps_done += 1
         if self.progress is not None:
-            self.progress(self.steps_done, losses)
+            self.progress(self.steps_done, losses.view(-1, self.starts).amin(1))
         if self.steps_done % self.recipe.check_every and not last:
             return
         with torch.no_grad():

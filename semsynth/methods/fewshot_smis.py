@@ -87,6 +87,8 @@ class FewShotSMIS(PriorMethod):
             none; ``auto`` takes alex, or what the prior's card names, or none.
         inversion: Recipe for labelled photos without codes, ours or the released code's.
         inversion_steps: Its steps; 1000 or 2000 if not given.
+        inversion_starts: Latents from which it begins, the best of which goes on: for photos far
+            from the prior's mean, and for so many times the work of its first stage.
         encoder_from: File of an imported encoder to begin with, or to predict with; its units and
             widths are to be given too.
         encoder_units: Residual units of each group of the encoder.
@@ -144,6 +146,7 @@ class FewShotSMIS(PriorMethod):
         perceptual: str = "auto",
         inversion: Literal["default", "upstream"] = "default",
         inversion_steps: int | None = None,
+        inversion_starts: int = 1,
         encoder_from: str | None = None,
         encoder_units: tuple[int, int, int, int] = (3, 4, 14, 3),
         encoder_widths: tuple[int, int, int, int] = (64, 128, 256, 512),
@@ -173,6 +176,7 @@ class FewShotSMIS(PriorMethod):
             feature_resolution=feature_resolution,
             label_size=label_size,
             inversion_steps=inversion_steps,
+            inversion_starts=inversion_starts,
             refine_steps=refine_steps,
             refine_directions=refine_directions,
         )
@@ -190,7 +194,8 @@ class FewShotSMIS(PriorMethod):
         self.label_pooling = label_pooling
         self.shot_styles, self.self_training = shot_styles, self_training
         self.perceptual, self.inversion = perceptual, inversion
-        self.inversion_steps, self.encoder_from = inversion_steps, encoder_from
+        self.inversion_steps, self.inversion_starts = inversion_steps, inversion_starts
+        self.encoder_from = encoder_from
         self.style_weight, self.layout_weight = style_weight, layout_weight
         self.w_norm_weight, self.train_truncation = w_norm_weight, train_truncation
         self.augment = augment
@@ -330,6 +335,7 @@ class FewShotSMIS(PriorMethod):
         """
         make = default_recipe if self.inversion == "default" else upstream_recipe
         recipe = make() if self.inversion_steps is None else make(self.inversion_steps)
+        recipe = replace(recipe, starts=self.inversion_starts)
         if self.inversion == "default":
             recipe = replace(recipe, noise="stored", noise_weight=0.0)
         codes = None

@@ -52,6 +52,40 @@ def test_an_image_gives_the_same_latents_in_every_batch(
     torch.testing.assert_close(together.w_plus[2:], alone.w_plus, rtol=1e-3, atol=1e-3)
 
 
+def test_an_image_gives_the_same_latents_in_every_batch_from_several_starts(
+    generator: StyleGAN2Generator, image: torch.Tensor
+) -> None:
+    recipe = replace(default_recipe(), stages=(("w", 4), ("w_plus", 4)), starts=3)
+    together = invert(generator, image, recipe)
+    alone = invert(generator, image[2:], recipe, index=torch.tensor([2]))
+    assert together.w_plus.shape == (3, generator.num_ws, generator.w_dim)
+    assert [len(noise) for noise in together.noise] == [3] * len(together.noise)
+    torch.testing.assert_close(together.w_plus[2:], alone.w_plus, rtol=1e-3, atol=1e-3)
+
+
+def test_a_start_at_the_image_itself_is_found_and_goes_on(generator: StyleGAN2Generator) -> None:
+    z = seeded_normal(torch.arange(100, 103), 8)  # of the samples that are looked at
+    with torch.no_grad():
+        w_plus = generator.repeat(generator.mapping(z))
+        image = generator.synthesis(w_plus, "stored")
+    recipe = replace(default_recipe(), noise="stored", noise_weight=0.0, latent_noise=0.0, lr=1e-4)
+    recipe = replace(recipe, stages=(("w", 2), ("w_plus", 2)), scales=1)
+    told: list[torch.Tensor] = []
+    one = invert(generator, image, recipe)
+    some = invert(
+        generator, image, replace(recipe, starts=2), progress=lambda _, losses: told.append(losses)
+    )
+    assert (some.mse < 1e-3 * one.mse).all()
+    torch.testing.assert_close(some.w_plus, w_plus, atol=1e-2, rtol=0)
+    assert [len(losses) for losses in told] == [3] * 4
+    assert (told[0] < 1e-6).all()  # of each image the best
+
+
+def test_starts_out_of_range_are_refused() -> None:
+    with pytest.raises(ValueError, match="starts must be 1 to 64, got 0"):
+        replace(default_recipe(), starts=0)
+
+
 def test_latents_of_the_first_stage_lie_in_w(
     generator: StyleGAN2Generator, image: torch.Tensor
 ) -> None:
