@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--starts",
         type=at_least(1),
         default=1,
-        help="latents to begin from, the best of which goes on, at most 64 (default: 1)",
+        help="latents to begin from, the best of which goes on (default: 1)",
     )
     parser.add_argument(
         "--perceptual",

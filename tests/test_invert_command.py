@@ -76,6 +76,14 @@ def test_codes_of_another_recipe_are_made_anew(prior: StyleGAN2Generator, tmp_pa
     assert '"ranger"' in stored_notes(out / "0.safetensors")["recipe"]
 
 
+def test_codes_from_several_starts_are_noted_as_such(
+    prior: StyleGAN2Generator, tmp_path: Path
+) -> None:
+    out = invert(tmp_path, "--starts=3")
+    assert json.loads(stored_notes(out / "0.safetensors")["recipe"])["starts"] == 3
+    assert read_codes(out / "0.safetensors").shape == (prior.num_ws, prior.w_dim)
+
+
 def test_the_number_of_photos_at_a_time_changes_no_code(
     prior: StyleGAN2Generator, tmp_path: Path
 ) -> None:

@@ -173,7 +173,7 @@ class _Search:
 
     def _nearest_samples(self, count: int) -> Tensor:
         """Latents (B, count, num_ws, w_dim) of the samples with the smallest losses."""
-        seeds = torch.arange(CANDIDATES, device=self.target.device)
+        seeds = torch.arange(max(CANDIDATES, count), device=self.target.device)
         w = self.generator.mapping(seeded_normal(seeds, self.generator.z_dim))
         draw = self.generator.synthesis
         images = [comparable(draw(self.generator.repeat(x), "stored")) for x in w.split(8)]

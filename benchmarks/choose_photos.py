@@ -1,0 +1,47 @@
+"""Which photo to label: ``python -m benchmarks.choose_photos``.
+
+Draws some toy portraits for each seed, inverts them, and prints them by how well the prior draws
+them, the best first: one whose inversion is bad teaches wrong labels. No label is looked at.
+"""
+
+import argparse
+
+from rich.console import Console
+
+from semsynth.codes import choose_distance, invert_once
+from semsynth.data import ToyPortrait
+from semsynth.data.shots import choose_shots, collate_shots
+from semsynth.inversion import default_recipe
+from semsynth.priors import load_generator
+
+PERCEPTUAL = "toy_street"  # knows nothing of portraits
+
+
+def main() -> None:
+    """Invert and print a line for each seed."""
+    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.choose_photos")
+    parser.add_argument("--prior", default="toy_portrait", help="name or file of a prior")
+    parser.add_argument("--candidates", type=int, default=8, help="photos to choose from")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of their draws")
+    options = parser.parse_args()
+    console = Console()
+    for seed in options.seeds:
+        ranked = rank(options.prior, options.candidates, seed)
+        console.print(f"{seed}:", ", ".join(f"{name} ({error:.3f})" for name, error in ranked))
+
+
+def rank(prior: str, candidates: int, seed: int) -> list[tuple[str, float]]:
+    """Names of photos with the errors of their inversions, pixels and distance, best first."""
+    data = ToyPortrait(labels="dense", shots=1)
+    names = data.names("train")
+    chosen = choose_shots(candidates, names, seed)
+    images = collate_shots(data.dataset("train"), chosen)["image"]
+    _, distance = choose_distance(PERCEPTUAL, prior, "cpu")
+    generator = load_generator(prior)
+    found = invert_once(generator, images, default_recipe(), PERCEPTUAL, distance)
+    errors = (found.mse + found.distance).tolist()
+    return sorted(zip([names[i] for i in chosen], errors, strict=True), key=lambda row: row[1])
+
+
+if __name__ == "__main__":
+    main()
