@@ -20,14 +20,14 @@ from semsynth import weights
 from semsynth.codes import choose_distance, invert_once
 from semsynth.encoders import load_encoder
 from semsynth.errors import require_not_negative, require_positive
-from semsynth.inversion import default_recipe, upstream_recipe
-from semsynth.methods.base import Batch
-from semsynth.methods.fewshot_checks import (
+from semsynth.fewshot_checks import (
     check_codes,
     check_labels,
     check_prior,
     report_inversion,
 )
+from semsynth.inversion import default_recipe, upstream_recipe
+from semsynth.methods.base import Batch
 from semsynth.methods.prior_base import PriorMethod
 from semsynth.networks.label_augmentation import augment_labels
 from semsynth.networks.noise import hash_int64, sample_seed, seeded_normal, seeded_uniform

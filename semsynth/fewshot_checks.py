@@ -1,13 +1,15 @@
 """What FewShotSMIS refuses, and what it says of its inversions."""
 
+from typing import Any
+
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
 from semsynth.codes import StoredCodes
-from semsynth.methods.base import Batch
 from semsynth.networks.stylegan2 import StyleGAN2Generator
 from semsynth.priors import PriorError
 
+Batch = dict[str, Any]
 BAD_MSE = 0.1  # of an inversion, in [-1, 1]; the picture is another one then
 
 
