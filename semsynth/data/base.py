@@ -208,7 +208,9 @@ class SynthesisDataModule(LightningDataModule):
         """
         method = None if self.trainer is None else self.trainer.lightning_module
         if getattr(method, "trains_on_shots", False):
-            self._shots = self._decoded(collate_shots(self._datasets["train"], self.train_ids))
+            shots = self._decoded(collate_shots(self._datasets["train"], self.train_ids))
+            lookup = torch.from_numpy(self.label_space.flip_lookup())
+            self._shots = shots | {"flip_lookup": lookup}
             return DataLoader(Numbers(EPOCH * self.batch_size), batch_size=self.batch_size)
         dataset = self._tolerant(self._datasets["train"], self.train_ids)
         return self._train_dataloader(dataset, self.training_order)

@@ -43,6 +43,7 @@ from semsynth.networks.psp_encoder import GradualStyleEncoder
 from semsynth.networks.refinement import Directions, principal_directions, refine
 from semsynth.networks.spade import one_hot
 from semsynth.networks.strokes import draw_strokes
+from semsynth.networks.views import make_views
 from semsynth.optimizers import Ranger
 from semsynth.priors import PriorError
 
@@ -75,6 +76,9 @@ class FewShotSMIS(PriorMethod):
             features if not given.
         label_size: Height and width of the pseudo-labels, to which features are interpolated; the
             highest of the label resolutions if not given.
+        shot_views: Invert each labelled photo in six views: as it is, turned by ten degrees to both
+            sides, and all of these in the mirror. None in the paper; for one shot, as the prior
+            may draw one view where it misses another.
         shot_styles: Other styles in which each shot is labelled too, as its layout stays: so that
             labels depend on the layout alone. None in the paper; for one shot.
         self_training: Samples from whose surest labels the read-out learns too, twice over; none
@@ -138,6 +142,7 @@ class FewShotSMIS(PriorMethod):
         feature_resolution: int | None = None,
         label_resolutions: Sequence[int] | None = None,
         label_size: int | None = None,
+        shot_views: bool = False,
         shot_styles: int = 0,
         self_training: int = 0,
         prototypes_per_class: int = 1,
@@ -192,7 +197,8 @@ class FewShotSMIS(PriorMethod):
         self.num_classes, self.image_size = num_classes, (image_size[0], image_size[1])
         self.labelling, self.supervision = labelling, supervision
         self.label_pooling = label_pooling
-        self.shot_styles, self.self_training = shot_styles, self_training
+        self.shot_views, self.shot_styles = shot_views, shot_styles
+        self.self_training = self_training
         self.perceptual, self.inversion = perceptual, inversion
         self.inversion_steps, self.inversion_starts = inversion_steps, inversion_starts
         self.encoder_from = encoder_from
@@ -285,7 +291,8 @@ class FewShotSMIS(PriorMethod):
         """Find the codes of the labelled images, and learn to label features like theirs.
 
         Args:
-            shots: ``mask`` (N, H, W), ``image`` (N, 3, H, W), and ``w_plus`` of generator samples.
+            shots: ``mask`` (N, H, W), ``image`` (N, 3, H, W), ``w_plus`` of generator samples, and
+                ``flip_lookup`` (256,), the class of each class in the mirror, if any is another.
 
         Raises:
             PriorError: The codes are of another generator.
@@ -295,17 +302,27 @@ class FewShotSMIS(PriorMethod):
         if self.labelling == "segmenter" and self.supervision != "pairs":
             self.shot_codes = torch.zeros(0)
             return
-        codes = shots["w_plus"] if "w_plus" in shots else self.invert(shots["image"])
+        codes, mask = self.find_codes(shots)
         check_codes(codes, self.generator, self.prior, "labelled samples")
         self.shot_codes = codes.to(self.device)
         maps = self.feature_maps(self.restyled(self.shot_codes))
-        known = self.known(self.shrink(shots["mask"])).repeat(1 + self.shot_styles, 1, 1)
+        known = self.known(self.shrink(mask)).repeat(1 + self.shot_styles, 1, 1)
         features = self.stack(maps)
         self.prototypes.fit(features, known)
         if self.labelling in LABELLERS:
             self.labeller.fit(maps if self.reads_linearly else features, known)
         if self.self_training and self.reads_linearly:
             self.learn_from_samples(maps, known)
+
+    def find_codes(self, shots: Batch) -> tuple[Tensor, Tensor]:
+        """Codes (N, num_ws, w_dim) of the shots and their label maps (N, H, W), of all views."""
+        if "w_plus" in shots:  # the prior's own, exact as they are
+            return shots["w_plus"], shots["mask"]
+        image, mask = shots["image"], shots["mask"]
+        if self.shot_views and self.supervision != "pairs":
+            lookup = shots.get("flip_lookup", torch.arange(256))
+            image, mask = make_views(image, mask, lookup)
+        return self.invert(image), mask
 
     def restyled(self, w_plus: Tensor) -> Tensor:
         """Latents (N, num_ws, w_dim) of the shots, and after them those in other styles."""

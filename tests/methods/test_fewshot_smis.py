@@ -15,6 +15,7 @@ from semsynth.encoders import save_encoder
 from semsynth.methods import FewShotSMIS
 from semsynth.networks.noise import sample_seed
 from semsynth.networks.stylegan2 import StyleGAN2Generator, SynthesisNetwork
+from semsynth.networks.views import make_views
 from semsynth.priors import PriorError, fingerprint, save_generator
 
 SIZE, CLASSES = 32, 4
@@ -262,6 +263,32 @@ def test_photos_without_codes_are_inverted_once(
     assert torch.equal(method.shot_codes, again.shot_codes)
     with pytest.raises(TypeError):
         tiny(prior, inversion_steps=5).learn_shots(shots)
+
+
+def test_views_of_a_photo_teach_like_photos_of_their_own(
+    prior: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = tiny(prior, labelling="linear").eval()
+    taught, baseline = (
+        tiny(prior, labelling="linear", shot_views=True, **options).eval()
+        for options in ({}, {"supervision": "pairs"})
+    )
+    shots = shots_of(plain, count=1, codes=False)
+    lookup = torch.arange(256)
+    lookup[[0, 1]] = lookup[[1, 0]]
+    shots["flip_lookup"] = lookup
+    image, mask = make_views(shots["image"], shots["mask"], lookup)
+    plain.learn_shots({"image": image, "mask": mask})
+    taught.learn_shots(shots)
+    assert taught.shot_codes is not None
+    assert len(taught.shot_codes) == 6
+    assert torch.equal(taught.labeller.weight, plain.labeller.weight)
+    baseline.learn_shots(shots)
+    assert baseline.shot_codes is not None
+    assert len(baseline.shot_codes) == 1
+    monkeypatch.setattr("semsynth.codes.invert", None)  # samples of the prior need no views
+    taught.learn_shots(shots_of(plain))
+    assert len(taught.shot_codes) == 2
 
 
 def test_a_bad_inversion_is_reported(prior: str) -> None:

@@ -1,0 +1,49 @@
+"""Other views of labelled photos: turned a little, and in the mirror."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+ANGLE = math.radians(10)
+
+
+def make_views(image: Tensor, mask: Tensor, flip_lookup: Tensor) -> tuple[Tensor, Tensor]:
+    """Photos as they are, turned to both sides, and all of these in the mirror.
+
+    Args:
+        image: Photos (N, 3, H, W).
+        mask: Label maps (N, H, W), int64, from 0 to 255.
+        flip_lookup: Class of each class in the mirror (256,), int64.
+
+    Returns:
+        Photos (6 N, 3, H, W), the N as they are first, and their label maps (6 N, H, W). What
+        comes into view is reflected.
+    """
+    images, masks = [image.float()], [mask]
+    for angle in (-ANGLE, ANGLE):
+        turned, labels = turn(image.float(), mask, angle)
+        images.append(turned)
+        masks.append(labels)
+    upright, labels = torch.cat(images), torch.cat(masks)
+    mirrored = flip_lookup.to(mask.device)[labels.flip(-1)]
+    return torch.cat([upright, upright.flip(-1)]), torch.cat([labels, mirrored])
+
+
+def turn(image: Tensor, mask: Tensor, angle: float) -> tuple[Tensor, Tensor]:
+    """Turn photos (N, 3, H, W) and label maps (N, H, W) about the centre.
+
+    Args:
+        image: Photos.
+        mask: Label maps, int64.
+        angle: In radians, clockwise.
+    """
+    N, _, H, W = image.shape
+    cos, sin = math.cos(angle), math.sin(angle)
+    matrix = image.new_tensor([[cos, sin * H / W, 0], [-sin * W / H, cos, 0]]).expand(N, 2, 3)
+    grid = F.affine_grid(matrix, [N, 1, H, W], align_corners=False)
+    turned = F.grid_sample(image, grid, "bilinear", "reflection", align_corners=False)
+    values = mask[:, None].float()
+    labels = F.grid_sample(values, grid, "nearest", "reflection", align_corners=False)
+    return turned, labels[:, 0].round().long()
