@@ -517,7 +517,8 @@ def test_the_data_modules_give_what_the_method_takes(prior: str, tmp_path: Path)
         def names(self, split: str) -> list[str]:
             return [str(i) for i in range(6)]
 
-    data = Pairs(LabelSpace(("a",) * CLASSES, ((0, 0, 0),) * CLASSES), SIZE, 3, 2, 0, shots=2)
+    space = LabelSpace(("a",) * CLASSES, ((0, 0, 0),) * CLASSES, flip_pairs=((0, 1),))
+    data = Pairs(space, SIZE, 3, 2, 0, shots=2)
     method = tiny(prior)
     seen: list[Batch] = []
 
@@ -540,3 +541,4 @@ def test_the_data_modules_give_what_the_method_takes(prior: str, tmp_path: Path)
     assert seen[0]["index"].shape == (3,)
     assert seen[0]["shots"]["mask"].shape == (2, SIZE, SIZE)
     assert seen[0]["shots"]["index"].tolist() == data.train_ids
+    assert seen[0]["shots"]["flip_lookup"][:3].tolist() == [1, 0, 2]
