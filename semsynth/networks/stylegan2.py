@@ -290,7 +290,7 @@ class SynthesisNetwork(nn.Module):
 
         An image that is not asked for is returned as something else, so callers pick.
         """
-        highest = max(map(self._block_at, taps), default=0)
+        highest = max([0, *map(self._block_at, taps)])  # a default breaks the compiled graph
         last = len(self.blocks) - 1 if draw else highest
         self._check_latents(w_plus, self.num_ws if draw else 2 * last + 1)
         noise_maps = self._noise_maps(len(w_plus), noise, 2 * last + 1)
