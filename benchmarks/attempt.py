@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,40 +28,60 @@ INTERRUPTED = (75, -signal.SIGUSR1)
 PATIENCE = 60  # seconds that a process gets to stop
 
 
-def run_point(point: Point, output: Path, sweep: str) -> Row:
+def run_point(
+    point: Point, output: Path, sweep: str, stopping: threading.Event, watched: bool = True
+) -> Row:
     """Run a point, or take up what an earlier runner left, and return its row.
 
     Args:
         point: The point.
         output: Directory of the benchmark.
         sweep: Name of the sweep.
+        stopping: When it is set, the run is stopped.
+        watched: Print what the run prints.
 
     Returns:
         Its scores, or what went wrong.
     """
     run_dir = output / "runs" / point.name
     run_dir.mkdir(parents=True, exist_ok=True)
-    with hold(run_dir / "run.lock") as lock:
+    with hold(run_dir / "run.lock", stopping) as lock:
         record = left_behind(run_dir)
         if record is None:
             record = start_record(run_dir)
             process = start(point, run_dir, sweep, lock)
-            record["code"] = follow(process, run_dir / "output.log")
+            record["code"] = follow(process, run_dir / "output.log", stopping, watched)
             record["ended"] = time.time()
             write_record(run_dir, record)
         return row_of(point, run_dir, sweep, record)
 
 
 @contextmanager
-def hold(path: Path) -> Iterator[IO[bytes]]:
-    """Hold the lock of a run directory; wait while a process without a runner still has it."""
+def hold(path: Path, stopping: threading.Event | None = None) -> Iterator[IO[bytes]]:
+    """Hold the lock of a run directory; wait while a process without a runner still has it.
+
+    Raises:
+        SystemExit: This process is told to stop while it waits.
+    """
+    stopping = stopping or threading.Event()
     with path.open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{path.parent} is at work without its runner, waiting for it", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        waited = False
+        while not try_lock(lock):
+            if not waited:
+                print(f"{path.parent} is at work without its runner, waiting for it", flush=True)
+            waited = True
+            if stopping.wait(0.1):
+                raise SystemExit
         yield lock
+
+
+def try_lock(file: IO[bytes]) -> bool:
+    """Lock a file, unless another process has."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def left_behind(run_dir: Path) -> dict[str, Any] | None:
@@ -96,14 +117,21 @@ def start(point: Point, run_dir: Path, sweep: str, lock: IO[bytes]) -> subproces
         )
 
 
-def follow(process: subprocess.Popen[bytes], log: Path) -> int:
+def follow(
+    process: subprocess.Popen[bytes],
+    log: Path,
+    stopping: threading.Event | None = None,
+    watched: bool = True,
+) -> int:
     """Show what a process writes until it ends; stop it if this process is told to stop."""
+    stopping = stopping or threading.Event()
     try:
         with log.open("rb") as opened:
-            while process.poll() is None:
+            while process.poll() is None and not stopping.wait(0.1):
+                if watched:
+                    show(opened)
+            if watched:
                 show(opened)
-                time.sleep(0.1)
-            show(opened)
     finally:
         if process.poll() is None:
             process.terminate()

@@ -31,6 +31,7 @@ RULES: dict[str, dict[str, Any]] = {
     "read-out, 8 styles": LAYERS | {"shot_styles": 8},
     "read-out, self-training": LAYERS | {"self_training": 16},
     "read-out, both": LAYERS | {"shot_styles": 8, "self_training": 16},
+    "read-out, both, 6 views": LAYERS | {"shot_styles": 8, "self_training": 16, "shot_views": True},
 }
 
 
@@ -49,6 +50,8 @@ def main() -> None:
                 continue
             cells = []
             for count in options.photos:
+                if count > 1 and "shot_views" in rule:
+                    continue  # views are for one photo
                 method = build(options.prior, kind, rule)
                 cells.append(cell([score(method, shots, s) for s in sets(count)]))
             console.print(f"{kind:10} {name:24} {'  '.join(cells)}")
@@ -83,8 +86,9 @@ def build(prior: str, kind: Kind, rule: dict[str, Any]) -> FewShotSMIS:
 @torch.no_grad()
 def score(method: FewShotSMIS, shots: dict[str, Any], chosen: list[int]) -> float:
     """Mean IoU of the labels that chosen photos give."""
-    codes = method.invert(shots["image"])  # once, then from the cache
-    method.learn_shots({"mask": shots["mask"][chosen], "w_plus": codes[chosen]})
+    codes, masks = method.find_codes(shots)  # all at once, then from the cache
+    rows = [start + i for start in range(0, len(codes), len(shots["mask"])) for i in chosen]
+    method.learn_shots({"mask": masks[rows], "w_plus": codes[rows]})
     w_plus, truth = samples(method)
     labels = method.label(w_plus)
     labels = labels - 1 if method.sparse else labels

@@ -3,7 +3,8 @@
 Each run is a process of its own. Its scores go to ``DIR/results.jsonl`` and ``DIR/results.csv``
 when it is done, one line a run; run again, the command goes on where it stopped, at most the run
 in progress is lost, and that goes on from its last checkpoint. A run that fails is recorded with
-its error and does not stop the rest. ``slurm`` submits the runs as an array job and waits for
+its error and does not stop the rest. With ``--jobs`` several small runs share a GPU; each still
+writes ``output.log`` in its directory. ``slurm`` submits the runs as an array job and waits for
 them; ``wandb`` creates the sweep and prints the command of its agents.
 """
 
@@ -11,7 +12,9 @@ import argparse
 import json
 import signal
 import sys
+import threading
 from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -52,7 +55,7 @@ def main(args: Sequence[str] | None = None) -> int:
             if options.backend == "slurm":
                 slurm.run_all(points, options.output, options.file.stem, resources)
             else:
-                run_all(points, options.output, options.file.stem)
+                run_all(points, options.output, options.file.stem, options.jobs)
             names = {point.name for point in points}
             rows = [row for row in latest_rows(options.output) if row["run"] in names]
             add_oracles(options.output, rows)
@@ -72,6 +75,7 @@ def parse(args: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("file", type=Path, help="a W&B sweep file")
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmark"))
     parser.add_argument("--backend", choices=("local", "slurm", "wandb"), default="local")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, of backend local")
     parser.add_argument("--seed", type=int, default=0, help="of the points of a random sweep")
     parser.add_argument(
         "--slurm",
@@ -80,19 +84,36 @@ def parse(args: Sequence[str] | None) -> argparse.Namespace:
         metavar="KEY=VALUE",
         help="resources of a job, as submitit names them: partition=gpu time=600 gpus_per_node=4",
     )
-    return parser.parse_args(args)
+    options = parser.parse_args(args)
+    if options.jobs < 1 or (options.jobs > 1 and options.backend != "local"):
+        parser.error(f"--jobs must be at least 1, and goes with backend local; got {options.jobs}")
+    return options
 
 
-def run_all(points: list[Point], output: Path, sweep: str) -> None:
-    """Run one after the other what has no scores yet."""
+def run_all(points: list[Point], output: Path, sweep: str, jobs: int = 1) -> None:
+    """Run what has no scores yet, so many at a time."""
     done = {row["run"] for row in latest_rows(output) if "scores" in row}
-    for number, point in enumerate(points, start=1):
+    adding, stopping = threading.Lock(), threading.Event()
+
+    def run(number: int, point: Point) -> None:
         title = f"[bold]\\[{number}/{len(points)}] {escape(point.name)}"
         if point.name in done:
             console.rule(f"{title}[/] done before")
-            continue
+            return
         console.rule(title)
-        append_result(output, run_point(point, output, sweep))
+        row = run_point(point, output, sweep, stopping, watched=jobs == 1)
+        with adding:
+            if not stopping.is_set():
+                append_result(output, row)
+
+    with ThreadPoolExecutor(jobs) as pool:
+        try:
+            begun = [pool.submit(run, number, point) for number, point in enumerate(points, 1)]
+            for ended in wait(begun, return_when=FIRST_EXCEPTION).done:
+                ended.result()
+        finally:  # an exception, or this process is told to stop
+            stopping.set()
+            pool.shutdown(cancel_futures=True)
 
 
 def stop(*_: Any) -> NoReturn:

@@ -1,6 +1,7 @@
 """The measurement of labels from photos."""
 
 from collections import Counter
+from typing import Any
 
 import pytest
 import torch
@@ -26,6 +27,19 @@ def test_shots_whose_codes_are_known_label_other_samples(monkeypatch: pytest.Mon
         shots = {"image": torch.zeros(8, 3, 64, 64), "mask": truth}
         found[rule] = score(method, shots, [0, 1, 2])
     assert 0.4 < found["class means"] < found["read-out"] < 1
+
+
+def test_views_of_the_chosen_photos_label_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = build("toy_portrait", "dense", {"shot_views": True})
+    num_ws, w_dim = method.generator.num_ws, method.generator.w_dim
+    image, mask = torch.rand(3, 3, 64, 64), torch.arange(3)[:, None, None].expand(3, 64, 64)
+    monkeypatch.setattr(photo_labels, "SCORED", 2)
+    monkeypatch.setattr(method, "invert", lambda image: torch.zeros(len(image), num_ws, w_dim))
+    learned: list[dict[str, Any]] = []
+    monkeypatch.setattr(method, "learn_shots", learned.append)
+    monkeypatch.setattr(method, "label", lambda w: torch.zeros(len(w), 64, 64, dtype=torch.long))
+    score(method, {"image": image, "mask": mask}, [2])
+    assert learned[0]["mask"].flatten(1).unique(dim=1).tolist() == [[2]] * 6
 
 
 def test_scribbles_number_the_classes_one_higher() -> None:

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import random
 import signal
 import subprocess
@@ -88,8 +89,8 @@ def test_csv_has_the_last_row_of_each_run(sweep: Path, tmp_path: Path) -> None:
     assert all(row["sweep"] == "mine" for row in table)
 
 
-def start_runner(sweep: Path, output: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "benchmarks.run", str(sweep), "--output", str(output)]
+def start_runner(sweep: Path, output: Path, *options: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "benchmarks.run", str(sweep), f"--output={output}", *options]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
 
 
@@ -136,6 +137,77 @@ def test_runner_that_is_told_to_stop_stops_its_run_and_goes_on_later(tmp_path: P
     assert runner.wait(timeout=60) == 143
     assert not (output / "results.jsonl").exists()
     assert run.main([str(write_sweep(tmp_path, [1])), "--output", str(output)]) == 0
+
+
+def test_runner_that_waits_for_a_run_can_be_stopped_and_the_run_goes_on(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    slow = "import time; print('begun', flush=True); time.sleep(5)" + SCRIPT
+    sweep = write_sweep(tmp_path, [1], slow)
+    first = start_runner(sweep, output)
+    wait_for(lambda: any(log.read_text() for log in output.glob("runs/*/output.log")))
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    second = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.run", str(sweep), f"--output={output}"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    )
+    assert second.stdout is not None
+    assert any(b"waiting for it" in line for line in second.stdout)
+    second.terminate()
+    second.communicate(timeout=60)
+    assert second.returncode == 143
+    assert not (output / "results.jsonl").exists()
+    assert run.main([str(sweep), "--output", str(output)]) == 0
+    assert (output / "runs/calls").read_text() == "1"
+
+
+TOGETHER = """
+import time
+(others := pathlib.Path(sys.argv[0]).parent / "begun").mkdir(exist_ok=True)
+(others / args["value"]).touch()
+end = time.time() + 20
+while len(list(others.iterdir())) < 3 and time.time() < end: time.sleep(0.05)
+if time.time() > end: sys.exit("alone")
+"""
+
+
+def test_jobs_run_at_a_time_and_each_has_its_row(tmp_path: Path) -> None:
+    head, tail = SCRIPT.split("folder =")
+    sweep = write_sweep(tmp_path, [1, 3, 4], head + TOGETHER + "folder =" + tail)
+    output = tmp_path / "out"
+    assert run.main([str(sweep), "--output", str(output), "--jobs", "3"]) == 0
+    found = [(row["parameters"], row["scores"]) for row in rows(output)]
+    assert all(({"value": v}, {"MeanIoU": v}) in found for v in (1, 3, 4))
+    assert len(found) == 3
+
+
+def test_runner_that_is_told_to_stop_stops_all_jobs_and_records_none(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    endless = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    sweep = write_sweep(tmp_path, [1, 3, 4], endless)
+    runner = start_runner(sweep, output, "--jobs=2")
+
+    def logs() -> list[str]:
+        return [text for log in output.glob("runs/*/output.log") if (text := log.read_text())]
+
+    wait_for(lambda: len(logs()) == 2)
+    runner.terminate()
+    assert runner.wait(timeout=60) == 143
+    assert not (output / "results.jsonl").exists()
+    assert len(logs()) == 2  # the third was not begun
+    for pid in logs():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid), 0)
+
+
+@pytest.mark.parametrize("options", [["--jobs", "0"], ["--jobs", "2", "--backend", "slurm"]])
+def test_jobs_that_cannot_be_are_refused(
+    sweep: Path, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        run.main([str(sweep), *options])
+    assert "--jobs must be at least 1" in capsys.readouterr().err
 
 
 def test_second_runner_in_a_directory_is_refused(sweep: Path, tmp_path: Path) -> None:
