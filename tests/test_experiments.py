@@ -3,6 +3,8 @@
 Points are rendered by the code of W&B's own agent, and must mean the same as by ours.
 """
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,20 @@ SWEEPS = [
 ]
 EXPERIMENTS = [p for p in ROOT.glob("experiments/**/*.yaml") if p not in SWEEPS]
 TRAININGS = [file for file in SWEEPS if "fit" in load(file)["command"]]
-POINTS = [(file, point) for file in TRAININGS for point in read_sweep(file)]
+
+
+def but_for_seeds(point: Point) -> str:
+    """All that is said of a point, without its seeds."""
+    said = {key: value for key, value in point.parameters.items() if "seed" not in key}
+    return re.sub(r"--\S*seed\S* \d+", "", json.dumps(said))
+
+
+def differing(points: list[Point]) -> list[Point]:
+    """One point of those that differ by a seed alone, which would all be the same to a test."""
+    return list({but_for_seeds(point): point for point in points}.values())
+
+
+POINTS = [(file, point) for file in TRAININGS for point in differing(read_sweep(file))]
 IDS = [f"{file.stem}-{point.name}" for file, point in POINTS]
 
 
