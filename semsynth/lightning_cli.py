@@ -377,9 +377,11 @@ def with_config_of_run(args: list[str]) -> list[str]:
         return args
     for i, arg in enumerate(args):
         path = arg.partition("=")[2] if "=" in arg else "".join(args[i + 1 : i + 2])
-        config = run_directory.of_checkpoint(path) / "config.yaml"
+        directory = run_directory.of_checkpoint(path)
+        config = directory / "config.yaml"
         if arg.partition("=")[0] == "--ckpt_path" and config.is_file():
-            return [args[0], "--config", str(config), *args[1:]]
+            here = [f"--run_dir={directory}", *run_directory.derived(config)]
+            return [args[0], "--config", str(config), *here, *args[1:]]
     return args
 
 

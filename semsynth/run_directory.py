@@ -113,6 +113,19 @@ def of_checkpoint(ckpt_path: str) -> Path:
     return Path(ckpt_path).absolute().parent.parent
 
 
+def derived(config: Path) -> list[str]:
+    """Flags that make a run's ``config.yaml`` forget what only says where the run was."""
+    recorded = yaml.safe_load(config.read_text()) or {}
+    where = Path(recorded.get("run_dir") or "")
+    paths = {"checkpoint.dirpath": where / "checkpoints", "trainer.default_root_dir": where}
+    flags = []
+    for name, path in paths.items():
+        section, key = name.split(".")
+        if (recorded.get(section) or {}).get(key) == str(path):
+            flags.append(f"--{name}=null")
+    return flags
+
+
 def prepare(directory: Path, overwrite: bool) -> None:
     """Make sure that a new run may use a directory.
 

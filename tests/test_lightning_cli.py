@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -146,6 +147,20 @@ def test_run_goes_on_from_its_last_checkpoint(run_dir: Path) -> None:
     assert before != (run_dir / "checkpoints/last.ckpt").resolve().read_bytes()
 
 
+def test_run_that_was_moved_is_tested_where_it_is_or_where_it_is_asked(
+    run_dir: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run_dir, moved := tmp_path / "moved", symlinks=True)
+    written = (run_dir / "scores/test.json").stat().st_mtime_ns
+    (moved / "scores/test.json").unlink()
+    test = ["test", f"--ckpt_path={moved}/checkpoints/last.ckpt"]
+    main([*test, f"--run_dir={tmp_path}/other"])
+    assert not (moved / "scores/test.json").exists()
+    main(test)
+    assert scores(moved) == scores(tmp_path / "other")
+    assert (run_dir / "scores/test.json").stat().st_mtime_ns == written
+
+
 def run_process(*args: str) -> subprocess.CompletedProcess[str]:
     # without what a process group of this process may have left behind
     left = ("MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE")
@@ -264,7 +279,12 @@ def test_checkpoint_brings_the_configuration_of_its_run(tmp_path: Path) -> None:
     args = ["test", "--ckpt_path", f"{tmp_path}/checkpoints/last.ckpt"]
     assert with_config_of_run(args) == args
     config.touch()
-    assert with_config_of_run(args) == ["test", "--config", str(config), *args[1:]]
+    here = ["--config", str(config), f"--run_dir={tmp_path}"]
+    assert with_config_of_run(args) == ["test", *here, *args[1:]]
+    recorded = {"dirpath": "elsewhere/checkpoints"}, {"default_root_dir": "mine"}
+    keys = "run_dir", "checkpoint", "trainer"
+    config.write_text(yaml.safe_dump(dict(zip(keys, ["elsewhere", *recorded], strict=True))))
+    assert with_config_of_run(args) == ["test", *here, "--checkpoint.dirpath=null", *args[1:]]
     given = [*args, "--config=mine.yaml"]
     assert with_config_of_run(given) == given
 
