@@ -35,7 +35,7 @@ def flags() -> set[str]:
             value = getattr(module, name)
             if inspect.isclass(value) and issubclass(value, LightningModule | LightningDataModule):
                 known |= {f"--{key}.{name}" for name in inspect.signature(value).parameters}
-    return known | OTHERS | {"--backend", "--slurm", "--output"}
+    return known | OTHERS | {"--backend", "--jobs", "--slurm", "--output"}
 
 
 def shown(command: str, capsys: pytest.CaptureFixture[str]) -> set[str]:
