@@ -4,6 +4,8 @@ import errno
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,10 +18,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from semsynth import run_directory
 from semsynth.callbacks import Cost, finite
-from semsynth.data.toy.datamodule import ToyDataset
 from tests.data.trees import write_map, write_photo
 from tests.killed import run_processes
-from tests.tiny import METHODS, STEPS, arguments, differences, fit, last
+from tests.tiny import METHODS, STEPS, arguments, differences, environment, fit, last
 
 Patch = pytest.MonkeyPatch
 
@@ -187,19 +188,31 @@ def test_damaged_checkpoint_that_was_asked_for_is_named(tmp_path: Path) -> None:
     assert "bad.ckpt cannot be read" in message
 
 
-def test_loader_process_that_dies_ends_the_training_with_a_remedy(
-    tmp_path: Path, monkeypatch: Patch
-) -> None:
-    parent = os.getpid()
-    original = ToyDataset.__getitems__
+DEADLY = """
+import os, signal, sys
+from semsynth.cli import main
+from semsynth.data.toy.datamodule import ToyDataset
 
-    def deadly(self: ToyDataset, indices: Any) -> Any:
-        if 5 in [int(i) for i in indices] and os.getpid() != parent:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(self, indices)
+parent, original = os.getpid(), ToyDataset.__getitems__
 
-    monkeypatch.setattr(ToyDataset, "__getitems__", deadly)
-    message = message_of_fit("segmenter", tmp_path, "--data.num_workers=1")
+def deadly(self, indices):
+    if 5 in [int(i) for i in indices] and os.getpid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(self, indices)
+
+ToyDataset.__getitems__ = deadly
+main(sys.argv[1:])
+"""
+
+
+def test_loader_process_that_dies_ends_the_training_with_a_remedy(tmp_path: Path) -> None:
+    # In a process of its own: torch raises the error wherever the main thread is, perhaps while it
+    # takes the lock of logging, which nothing would give back.
+    words = arguments("segmenter", tmp_path, "--data.num_workers=1")
+    command = [sys.executable, "-c", DEADLY, *words]
+    ended = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    message = ended.stderr
     assert "A loader process died" in message
     assert "--data.num_workers (now 1)" in message
     assert "--ckpt_path last" in message
