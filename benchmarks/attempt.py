@@ -65,13 +65,11 @@ def hold(path: Path, stopping: threading.Event | None = None) -> Iterator[IO[byt
     """
     stopping = stopping or threading.Event()
     with path.open("ab") as lock:
-        waited = False
-        while not try_lock(lock):
-            if not waited:
-                print(f"{path.parent} is at work without its runner, waiting for it", flush=True)
-            waited = True
-            if stopping.wait(0.1):
-                raise SystemExit
+        if not try_lock(lock):
+            print(f"{path.parent} is at work without its runner, waiting for it", flush=True)
+            while not try_lock(lock):
+                if stopping.wait(0.1):
+                    raise SystemExit
         yield lock
 
 

@@ -34,12 +34,14 @@ def test_views_of_the_chosen_photos_label_too(monkeypatch: pytest.MonkeyPatch) -
     num_ws, w_dim = method.generator.num_ws, method.generator.w_dim
     image, mask = torch.rand(3, 3, 64, 64), torch.arange(3)[:, None, None].expand(3, 64, 64)
     monkeypatch.setattr(photo_labels, "SCORED", 2)
-    monkeypatch.setattr(method, "invert", lambda image: torch.zeros(len(image), num_ws, w_dim))
+    numbered = torch.arange(18.0)[:, None, None].expand(18, num_ws, w_dim)
+    monkeypatch.setattr(method, "invert", lambda image: numbered[: len(image)])
     learned: list[dict[str, Any]] = []
     monkeypatch.setattr(method, "learn_shots", learned.append)
     monkeypatch.setattr(method, "label", lambda w: torch.zeros(len(w), 64, 64, dtype=torch.long))
     score(method, {"image": image, "mask": mask}, [2])
     assert learned[0]["mask"].flatten(1).unique(dim=1).tolist() == [[2]] * 6
+    assert learned[0]["w_plus"][:, 0, 0].tolist() == [2, 5, 8, 11, 14, 17]
 
 
 def test_scribbles_number_the_classes_one_higher() -> None:

@@ -89,9 +89,11 @@ def test_csv_has_the_last_row_of_each_run(sweep: Path, tmp_path: Path) -> None:
     assert all(row["sweep"] == "mine" for row in table)
 
 
-def start_runner(sweep: Path, output: Path, *options: str) -> subprocess.Popen[bytes]:
+def start_runner(
+    sweep: Path, output: Path, *options: str, stdout: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "benchmarks.run", str(sweep), f"--output={output}", *options]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    return subprocess.Popen(command, cwd=ROOT, stdout=stdout)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -147,11 +149,7 @@ def test_runner_that_waits_for_a_run_can_be_stopped_and_the_run_goes_on(tmp_path
     wait_for(lambda: any(log.read_text() for log in output.glob("runs/*/output.log")))
     first.send_signal(signal.SIGKILL)
     first.wait()
-    second = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.run", str(sweep), f"--output={output}"],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-    )
+    second = start_runner(sweep, output, stdout=subprocess.PIPE)
     assert second.stdout is not None
     assert any(b"waiting for it" in line for line in second.stdout)
     second.terminate()
