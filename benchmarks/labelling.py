@@ -22,7 +22,7 @@ from semsynth.networks.pseudo_labels import (
     downsample_labels,
     stack_features,
 )
-from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.priors import load_generator
 from semsynth.weights import load_segmenter
 

@@ -10,7 +10,7 @@ from semsynth.layout.points import random_marks, read_cells, read_pixels
 from semsynth.metrics.editing import sample_at
 from semsynth.networks.motion import Motion, MotionEstimator
 from semsynth.networks.noise import sample_seed, seeded_normal, seeded_uniform
-from semsynth.networks.stylegan2_layers import ModulatedConv2d
+from semsynth.networks.stylegan2.layers import ModulatedConv2d
 
 EXPANSION_UNIT = 10.0  # of 64 pixels: what a log expansion of 1 moves at the ring of a zoom
 CHUNK = 256  # images that are drawn at once

@@ -22,7 +22,7 @@ from semsynth.metrics.features import build_features
 from semsynth.metrics.frechet import frechet_distance_from_features
 from semsynth.metrics.perceptual import build_taps, tap_distance
 from semsynth.networks.noise import seeded_normal
-from semsynth.networks.stylegan2 import StyleGAN2Generator, mix_styles
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator, mix_styles
 from semsynth.networks.unet import UNet
 from semsynth.priors import load_generator
 from semsynth.weights import load_segmenter

@@ -15,7 +15,7 @@ from semsynth.images import save_png, to_uint8
 from semsynth.inversion import Distance, Recipe, invert
 from semsynth.inversion.search import Inversion
 from semsynth.metrics.perceptual import build_taps, tap_distance
-from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.priors import find_prior, fingerprint, read_card
 from semsynth.weights import MissingWeightsError, home
 

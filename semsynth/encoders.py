@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from semsynth.networks.psp_encoder import GradualStyleEncoder
-from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.priors import PriorError, check_arguments, fingerprint, write_weights
 from semsynth.weights import MissingWeightsError, as_described, read_card
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from semsynth import __version__, weights
 from semsynth.errors import UserError
-from semsynth.networks.stylegan2 import StyleGAN2Generator
-from semsynth.networks.stylegan2_discriminator import StyleGAN2Discriminator
+from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 
 SUFFIX = "_stylegan2"
 Network = TypeVar("Network", bound=nn.Module)

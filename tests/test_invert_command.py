@@ -10,7 +10,7 @@ from semsynth.data.latents import read_codes
 from semsynth.images import save_png, to_uint8
 from semsynth.invert_files import identity
 from semsynth.networks.noise import seeded_normal
-from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.priors import save_generator
 
 SIZES = {

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from semsynth import priors, weights
-from semsynth.networks.stylegan2 import StyleGAN2Generator
-from semsynth.networks.stylegan2_discriminator import StyleGAN2Discriminator
+from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 
 WIDTH = {"channel_base": 128, "channel_max": 8}
 ARGUMENTS = {"image_size": 16, "z_dim": 6, "w_dim": 5, "mapping_layers": 2, **WIDTH}

@@ -21,7 +21,7 @@ from benchmarks.speed.timing import Function, interleaved
 from semsynth.networks.pseudo_labels import DensePrototypes, SparseBank
 from semsynth.networks.psp_encoder import GradualStyleEncoder
 from semsynth.networks.spade import one_hot
-from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 
 BATCH, RESOLUTION, CHANNELS = 2, 64, 512
 LANDMARKS, MASK_CLASSES = 71, 19

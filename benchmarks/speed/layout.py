@@ -24,7 +24,7 @@ from benchmarks.speed.timing import Function, interleaved
 from semsynth.layout.points import all_marks, read_cells
 from semsynth.methods import UserControllableLT
 from semsynth.networks.latent_transformer import Attention
-from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.optimizers import Ranger
 from semsynth.priors import save_generator
 

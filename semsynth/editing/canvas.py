@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from semsynth.networks.noise import seeded_normal
-from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 
 TRACKING_RESOLUTION = 64
 

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from semsynth.interop import checkpoints
 from semsynth.interop.checkpoints import Checkpoint, CheckpointError
 from semsynth.interop.stylegan2_names import Names, discriminator_names, generator_names
-from semsynth.networks.stylegan2 import StyleGAN2Generator
-from semsynth.networks.stylegan2_discriminator import StyleGAN2Discriminator
-from semsynth.networks.stylegan2_layers import fir_kernel
+from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
+from semsynth.networks.stylegan2.layers import fir_kernel
 
 # what comes before the number of a resolution (rosinality numbers from the second) and of a layer
 NUMBERED = {

@@ -8,8 +8,8 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from semsynth.networks.stylegan2 import StyleGAN2Generator
-from semsynth.networks.stylegan2_discriminator import StyleGAN2Discriminator
+from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 
 Layout = Literal["rosinality", "nvidia", "semsynth"]
 

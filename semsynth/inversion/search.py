@@ -21,7 +21,7 @@ from semsynth.inversion.terms import (
     set_lr,
 )
 from semsynth.networks.noise import sample_seed, seeded_normal
-from semsynth.networks.stylegan2 import Noise, StyleGAN2Generator
+from semsynth.networks.stylegan2.generator import Noise, StyleGAN2Generator
 from semsynth.optimizers import Ranger
 
 CANDIDATES = 256  # samples among which starts are looked for

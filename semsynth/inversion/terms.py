@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from semsynth.networks.noise import seeded_normal
-from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 
 COMPARE_AT = 256  # both papers compare images at this size, if they are larger
 

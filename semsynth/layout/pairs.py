@@ -9,7 +9,7 @@ from torch import Tensor
 
 from semsynth.networks.motion import MotionEstimator
 from semsynth.networks.noise import hash_int64, seeded_normal, seeded_uniform
-from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 
 Batch = dict[str, Any]
 

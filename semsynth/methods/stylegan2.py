@@ -20,10 +20,10 @@ from semsynth.losses import (
     r1_penalty,
 )
 from semsynth.methods.base import Batch, Method, count_as_one_step, require_unused_parameters
-from semsynth.networks.ada import AdaptiveAugment, Pipe
 from semsynth.networks.noise import sample_seed, seeded_normal
-from semsynth.networks.stylegan2 import StyleGAN2Generator, mix_styles
-from semsynth.networks.stylegan2_discriminator import StyleGAN2Discriminator
+from semsynth.networks.stylegan2.ada import AdaptiveAugment, Pipe
+from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator, mix_styles
 from semsynth.priors import PriorError, load_discriminator, load_generator
 
 MEAN_LATENT_DECAY = 0.995  # a step, of the released training code

@@ -10,7 +10,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor, nn, stack
 
-from semsynth.networks.stylegan2_layers import EqualisedLinear
+from semsynth.networks.stylegan2.layers import EqualisedLinear
 
 COARSE, MIDDLE = 3, 7  # styles before these come from the smallest and the middle map
 REDUCTION = 16

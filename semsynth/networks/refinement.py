@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.optim import Adam
 
 from semsynth.networks.noise import seeded_normal
-from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 
 NUM_SAMPLES = 1024  # of the released code
 

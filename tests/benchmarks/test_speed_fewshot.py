@@ -6,7 +6,7 @@ import torch
 
 from benchmarks.speed import fewshot
 from benchmarks.speed.stylegan2 import check
-from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 
 
 @pytest.mark.parametrize("kind", ["sparse", "dense"])

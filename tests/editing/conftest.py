@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semsynth.editing import Canvas
-from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 
 
 class Shift:

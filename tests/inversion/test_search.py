@@ -5,7 +5,7 @@ import torch
 
 from semsynth.inversion import Recipe, default_recipe, invert, upstream_recipe
 from semsynth.networks.noise import seeded_normal
-from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from semsynth.inversion.terms import (
     pixel_error,
     resize,
 )
-from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 
 
 def test_rate_rises_over_the_first_twentieth_and_falls_over_the_last_quarter() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.priors import save_generator
 
 SIZES: dict[str, Any] = {

@@ -14,7 +14,7 @@ from semsynth.data.shots import Numbers
 from semsynth.encoders import save_encoder
 from semsynth.methods import FewShotSMIS
 from semsynth.networks.noise import sample_seed
-from semsynth.networks.stylegan2 import StyleGAN2Generator, SynthesisNetwork
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator, SynthesisNetwork
 from semsynth.networks.views import make_views
 from semsynth.priors import PriorError, fingerprint, save_generator
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from semsynth.methods.prior_base import PriorMethod
-from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.priors import PriorError, save_generator
 
 

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from semsynth.losses import r1_penalty
 from semsynth.methods import StyleGAN2, stylegan2
-from semsynth.networks.ada import AdaptiveAugment
+from semsynth.networks.stylegan2.ada import AdaptiveAugment
 
 from .conftest import SIZE, Batch, RandomPairs
 

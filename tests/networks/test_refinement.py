@@ -4,7 +4,7 @@ from torch import Tensor
 
 from semsynth.networks.noise import seeded_normal
 from semsynth.networks.refinement import NUM_SAMPLES, Directions, principal_directions, refine
-from semsynth.networks.stylegan2 import StyleGAN2Generator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from semsynth.losses import path_lengths
 from semsynth.networks.noise import seeded_normal
-from semsynth.networks.stylegan2 import (
+from semsynth.networks.stylegan2.generator import (
     MappingNetwork,
     StyledConv,
     StyleGAN2Generator,
@@ -16,7 +16,7 @@ from semsynth.networks.stylegan2 import (
     mix_styles,
     resolutions_of,
 )
-from semsynth.networks.stylegan2_layers import leaky_relu, upsample
+from semsynth.networks.stylegan2.layers import leaky_relu, upsample
 
 W_DIM = 6
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.networks.stylegan2_layers import (
+from semsynth.networks.stylegan2.layers import (
     EqualisedConv2d,
     EqualisedLinear,
     ModulatedConv2d,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from semsynth.networks.noise import seeded_uniform
-from semsynth.networks.warp import move_pixels, warp
+from semsynth.networks.stylegan2.warp import move_pixels, warp
 
 Pipe = Literal["b", "bg", "bgc"]
 """Kinds of operations: blitting (pixels are moved), geometry (they are resampled), colours."""

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.networks.ada import rotation, scaling, translation
-from semsynth.networks.warp import SYM6, mirror, move_pixels, warp
+from semsynth.networks.stylegan2.ada import rotation, scaling, translation
+from semsynth.networks.stylegan2.warp import SYM6, mirror, move_pixels, warp
 
 SIZE = 64
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semsynth.losses import r1_penalty
-from semsynth.networks.ada import (
+from semsynth.networks.stylegan2.ada import (
     NUM_DRAWS,
     AdaptiveAugment,
     Operations,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from semsynth.losses import r1_penalty
-from semsynth.networks.stylegan2_discriminator import StyleGAN2Discriminator, append_batch_std
+from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator, append_batch_std
 
 
 def tiny(image_size: int = 16, **changes: Any) -> StyleGAN2Discriminator:

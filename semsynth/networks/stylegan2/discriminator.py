@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from semsynth.networks.stylegan2 import channels_at, resolutions_of
-from semsynth.networks.stylegan2_layers import EqualisedConv2d, EqualisedLinear, leaky_relu
+from semsynth.networks.stylegan2.generator import channels_at, resolutions_of
+from semsynth.networks.stylegan2.layers import EqualisedConv2d, EqualisedLinear, leaky_relu
 
 
 class DiscriminatorBlock(nn.Module):

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semsynth.networks.noise import seeded_normal
-from semsynth.networks.stylegan2_layers import (
+from semsynth.networks.stylegan2.layers import (
     SQRT2,
     EqualisedLinear,
     ModulatedConv2d,

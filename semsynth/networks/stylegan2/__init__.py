@@ -1,0 +1,1 @@
+"""StyleGAN2 (Karras et al., CVPR 2020) and its adaptive augmentation (NeurIPS 2020)."""
