@@ -15,8 +15,8 @@ from semsynth.data import ToyStreet
 from semsynth.images import colour_mask, image_grid, save_png
 from semsynth.methods import CLVAE
 from semsynth.methods.base import Batch
+from semsynth.networks.clvae.style_codes import replace_codes
 from semsynth.networks.noise import sample_seed
-from semsynth.networks.style_codes import replace_codes
 from semsynth.trained import load_trained
 
 MASKS = 4

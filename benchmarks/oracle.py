@@ -24,7 +24,7 @@ from semsynth.callbacks import Evaluation
 from semsynth.data.toy import ToyDataModule
 from semsynth.methods.base import Batch, Method
 from semsynth.metrics import ImageMetric
-from semsynth.networks.clvae_encoder import draw_class
+from semsynth.networks.clvae.encoder import draw_class
 
 WORLDS = {"toy_portrait": "ToyPortrait", "toy_street": "ToyStreet"}
 METRICS = {

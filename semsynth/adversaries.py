@@ -13,7 +13,7 @@ from semsynth.losses import (
     label_mix,
     segmentation_loss,
 )
-from semsynth.networks.patch_discriminator import Output, halves
+from semsynth.networks.clvae.patch_discriminator import Output, halves
 
 
 class Adversary(Protocol):

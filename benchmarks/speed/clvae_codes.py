@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.speed.timing import Function, interleaved
-from semsynth.networks.clvae_encoder import CLVAEEncoder, level_mask
-from semsynth.networks.clvae_generator import CLVAEGenerator
+from semsynth.networks.clvae.encoder import CLVAEEncoder, level_mask
+from semsynth.networks.clvae.generator import CLVAEGenerator
 
 NUM_CLASSES, BATCH, SIZE = 151, 4, 256
 

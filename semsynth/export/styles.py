@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from semsynth.methods import CLVAE
+from semsynth.networks.clvae.style_codes import StyleCodes, complete
 from semsynth.networks.noise import hash_int64, seeded_uniform
-from semsynth.networks.style_codes import StyleCodes, complete
 
 
 class PhotoStyles:

@@ -16,10 +16,10 @@ import yaml
 from torch import Tensor, nn
 
 from semsynth.interop.checkpoints import CheckpointError, load_torch, refuses_the_rest
-from semsynth.networks.clvae_encoder import CLVAEEncoder
-from semsynth.networks.clvae_generator import CLVAEGenerator
-from semsynth.networks.patch_discriminator import MultiscaleDiscriminator
-from semsynth.networks.spade import Upsampling, start_grid
+from semsynth.networks.clvae.encoder import CLVAEEncoder
+from semsynth.networks.clvae.generator import CLVAEGenerator
+from semsynth.networks.clvae.patch_discriminator import MultiscaleDiscriminator
+from semsynth.networks.clvae.spade import Upsampling, start_grid
 
 State = dict[str, Tensor]
 LabelOrder = Literal["raw", "shifted"]

@@ -9,7 +9,7 @@ from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import Tensor
 
 from semsynth.errors import UserError
-from semsynth.networks.style_codes import StyleError as StyleError
+from semsynth.networks.clvae.style_codes import StyleError as StyleError
 
 Batch = dict[str, Any]
 

@@ -18,14 +18,11 @@ from semsynth.adversaries import Adversary, PatchAdversary, SegmentationAdversar
 from semsynth.errors import require_not_negative, require_positive
 from semsynth.losses import PerceptualLoss, class_layer_kl, kl_divergence
 from semsynth.methods.base import Batch, Method, count_as_one_step, require_unused_parameters
-from semsynth.networks.clvae_encoder import Posterior, draw_class, rows_of, rows_present
-from semsynth.networks.clvae_family import build_networks
-from semsynth.networks.noise import hash_int64, seeded_normal
-from semsynth.networks.patch_discriminator import MultiscaleDiscriminator
-from semsynth.networks.recolouring import recolour
-from semsynth.networks.segmentation_discriminator import SegmentationDiscriminator
-from semsynth.networks.spade import initialise, one_hot
-from semsynth.networks.style_codes import (
+from semsynth.networks.clvae.encoder import Posterior, draw_class, rows_of, rows_present
+from semsynth.networks.clvae.family import build_networks
+from semsynth.networks.clvae.patch_discriminator import MultiscaleDiscriminator
+from semsynth.networks.clvae.spade import initialise, one_hot
+from semsynth.networks.clvae.style_codes import (
     Fill,
     StyleCodes,
     StyleError,
@@ -34,6 +31,9 @@ from semsynth.networks.style_codes import (
     paste_back,
     replace_codes,
 )
+from semsynth.networks.noise import hash_int64, seeded_normal
+from semsynth.networks.recolouring import recolour
+from semsynth.networks.rivals.segmentation_discriminator import SegmentationDiscriminator
 from semsynth.networks.vgg import VGG19Features
 
 UNET_WEIGHTS = (1.0, 1.0, 1.0)

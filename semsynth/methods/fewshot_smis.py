@@ -29,6 +29,7 @@ from semsynth.fewshot_checks import (
 from semsynth.inversion import default_recipe, upstream_recipe
 from semsynth.methods.base import Batch
 from semsynth.methods.prior_base import PriorMethod
+from semsynth.networks.clvae.spade import one_hot
 from semsynth.networks.label_augmentation import augment_labels
 from semsynth.networks.noise import hash_int64, sample_seed, seeded_normal, seeded_uniform
 from semsynth.networks.pseudo_labels import (
@@ -41,7 +42,6 @@ from semsynth.networks.pseudo_labels import (
 )
 from semsynth.networks.psp_encoder import GradualStyleEncoder
 from semsynth.networks.refinement import Directions, principal_directions, refine
-from semsynth.networks.spade import one_hot
 from semsynth.networks.strokes import draw_strokes
 from semsynth.networks.views import make_views
 from semsynth.optimizers import Ranger

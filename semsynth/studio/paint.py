@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from semsynth.data import ToyStreet
-from semsynth.networks.style_codes import StyleCodes, complete, paste_back, replace_codes
+from semsynth.networks.clvae.style_codes import StyleCodes, complete, paste_back, replace_codes
 from semsynth.studio.answers import Answer, Report, TabError
 from semsynth.studio.frames import mask_png, png, webp
 from semsynth.studio.labels import bytes_of, classes_of_space, labels_of, taken, zipped

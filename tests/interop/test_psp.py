@@ -16,7 +16,7 @@ from semsynth.cli import main
 from semsynth.encoders import load_encoder
 from semsynth.interop.checkpoints import CheckpointError
 from semsynth.interop.psp import import_psp
-from semsynth.networks.spade import one_hot
+from semsynth.networks.clvae.spade import one_hot
 from semsynth.priors import PriorError, load_generator
 from semsynth.weights import MissingWeightsError
 

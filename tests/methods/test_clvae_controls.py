@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from semsynth.methods import CLVAE
+from semsynth.networks.clvae.style_codes import complete, interpolate, replace_codes, swap
 from semsynth.networks.noise import sample_seed
-from semsynth.networks.style_codes import complete, interpolate, replace_codes, swap
 
 from .conftest import Batch, tiny_clvae
 

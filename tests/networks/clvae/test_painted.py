@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.networks.painted import Painted, convolve, painted_one_hot
-from semsynth.networks.spade import SPADEResBlock, one_hot
+from semsynth.networks.clvae.painted import Painted, convolve, painted_one_hot
+from semsynth.networks.clvae.spade import SPADEResBlock, one_hot
 
 
 def painted(shared: bool = False) -> Painted:

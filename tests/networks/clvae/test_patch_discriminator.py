@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.networks.patch_discriminator import (
+from semsynth.networks.clvae.patch_discriminator import (
     MultiscaleDiscriminator,
     PatchDiscriminator,
     halve,

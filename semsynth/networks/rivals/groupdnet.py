@@ -11,9 +11,9 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semsynth.networks.clvae_encoder import Posterior, classes_present, fill_ignored
-from semsynth.networks.painted import painted_one_hot
-from semsynth.networks.spade import (
+from semsynth.networks.clvae.encoder import Posterior, classes_present, fill_ignored
+from semsynth.networks.clvae.painted import painted_one_hot
+from semsynth.networks.clvae.spade import (
     LEAK,
     SPADE,
     ModulatedResBlock,

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from semsynth.networks.segmentation_discriminator import SegmentationDiscriminator
+from semsynth.networks.rivals.segmentation_discriminator import SegmentationDiscriminator
 
 
 @pytest.mark.parametrize("depth", [1, 4, 6])

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semsynth.networks.spade import LEAK
+from semsynth.networks.clvae.spade import LEAK
 
 
 class CodePrior(nn.Module):

@@ -4,11 +4,11 @@ from typing import Any, Literal
 
 from torch import nn
 
-from semsynth.networks.clvae_encoder import MIDDLE_LEVEL, CLVAEEncoder
-from semsynth.networks.clvae_generator import CLVAEGenerator
-from semsynth.networks.groupdnet import GroupedEncoder, GroupedGenerator
-from semsynth.networks.inade import InstanceAdaptiveGenerator
-from semsynth.networks.spade import Upsampling
+from semsynth.networks.clvae.encoder import MIDDLE_LEVEL, CLVAEEncoder
+from semsynth.networks.clvae.generator import CLVAEGenerator
+from semsynth.networks.clvae.spade import Upsampling
+from semsynth.networks.rivals.groupdnet import GroupedEncoder, GroupedGenerator
+from semsynth.networks.rivals.inade import InstanceAdaptiveGenerator
 
 Architecture = Literal["clvae", "groupdnet", "inade"]
 GROUP_CODE_CHANNELS = 8  # of a class at each cell of the first map

@@ -3,7 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semsynth.networks.clvae_encoder import (
+from semsynth.networks.clvae.encoder import (
     CLVAEEncoder,
     Posterior,
     classes_present,

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from semsynth.networks.groupdnet import (
+from semsynth.networks.rivals.groupdnet import (
     GroupedEncoder,
     GroupedGenerator,
     group_numbers,

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from semsynth.networks.clvae.spade import IGNORE_INDEX, LEAK, spectral_conv
 from semsynth.networks.noise import hash_int64, seeded_normal
-from semsynth.networks.spade import IGNORE_INDEX, LEAK, spectral_conv
 
 NUM_LEVELS = 5
 MIDDLE_LEVEL = 2

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from semsynth.networks.spade import LEAK
+from semsynth.networks.clvae.spade import LEAK
 
 Output = tuple[list[Tensor], Tensor]  # features of each layer, logits
 

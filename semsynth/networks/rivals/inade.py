@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semsynth.networks.clvae_encoder import rows_of
-from semsynth.networks.painted import Painted
-from semsynth.networks.spade import ModulatedResBlock, SPADEGenerator, Upsampling, one_hot
+from semsynth.networks.clvae.encoder import rows_of
+from semsynth.networks.clvae.painted import Painted
+from semsynth.networks.clvae.spade import ModulatedResBlock, SPADEGenerator, Upsampling, one_hot
 
 
 class InstanceModulation(nn.Module):

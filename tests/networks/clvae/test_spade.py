@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semsynth.networks.spade import (
+from semsynth.networks.clvae.spade import (
     SPADE,
     SPADEGenerator,
     SPADEResBlock,

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from semsynth.networks.clvae_encoder import CLVAEEncoder
-from semsynth.networks.clvae_generator import CLVAEGenerator
-from semsynth.networks.spade import Upsampling
+from semsynth.networks.clvae.encoder import CLVAEEncoder
+from semsynth.networks.clvae.generator import CLVAEGenerator
+from semsynth.networks.clvae.spade import Upsampling
 
 
 def count(module: nn.Module) -> int:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from semsynth.networks.style_codes import (
+from semsynth.networks.clvae.style_codes import (
     StyleCodes,
     choose,
     complete,

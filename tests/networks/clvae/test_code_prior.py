@@ -1,6 +1,6 @@
 import torch
 
-from semsynth.networks.code_prior import CodePrior
+from semsynth.networks.clvae.code_prior import CodePrior
 
 
 def test_prior_begins_as_the_standard_normal() -> None:

@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import _SpectralNorm
 
 from semsynth.networks.checkpointing import run_again
-from semsynth.networks.painted import Painted, convolve
+from semsynth.networks.clvae.painted import Painted, convolve
 
 IGNORE_INDEX = 255
 LEAK = 0.2

@@ -1,8 +1,8 @@
 import torch
 from torch import Tensor
 
-from semsynth.networks.inade import InstanceAdaptiveGenerator, InstanceModulation
-from semsynth.networks.painted import Painted
+from semsynth.networks.clvae.painted import Painted
+from semsynth.networks.rivals.inade import InstanceAdaptiveGenerator, InstanceModulation
 
 
 def test_modulation_equals_a_loop_over_pixels() -> None:

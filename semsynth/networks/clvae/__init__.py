@@ -1,0 +1,1 @@
+"""CLVAE on SPADE (Endo and Kanamori, Pacific Graphics 2020)."""
