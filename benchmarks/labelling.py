@@ -15,13 +15,13 @@ from rich.console import Console
 from torch import Tensor
 
 from benchmarks.toy_prior import NUM_CLASSES, mean_iou, segment
-from semsynth.networks.noise import seeded_normal
-from semsynth.networks.pseudo_labels import (
+from semsynth.networks.fewshot.pseudo_labels import (
     DensePrototypes,
     LinearReadout,
     downsample_labels,
     stack_features,
 )
+from semsynth.networks.noise import seeded_normal
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.priors import load_generator
 from semsynth.weights import load_segmenter

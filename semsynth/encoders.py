@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from semsynth.networks.psp_encoder import GradualStyleEncoder
+from semsynth.networks.fewshot.psp_encoder import GradualStyleEncoder
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.priors import PriorError, check_arguments, fingerprint, write_weights
 from semsynth.weights import MissingWeightsError, as_described, read_card

@@ -19,8 +19,8 @@ from torch import Tensor
 from benchmarks.speed.stylegan2 import VARIANTS, check
 from benchmarks.speed.timing import Function, interleaved
 from semsynth.networks.clvae.spade import one_hot
-from semsynth.networks.pseudo_labels import DensePrototypes, SparseBank
-from semsynth.networks.psp_encoder import GradualStyleEncoder
+from semsynth.networks.fewshot.pseudo_labels import DensePrototypes, SparseBank
+from semsynth.networks.fewshot.psp_encoder import GradualStyleEncoder
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 
 BATCH, RESOLUTION, CHANNELS = 2, 64, 512

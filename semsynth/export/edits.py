@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.networks.label_augmentation import GRID, displace
+from semsynth.networks.fewshot.label_augmentation import GRID, displace
 from semsynth.networks.noise import hash_int64, seeded_normal, seeded_uniform
 
 LOG_SCALE, LOG_ASPECT = math.log(1.25), math.log(1.15)

@@ -20,7 +20,7 @@ from semsynth.interop.stylegan2 import (
     rename,
 )
 from semsynth.interop.stylegan2_names import Names
-from semsynth.networks.psp_encoder import GradualStyleEncoder, level_of
+from semsynth.networks.fewshot.psp_encoder import GradualStyleEncoder, level_of
 
 ENCODER = "encoder.*"
 BOTH = ("weight", "bias")

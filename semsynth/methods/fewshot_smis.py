@@ -30,9 +30,8 @@ from semsynth.inversion import default_recipe, upstream_recipe
 from semsynth.methods.base import Batch
 from semsynth.methods.prior_base import PriorMethod
 from semsynth.networks.clvae.spade import one_hot
-from semsynth.networks.label_augmentation import augment_labels
-from semsynth.networks.noise import hash_int64, sample_seed, seeded_normal, seeded_uniform
-from semsynth.networks.pseudo_labels import (
+from semsynth.networks.fewshot.label_augmentation import augment_labels
+from semsynth.networks.fewshot.pseudo_labels import (
     DensePrototypes,
     LinearReadout,
     SparseBank,
@@ -40,10 +39,11 @@ from semsynth.networks.pseudo_labels import (
     stack_features,
     surest_labels,
 )
-from semsynth.networks.psp_encoder import GradualStyleEncoder
-from semsynth.networks.refinement import Directions, principal_directions, refine
-from semsynth.networks.strokes import draw_strokes
-from semsynth.networks.views import make_views
+from semsynth.networks.fewshot.psp_encoder import GradualStyleEncoder
+from semsynth.networks.fewshot.refinement import Directions, principal_directions, refine
+from semsynth.networks.fewshot.strokes import draw_strokes
+from semsynth.networks.fewshot.views import make_views
+from semsynth.networks.noise import hash_int64, sample_seed, seeded_normal, seeded_uniform
 from semsynth.optimizers import Ranger
 from semsynth.priors import PriorError
 

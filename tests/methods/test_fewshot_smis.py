@@ -13,9 +13,9 @@ from semsynth.data.labels import LabelSpace
 from semsynth.data.shots import Numbers
 from semsynth.encoders import save_encoder
 from semsynth.methods import FewShotSMIS
+from semsynth.networks.fewshot.views import make_views
 from semsynth.networks.noise import sample_seed
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator, SynthesisNetwork
-from semsynth.networks.views import make_views
 from semsynth.priors import PriorError, fingerprint, save_generator
 
 SIZE, CLASSES = 32, 4

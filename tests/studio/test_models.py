@@ -5,7 +5,7 @@ import torch
 
 from semsynth.encoders import save_encoder
 from semsynth.methods import CLVAE
-from semsynth.networks.psp_encoder import GradualStyleEncoder
+from semsynth.networks.fewshot.psp_encoder import GradualStyleEncoder
 from semsynth.priors import find_prior, fingerprint, load_generator
 from semsynth.studio.models import ModelError, Models, load_painter, load_scribbler
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.networks.label_augmentation import (
+from semsynth.networks.fewshot.label_augmentation import (
     augment_labels,
     cut_out,
     dilate,

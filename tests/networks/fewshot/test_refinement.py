@@ -2,8 +2,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from semsynth.networks.fewshot.refinement import (
+    NUM_SAMPLES,
+    Directions,
+    principal_directions,
+    refine,
+)
 from semsynth.networks.noise import seeded_normal
-from semsynth.networks.refinement import NUM_SAMPLES, Directions, principal_directions, refine
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 
 

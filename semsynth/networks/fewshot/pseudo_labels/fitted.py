@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from semsynth.networks.pseudo_labels.features import unit
+from semsynth.networks.fewshot.pseudo_labels.features import unit
 
 
 class Fitted(nn.Module):

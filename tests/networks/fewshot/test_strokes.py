@@ -2,7 +2,7 @@ import torch
 from torch import Tensor
 
 from semsynth.data.toy import PortraitWorld
-from semsynth.networks.strokes import draw_strokes, pixels_of_classes
+from semsynth.networks.fewshot.strokes import draw_strokes, pixels_of_classes
 
 WORLD = PortraitWorld()
 CLASSES = 10

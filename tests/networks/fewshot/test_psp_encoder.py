@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from semsynth.networks.psp_encoder import Bottleneck, GradualStyleEncoder, SqueezeExcitation
+from semsynth.networks.fewshot.psp_encoder import Bottleneck, GradualStyleEncoder, SqueezeExcitation
 
 SLIM: dict[str, Any] = {"w_dim": 10, "units": (1, 2, 1, 1), "widths": (4, 6, 8, 12)}
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from semsynth.networks.pseudo_labels.features import unit
-from semsynth.networks.pseudo_labels.fitted import Fitted, annotated_pixels, cosines
+from semsynth.networks.fewshot.pseudo_labels.features import unit
+from semsynth.networks.fewshot.pseudo_labels.fitted import Fitted, annotated_pixels, cosines
 
 
 class SparseBank(Fitted):

@@ -1,6 +1,6 @@
 import torch
 
-from semsynth.networks.views import make_views, turn
+from semsynth.networks.fewshot.views import make_views, turn
 
 IDENTITY = torch.arange(256)
 

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 from torch import Tensor
 
-from semsynth.networks.pseudo_labels import (
+from semsynth.networks.fewshot.pseudo_labels import (
     DensePrototypes,
     LinearReadout,
     SparseBank,
@@ -16,8 +16,8 @@ from semsynth.networks.pseudo_labels import (
     stack_features,
     surest_labels,
 )
-from semsynth.networks.pseudo_labels.clusters import STEPS, choose_centres, cluster_classes
-from semsynth.networks.pseudo_labels.fitted import annotated_pixels
+from semsynth.networks.fewshot.pseudo_labels.clusters import STEPS, choose_centres, cluster_classes
+from semsynth.networks.fewshot.pseudo_labels.fitted import annotated_pixels
 
 C, SIZE = 24, 12
 KINDS = ["dense", "clusters", "sparse", "readout"]

@@ -5,9 +5,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from semsynth.networks.pseudo_labels.clusters import cluster_classes
-from semsynth.networks.pseudo_labels.features import unit
-from semsynth.networks.pseudo_labels.fitted import Fitted, annotated_pixels, cosines
+from semsynth.networks.fewshot.pseudo_labels.clusters import cluster_classes
+from semsynth.networks.fewshot.pseudo_labels.features import unit
+from semsynth.networks.fewshot.pseudo_labels.fitted import Fitted, annotated_pixels, cosines
 
 
 class DensePrototypes(Fitted):

@@ -6,12 +6,12 @@ labeller is fitted once, keeps what it has learnt in buffers and works without t
 on.
 """
 
-from semsynth.networks.pseudo_labels.bank import SparseBank
-from semsynth.networks.pseudo_labels.features import stack_features
-from semsynth.networks.pseudo_labels.grid import downsample_labels
-from semsynth.networks.pseudo_labels.prototypes import DensePrototypes
-from semsynth.networks.pseudo_labels.readout import LinearReadout
-from semsynth.networks.pseudo_labels.self_training import surest_labels
+from semsynth.networks.fewshot.pseudo_labels.bank import SparseBank
+from semsynth.networks.fewshot.pseudo_labels.features import stack_features
+from semsynth.networks.fewshot.pseudo_labels.grid import downsample_labels
+from semsynth.networks.fewshot.pseudo_labels.prototypes import DensePrototypes
+from semsynth.networks.fewshot.pseudo_labels.readout import LinearReadout
+from semsynth.networks.fewshot.pseudo_labels.self_training import surest_labels
 
 __all__ = [
     "DensePrototypes",

@@ -6,8 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.networks.pseudo_labels.features import resize, unit
-from semsynth.networks.pseudo_labels.fitted import Fitted, annotated_pixels, require_channels
+from semsynth.networks.fewshot.pseudo_labels.features import resize, unit
+from semsynth.networks.fewshot.pseudo_labels.fitted import (
+    Fitted,
+    annotated_pixels,
+    require_channels,
+)
 
 Maps = Tensor | Sequence[Tensor]
 """Features (B, C, h, w) of one layer, or of several layers, each with its own C, h and w."""
