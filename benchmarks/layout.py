@@ -35,7 +35,7 @@ from semsynth.methods import UserControllableLT
 from semsynth.metrics import EditingAccuracy, FrechetDistance, TrackingAccuracy
 from semsynth.metrics.class_diversity import weights_within
 from semsynth.metrics.perceptual import build_taps, tap_distance
-from semsynth.networks.motion import pixel_grid
+from semsynth.networks.motion.geometry import pixel_grid
 from semsynth.protocol import installed_versions
 
 ANCHORS = (1, 4, 8)

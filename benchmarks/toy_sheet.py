@@ -13,7 +13,7 @@ from torch import Tensor
 
 from semsynth.data.toy import PortraitWorld, StreetWorld, World
 from semsynth.data.toy.shading import hsv_to_rgb
-from semsynth.networks.motion import warp
+from semsynth.networks.motion.geometry import warp
 
 COLUMNS = 8
 SEED = 1

@@ -9,11 +9,11 @@ from torch import nn
 from torchvision.models.optical_flow import Raft_Large_Weights, Raft_Small_Weights
 
 from semsynth import weights
-from semsynth.networks.dis import DISMotion
-from semsynth.networks.motion import MotionEstimator
-from semsynth.networks.raft import RAFT, RAFTMotion
-from semsynth.networks.torchvision_raft import TorchvisionRAFT
-from semsynth.networks.upstream_input import UpstreamInput
+from semsynth.networks.motion.dis import DISMotion
+from semsynth.networks.motion.geometry import MotionEstimator
+from semsynth.networks.motion.raft import RAFT, RAFTMotion
+from semsynth.networks.motion.torchvision_raft import TorchvisionRAFT
+from semsynth.networks.motion.upstream_input import UpstreamInput
 
 
 def load_motion_estimator(name: str, upstream_input: bool = False) -> MotionEstimator:

@@ -10,7 +10,7 @@ from semsynth.cli import main
 from semsynth.data import CachedPairs, DataError
 from semsynth.data.layout_pairs import CHUNK
 from semsynth.layout.pairs import PairRenderer
-from semsynth.networks.dis import DISMotion
+from semsynth.networks.motion.dis import DISMotion
 from semsynth.networks.noise import sample_seed
 from semsynth.priors import load_generator
 from tests.layout.conftest import save_prior

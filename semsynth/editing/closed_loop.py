@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from semsynth.editing.canvas import Canvas, Editor
-from semsynth.networks.feature_tracking import RING_RADIUS, Follower
+from semsynth.networks.motion.feature_tracking import RING_RADIUS, Follower
 
 
 class ClosedLoop:

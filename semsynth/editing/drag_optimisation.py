@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semsynth.editing.canvas import Canvas
-from semsynth.networks.feature_tracking import patches_at, ring_of, track
-from semsynth.networks.motion import sample
+from semsynth.networks.motion.feature_tracking import patches_at, ring_of, track
+from semsynth.networks.motion.geometry import sample
 
 
 class DragOptimisation:

@@ -12,7 +12,7 @@ from semsynth.editing.canvas import Canvas, Editor
 from semsynth.editing.marks import EditError, Mark, as_tensors, check_marks
 from semsynth.editing.trajectory import Step, read_trajectory, write_trajectory
 from semsynth.inversion import Distance, default_recipe, invert
-from semsynth.networks.feature_tracking import Follower
+from semsynth.networks.motion.feature_tracking import Follower
 
 Progress = Callable[[int, int], None]
 """Is called with the steps done and all steps."""

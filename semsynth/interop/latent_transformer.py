@@ -26,7 +26,7 @@ from semsynth.interop.stylegan2 import (
     listing,
     load_strictly,
 )
-from semsynth.networks.latent_transformer import LatentTransformer
+from semsynth.networks.motion.latent_transformer import LatentTransformer
 
 State = dict[str, Tensor]
 HEAD_DIM = 64  # of all released files; the shapes do not tell it

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.networks.motion import MotionEstimator
+from semsynth.networks.motion.geometry import MotionEstimator
 from semsynth.networks.noise import hash_int64, seeded_normal, seeded_uniform
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.networks.motion import pixel_grid
+from semsynth.networks.motion.geometry import pixel_grid
 from semsynth.networks.noise import hash_int64, seeded_uniform
 
 APART = 12 / 64  # of the canvas: the least distance of an anchor from the point that moves

@@ -12,8 +12,8 @@ from torchmetrics import MeanMetric
 from torchvision.utils import flow_to_image
 
 from semsynth.errors import require_not_negative, require_positive
-from semsynth.networks.dis import DISMotion
-from semsynth.networks.raft import RAFT, Estimates
+from semsynth.networks.motion.dis import DISMotion
+from semsynth.networks.motion.raft import RAFT, Estimates
 
 Batch = dict[str, Any]
 

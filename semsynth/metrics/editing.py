@@ -13,8 +13,8 @@ from semsynth.metrics.base import ImageMetric
 from semsynth.metrics.mean import MeanOverMasks
 from semsynth.metrics.parts import PartMotion
 from semsynth.metrics.perceptual import build_taps
-from semsynth.networks.feature_tracking import Follower
-from semsynth.networks.motion import MotionEstimator
+from semsynth.networks.motion.feature_tracking import Follower
+from semsynth.networks.motion.geometry import MotionEstimator
 
 
 class EditingScores(ImageMetric):

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from semsynth.images import to_uint8
 from semsynth.metrics.segmenters import Segmenter
-from semsynth.networks.motion import Motion, pixel_grid
+from semsynth.networks.motion.geometry import Motion, pixel_grid
 
 MIN_AREA = 4.0  # pixels; a part with fewer is not there
 

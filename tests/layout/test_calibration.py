@@ -12,7 +12,7 @@ from semsynth.layout.calibration import (
 )
 from semsynth.layout.pairs import PairRenderer
 from semsynth.layout.points import Marks
-from semsynth.networks.motion import Motion
+from semsynth.networks.motion.geometry import Motion
 from semsynth.priors import load_generator
 
 CPU = torch.device("cpu")

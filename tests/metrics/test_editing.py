@@ -11,7 +11,7 @@ from semsynth.metrics import EditingAccuracy, Reconstruction, TrackingAccuracy
 from semsynth.metrics.editing import angle_between, sample_at
 from semsynth.metrics.parts import PartMotion
 from semsynth.metrics.perceptual import build_taps
-from semsynth.networks.motion import Motion
+from semsynth.networks.motion.geometry import Motion
 
 
 class Fixed:

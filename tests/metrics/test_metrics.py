@@ -12,7 +12,7 @@ from torchmetrics.utilities import dim_zero_cat, dim_zero_sum
 
 from semsynth import metrics, weights
 from semsynth.metrics import ImageMetric
-from semsynth.networks.motion import Motion
+from semsynth.networks.motion.geometry import Motion
 
 NUM_IMAGES, NUM_CLASSES = 7, 5
 

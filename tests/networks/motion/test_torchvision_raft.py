@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from semsynth.networks.torchvision_raft import TorchvisionRAFT
+from semsynth.networks.motion.torchvision_raft import TorchvisionRAFT
 
 
 def test_motion_has_the_size_of_the_images() -> None:

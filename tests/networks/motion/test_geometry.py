@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from semsynth.data.toy import PortraitWorld
-from semsynth.networks.motion import (
+from semsynth.networks.motion.geometry import (
     check_pair,
     consistent,
     log_expansion_from_flow,

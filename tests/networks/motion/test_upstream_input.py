@@ -3,8 +3,8 @@ import torch
 from torch import Tensor, nn
 
 from semsynth.estimators import load_motion_estimator
-from semsynth.networks.motion import Motion
-from semsynth.networks.upstream_input import UpstreamInput
+from semsynth.networks.motion.geometry import Motion
+from semsynth.networks.motion.upstream_input import UpstreamInput
 
 
 class Recorder(nn.Module):

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.networks.motion import sample
+from semsynth.networks.motion.geometry import sample
 
 PATCH = 3
 """Reach of the patches that a ``Follower`` compares, in pixels of the map."""

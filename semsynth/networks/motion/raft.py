@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semsynth.networks.motion import (
+from semsynth.networks.motion.geometry import (
     Motion,
     both_ways,
     check_pair,

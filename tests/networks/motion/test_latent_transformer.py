@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from semsynth.networks.latent_transformer import Attention, LatentTransformer, Part
+from semsynth.networks.motion.latent_transformer import Attention, LatentTransformer, Part
 
 SIZES: dict[str, Any] = {
     "num_tokens": 4,

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.networks.feature_tracking import Follower, patches_at, track
+from semsynth.networks.motion.feature_tracking import Follower, patches_at, track
 
 
 def pattern(shift: tuple[float, float] = (0.0, 0.0), scale: float = 1.0) -> Tensor:

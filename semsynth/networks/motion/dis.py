@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.networks.motion import Motion, both_ways, check_pair, motion_from_flow
+from semsynth.networks.motion.geometry import Motion, both_ways, check_pair, motion_from_flow
 
 LUMA = (0.299, 0.587, 0.114)
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from semsynth.networks.motion import pixel_grid
-from semsynth.networks.raft import (
+from semsynth.networks.motion.geometry import pixel_grid
+from semsynth.networks.motion.raft import (
     RAFT,
     ConvGRU,
     RAFTMotion,

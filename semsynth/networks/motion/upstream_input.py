@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from semsynth.networks.motion import Motion
+from semsynth.networks.motion.geometry import Motion
 
 
 class UpstreamInput(nn.Module):

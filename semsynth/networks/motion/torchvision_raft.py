@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import optical_flow
 
-from semsynth.networks.motion import Motion, both_ways, check_pair, motion_from_flow
+from semsynth.networks.motion.geometry import Motion, both_ways, check_pair, motion_from_flow
 
 
 class TorchvisionRAFT(nn.Module):

@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.networks.dis import DISMotion
-from semsynth.networks.motion import pixel_grid, warp
+from semsynth.networks.motion.dis import DISMotion
+from semsynth.networks.motion.geometry import pixel_grid, warp
 
 SIZE = 96
 
