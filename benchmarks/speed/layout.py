@@ -22,10 +22,10 @@ from torch import Tensor
 from benchmarks.speed.stylegan2 import check
 from benchmarks.speed.timing import Function, interleaved
 from semsynth.layout.points import all_marks, read_cells
+from semsynth.losses.ranger import Ranger
 from semsynth.methods import UserControllableLT
 from semsynth.networks.motion.latent_transformer import Attention
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
-from semsynth.optimizers import Ranger
 from semsynth.priors import save_generator
 
 

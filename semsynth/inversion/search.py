@@ -20,9 +20,9 @@ from semsynth.inversion.terms import (
     resize,
     set_lr,
 )
+from semsynth.losses.ranger import Ranger
 from semsynth.networks.noise import sample_seed, seeded_normal
 from semsynth.networks.stylegan2.generator import Noise, StyleGAN2Generator
-from semsynth.optimizers import Ranger
 
 CANDIDATES = 256  # samples among which starts are looked for
 

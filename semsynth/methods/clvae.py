@@ -14,9 +14,9 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from semsynth import weights
-from semsynth.adversaries import Adversary, PatchAdversary, SegmentationAdversary
 from semsynth.errors import require_not_negative, require_positive
-from semsynth.losses import PerceptualLoss, class_layer_kl, kl_divergence
+from semsynth.losses.adversarial import Adversary, PatchAdversary, SegmentationAdversary
+from semsynth.losses.losses import PerceptualLoss, class_layer_kl, kl_divergence
 from semsynth.methods.base import Batch, Method, count_as_one_step, require_unused_parameters
 from semsynth.networks.clvae.encoder import Posterior, draw_class, rows_of, rows_present
 from semsynth.networks.clvae.family import build_networks

@@ -27,6 +27,7 @@ from semsynth.fewshot_checks import (
     report_inversion,
 )
 from semsynth.inversion import default_recipe, upstream_recipe
+from semsynth.losses.ranger import Ranger
 from semsynth.methods.base import Batch
 from semsynth.methods.prior_base import PriorMethod
 from semsynth.networks.clvae.spade import one_hot
@@ -44,7 +45,6 @@ from semsynth.networks.fewshot.refinement import Directions, principal_direction
 from semsynth.networks.fewshot.strokes import draw_strokes
 from semsynth.networks.fewshot.views import make_views
 from semsynth.networks.noise import hash_int64, sample_seed, seeded_normal, seeded_uniform
-from semsynth.optimizers import Ranger
 from semsynth.priors import PriorError
 
 LABELLERS = {"sparse": SparseBank, "linear": LinearReadout, "strokes": LinearReadout}

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from semsynth.errors import require_not_negative, require_positive
-from semsynth.losses import (
+from semsynth.losses.losses import (
     nonsaturating_loss_d,
     nonsaturating_loss_g,
     path_lengths,

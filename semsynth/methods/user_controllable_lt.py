@@ -29,11 +29,11 @@ from semsynth.layout.points import (
     read_pixels,
 )
 from semsynth.layout.requests import draw_requests, edges
+from semsynth.losses.ranger import Ranger
 from semsynth.methods.base import Batch
 from semsynth.methods.prior_base import PriorMethod
 from semsynth.networks.motion.latent_transformer import LatentTransformer, Part
 from semsynth.networks.noise import hash_int64, sample_seed
-from semsynth.optimizers import Ranger
 from semsynth.priors import PriorError, fingerprint
 
 TRAINED_RANGE = 3.0

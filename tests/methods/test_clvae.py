@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from semsynth import weights
-from semsynth.losses import kl_divergence
+from semsynth.losses.losses import kl_divergence
 from semsynth.methods import CLVAE
 from semsynth.methods.base import require_unused_parameters
 from semsynth.networks.noise import sample_seed

@@ -9,7 +9,7 @@ import torch
 from lightning import Trainer
 from torch.profiler import ProfilerActivity, profile
 
-from semsynth.losses import gaussian_kl, kl_divergence
+from semsynth.losses.losses import gaussian_kl, kl_divergence
 from semsynth.methods import CLVAE
 from semsynth.networks.noise import sample_seed
 

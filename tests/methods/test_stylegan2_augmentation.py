@@ -8,7 +8,7 @@ from lightning import Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from semsynth.losses import r1_penalty
+from semsynth.losses.losses import r1_penalty
 from semsynth.methods import StyleGAN2, stylegan2
 from semsynth.networks.stylegan2.ada import AdaptiveAugment
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.losses import r1_penalty
+from semsynth.losses.losses import r1_penalty
 from semsynth.networks.stylegan2.ada import (
     NUM_DRAWS,
     AdaptiveAugment,

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from semsynth.losses import r1_penalty
+from semsynth.losses.losses import r1_penalty
 from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator, append_batch_std
 
 

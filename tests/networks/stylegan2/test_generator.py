@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from semsynth.losses import path_lengths
+from semsynth.losses.losses import path_lengths
 from semsynth.networks.noise import seeded_normal
 from semsynth.networks.stylegan2.generator import (
     MappingNetwork,

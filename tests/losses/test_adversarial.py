@@ -2,8 +2,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semsynth.adversaries import PatchAdversary, SegmentationAdversary
-from semsynth.losses import class_balance, label_mix, segmentation_loss
+from semsynth.losses.adversarial import PatchAdversary, SegmentationAdversary
+from semsynth.losses.losses import class_balance, label_mix, segmentation_loss
 from semsynth.networks.clvae.patch_discriminator import MultiscaleDiscriminator
 from semsynth.networks.clvae.spade import one_hot
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from semsynth.losses import (
+from semsynth.losses.losses import (
     PerceptualLoss,
     class_layer_kl,
     feature_matching_loss,

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from semsynth.losses import (
+from semsynth.losses.losses import (
     class_balance,
     feature_matching_loss,
     hinge_loss_d,

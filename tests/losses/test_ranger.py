@@ -4,7 +4,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from semsynth.optimizers import Ranger, rectified
+from semsynth.losses.ranger import Ranger, rectified
 
 
 def by_hand(weights: list[float], gradients: list[list[float]], lr: float) -> list[float]:

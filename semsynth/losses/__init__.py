@@ -1,0 +1,1 @@
+"""Losses, and the optimizer that PyTorch does not have."""
