@@ -12,7 +12,7 @@ from semsynth.codes import choose_distance, invert_once
 from semsynth.data import ToyPortrait
 from semsynth.data.shots import choose_shots, collate_shots
 from semsynth.inversion import default_recipe
-from semsynth.priors import load_generator
+from semsynth.weights.priors import load_generator
 
 PERCEPTUAL = "toy_street"  # knows nothing of portraits
 

@@ -23,8 +23,8 @@ from semsynth.networks.fewshot.pseudo_labels import (
 )
 from semsynth.networks.noise import seeded_normal
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
-from semsynth.priors import load_generator
 from semsynth.weights import load_segmenter
+from semsynth.weights.priors import load_generator
 
 SCORED, SETS = 32, 8
 Labeller = DensePrototypes | LinearReadout

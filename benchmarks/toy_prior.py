@@ -24,8 +24,8 @@ from semsynth.metrics.perceptual import build_taps, tap_distance
 from semsynth.networks.noise import seeded_normal
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator, mix_styles
 from semsynth.networks.unet import UNet
-from semsynth.priors import load_generator
 from semsynth.weights import load_segmenter
+from semsynth.weights.priors import load_generator
 
 WORLD = PortraitWorld()
 NUM_CLASSES = WORLD.label_space.num_classes

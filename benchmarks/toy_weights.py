@@ -26,7 +26,6 @@ from benchmarks.toy_prior import measure as measure_prior
 from semsynth.data import GeneratedPairs, LabelSpace, ToyPortrait, ToyStreet
 from semsynth.data.decode import read_image
 from semsynth.data.sparse import scribbles
-from semsynth.editors import save_editor
 from semsynth.images import from_uint8
 from semsynth.methods import (
     CLVAE,
@@ -36,9 +35,10 @@ from semsynth.methods import (
     StyleGAN2,
     UserControllableLT,
 )
-from semsynth.priors import fingerprint, save_generator
 from semsynth.trained import save_trained
 from semsynth.weights import ASSETS, load_segmenter
+from semsynth.weights.editors import save_editor
+from semsynth.weights.priors import fingerprint, save_generator
 
 SEGMENTERS = ("toy_street", "toy_portrait")
 NAMES = (*SEGMENTERS, "toy_flow", "toy_prior", "toy_layout", "toy_clvae", "toy_fewshot")

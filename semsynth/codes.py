@@ -16,8 +16,8 @@ from semsynth.inversion import Distance, Recipe, invert
 from semsynth.inversion.search import Inversion
 from semsynth.metrics.perceptual import build_taps, tap_distance
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
-from semsynth.priors import find_prior, fingerprint, read_card
 from semsynth.weights import MissingWeightsError, home
+from semsynth.weights.priors import find_prior, fingerprint, read_card
 
 SEED = 0  # of start and noise, where nobody asks for another
 

@@ -61,7 +61,7 @@ def draw(options: argparse.Namespace) -> None:
     import torch
 
     from semsynth.networks.noise import sample_seed, seeded_normal
-    from semsynth.priors import fingerprint, load_generator
+    from semsynth.weights.priors import fingerprint, load_generator
 
     folder = options.output / "train"
     if any((folder / "codes").glob("*")) and not options.overwrite:

@@ -25,8 +25,8 @@ from semsynth.images import save_png, to_uint8
 from semsynth.layout.pairs import default_canvas
 from semsynth.methods import UserControllableLT
 from semsynth.preflight import check_checkpoint
-from semsynth.priors import find_prior, load_generator, read_card
 from semsynth.weights import MissingWeightsError
+from semsynth.weights.priors import find_prior, load_generator, read_card
 
 NUM_TOKENS = 6  # the paper's
 SMALLEST = 192  # pixels; smaller images are enlarged in films

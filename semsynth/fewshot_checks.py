@@ -7,7 +7,7 @@ from torch import Tensor
 
 from semsynth.codes import StoredCodes
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
-from semsynth.priors import PriorError
+from semsynth.weights.priors import PriorError
 
 Batch = dict[str, Any]
 BAD_MSE = 0.1  # of an inversion, in [-1, 1]; the picture is another one then

@@ -76,7 +76,7 @@ def run(args: list[str]) -> None:
 def write_prior(options: argparse.Namespace) -> str:
     """Import StyleGAN2 and write it; returns what was found and where it is."""
     from semsynth.interop.stylegan2 import import_stylegan2
-    from semsynth.priors import save_generator
+    from semsynth.weights.priors import save_generator
 
     (target,) = free_targets(options, "")
     imported = import_stylegan2(options.file)
@@ -88,9 +88,9 @@ def write_prior(options: argparse.Namespace) -> str:
 
 def write_encoder(options: argparse.Namespace) -> str:
     """Import an encoder and its generator and write both; returns what was found and where."""
-    from semsynth.encoders import SUFFIX, save_encoder
     from semsynth.interop.psp import import_psp
-    from semsynth.priors import read_card, save_generator
+    from semsynth.weights.encoders import SUFFIX, save_encoder
+    from semsynth.weights.priors import read_card, save_generator
 
     prior, target = free_targets(options, "", SUFFIX)
     imported = import_psp(options.file)
@@ -110,7 +110,7 @@ def write_encoder(options: argparse.Namespace) -> str:
 
 def free_targets(options: argparse.Namespace, *suffixes: str) -> list[Path]:
     """Where to write, after a check that nothing is lost."""
-    from semsynth.priors import PriorError
+    from semsynth.weights.priors import PriorError
 
     targets = [options.out / f"{options.file.stem}{suffix}.safetensors" for suffix in suffixes]
     for target in targets:

@@ -2,11 +2,11 @@ r"""A released latent transformer to a prior and an editor, two files with their
 
 import argparse
 
-from semsynth.editors import SUFFIX, save_editor
 from semsynth.import_command import describe
 from semsynth.interop.latent_transformer import SIGMAS, import_latent_transformer
-from semsynth.priors import SUFFIX as PRIOR_SUFFIX
-from semsynth.priors import PriorError, fingerprint, load_generator, save_generator
+from semsynth.weights.editors import SUFFIX, save_editor
+from semsynth.weights.priors import SUFFIX as PRIOR_SUFFIX
+from semsynth.weights.priors import PriorError, fingerprint, load_generator, save_generator
 
 
 def import_editor(options: argparse.Namespace) -> str:

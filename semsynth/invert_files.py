@@ -20,7 +20,7 @@ from semsynth.data.pairs import list_images
 from semsynth.devices import choose_device
 from semsynth.inversion import default_recipe, invert, upstream_recipe
 from semsynth.inversion.terms import resize
-from semsynth.priors import fingerprint, load_generator
+from semsynth.weights.priors import fingerprint, load_generator
 
 RECIPES = {"default": default_recipe, "upstream": upstream_recipe}
 

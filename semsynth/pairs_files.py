@@ -18,11 +18,11 @@ from semsynth import __version__
 from semsynth.data.errors import DataError
 from semsynth.data.layout_pairs import CHUNK, chunk_path
 from semsynth.devices import choose_device
-from semsynth.estimators import load_motion_estimator
 from semsynth.layout.pairs import PairRenderer, default_canvas, sums_of_squares
 from semsynth.networks.noise import sample_seed
-from semsynth.priors import fingerprint, load_generator
 from semsynth.sharding import read_shard
+from semsynth.weights.estimators import load_motion_estimator
+from semsynth.weights.priors import fingerprint, load_generator
 
 HALVES = ("features", "flow", "log_expansion")
 """What is stored in float16."""

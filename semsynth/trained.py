@@ -15,7 +15,7 @@ from torch import nn
 
 from semsynth import weights
 from semsynth.methods import CLVAE, FewShotSMIS
-from semsynth.priors import PriorError, fingerprint, write_weights
+from semsynth.weights.priors import PriorError, fingerprint, write_weights
 
 SUFFIX = "_trained"
 KINDS: dict[str, type[CLVAE | FewShotSMIS]] = {"CLVAE": CLVAE, "FewShotSMIS": FewShotSMIS}

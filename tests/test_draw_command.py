@@ -7,7 +7,7 @@ from PIL import Image
 
 from semsynth.cli import main
 from semsynth.data import FewShotFolder
-from semsynth.priors import load_generator
+from semsynth.weights.priors import load_generator
 from tests.data.trees import only_batch, write_map
 
 

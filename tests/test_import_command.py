@@ -8,10 +8,10 @@ import torch
 from lightning import Trainer
 from torch.utils.data import DataLoader
 
-from semsynth import priors
 from semsynth.callbacks import GeneratorEMA
 from semsynth.cli import main
 from semsynth.methods import StyleGAN2
+from semsynth.weights import priors
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from semsynth.images import save_png, to_uint8
 from semsynth.invert_files import identity
 from semsynth.networks.noise import seeded_normal
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
-from semsynth.priors import save_generator
+from semsynth.weights.priors import save_generator
 
 SIZES = {
     "image_size": 16,

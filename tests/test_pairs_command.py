@@ -12,7 +12,7 @@ from semsynth.data.layout_pairs import CHUNK
 from semsynth.layout.pairs import PairRenderer
 from semsynth.networks.motion.dis import DISMotion
 from semsynth.networks.noise import sample_seed
-from semsynth.priors import load_generator
+from semsynth.weights.priors import load_generator
 from tests.layout.conftest import save_prior
 
 NUM = CHUNK + 6

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from semsynth.methods import CLVAE, FewShotSMIS
-from semsynth.priors import PriorError
 from semsynth.trained import find_trained, load_trained, save_trained
 from semsynth.weights import MissingWeightsError
+from semsynth.weights.priors import PriorError
 
 CARD = {"classes": {"names": ["a", "b", "c"], "palette": [[0, 0, 0], [1, 1, 1], [2, 2, 2]]}}
 

@@ -26,7 +26,7 @@ from semsynth.losses.ranger import Ranger
 from semsynth.methods import UserControllableLT
 from semsynth.networks.motion.latent_transformer import Attention
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
-from semsynth.priors import save_generator
+from semsynth.weights.priors import save_generator
 
 
 class Size(NamedTuple):

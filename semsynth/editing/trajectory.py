@@ -14,7 +14,7 @@ from torch import Tensor
 
 from semsynth.editing.canvas import Canvas
 from semsynth.editing.marks import EditError
-from semsynth.priors import fingerprint
+from semsynth.weights.priors import fingerprint
 
 FORMAT = "semsynth trajectory 1"
 

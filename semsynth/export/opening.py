@@ -17,8 +17,8 @@ from semsynth.data_cli import build_data
 from semsynth.export.sources import labelled_samples
 from semsynth.images import from_uint8
 from semsynth.methods import CLVAE, FewShotSMIS
-from semsynth.priors import find_prior, read_card
 from semsynth.run_directory import of_checkpoint
+from semsynth.weights.priors import find_prior, read_card
 
 ENCODER = {"encoder_units": (1, 1, 1, 1), "encoder_widths": (8, 8, 8, 8)}  # nothing is encoded
 Exporter = CLVAE | FewShotSMIS

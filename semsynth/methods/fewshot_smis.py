@@ -18,7 +18,6 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from semsynth import weights
 from semsynth.codes import choose_distance, invert_once
-from semsynth.encoders import load_encoder
 from semsynth.errors import require_not_negative, require_positive
 from semsynth.fewshot_checks import (
     check_codes,
@@ -45,7 +44,8 @@ from semsynth.networks.fewshot.refinement import Directions, principal_direction
 from semsynth.networks.fewshot.strokes import draw_strokes
 from semsynth.networks.fewshot.views import make_views
 from semsynth.networks.noise import hash_int64, sample_seed, seeded_normal, seeded_uniform
-from semsynth.priors import PriorError
+from semsynth.weights.encoders import load_encoder
+from semsynth.weights.priors import PriorError
 
 LABELLERS = {"sparse": SparseBank, "linear": LinearReadout, "strokes": LinearReadout}
 SELF_TRAINING_ROUNDS, SURE_SHARE = 2, 0.8

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from semsynth.methods.base import Method
 from semsynth.networks.noise import seeded_normal
-from semsynth.priors import PriorError, find_prior, fingerprint, load_generator, read_card
+from semsynth.weights.priors import PriorError, find_prior, fingerprint, load_generator, read_card
 
 PRIOR_KEY = "prior"
 

@@ -24,7 +24,7 @@ from semsynth.networks.noise import sample_seed, seeded_normal
 from semsynth.networks.stylegan2.ada import AdaptiveAugment, Pipe
 from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator, mix_styles
-from semsynth.priors import PriorError, load_discriminator, load_generator
+from semsynth.weights.priors import PriorError, load_discriminator, load_generator
 
 MEAN_LATENT_DECAY = 0.995  # a step, of the released training code
 

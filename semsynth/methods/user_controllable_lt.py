@@ -13,9 +13,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torchmetrics import MeanMetric
 
-from semsynth.editors import EditorError, find_editor, prior_beside, read_editor
 from semsynth.errors import require_not_negative, require_positive
-from semsynth.estimators import load_motion_estimator
 from semsynth.layout.calibration import calibrate_gain, measure_scale
 from semsynth.layout.pairs import PairRenderer, default_canvas, on_canvas
 from semsynth.layout.points import (
@@ -34,7 +32,9 @@ from semsynth.methods.base import Batch
 from semsynth.methods.prior_base import PriorMethod
 from semsynth.networks.motion.latent_transformer import LatentTransformer, Part
 from semsynth.networks.noise import hash_int64, sample_seed
-from semsynth.priors import PriorError, fingerprint
+from semsynth.weights.editors import EditorError, find_editor, prior_beside, read_editor
+from semsynth.weights.estimators import load_motion_estimator
+from semsynth.weights.priors import PriorError, fingerprint
 
 TRAINED_RANGE = 3.0
 """Longest motion, in root mean squares of training, that the transformer is asked for at once."""

@@ -7,7 +7,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.estimators import load_motion_estimator
 from semsynth.images import to_uint8
 from semsynth.metrics.base import ImageMetric
 from semsynth.metrics.mean import MeanOverMasks
@@ -15,6 +14,7 @@ from semsynth.metrics.parts import PartMotion
 from semsynth.metrics.perceptual import build_taps
 from semsynth.networks.motion.feature_tracking import Follower
 from semsynth.networks.motion.geometry import MotionEstimator
+from semsynth.weights.estimators import load_motion_estimator
 
 
 class EditingScores(ImageMetric):

@@ -17,9 +17,9 @@ from semsynth.edit_files import load_method
 from semsynth.editing import Canvas, ClosedLoop, Editor
 from semsynth.methods import CLVAE, FewShotSMIS, UserControllableLT
 from semsynth.networks.unet import UNet
-from semsynth.priors import load_generator
 from semsynth.trained import drop_training_parts, load_trained
 from semsynth.weights import load_segmenter, read_card
+from semsynth.weights.priors import load_generator
 
 CLVAE_SHIPPED = "toy_street_clvae"
 FEWSHOT_SHIPPED = "toy_portrait_fewshot"

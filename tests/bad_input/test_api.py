@@ -15,17 +15,17 @@ from semsynth.data.latents import read_codes
 from semsynth.data.shots import choose_shots
 from semsynth.devices import choose_device
 from semsynth.editing.marks import EditError, Mark, check_marks
-from semsynth.editors import EditorError, read_editor
 from semsynth.errors import UserError
-from semsynth.estimators import load_motion_estimator
 from semsynth.interop.checkpoints import CheckpointError
 from semsynth.interop.stylegan2 import import_stylegan2
 from semsynth.methods import CLVAE, Segmenter, StyleGAN2, UserControllableLT
-from semsynth.priors import PriorError, load_generator, write_weights
 from semsynth.protocol import ProtocolError, require_same
 from semsynth.run_directory import RunExistsError
 from semsynth.weights import MissingWeightsError, load_segmenter
 from semsynth.weights.download import FetchError, import_file
+from semsynth.weights.editors import EditorError, read_editor
+from semsynth.weights.estimators import load_motion_estimator
+from semsynth.weights.priors import PriorError, load_generator, write_weights
 
 Act = Callable[[Path], object]
 

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from semsynth.editing import Canvas, DragOptimisation, Mark, Session
 from semsynth.metrics.parts import PartMotion
-from semsynth.priors import load_generator
+from semsynth.weights.priors import load_generator
 
 NOSE = 5
 

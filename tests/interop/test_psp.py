@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semsynth.cli import main
-from semsynth.encoders import load_encoder
 from semsynth.interop.checkpoints import CheckpointError
 from semsynth.interop.psp import import_psp
 from semsynth.networks.clvae.spade import one_hot
-from semsynth.priors import PriorError, load_generator
 from semsynth.weights import MissingWeightsError
+from semsynth.weights.encoders import load_encoder
+from semsynth.weights.priors import PriorError, load_generator
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = Path(os.environ.get("SEMSYNTH_FIXTURES", ROOT.parent / "shared" / "fixtures"))

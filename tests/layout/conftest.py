@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
-from semsynth.priors import save_generator
+from semsynth.weights.priors import save_generator
 
 SIZES: dict[str, Any] = {
     "image_size": 32,

@@ -13,7 +13,7 @@ from semsynth.layout.calibration import (
 from semsynth.layout.pairs import PairRenderer
 from semsynth.layout.points import Marks
 from semsynth.networks.motion.geometry import Motion
-from semsynth.priors import load_generator
+from semsynth.weights.priors import load_generator
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,7 @@ from semsynth.layout.pairs import PairRenderer, on_canvas, sums_of_squares
 from semsynth.networks.motion.geometry import Motion
 from semsynth.networks.noise import hash_int64, seeded_normal, seeded_uniform
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
-from semsynth.priors import load_generator
+from semsynth.weights.priors import load_generator
 
 SEEDS = torch.tensor([11, 12, 13])
 

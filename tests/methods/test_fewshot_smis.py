@@ -11,12 +11,12 @@ from torch.utils.data import DataLoader
 from semsynth.data.base import SynthesisDataModule
 from semsynth.data.labels import LabelSpace
 from semsynth.data.shots import Numbers
-from semsynth.encoders import save_encoder
 from semsynth.methods import FewShotSMIS
 from semsynth.networks.fewshot.views import make_views
 from semsynth.networks.noise import sample_seed
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator, SynthesisNetwork
-from semsynth.priors import PriorError, fingerprint, save_generator
+from semsynth.weights.encoders import save_encoder
+from semsynth.weights.priors import PriorError, fingerprint, save_generator
 
 SIZE, CLASSES = 32, 4
 Batch = dict[str, Any]

@@ -11,7 +11,7 @@ from lightning import Trainer
 from semsynth.data import FewShotFolder, MaskFolder
 from semsynth.methods import FewShotSMIS
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
-from semsynth.priors import save_generator
+from semsynth.weights.priors import save_generator
 
 SAMPLES = Path(os.environ.get("SEMSYNTH_SAMPLES", "no-samples"))
 pytestmark = pytest.mark.skipif(

@@ -6,7 +6,7 @@ import torch
 
 from semsynth.methods.prior_base import PriorMethod
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
-from semsynth.priors import PriorError, save_generator
+from semsynth.weights.priors import PriorError, save_generator
 
 
 def tiny_prior(path: Path, seed: int) -> str:

@@ -10,7 +10,7 @@ from semsynth.callbacks import GeneratorEMA
 from semsynth.methods import StyleGAN2
 from semsynth.methods.stylegan2 import lazy_adam
 from semsynth.networks.noise import sample_seed
-from semsynth.priors import PriorError, save_generator
+from semsynth.weights.priors import PriorError, save_generator
 
 from .conftest import SIZE, Batch
 

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from semsynth.callbacks import GeneratorEMA
 from semsynth.data import GeneratedPairs
-from semsynth.editors import EditorError, save_editor
 from semsynth.layout.points import all_marks
 from semsynth.methods import UserControllableLT
 from semsynth.networks.noise import sample_seed
-from semsynth.priors import PriorError, fingerprint
+from semsynth.weights.editors import EditorError, save_editor
+from semsynth.weights.priors import PriorError, fingerprint
 from tests.layout.conftest import save_prior
 
 ARGUMENTS: dict[str, Any] = {

@@ -3,11 +3,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from semsynth.encoders import save_encoder
 from semsynth.methods import CLVAE
 from semsynth.networks.fewshot.psp_encoder import GradualStyleEncoder
-from semsynth.priors import find_prior, fingerprint, load_generator
 from semsynth.studio.models import ModelError, Models, load_painter, load_scribbler
+from semsynth.weights.encoders import save_encoder
+from semsynth.weights.priors import find_prior, fingerprint, load_generator
 
 CPU = torch.device("cpu")
 SIZES = {"channels": 4, "discriminator_channels": 4, "spade_channels": 4, "z_dim": 4}

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from semsynth.estimators import load_motion_estimator
 from semsynth.networks.motion.geometry import Motion
 from semsynth.networks.motion.upstream_input import UpstreamInput
+from semsynth.weights.estimators import load_motion_estimator
 
 
 class Recorder(nn.Module):

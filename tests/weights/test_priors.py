@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 import torch
 
-from semsynth import priors, weights
+from semsynth import weights
 from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
+from semsynth.weights import priors
 
 WIDTH = {"channel_base": 128, "channel_max": 8}
 ARGUMENTS = {"image_size": 16, "z_dim": 6, "w_dim": 5, "mapping_layers": 2, **WIDTH}

@@ -9,8 +9,8 @@ from benchmarks.toy_prior import complete, draw, render
 from semsynth.metrics.features import build_features
 from semsynth.metrics.frechet import frechet_distance_from_features
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
-from semsynth.priors import find_prior, load_generator
 from semsynth.weights import load_segmenter
+from semsynth.weights.priors import find_prior, load_generator
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from semsynth.networks.fewshot.psp_encoder import GradualStyleEncoder
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
-from semsynth.priors import PriorError, check_arguments, fingerprint, write_weights
 from semsynth.weights import MissingWeightsError, as_described, read_card
+from semsynth.weights.priors import PriorError, check_arguments, fingerprint, write_weights
 
 SUFFIX = "_fewshot_smis"
 

@@ -7,10 +7,10 @@ from safetensors.torch import save_file
 
 from semsynth import weights
 from semsynth.data import ToyFlow
-from semsynth.estimators import load_motion_estimator
 from semsynth.networks.motion.dis import DISMotion
 from semsynth.networks.motion.raft import RAFT, RAFTMotion
 from semsynth.networks.motion.torchvision_raft import TorchvisionRAFT
+from semsynth.weights.estimators import load_motion_estimator
 
 NETWORK = {"channels": 4, "feature_dim": 8, "hidden_dim": 8, "context_dim": 4, "num_updates": 1}
 
