@@ -30,7 +30,7 @@ from benchmarks.layout_tasks import (
 )
 from benchmarks.results import append_result, read_results
 from semsynth.editing import Canvas, ClosedLoop, DragOptimisation, Editor, Mark
-from semsynth.layout.pairs import PairRenderer, on_canvas
+from semsynth.editing.pairs import PairRenderer, on_canvas
 from semsynth.methods import UserControllableLT
 from semsynth.metrics import EditingAccuracy, FrechetDistance, TrackingAccuracy
 from semsynth.metrics.class_diversity import weights_within

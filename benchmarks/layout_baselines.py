@@ -5,8 +5,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semsynth.editing import Canvas
-from semsynth.layout.pairs import PairRenderer, on_canvas
-from semsynth.layout.points import random_marks, read_cells, read_pixels
+from semsynth.editing.pairs import PairRenderer, on_canvas
+from semsynth.editing.points import random_marks, read_cells, read_pixels
 from semsynth.metrics.editing import sample_at
 from semsynth.networks.motion.geometry import Motion, MotionEstimator
 from semsynth.networks.noise import sample_seed, seeded_normal, seeded_uniform

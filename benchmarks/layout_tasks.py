@@ -9,9 +9,9 @@ from torch import Tensor
 
 from semsynth.data.toy import Factors, PortraitWorld
 from semsynth.editing import Canvas
+from semsynth.editing.pairs import on_canvas
+from semsynth.editing.requests import Accept, Requests, draw_drags, draw_zooms, edges
 from semsynth.images import to_uint8
-from semsynth.layout.pairs import on_canvas
-from semsynth.layout.requests import Accept, Requests, draw_drags, draw_zooms, edges
 from semsynth.metrics.parts import PartMotion
 from semsynth.networks.noise import sample_seed, seeded_normal
 

@@ -21,8 +21,8 @@ from semsynth.editing import (
     save_gif,
     save_mp4,
 )
+from semsynth.editing.pairs import default_canvas
 from semsynth.images import save_png, to_uint8
-from semsynth.layout.pairs import default_canvas
 from semsynth.methods import UserControllableLT
 from semsynth.preflight import check_checkpoint
 from semsynth.weights import MissingWeightsError

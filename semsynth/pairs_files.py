@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from semsynth import __version__
 from semsynth.data.errors import DataError
-from semsynth.data.layout_pairs import CHUNK, chunk_path
+from semsynth.data.generated_pairs import CHUNK, chunk_path
 from semsynth.devices import choose_device
-from semsynth.layout.pairs import PairRenderer, default_canvas, sums_of_squares
+from semsynth.editing.pairs import PairRenderer, default_canvas, sums_of_squares
 from semsynth.networks.noise import sample_seed
 from semsynth.sharding import read_shard
 from semsynth.weights.estimators import load_motion_estimator

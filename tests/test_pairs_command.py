@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 
 from semsynth.cli import main
 from semsynth.data import CachedPairs, DataError
-from semsynth.data.layout_pairs import CHUNK
-from semsynth.layout.pairs import PairRenderer
+from semsynth.data.generated_pairs import CHUNK
+from semsynth.editing.pairs import PairRenderer
 from semsynth.networks.motion.dis import DISMotion
 from semsynth.networks.noise import sample_seed
 from semsynth.weights.priors import load_generator

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from benchmarks.speed.stylegan2 import check
 from benchmarks.speed.timing import Function, interleaved
-from semsynth.layout.points import all_marks, read_cells
+from semsynth.editing.points import all_marks, read_cells
 from semsynth.losses.ranger import Ranger
 from semsynth.methods import UserControllableLT
 from semsynth.networks.motion.latent_transformer import Attention

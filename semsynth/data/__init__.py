@@ -10,10 +10,10 @@ from semsynth.data.extended import Extended
 from semsynth.data.few_shot import FewShotFolder
 from semsynth.data.flow_pairs import ToyFlow
 from semsynth.data.folder import Folder, MaskFolder, read_reference
+from semsynth.data.generated_pairs import CachedPairs, GeneratedPairs
 from semsynth.data.gta5 import GTA5
 from semsynth.data.images import Images
 from semsynth.data.labels import LabelSpace
-from semsynth.data.layout_pairs import CachedPairs, GeneratedPairs
 from semsynth.data.toy import ToyPortrait, ToyStreet
 
 __all__ = [

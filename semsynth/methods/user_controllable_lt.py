@@ -13,10 +13,9 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import CosineAnnealingLR
 from torchmetrics import MeanMetric
 
-from semsynth.errors import require_not_negative, require_positive
-from semsynth.layout.calibration import calibrate_gain, measure_scale
-from semsynth.layout.pairs import PairRenderer, default_canvas, on_canvas
-from semsynth.layout.points import (
+from semsynth.editing.calibration import calibrate_gain, measure_scale
+from semsynth.editing.pairs import PairRenderer, default_canvas, on_canvas
+from semsynth.editing.points import (
     STILL,
     Marks,
     all_marks,
@@ -26,7 +25,8 @@ from semsynth.layout.points import (
     read_cells,
     read_pixels,
 )
-from semsynth.layout.requests import draw_requests, edges
+from semsynth.editing.requests import draw_requests, edges
+from semsynth.errors import require_not_negative, require_positive
 from semsynth.losses.ranger import Ranger
 from semsynth.methods.base import Batch
 from semsynth.methods.prior_base import PriorMethod

@@ -6,7 +6,7 @@ from semsynth.metrics.diversity import Diversity, Top1Similarity
 from semsynth.metrics.editing import EditingAccuracy, Reconstruction, TrackingAccuracy
 from semsynth.metrics.frechet import FrechetDistance, ReconstructionFrechet
 from semsynth.metrics.kernel import KernelDistance
-from semsynth.metrics.layout import LayoutFidelity
+from semsynth.metrics.layout_fidelity import LayoutFidelity
 from semsynth.metrics.neighbours import PrecisionRecall
 from semsynth.metrics.segmentation import SegmentationQuality
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from semsynth.metrics.base import ImageMetric
 from semsynth.metrics.label_maps import IGNORE
-from semsynth.metrics.layout import confusion_matrix, iou_per_class, layout_scores
+from semsynth.metrics.layout_fidelity import confusion_matrix, iou_per_class, layout_scores
 
 
 class SegmentationQuality(ImageMetric):

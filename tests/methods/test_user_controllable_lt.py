@@ -12,7 +12,7 @@ from torch import Tensor
 
 from semsynth.callbacks import GeneratorEMA
 from semsynth.data import GeneratedPairs
-from semsynth.layout.points import all_marks
+from semsynth.editing.points import all_marks
 from semsynth.methods import UserControllableLT
 from semsynth.networks.noise import sample_seed
 from semsynth.weights.editors import EditorError, save_editor

@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from semsynth.layout.requests import draw_drags, draw_pixels, draw_requests, draw_zooms, edges
+from semsynth.editing.requests import draw_drags, draw_pixels, draw_requests, draw_zooms, edges
 from semsynth.networks.noise import sample_seed
 
 SEED = sample_seed(0, torch.arange(200))

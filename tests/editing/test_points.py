@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.layout.points import (
+from semsynth.editing.points import (
     all_marks,
     check_marks,
     fixed_marks,

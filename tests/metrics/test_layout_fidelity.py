@@ -8,7 +8,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardInd
 
 from semsynth.images import to_uint8
 from semsynth.metrics import LayoutFidelity
-from semsynth.metrics.layout import confusion_matrix, iou_per_class, layout_scores
+from semsynth.metrics.layout_fidelity import confusion_matrix, iou_per_class, layout_scores
 from semsynth.metrics.segmenters import Segmenter
 
 from .conftest import NUM_CLASSES

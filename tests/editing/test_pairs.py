@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.layout.pairs import PairRenderer, on_canvas, sums_of_squares
+from semsynth.editing.pairs import PairRenderer, on_canvas, sums_of_squares
 from semsynth.networks.motion.geometry import Motion
 from semsynth.networks.noise import hash_int64, seeded_normal, seeded_uniform
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator

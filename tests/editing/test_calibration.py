@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from semsynth.layout.calibration import (
+from semsynth.editing.calibration import (
     calibrate_gain,
     held_out_seeds,
     lowest,
     measure_scale,
 )
-from semsynth.layout.pairs import PairRenderer
-from semsynth.layout.points import Marks
+from semsynth.editing.pairs import PairRenderer
+from semsynth.editing.points import Marks
 from semsynth.networks.motion.geometry import Motion
 from semsynth.weights.priors import load_generator
 

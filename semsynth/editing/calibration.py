@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from semsynth.layout.pairs import Batch, PairRenderer, sums_of_squares
-from semsynth.layout.points import Marks, fixed_marks, read_cells
+from semsynth.editing.pairs import Batch, PairRenderer, sums_of_squares
+from semsynth.editing.points import Marks, fixed_marks, read_cells
 from semsynth.networks.noise import sample_seed
 
 HELD_OUT = 1 << 40  # no run's seed, and so none of its pairs

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from semsynth.data import CachedPairs, DataError, GeneratedPairs
-from semsynth.data.layout_pairs import chunk_path
+from semsynth.data.generated_pairs import chunk_path
 from semsynth.data.sampling import SeededIndex
 
 
