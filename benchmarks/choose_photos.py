@@ -8,10 +8,10 @@ import argparse
 
 from rich.console import Console
 
-from semsynth.codes import choose_distance, invert_once
 from semsynth.data import ToyPortrait
 from semsynth.data.shots import choose_shots, collate_shots
 from semsynth.inversion import default_recipe
+from semsynth.inversion.stored_codes import choose_distance, invert_once
 from semsynth.weights.priors import load_generator
 
 PERCEPTUAL = "toy_street"  # knows nothing of portraits

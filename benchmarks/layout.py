@@ -35,8 +35,8 @@ from semsynth.methods import UserControllableLT
 from semsynth.metrics import EditingAccuracy, FrechetDistance, TrackingAccuracy
 from semsynth.metrics.class_diversity import weights_within
 from semsynth.metrics.perceptual import build_taps, tap_distance
+from semsynth.metrics.protocol import installed_versions
 from semsynth.networks.motion.geometry import pixel_grid
-from semsynth.protocol import installed_versions
 
 ANCHORS = (1, 4, 8)
 NEAR = 12 / 64  # of the canvas: what is farther from a drag than this should stay

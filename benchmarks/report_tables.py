@@ -20,7 +20,7 @@ from benchmarks.report_rows import (
     written,
 )
 from benchmarks.results import Row, comparable_groups, differing, require_comparable, version_notes
-from semsynth.protocol import describe
+from semsynth.metrics.protocol import describe
 
 COSTS = {
     "images_per_second": "images/s",

@@ -10,7 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from semsynth import protocol
+from semsynth.metrics import protocol
 
 Row = dict[str, Any]
 ABOUT = ("sweep", "run", "method", "data", "seed")

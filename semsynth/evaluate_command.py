@@ -93,7 +93,7 @@ def evaluate_folders(options: argparse.Namespace) -> None:
     """Measure, print and write."""
     from semsynth.callbacks.evaluation import build_metrics, write_atomically
     from semsynth.devices import choose_device
-    from semsynth.evaluate import evaluate, open_folders
+    from semsynth.metrics.folders import evaluate, open_folders
     from semsynth.weights import MissingWeightsError
 
     console = Console(stderr=True)

@@ -5,7 +5,7 @@ from typing import Any
 from lightning_utilities.core.rank_zero import rank_zero_info, rank_zero_warn
 from torch import Tensor
 
-from semsynth.codes import StoredCodes
+from semsynth.inversion.stored_codes import StoredCodes
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.weights.priors import PriorError
 

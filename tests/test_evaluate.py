@@ -18,9 +18,9 @@ from semsynth import metrics as all_metrics
 from semsynth.callbacks import Evaluation, PredictionWriter
 from semsynth.cli import main
 from semsynth.data import ToyStreet
-from semsynth.evaluate import by_number, find_samples
 from semsynth.images import save_png, to_uint8
 from semsynth.methods.base import Batch, Method
+from semsynth.metrics.folders import by_number, find_samples
 
 NUM_MASKS, NUM_SAMPLES = 6, 3
 METRICS = ["fd:toy_street", "kd:toy_street", "diversity:toy_street", "top1:toy_street", "layout"]

@@ -15,13 +15,13 @@ from torch import Tensor, nn
 
 from semsynth import metrics, weights
 from semsynth.callbacks import Evaluation, PredictionWriter
-from semsynth.callbacks.census import Census
 from semsynth.data import ToyStreet
 from semsynth.data.base import Split
 from semsynth.methods.base import Batch, Method
 from semsynth.metrics import ImageMetric
+from semsynth.metrics.census import Census
+from semsynth.metrics.protocol import differences
 from semsynth.networks.noise import seeded_normal
-from semsynth.protocol import differences
 
 ROOT = Path(__file__).parents[1]
 SIZE = 32

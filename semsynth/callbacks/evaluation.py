@@ -11,14 +11,14 @@ from lightning import Callback, LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import Tensor
 
-from semsynth.callbacks.census import Census
 from semsynth.callbacks.generation import Batch, generate
 from semsynth.callbacks.real_statistics import RealStatistics
 from semsynth.images import from_uint8, to_uint8
 from semsynth.metrics import ClassDiversity, ImageMetric
+from semsynth.metrics.census import Census
 from semsynth.metrics.editing import EditingScores
+from semsynth.metrics.protocol import Card, installed_versions
 from semsynth.networks.noise import sample_seed
-from semsynth.protocol import Card, installed_versions
 from semsynth.weights import MissingWeightsError
 
 Stage = Literal["val", "test"]

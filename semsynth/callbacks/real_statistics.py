@@ -14,9 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from semsynth.callbacks.census import fingerprint, hexadecimal
 from semsynth.images import to_uint8
 from semsynth.metrics import ImageMetric
+from semsynth.metrics.census import fingerprint, hexadecimal
 from semsynth.weights import home
 
 State = dict[str, Tensor]

@@ -17,7 +17,6 @@ from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from semsynth import weights
-from semsynth.codes import choose_distance, invert_once
 from semsynth.errors import require_not_negative, require_positive
 from semsynth.fewshot_checks import (
     check_codes,
@@ -26,6 +25,7 @@ from semsynth.fewshot_checks import (
     report_inversion,
 )
 from semsynth.inversion import default_recipe, upstream_recipe
+from semsynth.inversion.stored_codes import choose_distance, invert_once
 from semsynth.losses.ranger import Ranger
 from semsynth.methods.base import Batch
 from semsynth.methods.prior_base import PriorMethod

@@ -19,7 +19,7 @@ from semsynth.errors import UserError
 from semsynth.interop.checkpoints import CheckpointError
 from semsynth.interop.stylegan2 import import_stylegan2
 from semsynth.methods import CLVAE, Segmenter, StyleGAN2, UserControllableLT
-from semsynth.protocol import ProtocolError, require_same
+from semsynth.metrics.protocol import ProtocolError, require_same
 from semsynth.run_directory import RunExistsError
 from semsynth.weights import MissingWeightsError, load_segmenter
 from semsynth.weights.download import FetchError, import_file

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from benchmarks import choose_photos
-from semsynth.codes import StoredCodes
 from semsynth.data import ToyPortrait
 from semsynth.data.shots import choose_shots
+from semsynth.inversion.stored_codes import StoredCodes
 
 
 def test_photos_are_ranked_by_both_errors_under_their_names(

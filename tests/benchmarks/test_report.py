@@ -12,7 +12,7 @@ from benchmarks.report_rows import best, entries, label, published, written
 from benchmarks.report_tables import html_tables, markdown
 from benchmarks.results import comparable_groups, latest_rows
 from semsynth.images import save_png
-from semsynth.protocol import ProtocolError
+from semsynth.metrics.protocol import ProtocolError
 
 MODEL = "model:\n  class_path: semsynth.methods.CLVAE\n"
 

@@ -256,7 +256,9 @@ def test_photos_without_codes_are_inverted_once(
     method, again = tiny(prior), tiny(prior)
     shots = shots_of(method, codes=False)
     method.learn_shots(shots)
-    monkeypatch.setattr("semsynth.codes.invert", None)  # a second inversion would fail
+    monkeypatch.setattr(
+        "semsynth.inversion.stored_codes.invert", None
+    )  # a second inversion would fail
     again.learn_shots(shots)
     assert method.shot_codes is not None
     assert again.shot_codes is not None
@@ -286,7 +288,9 @@ def test_views_of_a_photo_teach_like_photos_of_their_own(
     baseline.learn_shots(shots)
     assert baseline.shot_codes is not None
     assert len(baseline.shot_codes) == 1
-    monkeypatch.setattr("semsynth.codes.invert", None)  # samples of the prior need no views
+    monkeypatch.setattr(
+        "semsynth.inversion.stored_codes.invert", None
+    )  # samples of the prior need no views
     taught.learn_shots(shots_of(plain))
     assert len(taught.shot_codes) == 2
 

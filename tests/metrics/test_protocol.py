@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from semsynth import protocol
+from semsynth.metrics import protocol
 
 
 def card(**changes: Any) -> protocol.Card:

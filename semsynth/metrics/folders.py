@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semsynth.callbacks.census import Census
 from semsynth.callbacks.evaluation import card_of, wanted
 from semsynth.data import DataError
 from semsynth.data.check import check_pairs
@@ -20,7 +19,8 @@ from semsynth.data.pairs import IMAGE_SUFFIXES, Pair, list_images
 from semsynth.data.transforms import resize_image, resize_map
 from semsynth.images import from_uint8
 from semsynth.metrics import ImageMetric
-from semsynth.protocol import Card, installed_versions
+from semsynth.metrics.census import Census
+from semsynth.metrics.protocol import Card, installed_versions
 
 Size = tuple[int, int]  # height and width
 
