@@ -15,9 +15,9 @@ from semsynth.data import ToyStreet
 from semsynth.images import colour_mask, image_grid, save_png
 from semsynth.methods import CLVAE
 from semsynth.methods.base import Batch
+from semsynth.methods.trained import load_trained
 from semsynth.networks.clvae.style_codes import replace_codes
 from semsynth.networks.noise import sample_seed
-from semsynth.trained import load_trained
 
 MASKS = 4
 COLUMNS = 6

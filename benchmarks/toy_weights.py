@@ -35,7 +35,7 @@ from semsynth.methods import (
     StyleGAN2,
     UserControllableLT,
 )
-from semsynth.trained import save_trained
+from semsynth.methods.trained import save_trained
 from semsynth.weights import ASSETS, load_segmenter
 from semsynth.weights.editors import save_editor
 from semsynth.weights.priors import fingerprint, save_generator

@@ -5,7 +5,7 @@ import torch
 
 from semsynth.annotate import fresh_copy, train_on_shots
 from semsynth.methods import FewShotSMIS
-from semsynth.trained import load_trained
+from semsynth.methods.trained import load_trained
 
 
 @pytest.fixture(scope="module")

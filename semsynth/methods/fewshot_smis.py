@@ -18,16 +18,16 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from semsynth import weights
 from semsynth.errors import require_not_negative, require_positive
-from semsynth.fewshot_checks import (
+from semsynth.inversion import default_recipe, upstream_recipe
+from semsynth.inversion.stored_codes import choose_distance, invert_once
+from semsynth.losses.ranger import Ranger
+from semsynth.methods.base import Batch
+from semsynth.methods.fewshot_checks import (
     check_codes,
     check_labels,
     check_prior,
     report_inversion,
 )
-from semsynth.inversion import default_recipe, upstream_recipe
-from semsynth.inversion.stored_codes import choose_distance, invert_once
-from semsynth.losses.ranger import Ranger
-from semsynth.methods.base import Batch
 from semsynth.methods.prior_base import PriorMethod
 from semsynth.networks.clvae.spade import one_hot
 from semsynth.networks.fewshot.label_augmentation import augment_labels

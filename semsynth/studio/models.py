@@ -16,8 +16,8 @@ from semsynth.data.labels import LabelSpace, distinct_palette
 from semsynth.edit_files import load_method
 from semsynth.editing import Canvas, ClosedLoop, Editor
 from semsynth.methods import CLVAE, FewShotSMIS, UserControllableLT
+from semsynth.methods.trained import drop_training_parts, load_trained
 from semsynth.networks.unet import UNet
-from semsynth.trained import drop_training_parts, load_trained
 from semsynth.weights import load_segmenter, read_card
 from semsynth.weights.priors import load_generator
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from semsynth.methods import CLVAE, FewShotSMIS
-from semsynth.trained import find_trained, load_trained, save_trained
+from semsynth.methods.trained import find_trained, load_trained, save_trained
 from semsynth.weights import MissingWeightsError
 from semsynth.weights.priors import PriorError
 
