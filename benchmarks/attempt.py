@@ -21,7 +21,7 @@ import yaml
 
 from benchmarks.results import Row, current_commit, replace_text
 from benchmarks.sweep import Point
-from semsynth.run_directory import config_hash
+from semsynth.callbacks.run_directory import config_hash
 
 INTERRUPTED = (75, -signal.SIGUSR1)
 """Exit codes of a run that was asked to make room: it saved itself, or had not begun."""

@@ -8,7 +8,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from semsynth.loggers import silence_noise
+from semsynth.callbacks.loggers import silence_noise
 from semsynth.methods import FewShotSMIS
 
 Batch = dict[str, Any]

@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import semsynth.methods
 import semsynth.metrics  # noqa: F401  its classes can be named in YAML
-from semsynth import preflight, run_directory
+from semsynth import preflight
 from semsynth.callbacks import (
     Checkpoint,
     Cost,
@@ -36,13 +36,14 @@ from semsynth.callbacks import (
     PredictionWriter,
     Requeue,
     StepSeed,
+    run_directory,
 )
-from semsynth.checkpoint_io import SafeCheckpointIO
+from semsynth.callbacks.checkpoint_io import SafeCheckpointIO
+from semsynth.callbacks.loggers import RunLabels, build_loggers, silence_noise
 from semsynth.cli import COMMANDS
 from semsynth.data import MaskFolder, SynthesisDataModule
 from semsynth.errors import UserError, require_writable
 from semsynth.faults import FaultError, explain
-from semsynth.loggers import RunLabels, build_loggers, silence_noise
 from semsynth.parser import Parser, check_files, unwrapped
 from semsynth.predict_style import add_style_arguments, read_style
 

@@ -16,8 +16,7 @@ import torch
 from lightning import Trainer
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from semsynth import run_directory
-from semsynth.callbacks import Cost, finite
+from semsynth.callbacks import Cost, finite, run_directory
 from tests.data.trees import write_map, write_photo
 from tests.killed import run_processes
 from tests.tiny import METHODS, STEPS, arguments, differences, environment, fit, last

@@ -13,10 +13,10 @@ import torch
 import yaml
 from PIL import Image
 
-from semsynth import run_directory
+from semsynth.callbacks import run_directory
+from semsynth.callbacks.loggers import RunLabels, build_loggers
 from semsynth.cli import main
 from semsynth.lightning_cli import choose_strategy, files_first, with_config_of_run
-from semsynth.loggers import RunLabels, build_loggers
 
 TINY = [
     "--config=experiments/clvae/toy_street.yaml",

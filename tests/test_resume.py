@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from semsynth import run_directory
-from semsynth.callbacks import Cost
+from semsynth.callbacks import Cost, run_directory
 from semsynth.cli import main
 
 TINY = [

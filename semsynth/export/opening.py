@@ -8,6 +8,7 @@ import yaml
 from torch import Tensor
 
 import semsynth.methods
+from semsynth.callbacks.run_directory import of_checkpoint
 from semsynth.data import DataError, FewShotFolder, MaskFolder, SynthesisDataModule
 from semsynth.data.decode import read_image
 from semsynth.data.labels import LabelSpace, read_classes
@@ -17,7 +18,6 @@ from semsynth.data_cli import build_data
 from semsynth.export.sources import labelled_samples
 from semsynth.images import from_uint8
 from semsynth.methods import CLVAE, FewShotSMIS
-from semsynth.run_directory import of_checkpoint
 from semsynth.weights.priors import find_prior, read_card
 
 ENCODER = {"encoder_units": (1, 1, 1, 1), "encoder_widths": (8, 8, 8, 8)}  # nothing is encoded

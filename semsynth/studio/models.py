@@ -10,7 +10,7 @@ import torch
 import yaml
 from lightning.pytorch.cli import instantiate_class
 
-from semsynth import run_directory
+from semsynth.callbacks import run_directory
 from semsynth.data import DataError
 from semsynth.data.labels import LabelSpace, distinct_palette
 from semsynth.edit_files import load_method

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from semsynth import run_directory
+from semsynth.callbacks import run_directory
+from semsynth.callbacks.run_directory import RunExistsError
 from semsynth.data import CelebAMaskHQ, DataError, Folder, ToyPortrait, ToyStreet
 from semsynth.data.decode import ColourMaskError, UnreadableError, read_image, read_mask
 from semsynth.data.errors import MissingSplitError, PairingError
@@ -20,7 +21,6 @@ from semsynth.interop.checkpoints import CheckpointError
 from semsynth.interop.stylegan2 import import_stylegan2
 from semsynth.methods import CLVAE, Segmenter, StyleGAN2, UserControllableLT
 from semsynth.metrics.protocol import ProtocolError, require_same
-from semsynth.run_directory import RunExistsError
 from semsynth.weights import MissingWeightsError, load_segmenter
 from semsynth.weights.download import FetchError, import_file
 from semsynth.weights.editors import EditorError, read_editor

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from semsynth import run_directory
+from semsynth.callbacks import run_directory
 
 CONFIG = {"seed_everything": 7, "model": {"class_path": "semsynth.methods.CLVAE"}, "run_dir": None}
 

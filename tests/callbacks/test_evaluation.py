@@ -23,7 +23,7 @@ from semsynth.metrics.census import Census
 from semsynth.metrics.protocol import differences
 from semsynth.networks.noise import seeded_normal
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SIZE = 32
 TOY = "toy_street"
 

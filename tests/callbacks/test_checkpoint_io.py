@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from semsynth import run_directory
-from semsynth.checkpoint_io import CheckpointFileError, SafeCheckpointIO
+from semsynth.callbacks import run_directory
+from semsynth.callbacks.checkpoint_io import CheckpointFileError, SafeCheckpointIO
 
 IO = SafeCheckpointIO()
 
