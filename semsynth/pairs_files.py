@@ -19,8 +19,8 @@ from semsynth.data.errors import DataError
 from semsynth.data.generated_pairs import CHUNK, chunk_path
 from semsynth.devices import choose_device
 from semsynth.editing.pairs import PairRenderer, default_canvas, sums_of_squares
+from semsynth.export.sharding import read_shard
 from semsynth.networks.noise import sample_seed
-from semsynth.sharding import read_shard
 from semsynth.weights.estimators import load_motion_estimator
 from semsynth.weights.priors import fingerprint, load_generator
 

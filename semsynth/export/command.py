@@ -21,6 +21,7 @@ from semsynth.export.filters import Scores, Thresholds
 from semsynth.export.finish import finish
 from semsynth.export.job import CARD, Judged, Plan, lock_of, run, start_card, write_text
 from semsynth.export.judges import Judges, class_agreement
+from semsynth.export.sharding import read_shard
 from semsynth.export.sources import (
     Drawn,
     MaskSource,
@@ -34,7 +35,6 @@ from semsynth.export.writers import FolderWriter, ShardWriter
 from semsynth.images import from_uint8, to_uint8
 from semsynth.methods import CLVAE, FewShotSMIS
 from semsynth.networks.noise import sample_seed
-from semsynth.sharding import read_shard
 from semsynth.weights.download import sha256_of
 
 MANY_MASKS = 20  # enough to keep the samples of one mask in one split

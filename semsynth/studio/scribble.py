@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semsynth.annotate import fresh_copy, train_on_shots
 from semsynth.data import ToyPortrait
 from semsynth.data.sparse import SparseLabels
 from semsynth.methods import FewShotSMIS
+from semsynth.studio.annotate import fresh_copy, train_on_shots
 from semsynth.studio.answers import Answer, Report, TabError
 from semsynth.studio.frames import mask_png, png, webp
 from semsynth.studio.labels import bytes_of, classes_of_space, labels_of, taken, zipped

@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 import torch
 
-from semsynth.annotate import fresh_copy, train_on_shots
 from semsynth.methods import FewShotSMIS
 from semsynth.methods.trained import load_trained
+from semsynth.studio.annotate import fresh_copy, train_on_shots
 
 
 @pytest.fixture(scope="module")

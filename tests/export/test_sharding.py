@@ -1,6 +1,6 @@
 import pytest
 
-from semsynth.sharding import read_shard
+from semsynth.export.sharding import read_shard
 
 
 def test_a_shard_is_read_as_given() -> None:
