@@ -13,10 +13,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 import semsynth.data
 from semsynth.data.base import SynthesisDataModule
-from semsynth.data.check_splits import DataReport, check_data
+from semsynth.data.check.palette import convert_colour_masks
+from semsynth.data.check.splits import DataReport, check_data
 from semsynth.data.disk import PairsOnDisk
 from semsynth.data.errors import DataError, Problem
-from semsynth.data.palette import convert_colour_masks
 from semsynth.data.prepare import prepare
 from semsynth.parser import Parser, unwrapped
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from semsynth.data.base import Archives, Batch, Split
-from semsynth.data.check import cache_directory, digest_of
+from semsynth.data.check.scan import cache_directory, digest_of
 from semsynth.data.cityscapes import cityscapes_space
 from semsynth.data.disk import PairDataset, PairsOnDisk
 from semsynth.data.labels import LabelSpace

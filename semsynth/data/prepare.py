@@ -12,7 +12,7 @@ from PIL import Image
 
 from semsynth.data.base import Split
 from semsynth.data.celebamask_hq import MERGED, CelebAMaskHQ
-from semsynth.data.check import (
+from semsynth.data.check.scan import (
     Scanned,
     digest_of,
     in_threads,
@@ -21,7 +21,7 @@ from semsynth.data.check import (
     scan_labels,
     scan_pair,
 )
-from semsynth.data.check_splits import DataReport, SplitFiles, list_splits, notes_on
+from semsynth.data.check.splits import DataReport, SplitFiles, list_splits, notes_on
 from semsynth.data.disk import PairDataset, PairsOnDisk
 from semsynth.data.errors import DataError, Problem
 from semsynth.data.labels import LabelSpace

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import gaussian_kde
 
-from semsynth.data.check import in_threads
+from semsynth.data.check.scan import in_threads
 from semsynth.data.decode import read_image
 from semsynth.data.pairs import Pair, read_labels
 from semsynth.data.transforms import resize_map

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from semsynth.callbacks.evaluation import card_of, wanted
 from semsynth.data import DataError
-from semsynth.data.check import check_pairs
+from semsynth.data.check.scan import check_pairs
 from semsynth.data.decode import opened_image, read_image, read_mask, size_as_shown
 from semsynth.data.pairs import IMAGE_SUFFIXES, Pair, list_images
 from semsynth.data.transforms import resize_image, resize_map

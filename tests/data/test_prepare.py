@@ -90,8 +90,8 @@ class StopError(Exception):
 def test_interrupted_scan_goes_on_where_it_was(
     own: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from semsynth.data import check
     from semsynth.data import prepare as module
+    from semsynth.data.check import scan as check
 
     read: list[str] = []
 

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from semsynth.data import ADE20K, Cityscapes, DataError, LabelSpace
+from semsynth.data.check.palette import convert, convert_colour_masks, values_of_colours
 from semsynth.data.disk import PairsOnDisk
 from semsynth.data.errors import Problem
-from semsynth.data.palette import convert, convert_colour_masks, values_of_colours
 
 SPACE = LabelSpace(("sky", "road", "grey"), ((70, 130, 180), (128, 64, 128), (2, 2, 2)))
 LOOKUP = SPACE.lookup()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semsynth.data.check_edges import agreement, edges, hints_on_edges
+from semsynth.data.check.edges import agreement, edges, hints_on_edges
 from semsynth.data.pairs import Pair
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from semsynth.data.check import in_threads
+from semsynth.data.check.scan import in_threads
 from semsynth.data.decode import read_image
 from semsynth.data.pairs import Pair, read_labels
 from semsynth.data.transforms import resize_image, resize_map

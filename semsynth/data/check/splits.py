@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from semsynth.data.base import Split
-from semsynth.data.check import Scanned, problems_of, scan
-from semsynth.data.check_edges import hints_on_edges
+from semsynth.data.check.edges import hints_on_edges
+from semsynth.data.check.scan import Scanned, problems_of, scan
 from semsynth.data.disk import PairsOnDisk
 from semsynth.data.errors import DataError, MissingSplitError, PairingError, Problem
 from semsynth.data.pairs import Pair

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from semsynth.data.check import COLOUR_MASK, NO_CLASS
+from semsynth.data.check.scan import COLOUR_MASK, NO_CLASS
 from semsynth.data.decode import opened_image
 from semsynth.data.errors import DataError, Problem
 from semsynth.data.labels import LabelSpace
