@@ -17,7 +17,7 @@ from semsynth.cli import main
 from tests.tiny import environment
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.killed", "semsynth.lightning_cli"])
+CONTEXT.set_forkserver_preload(["tests.killed", "semsynth.cli.train"])
 ROOT = Path(__file__).parents[1]
 
 

@@ -11,9 +11,9 @@ import yaml
 from lightning.pytorch.cli import instantiate_class
 
 from semsynth.callbacks import run_directory
+from semsynth.cli.edit_work import load_method
 from semsynth.data import DataError
 from semsynth.data.labels import LabelSpace, distinct_palette
-from semsynth.edit_files import load_method
 from semsynth.editing import Canvas, ClosedLoop, Editor
 from semsynth.methods import CLVAE, FewShotSMIS, UserControllableLT
 from semsynth.methods.trained import drop_training_parts, load_trained

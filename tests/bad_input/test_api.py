@@ -9,12 +9,12 @@ import torch
 
 from semsynth.callbacks import run_directory
 from semsynth.callbacks.run_directory import RunExistsError
+from semsynth.cli.devices import choose_device
 from semsynth.data import CelebAMaskHQ, DataError, Folder, ToyPortrait, ToyStreet
 from semsynth.data.decode import ColourMaskError, UnreadableError, read_image, read_mask
 from semsynth.data.errors import MissingSplitError, PairingError
 from semsynth.data.latents import read_codes
 from semsynth.data.shots import choose_shots
-from semsynth.devices import choose_device
 from semsynth.editing.marks import EditError, Mark, check_marks
 from semsynth.errors import UserError
 from semsynth.interop.checkpoints import CheckpointError

@@ -14,8 +14,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from semsynth.cli.train import prepare_weights
 from semsynth.errors import UserError
-from semsynth.lightning_cli import prepare_weights
 
 ROOT = Path(__file__).parents[2]
 bounded = settings(

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from torch.distributed.run import get_args_parser
 
-from semsynth import data_cli, data_command
 from semsynth.cli import COMMANDS, TOOLS, main
+from semsynth.cli import data as data_command
+from semsynth.cli import data_work as data_cli
 from tests.docs.documents import DOCUMENTS, commands, furnish
 
 SHORT = shlex.split(

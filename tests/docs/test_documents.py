@@ -11,7 +11,7 @@ import benchmarks.run
 import semsynth.data
 import semsynth.methods
 from semsynth.cli import COMMANDS, main
-from semsynth.completion_command import actions_below, whole_parser
+from semsynth.cli.completion import actions_below, whole_parser
 from tests.docs.documents import BLOCK, DOCUMENTS, ROOT, inline_flags
 
 LINK = re.compile(r"\[[^]]*\]\(([^)\s]+)\)")

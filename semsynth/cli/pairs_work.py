@@ -15,9 +15,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from semsynth import __version__
+from semsynth.cli.devices import choose_device
 from semsynth.data.errors import DataError
 from semsynth.data.generated_pairs import CHUNK, chunk_path
-from semsynth.devices import choose_device
 from semsynth.editing.pairs import PairRenderer, default_canvas, sums_of_squares
 from semsynth.export.sharding import read_shard
 from semsynth.networks.noise import sample_seed

@@ -10,7 +10,7 @@ from PIL import Image
 from semsynth.cli import main
 from semsynth.data import ToyPortrait
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TINY = [
     f"--config={ROOT}/experiments/fewshot_smis/toy_scribble.yaml",
     "--trainer.max_steps=2",

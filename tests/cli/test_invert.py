@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from semsynth.cli import main
+from semsynth.cli.invert_work import identity
 from semsynth.data.latents import read_codes
 from semsynth.images import save_png, to_uint8
 from semsynth.inversion.stored_codes import stored_notes
-from semsynth.invert_files import identity
 from semsynth.networks.noise import seeded_normal
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.weights.priors import save_generator

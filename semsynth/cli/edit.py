@@ -77,7 +77,7 @@ def run(args: list[str]) -> None:
     # argparse takes a value such as -3,4 for an option
     options = build_parser().parse_args(joined(args))
     require_writable(options.output, "--output")
-    from semsynth.edit_files import edit_files  # imports torch
+    from semsynth.cli.edit_work import edit_files  # imports torch
 
     edit_files(options)
 

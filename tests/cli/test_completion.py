@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from semsynth.cli import COMMANDS, TOOLS, main
-from semsynth.completion_command import OF_COMMAND, SHARED, SHELLS
+from semsynth.cli.completion import OF_COMMAND, SHARED, SHELLS
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -102,7 +102,7 @@ def fetch(names: Iterable[str]) -> None:
 
 def fetch_all_for(fit_arguments: list[str]) -> None:
     """Fetch what a training with these arguments needs: build its parts until none is missing."""
-    from semsynth.lightning_cli import prepare_weights  # imports torch
+    from semsynth.cli.train import prepare_weights  # imports torch
 
     fetched: set[str] = set()
     while True:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from semsynth.arguments import at_least
+from semsynth.cli.arguments import at_least
 from semsynth.errors import require_writable
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def wrote(target: Path) -> str:
 
 def write_latent_transformer(options: argparse.Namespace) -> str:
     """Import a latent transformer and its generator and write both; returns what was found."""
-    from semsynth.import_editor import import_editor
+    from semsynth.cli.convert_editor import import_editor
 
     return import_editor(options)
 

@@ -2,7 +2,7 @@ import argparse
 
 import pytest
 
-from semsynth.arguments import at_least
+from semsynth.cli.arguments import at_least
 
 
 def test_numbers_from_the_lowest_are_taken() -> None:

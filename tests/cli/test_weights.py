@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from semsynth.cli import main
-from semsynth.weights import MissingWeightsError, command, download
+from semsynth.cli import weights as command
+from semsynth.weights import MissingWeightsError, download
 from semsynth.weights.registry import DOWNLOADS, WeightsFile
 
 ROOT = Path(__file__).parents[2]
@@ -135,7 +136,7 @@ def test_all_for_goes_on_until_nothing_is_missing(monkeypatch: pytest.MonkeyPatc
         if missing:
             raise MissingWeightsError("it", [missing[0]])
 
-    monkeypatch.setattr("semsynth.lightning_cli.prepare_weights", prepare)
+    monkeypatch.setattr("semsynth.cli.train.prepare_weights", prepare)
     monkeypatch.setattr(command, "fetch", lambda names: missing.remove(*names))
     command.fetch_all_for([])
     assert missing == []
@@ -145,7 +146,7 @@ def test_all_for_stops_when_fetching_does_not_help(monkeypatch: pytest.MonkeyPat
     def prepare(args: list[str]) -> None:
         raise MissingWeightsError("still", ["a"])
 
-    monkeypatch.setattr("semsynth.lightning_cli.prepare_weights", prepare)
+    monkeypatch.setattr("semsynth.cli.train.prepare_weights", prepare)
     monkeypatch.setattr(command, "fetch", lambda names: None)
     with pytest.raises(MissingWeightsError, match="still"):
         command.fetch_all_for([])

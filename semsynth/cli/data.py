@@ -55,7 +55,7 @@ def run(args: list[str]) -> None:
         args: The arguments after ``data``.
     """
     options, rest = build_parser().parse_known_args(args)
-    from semsynth import data_cli  # imports torch
+    from semsynth.cli import data_work as data_cli
 
     data_cli.run(options, rest)
 

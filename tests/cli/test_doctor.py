@@ -7,9 +7,17 @@ import pytest
 import torch
 from packaging.requirements import Requirement
 
-from semsynth import doctor
+from semsynth.cli import doctor_findings as doctor
 from semsynth.cli import main
-from semsynth.doctor import Finding, data_roots, dependency, devices, disk, pretrained, tracking
+from semsynth.cli.doctor_findings import (
+    Finding,
+    data_roots,
+    dependency,
+    devices,
+    disk,
+    pretrained,
+    tracking,
+)
 from semsynth.weights import DOWNLOADS
 
 

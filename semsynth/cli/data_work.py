@@ -12,13 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import semsynth.data
+from semsynth.cli.messages import Parser, unwrapped
 from semsynth.data.base import SynthesisDataModule
 from semsynth.data.check.palette import convert_colour_masks
 from semsynth.data.check.splits import DataReport, check_data
 from semsynth.data.disk import PairsOnDisk
 from semsynth.data.errors import DataError, Problem
 from semsynth.data.prepare import prepare
-from semsynth.parser import Parser, unwrapped
 
 
 def run(options: Namespace, rest: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semsynth.arguments import at_least
+from semsynth.cli.arguments import at_least
 from semsynth.errors import UserError, require_writable
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@ import subprocess
 import pytest
 
 from semsynth.cli import main
-from semsynth.sbatch import script
+from semsynth.cli.sbatch import script
 
 ARGS = ["fit", "--config", "my file.yaml", "--trainer.devices", "4", "--trainer.num_nodes=2"]
 

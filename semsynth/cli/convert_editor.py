@@ -2,7 +2,7 @@ r"""A released latent transformer to a prior and an editor, two files with their
 
 import argparse
 
-from semsynth.import_command import describe
+from semsynth.cli.convert import describe
 from semsynth.interop.latent_transformer import SIGMAS, import_latent_transformer
 from semsynth.weights.editors import SUFFIX, save_editor
 from semsynth.weights.priors import SUFFIX as PRIOR_SUFFIX

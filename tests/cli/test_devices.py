@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from semsynth.devices import choose_device
+from semsynth.cli.devices import choose_device
 from semsynth.errors import UserError
 
 

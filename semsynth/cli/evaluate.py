@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from semsynth.arguments import at_least
+from semsynth.cli.arguments import at_least
 from semsynth.errors import UserError, require_writable
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def run(args: list[str]) -> None:
 def evaluate_folders(options: argparse.Namespace) -> None:
     """Measure, print and write."""
     from semsynth.callbacks.evaluation import build_metrics, write_atomically
-    from semsynth.devices import choose_device
+    from semsynth.cli.devices import choose_device
     from semsynth.metrics.folders import evaluate, open_folders
     from semsynth.weights import MissingWeightsError
 

@@ -5,8 +5,8 @@ import sys
 from importlib import import_module
 
 from semsynth import __version__
+from semsynth.cli.sbatch import script, wants_script
 from semsynth.errors import UserError
-from semsynth.sbatch import script, wants_script
 
 COMMANDS = {
     "fit": "train a method, then test it",
@@ -15,21 +15,21 @@ COMMANDS = {
     "predict": "synthesise images from a folder of masks",
 }
 TOOLS = {  # commands with a parser of their own: what they do, and the module whose run does it
-    "data": ("check and prepare data on disk", "semsynth.data_command"),
+    "data": ("check and prepare data on disk", "semsynth.cli.data"),
     "import": (
         "convert an official checkpoint, or one of ours, to a prior",
-        "semsynth.import_command",
+        "semsynth.cli.convert",
     ),
-    "draw": ("draw samples of a prior for you to label", "semsynth.draw_command"),
-    "pairs": ("render pairs for layout editing", "semsynth.pairs_command"),
-    "invert": ("find the latents of photos", "semsynth.invert_command"),
-    "export": ("write a labelled data set that a method makes", "semsynth.export_command"),
-    "edit": ("drag, zoom and hold points of an image", "semsynth.edit_command"),
-    "studio": ("paint, scribble and drag in a browser", "semsynth.studio.command"),
-    "evaluate": ("measure a folder of images that anyone made", "semsynth.evaluate_command"),
-    "weights": ("list, fetch and check pretrained weights", "semsynth.weights.command"),
-    "doctor": ("say what is here, what will not work, and what to do", "semsynth.doctor_command"),
-    "completion": ("print a script for your shell", "semsynth.completion_command"),
+    "draw": ("draw samples of a prior for you to label", "semsynth.cli.draw"),
+    "pairs": ("render pairs for layout editing", "semsynth.cli.pairs"),
+    "invert": ("find the latents of photos", "semsynth.cli.invert"),
+    "export": ("write a labelled data set that a method makes", "semsynth.cli.export"),
+    "edit": ("drag, zoom and hold points of an image", "semsynth.cli.edit"),
+    "studio": ("paint, scribble and drag in a browser", "semsynth.cli.studio"),
+    "evaluate": ("measure a folder of images that anyone made", "semsynth.cli.evaluate"),
+    "weights": ("list, fetch and check pretrained weights", "semsynth.cli.weights"),
+    "doctor": ("say what is here, what will not work, and what to do", "semsynth.cli.doctor"),
+    "completion": ("print a script for your shell", "semsynth.cli.completion"),
 }
 
 DEBUG = "--debug"
@@ -104,6 +104,6 @@ def dispatch(args: list[str]) -> None:
     elif wants_script(args):
         sys.stdout.write(script(args))
     else:
-        from semsynth.lightning_cli import run  # imports torch
+        from semsynth.cli.train import run  # imports torch
 
         run(args)

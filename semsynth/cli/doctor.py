@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from semsynth.doctor import Finding
+    from semsynth.cli.doctor_findings import Finding
 
 EPILOG = """\
 Each line is good, a note (something optional is missing) or bad (training will not work). The exit
@@ -33,7 +33,7 @@ def run(args: list[str]) -> None:
         args: The arguments after the command.
     """
     options = build_parser().parse_args(args)
-    from semsynth.doctor import examine  # imports torch
+    from semsynth.cli.doctor_findings import examine  # imports torch
 
     findings = examine()
     if options.json:

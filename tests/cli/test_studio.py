@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from semsynth.cli import main
-from semsynth.studio import command
+from semsynth.cli import studio as command
 from semsynth.studio.server import PAGE
 
 

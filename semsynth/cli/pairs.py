@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from semsynth.arguments import at_least
+from semsynth.cli.arguments import at_least
 from semsynth.errors import require_writable
 
 EPILOG = """\
@@ -77,6 +77,6 @@ def run(args: list[str]) -> None:
     """
     options = build_parser().parse_args(args)
     require_writable(options.out, "--out")
-    from semsynth.pairs_files import write_pairs  # imports torch
+    from semsynth.cli.pairs_work import write_pairs  # imports torch
 
     write_pairs(options)

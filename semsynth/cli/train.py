@@ -25,7 +25,6 @@ from omegaconf.errors import OmegaConfBaseException
 
 import semsynth.methods
 import semsynth.metrics  # noqa: F401  its classes can be named in YAML
-from semsynth import preflight
 from semsynth.callbacks import (
     Checkpoint,
     Cost,
@@ -40,14 +39,14 @@ from semsynth.callbacks import (
 )
 from semsynth.callbacks.checkpoint_io import SafeCheckpointIO
 from semsynth.callbacks.loggers import RunLabels, build_loggers, silence_noise
-from semsynth.cli import COMMANDS
+from semsynth.cli import COMMANDS, preflight
+from semsynth.cli.faults import FaultError, explain
+from semsynth.cli.messages import Parser, check_files, unwrapped
+from semsynth.cli.predict_style import add_style_arguments, read_style
 from semsynth.data import MaskFolder, SynthesisDataModule
 from semsynth.errors import UserError, require_writable
-from semsynth.faults import FaultError, explain
-from semsynth.parser import Parser, check_files, unwrapped
-from semsynth.predict_style import add_style_arguments, read_style
 
-DEFAULTS = Path(__file__).parent / "default.yaml"
+DEFAULTS = Path(__file__).parents[1] / "default.yaml"
 
 USAGE = "semsynth {command} [--config FILE ...] [--KEY VALUE ...]"
 TITLES = {

@@ -14,9 +14,9 @@ from rich.progress import Progress
 from rich.table import Table
 from torch import Tensor
 
+from semsynth.cli.devices import choose_device
 from semsynth.data.decode import read_image
 from semsynth.data.pairs import list_images
-from semsynth.devices import choose_device
 from semsynth.inversion import default_recipe, invert, upstream_recipe
 from semsynth.inversion.stored_codes import choose_distance, is_done, stored_notes, write_codes
 from semsynth.inversion.terms import resize

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from semsynth.arguments import at_least
+from semsynth.cli.arguments import at_least
 from semsynth.errors import require_writable
 
 EPILOG = """\
@@ -62,6 +62,6 @@ def run(args: list[str]) -> None:
     """
     options = build_parser().parse_args(args)
     require_writable(options.out, "--out")
-    from semsynth.invert_files import invert_folder  # imports torch
+    from semsynth.cli.invert_work import invert_folder  # imports torch
 
     invert_folder(options)

@@ -16,7 +16,7 @@ from PIL import Image
 from semsynth.callbacks import run_directory
 from semsynth.callbacks.loggers import RunLabels, build_loggers
 from semsynth.cli import main
-from semsynth.lightning_cli import choose_strategy, files_first, with_config_of_run
+from semsynth.cli.train import choose_strategy, files_first, with_config_of_run
 
 TINY = [
     "--config=experiments/clvae/toy_street.yaml",
@@ -36,7 +36,7 @@ TINY = [
     "--evaluation.num_samples=2",
     "--images.num_samples=2",
 ]
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LABELS = RunLabels("clvae/toy_street", ["CLVAE", "ToyStreet"])
 
 

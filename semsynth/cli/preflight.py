@@ -14,8 +14,8 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.strategies import StrategyRegistry
 
+from semsynth.cli.messages import meant
 from semsynth.errors import UserError, require_positive
-from semsynth.parser import meant
 
 BY_NAME = ("last", "best", "hpc")  # checkpoints that Lightning finds by itself
 OTHER_SHAPES = "Error(s) in loading state_dict"

@@ -6,10 +6,10 @@ import pytest
 import torch
 from PIL import Image
 
+from semsynth.cli.predict_style import class_numbers, read_style
 from semsynth.data import DataError, ToyStreet, read_reference
 from semsynth.images import to_uint8
 from semsynth.methods import CLVAE, StyleGAN2
-from semsynth.predict_style import class_numbers, read_style
 
 
 def options(**given: Any) -> Any:

@@ -6,8 +6,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from semsynth.cli.devices import choose_device
+from semsynth.cli.preflight import check_checkpoint
 from semsynth.data.decode import read_image
-from semsynth.devices import choose_device
 from semsynth.editing import (
     Canvas,
     ClosedLoop,
@@ -24,7 +25,6 @@ from semsynth.editing import (
 from semsynth.editing.pairs import default_canvas
 from semsynth.images import save_png, to_uint8
 from semsynth.methods import UserControllableLT
-from semsynth.preflight import check_checkpoint
 from semsynth.weights import MissingWeightsError
 from semsynth.weights.priors import find_prior, load_generator, read_card
 

@@ -2,8 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from semsynth.errors import UserError
-from semsynth.parser import (
+from semsynth.cli.messages import (
     REQUIRED,
     WRAPPED,
     arguments_of,
@@ -13,6 +12,7 @@ from semsynth.parser import (
     place,
     unwrapped,
 )
+from semsynth.errors import UserError
 
 UNKNOWN_ARGUMENT = """Parser key "model":
   Does not validate against any of the Union subtypes
