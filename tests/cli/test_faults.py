@@ -18,8 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from semsynth.callbacks import Cost, finite, run_directory
 from tests.data.trees import write_map, write_photo
-from tests.killed import run_processes
-from tests.tiny import METHODS, STEPS, arguments, differences, environment, fit, last
+from tests.helpers.killed import run_processes
+from tests.helpers.tiny import METHODS, STEPS, arguments, differences, environment, fit, last
 
 Patch = pytest.MonkeyPatch
 

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 import semsynth.methods
-from tests.killed import run_processes
-from tests.tiny import (
+from tests.helpers.killed import run_processes
+from tests.helpers.tiny import (
     BATCHES_PER_EPOCH,
     METHODS,
     STEPS,

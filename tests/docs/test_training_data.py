@@ -10,7 +10,7 @@ import pytest
 from semsynth.cli import main
 from tests.data.trees import write_map, write_photo
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SMALL = {
     "experiments/clvae": "--model.channels 4 --model.spade_channels 4 --model.z_dim 4 "
     "--model.discriminator_channels 4 --model.code_dim 4 --model.perceptual_weight 0",

@@ -9,7 +9,7 @@ from PIL import Image
 
 from semsynth.data.decode import UnreadableError, read_image
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FILES = [*ROOT.glob("semsynth/**/*.py"), *ROOT.glob("benchmarks/**/*.py")]
 FORBIDDEN = {  # calls that run or unpack what they are given
     "eval",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 CHECK = """from pathlib import Path
 import semsynth
 assert Path(semsynth.__file__).is_relative_to(Path(__file__).parent), semsynth.__file__

@@ -14,11 +14,11 @@ import torch
 
 from semsynth.callbacks import Cost
 from semsynth.cli import main
-from tests.tiny import environment
+from tests.helpers.tiny import environment
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["tests.killed", "semsynth.cli.train"])
-ROOT = Path(__file__).parents[1]
+CONTEXT.set_forkserver_preload(["tests.helpers.killed", "semsynth.cli.train"])
+ROOT = Path(__file__).parents[2]
 
 
 def run_processes(

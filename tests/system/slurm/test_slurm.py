@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 specification = importlib.util.spec_from_file_location(
     "cluster", Path(__file__).with_name("cluster.py")
 )
