@@ -1,6 +1,5 @@
 """Generate on the validation and test splits, and measure."""
 
-import inspect
 import json
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from semsynth.callbacks.generation import Batch, generate
 from semsynth.callbacks.real_statistics import RealStatistics
 from semsynth.images import from_uint8, to_uint8
 from semsynth.metrics import ClassDiversity, ImageMetric
+from semsynth.metrics.base import card_of, wanted
 from semsynth.metrics.census import Census
 from semsynth.metrics.editing import EditingScores
 from semsynth.metrics.protocol import Card, installed_versions
@@ -253,16 +253,6 @@ def build_metrics(
         except MissingWeightsError as error:
             errors.append(error)
     return metrics, errors
-
-
-def wanted(metric: ImageMetric) -> set[str]:
-    """What a metric's ``update`` wants to be given."""
-    return set(inspect.signature(metric.update).parameters)
-
-
-def card_of(metric: ImageMetric, num_samples: int | list[int]) -> Card:
-    """What a metric's scores depend on, with the samples of each mask that it sees."""
-    return metric.protocol() | {"num_samples": num_samples if "fakes" in wanted(metric) else 1}
 
 
 def as_on_disk(image: Tensor) -> Tensor:

@@ -6,10 +6,6 @@ import sys
 from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
-
-from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 import semsynth.data
 from semsynth.cli.messages import Parser, unwrapped
@@ -18,6 +14,7 @@ from semsynth.data.check.palette import convert_colour_masks
 from semsynth.data.check.splits import DataReport, check_data
 from semsynth.data.disk import PairsOnDisk
 from semsynth.data.errors import DataError, Problem
+from semsynth.data.opening import data_of
 from semsynth.data.prepare import prepare
 
 
@@ -52,22 +49,6 @@ def build_data(options: Namespace, rest: Sequence[str]) -> SynthesisDataModule:
     parsed = parser.parse_args([*args, *rest])
     with unwrapped():
         return parser.instantiate(parsed).data
-
-
-def data_of(config: Path) -> object:
-    """The data of an experiment, interpolations resolved.
-
-    Raises:
-        DataError: There is no such file, or it names no data.
-    """
-    try:
-        values = OmegaConf.load(config)
-        node = values.get("data") if isinstance(values, DictConfig) else None
-        if node is None:
-            raise DataError(f"{config} has no key 'data'; name a data set by --data and --root.")
-        return OmegaConf.to_container(node, resolve=True)
-    except (OSError, OmegaConfBaseException) as error:
-        raise DataError(f"{config} cannot be read: {error}") from error
 
 
 def class_named(name: str) -> str:

@@ -7,7 +7,6 @@ from rich.progress import Progress
 from rich.table import Table
 
 from semsynth.cli.devices import choose_device
-from semsynth.cli.preflight import check_checkpoint
 from semsynth.data.decode import read_image
 from semsynth.editing import (
     Canvas,
@@ -25,6 +24,7 @@ from semsynth.editing import (
 from semsynth.editing.pairs import default_canvas
 from semsynth.images import save_png, to_uint8
 from semsynth.methods import UserControllableLT
+from semsynth.methods.opening import load_editor
 from semsynth.weights import MissingWeightsError
 from semsynth.weights.priors import find_prior, load_generator, read_card
 
@@ -99,18 +99,12 @@ def build_editor(options: argparse.Namespace) -> tuple[Editor, Canvas]:
 
 def load_method(options: argparse.Namespace) -> UserControllableLT | None:
     """The transformer of the command line, or the one that ships with the prior, if any."""
-    if options.ckpt_path is None:
-        try:
-            return UserControllableLT.from_file(options.prior)
-        except MissingWeightsError:
-            return None
-    if options.ckpt_path.endswith(".ckpt"):
-        check_checkpoint(options.ckpt_path, UserControllableLT.__name__)
-        method = UserControllableLT.load_from_checkpoint(
-            options.ckpt_path, map_location="cpu", weights_only=True
-        )
-        return method.eval()
-    return UserControllableLT.from_file(options.ckpt_path)
+    if options.ckpt_path is not None:
+        return load_editor(options.ckpt_path)
+    try:
+        return load_editor(options.prior)
+    except MissingWeightsError:
+        return None
 
 
 def take_up(options: argparse.Namespace, canvas: Canvas, editor: Editor) -> Session:

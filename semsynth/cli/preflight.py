@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,8 +15,8 @@ from lightning.pytorch.strategies import StrategyRegistry
 
 from semsynth.cli.messages import meant
 from semsynth.errors import UserError, require_positive
+from semsynth.methods.opening import check_file
 
-BY_NAME = ("last", "best", "hpc")  # checkpoints that Lightning finds by itself
 OTHER_SHAPES = "Error(s) in loading state_dict"
 
 
@@ -40,12 +39,6 @@ def require_config(args: list[str], files: tuple[str, ...]) -> None:
         f"{paths[-1]} has no config.yaml of its run, ../config.yaml from where it lies. Name the "
         "configuration: --config FILE."
     )
-
-
-def check_file(path: str) -> None:
-    """Refuse a checkpoint that is not there."""
-    if path not in BY_NAME and not Path(path).is_file():
-        raise UserError(f"There is no checkpoint {path}; name one by --ckpt_path FILE.")
 
 
 def check_numbers(values: Any, key: str = "") -> None:
@@ -91,36 +84,6 @@ def check_trainer(trainer: dict[str, Any]) -> None:
         )
     for name in ("val_check_interval", "check_val_every_n_epoch"):
         require_positive(**{f"trainer.{name}": trainer[name]})
-
-
-def check_checkpoint(path: str | None, method: str) -> None:
-    """Refuse a file that is no checkpoint, or one of another method.
-
-    Args:
-        path: The file, or a word that Lightning knows.
-        method: Name of the method that is to take it.
-    """
-    if path is None or path in BY_NAME:
-        return
-    check_file(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except Exception as error:  # what a damaged archive raises is not documented
-        raise UserError(
-            f"{path} cannot be read as a checkpoint: it is cut off, damaged, or holds more than "
-            "tensors and plain values. Give another of the run, such as --ckpt_path last."
-        ) from error
-    if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
-        raise UserError(
-            f"{path} is no checkpoint of a run: it holds no state_dict. Checkpoints of other codes "
-            "are converted by semsynth import."
-        )
-    found = str((content.get("hyper_parameters") or {}).get("_class_path", method))
-    if found.rsplit(".", 1)[-1] != method:
-        raise UserError(
-            f"{path} is a checkpoint of {found.rsplit('.', 1)[-1]}, and the configuration names "
-            f"{method}. Give the configuration of its run, RUN/config.yaml, or another checkpoint."
-        )
 
 
 @contextmanager

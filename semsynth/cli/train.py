@@ -45,6 +45,7 @@ from semsynth.cli.messages import Parser, check_files, unwrapped
 from semsynth.cli.predict_style import add_style_arguments, read_style
 from semsynth.data import MaskFolder, SynthesisDataModule
 from semsynth.errors import UserError, require_writable
+from semsynth.methods.opening import check_checkpoint
 
 DEFAULTS = Path(__file__).parents[1] / "default.yaml"
 
@@ -242,7 +243,7 @@ class SemsynthCLI(LightningCLI):
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the command; what went wrong outside of it is said with its remedy."""
         checkpoint = self.config[subcommand].ckpt_path
-        preflight.check_checkpoint(checkpoint, type(self.model).__name__)
+        check_checkpoint(checkpoint, type(self.model).__name__)
         try:
             with preflight.explained(checkpoint):
                 super()._run_subcommand(subcommand)

@@ -9,10 +9,10 @@ from torch import Tensor
 
 import semsynth.methods
 from semsynth.callbacks.run_directory import of_checkpoint
-from semsynth.cli.data_work import build_data
 from semsynth.data import DataError, FewShotFolder, MaskFolder, SynthesisDataModule
 from semsynth.data.decode import read_image
 from semsynth.data.labels import LabelSpace, read_classes
+from semsynth.data.opening import open_data
 from semsynth.data.pairs import find_pairs, read_labels
 from semsynth.data.transforms import PairTransform
 from semsynth.export.sources import labelled_samples
@@ -42,7 +42,7 @@ def open_checkpoint(file: Path, device: torch.device) -> tuple[Exporter, Synthes
     name = yaml.safe_load(config.read_text())["model"]["class_path"].rsplit(".", 1)[-1]
     if name not in ("CLVAE", "FewShotSMIS"):
         raise DataError(f"{name} makes no labelled images; export with CLVAE or FewShotSMIS.")
-    data = build_data(Namespace(verb="export", config=config, data=None, root=None), [])
+    data = open_data(config)
     kind = getattr(semsynth.methods, name)
     method = kind.load_from_checkpoint(file, map_location=device, weights_only=True)
     return method.to(device).eval(), data

@@ -1,10 +1,13 @@
 """What a metric of images is."""
 
+import inspect
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+
+from semsynth.metrics.protocol import Card
 
 
 class ImageMetric(Metric):
@@ -65,3 +68,13 @@ class ImageMetric(Metric):
         if isinstance(state, Tensor):
             return state
         return torch.cat(state) if state else torch.empty(0)
+
+
+def wanted(metric: ImageMetric) -> set[str]:
+    """What a metric's ``update`` wants to be given."""
+    return set(inspect.signature(metric.update).parameters)
+
+
+def card_of(metric: ImageMetric, num_samples: int | list[int]) -> Card:
+    """What a metric's scores depend on, with the samples of each mask that it sees."""
+    return metric.protocol() | {"num_samples": num_samples if "fakes" in wanted(metric) else 1}

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semsynth.callbacks.evaluation import card_of, wanted
 from semsynth.data import DataError
 from semsynth.data.check.scan import check_pairs
 from semsynth.data.decode import opened_image, read_image, read_mask, size_as_shown
@@ -19,6 +18,7 @@ from semsynth.data.pairs import IMAGE_SUFFIXES, Pair, list_images
 from semsynth.data.transforms import resize_image, resize_map
 from semsynth.images import from_uint8
 from semsynth.metrics import ImageMetric
+from semsynth.metrics.base import card_of, wanted
 from semsynth.metrics.census import Census
 from semsynth.metrics.protocol import Card, installed_versions
 

@@ -1,6 +1,5 @@
 """The models behind the tabs: those that ship, or files named on the command line."""
 
-import argparse
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +10,11 @@ import yaml
 from lightning.pytorch.cli import instantiate_class
 
 from semsynth.callbacks import run_directory
-from semsynth.cli.edit_work import load_method
 from semsynth.data import DataError
 from semsynth.data.labels import LabelSpace, distinct_palette
 from semsynth.editing import Canvas, ClosedLoop, Editor
-from semsynth.methods import CLVAE, FewShotSMIS, UserControllableLT
+from semsynth.methods import CLVAE, FewShotSMIS
+from semsynth.methods.opening import load_editor
 from semsynth.methods.trained import drop_training_parts, load_trained
 from semsynth.networks.unet import UNet
 from semsynth.weights import load_segmenter, read_card
@@ -127,9 +126,7 @@ def load_scribbler(file: str | None, device: torch.device) -> Scribbler:
 
 def load_dragger(file: str | None, device: torch.device) -> Dragger:
     """The model of the Drag tab."""
-    options = argparse.Namespace(ckpt_path=file or LAYOUT_SHIPPED)
-    method = load_method(options)
-    assert isinstance(method, UserControllableLT)
+    method = load_editor(file or LAYOUT_SHIPPED)
     canvas = Canvas.of(method.to(device).requires_grad_(False))
     return Dragger(canvas, method, ClosedLoop(method, canvas))
 

@@ -13,7 +13,7 @@ from semsynth.editing.pairs import PairRenderer
 from semsynth.networks.motion.dis import DISMotion
 from semsynth.networks.noise import sample_seed
 from semsynth.weights.priors import load_generator
-from tests.layout.conftest import save_prior
+from tests.helpers.small_prior import save_prior
 
 NUM = CHUNK + 6
 

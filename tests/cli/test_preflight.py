@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
-from semsynth.cli.preflight import check_checkpoint, check_numbers, check_trainer, require_config
+from semsynth.cli.preflight import check_numbers, check_trainer, require_config
 from semsynth.errors import UserError
+from semsynth.methods.opening import check_checkpoint
 
 TRAINER: dict[str, Any] = {"accelerator": "cpu", "devices": "auto", "strategy": "auto"}
 TRAINER |= {"val_check_interval": None, "check_val_every_n_epoch": None}

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from semsynth.editing import Canvas
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
+from tests.helpers.small_prior import make_prior, prior  # noqa: F401  fixtures
 
 
 class Shift:

@@ -17,7 +17,7 @@ from semsynth.methods import UserControllableLT
 from semsynth.networks.noise import sample_seed
 from semsynth.weights.editors import EditorError, save_editor
 from semsynth.weights.priors import PriorError, fingerprint
-from tests.layout.conftest import save_prior
+from tests.helpers.small_prior import save_prior
 
 ARGUMENTS: dict[str, Any] = {
     "num_tokens": 3,

@@ -1,4 +1,4 @@
-"""A SLURM of one node on this machine, for tests: ``python tests/system/slurm/cluster.py start|stop DIR``.
+"""A SLURM of one node on this machine, for tests: ``cluster.py start|stop DIR``.
 
 It needs root and Debian's packages ``slurm-wlm`` and ``munge``. ``start`` prints the value of
 ``SLURM_CONF`` for clients; ``stop`` ends the daemons by their pid files.

@@ -1,3 +1,5 @@
+"""A random generator of 32 x 32 images, and what opens it."""
+
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

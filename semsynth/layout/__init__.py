@@ -1,1 +1,0 @@
-"""Layout editing: pairs with known motion, and the marks that a user would make in them."""

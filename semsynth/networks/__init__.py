@@ -1,0 +1,1 @@
+"""Networks, free of Lightning and of paths."""
