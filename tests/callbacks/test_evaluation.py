@@ -178,7 +178,7 @@ def test_batches_of_any_size_give_the_digits_that_are_printed(home: Path, tmp_pa
 SCRIPT = """
 import sys, torch
 from pathlib import Path
-import test_evaluation as t
+from tests.callbacks import test_evaluation as t
 if __name__ == "__main__":
     evaluation = t.Evaluation(t.all_toy_metrics(), 3)
     runner = t.trainer(Path(sys.argv[1]), evaluation, devices=2, strategy="ddp")
@@ -192,7 +192,7 @@ def test_two_processes_give_the_digits_of_one(home: Path, tmp_path: Path) -> Non
     script.write_text(SCRIPT)
     left = ("MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE")
     environment = {k: v for k, v in os.environ.items() if k not in left}
-    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(script), str(tmp_path)]
     done = subprocess.run(
         command, env=environment, capture_output=True, text=True, check=False, timeout=300
