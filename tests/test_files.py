@@ -19,8 +19,13 @@ def test_file_is_the_old_one_until_the_new_one_is_whole(tmp_path: Path, durable:
 def test_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "kept.bin"
     write_bytes(file, b"old")
-    with pytest.raises(KeyboardInterrupt), replaced(file) as temporary:
-        temporary.write_bytes(b"half")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with replaced(file) as temporary:
+            temporary.write_bytes(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert file.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [file]
