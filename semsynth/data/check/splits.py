@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from semsynth.data.base import Split
-from semsynth.data.check.edges import hints_on_edges
 from semsynth.data.check.scan import Scanned, problems_of, scan
 from semsynth.data.disk import PairsOnDisk
 from semsynth.data.errors import DataError, MissingSplitError, PairingError, Problem
@@ -113,8 +112,6 @@ def check_data(data: PairsOnDisk, workers: int | None = None) -> DataReport:
         split.samples = scan(split.pairs, data.lookup(), workers)
         report.add(problems_of(split.samples))
         report.notes += notes_on(split, data)
-        good = [pair for pair, seen in zip(split.pairs, split.samples, strict=True) if seen.good]
-        report.notes += [f"{split.title}: {hint}" for hint in hints_on_edges(good, workers)]
     return report
 
 
