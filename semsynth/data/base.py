@@ -27,6 +27,7 @@ from semsynth.data.tolerant import OnBadFile, SkipCount, Tolerant
 from semsynth.errors import require_not_negative, require_positive
 
 Split = Literal["train", "val", "test"]
+ImageSize = int | tuple[int, int]
 Batch = dict[str, Any]
 """``image`` (B, 3, H, W) float in [-1, 1], ``mask`` (B, H, W) int64, ``index`` (B,) int64, the id
 of the sample in its split. Where the data have them: ``name``; ``instance`` (B, H, W) int64 with
@@ -54,7 +55,7 @@ class Archives(NamedTuple):
     files: tuple[str, ...]
 
 
-def height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:
+def height_and_width(size: ImageSize) -> tuple[int, int]:
     """A size given as one number or as two."""
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
@@ -81,14 +82,13 @@ class SynthesisDataModule(LightningDataModule):
 
     Args:
         label_space: Meaning of the mask values.
-        image_size: Height and width, or one number for both.
+        image_size: Height and width, or one number for both; the aspect ratio is not kept.
         batch_size: Training samples a process and step.
         eval_batch_size: Samples a process and step in validation, test and prediction.
         num_workers: Loader processes; 0 loads in the training process.
-        shots: How many training samples have labels (those that the paper chose, where it is
+        shots: How many training samples have labels (those that the papers chose, where they are
             known), their names, or a file with one name a line; all if not given.
         shots_seed: Choose the shots by this seed instead.
-        on_bad_file: What to do when a training sample cannot be read.
     """
 
     ARCHIVES: ClassVar[Archives | None] = None
@@ -100,13 +100,12 @@ class SynthesisDataModule(LightningDataModule):
     def __init__(
         self,
         label_space: LabelSpace,
-        image_size: int | tuple[int, int],
-        batch_size: int,
-        eval_batch_size: int,
-        num_workers: int,
+        image_size: ImageSize = 256,
+        batch_size: int = 4,
+        eval_batch_size: int = 8,
+        num_workers: int = 2,
         shots: Shots = None,
         shots_seed: int | None = None,
-        on_bad_file: OnBadFile = "stop",
     ) -> None:
         super().__init__()
         self.label_space = label_space
@@ -121,7 +120,7 @@ class SynthesisDataModule(LightningDataModule):
         require_not_negative(num_workers=num_workers)
         self.shots = shots
         self.shots_seed = shots_seed
-        self.on_bad_file = on_bad_file
+        self.on_bad_file: OnBadFile = "stop"
         self.skipped = SkipCount()
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size

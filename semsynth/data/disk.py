@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from semsynth.data.base import Batch, Split, SynthesisDataModule, height_and_width
+from semsynth.data.base import Batch, ImageSize, Split, SynthesisDataModule, height_and_width
 from semsynth.data.cache import ResizedCache
 from semsynth.data.check.scan import check_pairs
 from semsynth.data.decode import read_image, read_mask
@@ -17,7 +17,6 @@ from semsynth.data.labels import LabelSpace
 from semsynth.data.latents import read_codes
 from semsynth.data.pairs import Pair, read_labels
 from semsynth.data.sampling import SeededIndex
-from semsynth.data.shots import Shots
 from semsynth.data.tolerant import OnBadFile
 from semsynth.data.transforms import PairTransform, resize_image, resize_map
 
@@ -84,17 +83,10 @@ class PairsOnDisk(SynthesisDataModule):
     Args:
         root: Directory of the data set.
         label_space: Meaning of the mask values.
-        image_size: Height and width, or one number for both; the aspect ratio is not kept.
         load_size: Training images are resized to this and cropped at random; no crop if not given.
         flip: Mirror training samples with probability 0.5.
-        shots: How many training samples have labels, their names, or a file of them; all if not
-            given.
-        shots_seed: Choose the shots by this seed, not as the paper did.
-        batch_size: Training samples a process and step.
-        eval_batch_size: Samples a process and step in validation, test and prediction.
-        num_workers: Loader processes; 0 loads in the training process.
-        cache: Directory that keeps photos and maps at the size they are loaded at, so that they are
-            decoded once; it may be deleted at any time. None if not given.
+        cache: Directory that keeps photos and maps as they are loaded, so that they are decoded
+            once; it may be deleted at any time. None if not given.
         on_bad_file: When a training file cannot be read, ``stop``; or ``skip``: read the next
             sample in its place, name the file and count.
     """
@@ -103,31 +95,18 @@ class PairsOnDisk(SynthesisDataModule):
         self,
         root: str,
         label_space: LabelSpace,
-        image_size: int | tuple[int, int],
-        load_size: int | tuple[int, int] | None,
-        flip: bool,
-        shots: Shots,
-        shots_seed: int | None,
-        batch_size: int,
-        eval_batch_size: int,
-        num_workers: int,
-        cache: str | None,
-        on_bad_file: OnBadFile,
+        load_size: ImageSize | None = None,
+        flip: bool = True,
+        cache: str | None = None,
+        on_bad_file: OnBadFile = "stop",
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            label_space,
-            image_size,
-            batch_size,
-            eval_batch_size,
-            num_workers,
-            shots,
-            shots_seed,
-            on_bad_file,
-        )
+        super().__init__(label_space, **kwargs)
         self.root = Path(root)
         self.load_size = None if load_size is None else height_and_width(load_size)
         self.flip = flip
         self.cache = cache
+        self.on_bad_file = on_bad_file
         self._listed: dict[Split, list[Pair]] = {}
 
     def pairs(self, split: Split) -> list[Pair]:

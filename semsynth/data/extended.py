@@ -117,7 +117,7 @@ class Extended(SynthesisDataModule):
                 f"{file} names the classes {', '.join(names)} and the labelled data "
                 f"{', '.join(self.label_space.names)}; export with a model of these data."
             )
-        return Folder(root, len(names), self.image_size, flip=False)
+        return Folder(root, len(names), image_size=self.image_size, flip=False)
 
 
 class OfOneType(Dataset[Batch]):

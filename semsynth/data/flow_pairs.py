@@ -1,6 +1,7 @@
 """Pairs of images with the motion between them, known exactly."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -111,14 +112,7 @@ class ToyFlow(ToyDataModule):
     pixels of 64, one in a hundred by more than ten.
 
     Args:
-        image_size: Height and width, between 32 and 256.
-        train_size: Number of training pairs, of 60 kB each at 64 pixels.
-        val_size: Number of validation pairs.
         test_size: Number of test pairs.
-        batch_size: Training pairs a process and step.
-        eval_batch_size: Pairs a process and step in validation, test and prediction.
-        num_workers: Loader processes; 0 renders in the training process.
-        seed: Seed of the world.
         noise: Standard deviation of independent noise, as a share of the range of values.
         brightness: Largest relative change of each channel of each image.
     """
@@ -126,28 +120,9 @@ class ToyFlow(ToyDataModule):
     world = PortraitWorld()
 
     def __init__(
-        self,
-        image_size: int = 64,
-        train_size: int = 8192,
-        val_size: int = 256,
-        test_size: int = 512,
-        batch_size: int = 16,
-        eval_batch_size: int = 32,
-        num_workers: int = 0,
-        seed: int = 0,
-        noise: float = 0.01,
-        brightness: float = 0.04,
+        self, test_size: int = 512, noise: float = 0.01, brightness: float = 0.04, **kwargs: Any
     ) -> None:
-        super().__init__(
-            image_size=image_size,
-            train_size=train_size,
-            val_size=val_size,
-            test_size=test_size,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            num_workers=num_workers,
-            seed=seed,
-        )
+        super().__init__(test_size=test_size, shots=None, shots_seed=None, labels="dense", **kwargs)
         if noise < 0 or not 0 <= brightness < 1:
             raise ValueError(
                 f"noise must be at least 0 and brightness in [0, 1), got {noise} and {brightness}."

@@ -104,24 +104,12 @@ class CachedPairs(GeneratedPairs):
 
     Args:
         root: Directory of the cache.
-        val_size: Number of validation pairs, which are rendered.
-        test_size: Number of test pairs, which are rendered.
-        batch_size: Training pairs a process and step.
-        eval_batch_size: Pairs a process and step in validation, test and prediction.
         num_workers: Loader processes; 0 reads in the training process.
     """
 
-    def __init__(
-        self,
-        root: str,
-        val_size: int = 256,
-        test_size: int = 1024,
-        batch_size: int = 16,
-        eval_batch_size: int = 16,
-        num_workers: int = 2,
-    ) -> None:
+    def __init__(self, root: str, num_workers: int = 2, **kwargs: Any) -> None:
+        super().__init__(train_size=0, num_workers=num_workers, **kwargs)
         self.root = Path(root)
-        super().__init__(0, val_size, test_size, batch_size, eval_batch_size, num_workers)
         self.card: dict[str, Any] = {}
 
     def dataset(self, split: Split) -> Dataset[Batch]:

@@ -1,21 +1,19 @@
 """GTA5 (Richter et al., ECCV 2016) as cIMLE prepared it (Li et al., ICCV 2019)."""
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from semsynth.data.base import Archives, Batch, Split
+from semsynth.data.base import Archives, Batch, ImageSize, Split
 from semsynth.data.check.scan import cache_directory, digest_of
 from semsynth.data.cityscapes import cityscapes_space
 from semsynth.data.disk import PairDataset, PairsOnDisk
 from semsynth.data.labels import LabelSpace
 from semsynth.data.pairs import Pair, find_pairs
 from semsynth.data.rarity import scores_of_pairs
-from semsynth.data.shots import Shots
-from semsynth.data.tolerant import OnBadFile
 from semsynth.data.transforms import PairTransform
 
 REBALANCED = (0, 2, 10, 19, 1)
@@ -35,18 +33,7 @@ class GTA5(PairsOnDisk):
             often, 10,000 of 400 an epoch, and give each pixel the rarity of its class in the photo,
             relative to the rarest class, as ``loss_mask``.
         image_size: Height and width, or one number for both; the aspect ratio is not kept.
-        load_size: Training images are resized to this and cropped at random; no crop if not given.
         flip: Mirror training samples with probability 0.5.
-        shots: How many training samples have labels, their names, or a file of them; all if not
-            given.
-        shots_seed: Choose the shots by this seed; 0 if not given.
-        batch_size: Training samples a process and step.
-        eval_batch_size: Samples a process and step in validation, test and prediction.
-        num_workers: Loader processes; 0 loads in the training process.
-        cache: Directory that keeps photos and maps as they are loaded, so that they are decoded
-            once; it may be deleted at any time. None if not given.
-        on_bad_file: When a training file cannot be read, ``stop``; or ``skip``: read the next
-            sample in its place, name the file and count.
     """
 
     ARCHIVES = Archives(
@@ -59,31 +46,11 @@ class GTA5(PairsOnDisk):
         self,
         root: str,
         rebalance: bool = True,
-        image_size: int | tuple[int, int] = (256, 512),
-        load_size: int | tuple[int, int] | None = None,
+        image_size: ImageSize = (256, 512),
         flip: bool = False,
-        shots: Shots = None,
-        shots_seed: int | None = None,
-        batch_size: int = 4,
-        eval_batch_size: int = 8,
-        num_workers: int = 2,
-        cache: str | None = None,
-        on_bad_file: OnBadFile = "stop",
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            root,
-            gta5_space(),
-            image_size,
-            load_size,
-            flip,
-            shots,
-            shots_seed,
-            batch_size,
-            eval_batch_size,
-            num_workers,
-            cache,
-            on_bad_file,
-        )
+        super().__init__(root, gta5_space(), image_size=image_size, flip=flip, **kwargs)
         self.rebalance = rebalance
         self._scores: np.ndarray | None = None
 

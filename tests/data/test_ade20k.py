@@ -23,7 +23,9 @@ def root(tmp_path: Path) -> Path:
 
 
 def ade20k(root: Path, label_order: Literal["shifted", "raw"] = "shifted") -> ADE20K:
-    return ADE20K(str(root), label_order, (1, 4), None, False, num_workers=0)
+    return ADE20K(
+        str(root), label_order, image_size=(1, 4), load_size=None, flip=False, num_workers=0
+    )
 
 
 def test_shifted_order_makes_unknown_the_last_class(root: Path) -> None:

@@ -126,7 +126,13 @@ def test_size_fills_the_cache_that_training_reads(
 ) -> None:
     def batch(cache: str | None) -> dict[str, torch.Tensor]:
         data = Folder(
-            str(own.root), 3, (6, 8), flip=False, batch_size=2, num_workers=0, cache=cache
+            str(own.root),
+            3,
+            image_size=(6, 8),
+            flip=False,
+            batch_size=2,
+            num_workers=0,
+            cache=cache,
         )
         data.setup("fit")
         (loaded,) = data.val_dataloader()

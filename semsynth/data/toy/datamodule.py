@@ -1,14 +1,13 @@
 """The toy worlds as data modules: endless images, nothing to download."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from semsynth.data.base import Batch, Split, SynthesisDataModule
-from semsynth.data.shots import Shots
 from semsynth.data.sparse import SparseKind, SparseLabels
 from semsynth.data.toy.portrait import PortraitWorld
 from semsynth.data.toy.street import StreetWorld
@@ -85,9 +84,6 @@ class ToyDataModule(SynthesisDataModule):
         eval_batch_size: Samples a process and step in validation, test and prediction.
         num_workers: Loader processes; 0 renders in the training process.
         seed: Seed of the world; another one gives other samples of the same distribution.
-        shots: How many training samples have labels, their names (``0`` is the first), or a file
-            of them; all if not given.
-        shots_seed: Choose the shots by this seed; 0 if not given.
         labels: ``dense`` masks; or ``scribbles`` or ``landmarks`` in their place, where 0 is
             unknown and the other classes come after it.
     """
@@ -104,9 +100,8 @@ class ToyDataModule(SynthesisDataModule):
         eval_batch_size: int = 32,
         num_workers: int = 0,
         seed: int = 0,
-        shots: Shots = None,
-        shots_seed: int | None = None,
         labels: Literal["dense"] | SparseKind = "dense",
+        **kwargs: Any,
     ) -> None:
         if not 32 <= image_size <= 256:
             raise ValueError(
@@ -126,8 +121,7 @@ class ToyDataModule(SynthesisDataModule):
             batch_size,
             eval_batch_size,
             num_workers,
-            shots,
-            shots_seed,
+            **kwargs,
         )
         self.seed = seed
         self.labels = labels
