@@ -1,7 +1,6 @@
 """What all data modules share: the batch, few labels, and loaders that are right under DDP."""
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -21,10 +20,10 @@ from semsynth.data.shots import (
     choose_shots,
     collate_shots,
     read_names,
-    write_names,
 )
 from semsynth.data.tolerant import OnBadFile, SkipCount, Tolerant
 from semsynth.errors import require_not_negative, require_positive
+from semsynth.files import write_text
 
 Split = Literal["train", "val", "test"]
 ImageSize = int | tuple[int, int]
@@ -38,9 +37,14 @@ Loaders give images as uint8 and maps in few bits; the trainer calls
 ``on_after_batch_transfer``, which makes them what is said here, on the device."""
 
 MAPS = ("mask", "full_mask", "instance")
-LABELS = ("mask", "full_mask", "instance", "loss_mask", "w_plus")
-
-logger = logging.getLogger(__name__)
+LABELS = (*MAPS, "loss_mask", "w_plus")
+SPLITS_OF: dict[str, tuple[Split, ...]] = {
+    "fit": ("train", "val"),
+    "validate": ("val",),
+    "test": ("test",),
+    "predict": ("test",),
+}
+"""Splits that each stage of the trainer reads."""
 
 
 class Archives(NamedTuple):
@@ -60,21 +64,27 @@ def height_and_width(size: ImageSize) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-class WithoutLabels(Dataset[Batch]):
-    """The samples of a data set without what is known about them.
+class Mapped(Dataset[Batch]):
+    """The samples of a data set, each changed by a function.
 
     Args:
         dataset: A map-style data set.
+        change: Makes a new sample of a sample.
     """
 
-    def __init__(self, dataset: Dataset[Batch]) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: Dataset[Batch], change: Callable[[Batch], Batch]) -> None:
+        self.dataset, self.change = dataset, change
 
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]
 
     def __getitem__(self, index: int) -> Batch:
-        return {k: v for k, v in self.dataset[index].items() if k not in LABELS}
+        return self.change(self.dataset[index])
+
+
+def without_labels(sample: Batch) -> Batch:
+    """A sample without what is known about its photo."""
+    return {key: value for key, value in sample.items() if key not in LABELS}
 
 
 class SynthesisDataModule(LightningDataModule):
@@ -152,7 +162,7 @@ class SynthesisDataModule(LightningDataModule):
 
     def unlabelled_dataset(self) -> Dataset[Batch]:
         """All training samples, without labels."""
-        return WithoutLabels(self.dataset("train"))
+        return Mapped(self.dataset("train"), without_labels)
 
     def check(self, split: Split, ids: Sequence[int], labels: bool = True) -> None:
         """Find bad files before any work is lost.
@@ -172,13 +182,7 @@ class SynthesisDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Open the splits that a stage needs: ``fit``, ``validate``, ``test`` or ``predict``."""
-        splits: dict[str, tuple[Split, ...]] = {
-            "fit": ("train", "val"),
-            "validate": ("val",),
-            "test": ("test",),
-            "predict": ("test",),
-        }
-        for split in splits[stage]:
+        for split in SPLITS_OF[stage]:
             if split not in self._datasets:
                 names = self.names(split)
                 ids = self._choose(names) if split == "train" else range(len(names))
@@ -197,7 +201,7 @@ class SynthesisDataModule(LightningDataModule):
         self.train_ids = choose_shots(shots, names, self.shots_seed, self.PAPER_SHOTS)
         self.unlabelled_ids = sorted(set(range(len(names))) - set(self.train_ids))
         if trainer is not None and trainer.is_global_zero and record:
-            write_names([names[i] for i in self.train_ids], record)
+            write_text(record, "".join(f"{names[i]}\n" for i in self.train_ids))
         return self.train_ids
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -312,15 +316,16 @@ class SynthesisDataModule(LightningDataModule):
     def _eval_dataloader(self, split: Split) -> DataLoader[Batch]:
         dataset = self._datasets[split]
         rank, world_size = self._rank_and_world_size()
-        if len(dataset) < world_size:  # type: ignore[arg-type]
+        count = len(dataset)  # type: ignore[arg-type]
+        if count < world_size:
             raise DataError(
-                f"The {split} split has {len(dataset)} samples for {world_size} processes, and a "  # type: ignore[arg-type]
-                "process without any would leave the others waiting. Use fewer processes."
+                f"The {split} split has {count} samples for {world_size} processes, and a process "
+                "without any would leave the others waiting. Use fewer processes."
             )
         return DataLoader(
             dataset,
             batch_size=self.eval_batch_size,  # by keyword: predict builds it anew
-            sampler=ShardSampler(len(dataset), rank, world_size),  # type: ignore[arg-type]
+            sampler=ShardSampler(count, rank, world_size),
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,12 @@ from torch.utils.data import Dataset
 from semsynth.data.base import Batch, ImageSize, Split, SynthesisDataModule, height_and_width
 from semsynth.data.cache import ResizedCache
 from semsynth.data.check.scan import check_pairs
-from semsynth.data.decode import read_image, read_mask
+from semsynth.data.decode import read_image, read_labels, read_mask
 from semsynth.data.labels import LabelSpace
 from semsynth.data.latents import read_codes
-from semsynth.data.pairs import Pair, read_labels
-from semsynth.data.sampling import SeededIndex
+from semsynth.data.pairs import Pair
 from semsynth.data.tolerant import OnBadFile
-from semsynth.data.transforms import PairTransform, resize_image, resize_map
+from semsynth.data.transforms import PairTransform
 
 
 class PairDataset(Dataset[Batch]):
@@ -50,31 +50,24 @@ class PairDataset(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         """Photo (3, H, W), uint8, ``mask`` (H, W), uint8, and what else the sample has."""
-        seed = index.seed if isinstance(index, SeededIndex) else index
-        pair = self.pairs[index]
+        pair, seed = self.pairs[index], getattr(index, "seed", index)
         image: Tensor | None = None
         maps: dict[str, Tensor] = {}
-        if (file := pair.image) is not None:
-            image = self._read(self.photo, (file,), lambda: self._image(file))
+        if pair.image is not None:
+            read = partial(read_image, pair.image, self.at_least)
+            image = self._read(self.photo, (pair.image,), read)
         if pair.labels:
-            maps["mask"] = self._read("mask", pair.labels, lambda: read_labels(pair))
-        if (map_file := pair.instance) is not None:
-            maps["instance"] = self._read("instance", (map_file,), lambda: read_mask(map_file))
-        sample: dict[str, Any] = dict(self.transform(image, maps, seed))
+            maps["mask"] = self._read("mask", pair.labels, partial(read_labels, pair))
+        if pair.instance is not None:
+            read = partial(read_mask, pair.instance)
+            maps["instance"] = self._read("instance", (pair.instance,), read)
+        sample: Batch = dict(self.transform(image, maps, seed))
         if pair.codes is not None:
             sample["w_plus"] = read_codes(pair.codes)
         return sample | {"index": torch.tensor(index), "name": pair.name}
 
-    def _image(self, file: Path) -> Tensor:
-        return resize_image(read_image(file, self.at_least), self.transform.load_size)
-
     def _read(self, what: str, files: tuple[Path, ...], read: Callable[[], Tensor]) -> Tensor:
-        if self.cache is None:
-            return read()
-        size = self.transform.load_size
-        return self.cache.get(
-            what, files, lambda: read() if what == self.photo else resize_map(read(), size)
-        )
+        return read() if self.cache is None else self.cache.get(what, files, read)
 
 
 class PairsOnDisk(SynthesisDataModule):
@@ -128,7 +121,7 @@ class PairsOnDisk(SynthesisDataModule):
 
     def unlabelled_dataset(self) -> Dataset[Batch]:
         """All training photos; no label file is read."""
-        pairs = [without_labels(pair) for pair in self._pairs("train")]
+        pairs = [photo_alone(pair) for pair in self._pairs("train")]
         return PairDataset(pairs, self.transform("train"), self.cache, exact=False)
 
     def transform(self, split: Split) -> PairTransform:
@@ -146,7 +139,7 @@ class PairsOnDisk(SynthesisDataModule):
         """Read every file once and remember that it was good."""
         pairs = [self._pairs(split)[i] for i in ids]
         skips = split == "train" and self.on_bad_file == "skip"
-        check_pairs(pairs if labels else [without_labels(p) for p in pairs], self.lookup(), skips)
+        check_pairs(pairs if labels else list(map(photo_alone, pairs)), self.lookup(), skips)
 
     def _pairs(self, split: Split) -> list[Pair]:
         if split not in self._listed:
@@ -154,6 +147,6 @@ class PairsOnDisk(SynthesisDataModule):
         return self._listed[split]
 
 
-def without_labels(pair: Pair) -> Pair:
-    """The photo alone."""
+def photo_alone(pair: Pair) -> Pair:
+    """A pair without its labels."""
     return replace(pair, labels=(), part_classes=(), instance=None, codes=None)

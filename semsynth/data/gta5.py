@@ -1,20 +1,22 @@
 """GTA5 (Richter et al., ECCV 2016) as cIMLE prepared it (Li et al., ICCV 2019)."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
-from semsynth.data.base import Archives, Batch, ImageSize, Split
+from semsynth.data.base import Archives, Batch, ImageSize, Mapped, Split
 from semsynth.data.check.scan import cache_directory, digest_of
 from semsynth.data.cityscapes import cityscapes_space
-from semsynth.data.disk import PairDataset, PairsOnDisk
+from semsynth.data.disk import PairsOnDisk
 from semsynth.data.labels import LabelSpace
 from semsynth.data.pairs import Pair, find_pairs
 from semsynth.data.rarity import scores_of_pairs
-from semsynth.data.transforms import PairTransform
+from semsynth.files import replaced
 
 REBALANCED = (0, 2, 10, 19, 1)
 """Classes whose rare colours are sampled: road, building, sky, others, sidewalk."""
@@ -72,22 +74,19 @@ class GTA5(PairsOnDisk):
             if not file.exists():
                 self.check("train", range(len(pairs)))
                 scores = scores_of_pairs(pairs, self.lookup(), self.num_classes)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                temporary = file.with_suffix(".part")
-                with temporary.open("wb") as opened:
+                with replaced(file) as temporary, temporary.open("wb") as opened:
                     np.save(opened, scores)
-                temporary.replace(file)
             self._scores = np.load(file)
         return self._scores
 
-    def dataset(self, split: Split) -> PairDataset:
+    def dataset(self, split: Split) -> Dataset[Batch]:
         """All samples of a split; those of the training with their loss mask."""
-        pairs, transform = self._pairs(split), self.transform(split)
+        samples = super().dataset(split)
         if split != "train" or not self.rebalance:
-            return PairDataset(pairs, transform, self.cache, exact=split != "train")
+            return samples
         scores = torch.from_numpy(self.scores()).float()
         weights = scores / scores.amax(1, keepdim=True).clamp(min=torch.finfo().tiny)
-        return RarityDataset(pairs, transform, self.cache, weights)
+        return Mapped(samples, partial(with_loss_mask, weights=weights))
 
     def training_order(self, generator: torch.Generator) -> Tensor:
         """Draw 400 photos by the rarity of the classes, in equal parts, and 10,000 of these."""
@@ -103,30 +102,14 @@ class GTA5(PairsOnDisk):
         return ids[drawn.flatten()[chosen]]
 
 
-class RarityDataset(PairDataset):
-    """Samples with the rarity of each pixel's class in the photo as ``loss_mask`` (H, W).
+def with_loss_mask(sample: Batch, weights: Tensor) -> Batch:
+    """A sample with the weight of each pixel's class as ``loss_mask`` (H, W), float32 in (0, 1].
 
     Args:
-        pairs: Files of each sample.
-        transform: Brings photo and maps to their size.
-        cache: See ``PairDataset``.
+        sample: Its ``mask`` and its ``index``.
         weights: Weight of each class in each sample (N, num_classes).
     """
-
-    def __init__(
-        self,
-        pairs: list[Pair],
-        transform: PairTransform,
-        cache: str | None,
-        weights: Tensor,
-    ) -> None:
-        super().__init__(pairs, transform, cache, exact=False)
-        self.weights = weights
-
-    def __getitem__(self, index: int) -> Batch:
-        """A sample with ``loss_mask`` (H, W), float32 in (0, 1]."""
-        sample = super().__getitem__(index)
-        return sample | {"loss_mask": self.weights[index][sample["mask"].long()]}
+    return sample | {"loss_mask": weights[sample["index"]][sample["mask"].long()]}
 
 
 def gta5_space() -> LabelSpace:

@@ -1,13 +1,9 @@
-"""The files of a sample: photos and label maps that belong together, and reading them."""
+"""Which photos and label maps belong together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from semsynth.data.decode import read_mask
 from semsynth.data.errors import DataError, MissingSplitError, PairingError, Problem
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -122,27 +118,3 @@ def pair_by_name(
     if problems:
         raise PairingError(problems, pairs)
     return pairs
-
-
-def read_labels(pair: Pair) -> Tensor:
-    """The label map of a pair, its parts painted over each other.
-
-    Returns:
-        Values on disk (H, W), uint8 or int32.
-
-    Raises:
-        DataError: A file is damaged, or the parts differ in size.
-    """
-    if not pair.part_classes:
-        return read_mask(pair.labels[0])
-    merged = torch.zeros(0, 0, dtype=torch.uint8)
-    for file, part_class in zip(pair.labels, pair.part_classes, strict=True):
-        part = read_mask(file)
-        merged = merged if merged.numel() else torch.zeros(part.shape, dtype=torch.uint8)
-        if part.shape != merged.shape:
-            raise DataError(
-                f"{file} is {part.shape[1]}x{part.shape[0]} and {pair.labels[0]} is "
-                f"{merged.shape[1]}x{merged.shape[0]}; unpack the archive again."
-            )
-        merged[part != 0] = part_class
-    return merged

@@ -22,11 +22,13 @@ from semsynth.data.check.scan import (
     scan_pair,
 )
 from semsynth.data.check.splits import DataReport, SplitFiles, list_splits, notes_on
+from semsynth.data.decode import read_labels
 from semsynth.data.disk import PairDataset, PairsOnDisk
 from semsynth.data.errors import DataError, Problem
 from semsynth.data.labels import LabelSpace
-from semsynth.data.pairs import Pair, read_labels
+from semsynth.data.pairs import Pair
 from semsynth.data.transforms import PairTransform
+from semsynth.files import replaced, write_text
 
 CACHE = "cache"
 SCANNED = ".scanned.jsonl"
@@ -150,9 +152,8 @@ def merge_parts(pairs: list[Pair], data: PairsOnDisk, workers: int | None = None
         except DataError:
             return list(scan_labels(pair, data.lookup()).problems)
         merged.putpalette(palette)  # for viewers; the values are classes
-        temporary = target.with_suffix(".part")
-        merged.save(temporary, "PNG")
-        temporary.replace(target)
+        with replaced(target) as temporary:
+            merged.save(temporary, "PNG")
         return []
 
     found = in_threads(merge, pairs, f"Merging {len(pairs)} label maps", workers)
@@ -299,10 +300,3 @@ def fill_cache(
 def to_json(value: Any) -> str:
     """JSON with one key a line."""
     return json.dumps(value, indent=1) + "\n"
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write a file under a temporary name, then rename it."""
-    temporary = file.with_name(f".{file.name}.part")
-    temporary.write_text(text)
-    temporary.replace(file)

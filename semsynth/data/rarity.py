@@ -6,8 +6,8 @@ import numpy as np
 from scipy.stats import gaussian_kde
 
 from semsynth.data.check.scan import in_threads
-from semsynth.data.decode import read_image
-from semsynth.data.pairs import Pair, read_labels
+from semsynth.data.decode import read_image, read_labels
+from semsynth.data.pairs import Pair
 from semsynth.data.transforms import resize_map
 
 FEW = 67

@@ -109,13 +109,5 @@ def read_names(file: Path) -> list[str]:
     return [line.strip() for line in file.read_text().splitlines() if line.strip()]
 
 
-def write_names(names: Sequence[str], file: Path) -> None:
-    """Write names, one a line, under a temporary name and then rename it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.part")
-    temporary.write_text("".join(f"{name}\n" for name in names))
-    temporary.replace(file)
-
-
 def _rank(name: str, seed: int) -> bytes:
     return hashlib.sha256(f"{seed}/{name}".encode()).digest()

@@ -9,8 +9,9 @@ from scipy import ndimage
 from torch.utils.data import Dataset
 
 from semsynth.data.base import Batch
+from semsynth.data.decode import read_labels
 from semsynth.data.errors import DataError
-from semsynth.data.pairs import Pair, read_labels
+from semsynth.data.pairs import Pair
 
 SparseKind = Literal["scribbles", "landmarks"]
 UNITS = 32  # a stroke is a 32nd of the image wide, so that it survives on a grid of 32 x 32

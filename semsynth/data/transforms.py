@@ -74,6 +74,11 @@ class PairTransform:
         return {name: values.contiguous() for name, values in result.items()}
 
 
+def resize(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize a photo (3, H', W') or a map (H', W')."""
+    return resize_image(values, size) if values.ndim == 3 else resize_map(values, size)
+
+
 def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize a photo (3, H', W'), uint8, as Pillow does: bicubic, antialiased."""
     if tuple(image.shape[1:]) == size:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from semsynth.data import DataError
-from semsynth.data.base import WithoutLabels, instance_edges
+from semsynth.data.base import instance_edges
 from semsynth.data.toy import ToyStreet
 
 
@@ -47,9 +47,10 @@ def test_images_in_floats_stay_as_they_are() -> None:
 
 
 def test_samples_without_labels_are_photos() -> None:
-    dataset = ToyStreet(image_size=32, train_size=2).dataset("train")
-    assert WithoutLabels(dataset)[1].keys() == {"image", "index"}
-    assert torch.equal(WithoutLabels(dataset)[1]["image"], dataset[1]["image"])
+    data = ToyStreet(image_size=32, train_size=2)
+    sample = data.unlabelled_dataset()[1]
+    assert sample.keys() == {"image", "index"}
+    assert torch.equal(sample["image"], data.dataset("train")[1]["image"])
 
 
 def test_split_with_fewer_samples_than_processes_is_refused() -> None:

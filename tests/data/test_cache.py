@@ -94,9 +94,11 @@ def test_failure_while_making_leaves_nothing(tmp_path: Path, source: Path) -> No
     assert not entries(tmp_path / "cache")
 
 
-def test_tensor_of_another_size_is_refused(tmp_path: Path, source: Path) -> None:
-    with pytest.raises(ValueError, match=r"\(4, 6\), got \(3, 5, 5\)"):
-        ResizedCache(tmp_path, SIZE).get("image", [source], lambda: torch.zeros(3, 5, 5))
+def test_tensor_of_another_size_is_resized(tmp_path: Path, source: Path) -> None:
+    cache = ResizedCache(tmp_path / "cache", SIZE)
+    photo, columns = torch.full((3, 5, 5), 9, dtype=torch.uint8), torch.arange(3).expand(2, 3)
+    assert torch.equal(cache.get("image", [source], lambda: photo), make(source).fill_(9))
+    assert cache.get("mask", [source], lambda: columns).tolist() == [[0, 0, 1, 1, 2, 2]] * 4
 
 
 def test_directory_that_cannot_be_written_is_named(tmp_path: Path, source: Path) -> None:

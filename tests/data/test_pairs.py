@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from semsynth.data.decode import read_labels
 from semsynth.data.errors import DataError, MissingSplitError, PairingError
-from semsynth.data.pairs import Pair, find_pairs, list_images, read_labels
+from semsynth.data.pairs import Pair, find_pairs, list_images
 from tests.data.trees import write_map, write_photo
 
 

@@ -11,6 +11,7 @@ from semsynth.data.check.scan import COLOUR_MASK, NO_CLASS
 from semsynth.data.decode import opened_image
 from semsynth.data.errors import DataError, Problem
 from semsynth.data.labels import LabelSpace
+from semsynth.files import replaced
 
 BACKUP_SUFFIX = ".colour"
 WITHOUT_LABEL = (0, 0, 0)
@@ -95,11 +96,10 @@ def _strange(
 def _replace(file: Path, indices: Image.Image) -> None:
     """Put a file in the place of another; at every moment one of them is there in full."""
     target, backup = file.with_suffix(".png"), file.with_name(file.name + BACKUP_SUFFIX)
-    temporary = file.with_name(f".{target.name}.part")
-    indices.save(temporary, "PNG")
-    if not backup.exists():
-        shutil.copy2(file, backup)
-    temporary.replace(target)
+    with replaced(target) as temporary:
+        indices.save(temporary, "PNG")
+        if not backup.exists():
+            shutil.copy2(file, backup)
     if target != file:
         file.unlink()
 

@@ -20,11 +20,12 @@ from semsynth.data.decode import (
     UnreadableError,
     is_turned,
     opened_image,
+    read_labels,
     read_mask,
     size_as_shown,
 )
 from semsynth.data.errors import DataError, Problem, describe_problems
-from semsynth.data.pairs import Pair, read_labels
+from semsynth.data.pairs import Pair
 
 COLOUR_MASK = "colour mask"
 LOSSY_MASK = "lossy mask"
