@@ -171,9 +171,6 @@ class SynthesisDataModule(LightningDataModule):
             split: A split.
             ids: Positions of the samples that will be read.
             labels: Whether their labels will be read too.
-
-        Raises:
-            DataError: Some files are bad.
         """
 
     def training_order(self, generator: torch.Generator) -> Tensor:
@@ -219,11 +216,7 @@ class SynthesisDataModule(LightningDataModule):
         return self._train_dataloader(dataset, self.training_order)
 
     def unlabelled_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled batches, without labels, of the training samples that are no shots.
-
-        Raises:
-            DataError: All training samples have labels.
-        """
+        """Shuffled batches, without labels, of the training samples that are no shots."""
         if not self.unlabelled_ids:
             raise DataError("No training sample is without labels; give fewer shots.")
         self.check("train", self.unlabelled_ids, labels=False)

@@ -36,9 +36,6 @@ class ResizedCache:
             what: Tells tensors apart that are read from the same files: ``image``, ``mask``.
             files: Files that the tensor is read from.
             read: Reads the photo (3, H', W') or map (H', W') from the files.
-
-        Raises:
-            DataError: The directory cannot be written to.
         """
         entry = self.entry(what, files)
         try:

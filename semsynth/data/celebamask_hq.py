@@ -70,11 +70,7 @@ class CelebAMaskHQ(PairsOnDisk):
         return self.unmerged_pairs(indices)
 
     def unmerged_pairs(self, indices: list[int]) -> list[Pair]:
-        """Photos and their part files; a part that is not seen has no file.
-
-        Raises:
-            PairingError: Some photos have no part at all.
-        """
+        """Photos and their part files; a part that is not seen has no file."""
         parts, photos = self._part_files(), list_images(self.root / PHOTOS)
         pairs, problems = [], []
         for index in indices:
@@ -125,11 +121,7 @@ def celebamask_space(swap_left_right: bool = True) -> LabelSpace:
 
 
 def read_mapping(file: Path) -> dict[int, int]:
-    """Index in CelebA of each face of CelebA-HQ, counted from 0.
-
-    Raises:
-        DataError: The file is missing, or is not the one of the archive.
-    """
+    """Index in CelebA of each face of CelebA-HQ, counted from 0."""
     if not file.is_file():
         raise DataError(
             f"There is no {file}, which the official split needs; take it from the archive, or "

@@ -106,11 +106,7 @@ class Cityscapes(PairsOnDisk):
 def cityscapes_space(
     name: SpaceName = "cityscapes-19", files: LabelFiles = "labelIds"
 ) -> LabelSpace:
-    """One of the label spaces of Cityscapes, for one kind of files.
-
-    Raises:
-        DataError: The files do not know the classes of the space.
-    """
+    """One of the label spaces of Cityscapes, for one kind of files."""
     ids = official_space("cityscapes")
     train_ids = LabelSpace(
         tuple(ids.names[i] for i in EVALUATED), tuple(ids.palette[i] for i in EVALUATED)

@@ -106,9 +106,6 @@ def read_labels(pair: Pair) -> Tensor:
 
     Returns:
         Values on disk (H, W), uint8 or int32.
-
-    Raises:
-        DataError: A file is damaged, or the parts differ in size.
     """
     if not pair.part_classes:
         return read_mask(pair.labels[0])

@@ -103,11 +103,7 @@ class PairsOnDisk(SynthesisDataModule):
         self._listed: dict[Split, list[Pair]] = {}
 
     def pairs(self, split: Split) -> list[Pair]:
-        """Files of each sample of a split, sorted by name.
-
-        Raises:
-            DataError: A directory or a partner is missing.
-        """
+        """Files of each sample of a split, sorted by name."""
         raise TypeError(f"{type(self).__name__} does not say which files a split holds.")
 
     def names(self, split: Split) -> list[str]:

@@ -27,10 +27,6 @@ class Extended(SynthesisDataModule):
             alone.
         epoch_size: Samples of an epoch.
         batch_size: Training samples a process and step.
-
-    Raises:
-        DataError: The exported data have other classes, or the share asks for data that are not
-            there.
     """
 
     def __init__(

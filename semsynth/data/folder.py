@@ -73,9 +73,6 @@ def read_reference(image: Path, mask: Path, trained_on: SynthesisDataModule) -> 
 
     Returns:
         ``image`` (1, 3, H, W) in [-1, 1] and ``mask`` (1, H, W).
-
-    Raises:
-        DataError: A file is missing or is not what it should be.
     """
     for file in (image, mask):
         if not file.is_file():
@@ -89,11 +86,7 @@ def read_reference(image: Path, mask: Path, trained_on: SynthesisDataModule) -> 
 
 
 def folder_space(file: Path, num_classes: int) -> LabelSpace:
-    """Classes from a file (see ``read_classes``), or numbered ones if there is no such file.
-
-    Raises:
-        DataError: The file has another number of classes, or it is none that a label map holds.
-    """
+    """Classes from a file (see ``read_classes``), or numbered ones if there is no such file."""
     if not 1 <= num_classes <= MOST_CLASSES:
         raise DataError(
             f"num_classes must be from 1 to {MOST_CLASSES}, got {num_classes}: label maps hold "

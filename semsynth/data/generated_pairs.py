@@ -113,22 +113,14 @@ class CachedPairs(GeneratedPairs):
         self.card: dict[str, Any] = {}
 
     def dataset(self, split: Split) -> Dataset[Batch]:
-        """The pairs of the cache, or the seeds of another split.
-
-        Raises:
-            DataError: The cache is missing or not complete.
-        """
+        """The pairs of the cache, or the seeds of another split."""
         if split != "train":
             return super().dataset(split)
         self.card = read_pairs_card(self.root)
         return PairFiles(self.root, self.card["num"])
 
     def check(self, split: Split, ids: Sequence[int], labels: bool = True) -> None:
-        """Open every file of the cache once.
-
-        Raises:
-            DataError: A file is missing or damaged.
-        """
+        """Open every file of the cache once."""
         if split == "train":
             for chunk in range(-(-self.card["num"] // CHUNK)):
                 opened(chunk_path(self.root, chunk))
@@ -158,11 +150,7 @@ def chunk_path(root: Path, chunk: int) -> Path:
 
 
 def read_pairs_card(root: Path) -> dict[str, Any]:
-    """How the pairs of a complete cache were made.
-
-    Raises:
-        DataError: There is no cache, or it is not complete.
-    """
+    """How the pairs of a complete cache were made."""
     file = root / "card.json"
     if not file.is_file():
         raise DataError(f"{root} holds no pairs: there is no {file}. Write them by semsynth pairs.")
@@ -177,11 +165,7 @@ def read_pairs_card(root: Path) -> dict[str, Any]:
 
 @lru_cache(maxsize=1024)
 def opened(path: Path) -> Any:
-    """A file of pairs, open for reading.
-
-    Raises:
-        DataError: It is missing or damaged.
-    """
+    """A file of pairs, open for reading."""
     try:
         return safe_open(path, "pt").__enter__()  # type: ignore[no-untyped-call]  # stays open
     except (OSError, SafetensorError) as error:

@@ -120,11 +120,7 @@ def official_space(name: str) -> LabelSpace:
 
 
 def read_classes(file: Path) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
-    """Names and colours from a file with one class a line: ``sky`` or ``sky #4682b4``.
-
-    Raises:
-        DataError: The file names no class, or colours for some classes only.
-    """
+    """Names and colours from a file with one class a line: ``sky`` or ``sky #4682b4``."""
     lines = [line.strip() for line in file.read_text().splitlines() if line.strip()]
     found = [re.fullmatch(r"(.+?)(?:\s+#([0-9a-fA-F]{6}))?", line) for line in lines]
     names = tuple(match[1] for match in found if match)

@@ -54,9 +54,6 @@ def prepare(
 
     Returns:
         What was found. If anything is wrong with the files, nothing is described.
-
-    Raises:
-        DataError: There is no split at all, or the output cannot be written to.
     """
     report = list_splits(data)
     for line in counted(report, expected_counts(data)):

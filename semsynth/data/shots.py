@@ -43,9 +43,6 @@ def collate_shots(dataset: Dataset[dict[str, Any]], ids: Sequence[int]) -> dict[
     Args:
         dataset: The training samples.
         ids: Positions of the labelled ones.
-
-    Raises:
-        DataError: There are too many of them.
     """
     if len(ids) > MOST_SHOTS:
         raise DataError(
@@ -71,9 +68,6 @@ def choose_shots(
 
     Returns:
         Positions of the chosen samples in ``names``, in the order of the choice.
-
-    Raises:
-        DataError: There are fewer samples, or a name is not in the split or given twice.
     """
     position = {name: i for i, name in enumerate(names)}
     if isinstance(shots, int):
@@ -99,11 +93,7 @@ def choose_shots(
 
 
 def read_names(file: Path) -> list[str]:
-    """Names from a file with one a line.
-
-    Raises:
-        DataError: There is no such file.
-    """
+    """Names from a file with one a line."""
     if not file.is_file():
         raise DataError(f"There is no file {file} with the names of the shots, one a line.")
     return [line.strip() for line in file.read_text().splitlines() if line.strip()]

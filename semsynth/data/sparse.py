@@ -64,9 +64,6 @@ def require_marks(pairs: Sequence[Pair], lookup: np.ndarray) -> None:
     Args:
         pairs: Samples, some perhaps without labels.
         lookup: Class of each value on disk (256,); 0 is unknown.
-
-    Raises:
-        DataError: There are such; the first is named.
     """
     for pair in pairs:
         if pair.labels and not (lookup[read_labels(pair).numpy()] % 255).any():

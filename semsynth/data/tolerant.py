@@ -36,11 +36,7 @@ class Tolerant(Dataset[dict[str, Any]]):
         return len(self.dataset)  # type: ignore[arg-type]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """A sample, with what was wrong with those before it.
-
-        Raises:
-            DataError: No sample can be read.
-        """
+        """A sample, with what was wrong with those before it."""
         first = self.place[index]
         errors: list[str] = []
         for step in range(len(self.ids)):

@@ -62,9 +62,6 @@ def convert(file: Path, values: dict[tuple[int, int, int], int]) -> None:
     Args:
         file: The label map.
         values: Value on disk of each colour.
-
-    Raises:
-        DataError: The file holds another colour; it stays as it was.
     """
     with opened_image(file) as opened:
         rgb = np.asarray(opened.convert("RGB")).astype(np.int32)

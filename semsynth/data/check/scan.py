@@ -264,9 +264,6 @@ def check_pairs(pairs: Sequence[Pair], lookup: np.ndarray, skip_unreadable: bool
         pairs: Files of each sample.
         lookup: Class of each value on disk (256,); -1 where it has no meaning.
         skip_unreadable: Let files pass that cannot be read; they are listed as well.
-
-    Raises:
-        DataError: Some files are bad; the first ten are listed.
     """
     marker = cache_directory() / "checked" / digest_of(pairs, lookup)
     if marker.exists():

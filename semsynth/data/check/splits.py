@@ -103,9 +103,6 @@ def check_data(data: PairsOnDisk, workers: int | None = None) -> DataReport:
     Args:
         data: A data set on disk.
         workers: Threads; a few more than there are cores if not given.
-
-    Raises:
-        DataError: There is no split at all.
     """
     report = list_splits(data)
     for split in report.splits:
