@@ -48,12 +48,7 @@ SPLITS_OF: dict[str, tuple[Split, ...]] = {
 
 
 class Archives(NamedTuple):
-    """Where a data set comes from; nothing is downloaded.
-
-    Attributes:
-        page: Official page.
-        files: Names of its archives.
-    """
+    """Official page of a data set and the names of its archives; nothing is downloaded."""
 
     page: str
     files: tuple[str, ...]
@@ -65,12 +60,7 @@ def height_and_width(size: ImageSize) -> tuple[int, int]:
 
 
 class Mapped(Dataset[Batch]):
-    """The samples of a data set, each changed by a function.
-
-    Args:
-        dataset: A map-style data set.
-        change: Makes a new sample of a sample.
-    """
+    """The samples of a data set, each changed by a function."""
 
     def __init__(self, dataset: Dataset[Batch], change: Callable[[Batch], Batch]) -> None:
         self.dataset, self.change = dataset, change
@@ -165,7 +155,7 @@ class SynthesisDataModule(LightningDataModule):
         return Mapped(self.dataset("train"), without_labels)
 
     def check(self, split: Split, ids: Sequence[int], labels: bool = True) -> None:
-        """Find bad files before any work is lost.
+        """Raise a ``DataError`` if files are bad, before any work is lost.
 
         Args:
             split: A split.
@@ -247,14 +237,11 @@ class SynthesisDataModule(LightningDataModule):
             self.skipped.summarise()
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Make bytes what methods take, on the device.
+        """Make what loaders give the ``Batch`` that methods take, on the device.
 
         Args:
             batch: ``image`` (B, 3, H, W), uint8 or in [-1, 1]; maps (B, H, W) of any integer type.
             dataloader_idx: Not used.
-
-        Returns:
-            The batch of the project (see ``Batch``).
         """
         batch = self._decoded(batch)
         if self._shots is not None and self.trainer is not None and self.trainer.training:
@@ -330,13 +317,9 @@ class SynthesisDataModule(LightningDataModule):
 
 
 def instance_edges(instance: Tensor) -> Tensor:
-    """Pixels with a 4-neighbour of another instance (pix2pixHD, Wang et al., CVPR 2018).
+    """Outlines (B, H, W), bool: pixels with a 4-neighbour of another instance (B, H, W).
 
-    Args:
-        instance: Instance maps (B, H, W).
-
-    Returns:
-        True on outlines (B, H, W).
+    Wang et al., CVPR 2018 (pix2pixHD).
     """
     edge = torch.zeros_like(instance, dtype=torch.bool)
     across = instance[:, :, 1:] != instance[:, :, :-1]

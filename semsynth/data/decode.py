@@ -102,11 +102,7 @@ def _to_rgb(opened: Image.Image) -> Image.Image:
 
 
 def read_labels(pair: Pair) -> Tensor:
-    """The label map of a pair, its parts painted over each other.
-
-    Returns:
-        Values on disk (H, W), uint8 or int32.
-    """
+    """The label map of a pair, its parts painted over each other: (H, W), uint8 or int32."""
     if not pair.part_classes:
         return read_mask(pair.labels[0])
     parts = [read_mask(file) for file in pair.labels]

@@ -20,16 +20,8 @@ class FlowPairs(ToyDataset):
     """Two poses of one toy person and the motion between them.
 
     A pair is rendered when it is first read and kept in memory, images as bytes and motion in half
-    precision. It depends on the seed and its id alone.
-
-    Args:
-        world: Where the images come from.
-        first: Id of the first pair in the world.
-        size: Number of pairs.
-        image_size: Height and width.
-        seed: Seed of the world.
-        noise: Standard deviation of independent noise, as a share of the range of values.
-        brightness: Largest relative change of each channel of each image.
+    precision. It depends on the seed and its id alone. ``noise`` and ``brightness`` are those of
+    ``ToyFlow``.
     """
 
     world: PortraitWorld

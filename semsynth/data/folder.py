@@ -41,7 +41,7 @@ class Folder(PairsOnDisk):
 
 
 class MaskFolder(SynthesisDataModule):
-    """A folder of masks to synthesise from, in the label space that a model was trained with.
+    """A folder of masks to synthesise from.
 
     Args:
         root: Directory of the masks.

@@ -21,13 +21,9 @@ CHUNK = 64
 
 
 class Seeds(Dataset[Batch]):
-    """Samples that are only a seed each.
+    """Samples that are only a seed each, which differs between splits.
 
     A sample of an epoch has a new seed in the next one; without ``SeededIndex``, always the same.
-
-    Args:
-        size: Number of samples.
-        split: Samples of different splits have different seeds.
     """
 
     def __init__(self, size: int, split: Split) -> None:
@@ -42,12 +38,7 @@ class Seeds(Dataset[Batch]):
 
 
 class PairFiles(Dataset[Batch]):
-    """The pairs of a cache, read where they lie.
-
-    Args:
-        root: Directory that ``semsynth pairs`` wrote.
-        size: Number of pairs.
-    """
+    """The pairs in the directory that ``semsynth pairs`` wrote."""
 
     def __init__(self, root: Path, size: int) -> None:
         self.root = root

@@ -103,12 +103,7 @@ class GTA5(PairsOnDisk):
 
 
 def with_loss_mask(sample: Batch, weights: Tensor) -> Batch:
-    """A sample with the weight of each pixel's class as ``loss_mask`` (H, W), float32 in (0, 1].
-
-    Args:
-        sample: Its ``mask`` and its ``index``.
-        weights: Weight of each class in each sample (N, num_classes).
-    """
+    """A sample with ``loss_mask`` (H, W) in (0, 1]; ``weights`` (N, num_classes)."""
     return sample | {"loss_mask": weights[sample["index"]][sample["mask"].long()]}
 
 

@@ -78,14 +78,10 @@ class LabelSpace:
         return table
 
     def to_evaluation(self, mask: Tensor) -> Tensor:
-        """Classes of the evaluation space.
+        """Classes of the evaluation space, or its ``ignore_index``, int64.
 
         Args:
             mask: Classes or ``ignore_index``, any shape, an integer type.
-
-        Returns:
-            Classes of ``evaluation`` or its ``ignore_index``, int64, of the same shape; the mask
-            itself if both spaces are the same.
         """
         if self.evaluation is None:
             return mask

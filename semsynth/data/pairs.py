@@ -94,16 +94,13 @@ def pair_by_name(
     places: tuple[str, str],
     problems: list[Problem],
 ) -> list[Pair]:
-    """Pair photos and label maps of the same name.
+    """Pair photos and label maps of the same name, in the order of the photos.
 
     Args:
         images: Photo of each name.
         labels: Label map of each name.
         places: Where a photo and a label map are expected; ``NAME`` stands for the name.
         problems: What is already known to be wrong.
-
-    Returns:
-        Pairs in the order of the photos.
 
     Raises:
         PairingError: Some files have no partner, or there was a problem before.

@@ -126,12 +126,7 @@ def unmerged(report: DataReport) -> list[Pair]:
 
 
 def merge_parts(pairs: list[Pair], data: PairsOnDisk, workers: int | None = None) -> list[Problem]:
-    """Merge parts into one label map a sample, in a folder that gets its name when it is complete.
-
-    Args:
-        pairs: Samples whose labels come in parts.
-        data: The data set; the folder is in its root.
-        workers: Threads.
+    """Merge parts into one label map a sample; the folder gets its name when it is complete.
 
     Returns:
         What is wrong with the parts; then the folder stays incomplete.
@@ -181,12 +176,7 @@ def describe(
 
 
 class ScanRecord:
-    """Good samples that were read, line by line in a file, so that none is read twice.
-
-    Args:
-        file: The file; made if it is not there.
-        lookup: Class of each value on disk (256,).
-    """
+    """Good samples that were read, line by line in a file, so that none is read twice."""
 
     def __init__(self, file: Path, lookup: np.ndarray) -> None:
         self.file, self.lookup = file, lookup
@@ -261,12 +251,7 @@ def classes(space: LabelSpace, lookup: np.ndarray) -> dict[str, Any]:
 
 
 def statistics(split: SplitFiles, space: LabelSpace) -> dict[str, Any]:
-    """How often each class is seen in a split, in the order of the classes.
-
-    Returns:
-        ``pixel_frequency``: share of the labelled pixels; ``image_frequency``: share of the images
-        that hold the class; ``unlabelled``: share of all pixels; ``num_samples``.
-    """
+    """How often each class is seen in a split: shares of labelled pixels and of images."""
     counts = np.stack([sample.counts for sample in split.samples]).astype(np.int64)  # (N, 256)
     of_classes = counts[:, : space.num_classes]
     labelled, total = int(of_classes.sum()), int(counts.sum())

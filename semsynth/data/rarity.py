@@ -18,12 +18,12 @@ def mean_colours(pair: Pair, lookup: np.ndarray, num_classes: int) -> np.ndarray
     """Mean colour of each class in a photo.
 
     Args:
-        pair: Files of the sample, photo and label map.
+        pair: Photo and label map.
         lookup: Class of each value on disk (256,).
         num_classes: Number of classes.
 
     Returns:
-        RGB in 0..255 (num_classes, 3), NaN for classes that are not there and for a blank photo.
+        RGB in 0..255 (num_classes, 3), NaN for absent classes and for a blank photo.
     """
     assert pair.image is not None
     photo = read_image(pair.image)

@@ -21,11 +21,7 @@ MOST_SHOTS = 256
 
 
 class Numbers(Dataset[dict[str, Any]]):
-    """So many samples with an ``index`` and nothing else.
-
-    Args:
-        size: How many.
-    """
+    """Samples that have an ``index`` and nothing else."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -38,12 +34,7 @@ class Numbers(Dataset[dict[str, Any]]):
 
 
 def collate_shots(dataset: Dataset[dict[str, Any]], ids: Sequence[int]) -> dict[str, Any]:
-    """All shots as one batch.
-
-    Args:
-        dataset: The training samples.
-        ids: Positions of the labelled ones.
-    """
+    """The labelled samples, at positions ``ids`` of the training samples, as one batch."""
     if len(ids) > MOST_SHOTS:
         raise DataError(
             f"The method learns from few labelled samples, and {len(ids)} have labels; say with "

@@ -51,7 +51,7 @@ class PairTransform:
 
         Args:
             image: Photo (3, H', W'), uint8, or None.
-            maps: Label map, instance map, loss mask: each (H'', W''), of any size and type.
+            maps: Label map, instance map: each (H'', W''), of any size and type.
             seed: Decides crop and mirror; the same seed gives the same ones in any process.
 
         Returns:

@@ -21,7 +21,7 @@ WITHOUT_LABEL = (0, 0, 0)
 def convert_colour_masks(
     problems: Iterable[Problem], space: LabelSpace, lookup: np.ndarray
 ) -> tuple[list[Path], list[Problem]]:
-    """Replace the label maps in colour among bad files by indices; the colours are kept beside.
+    """Convert the colour label maps among bad files to indices.
 
     Args:
         problems: What a check found.
@@ -29,7 +29,7 @@ def convert_colour_masks(
         lookup: Class of each value on disk (256,); -1 where it has no meaning.
 
     Returns:
-        The files that are converted now, and what kept others from it.
+        The converted files, and why others were not converted.
     """
     values = values_of_colours(space, lookup)
     files = {p.file for p in problems if p.kind == COLOUR_MASK}
@@ -57,11 +57,9 @@ def values_of_colours(space: LabelSpace, lookup: np.ndarray) -> dict[tuple[int, 
 
 
 def convert(file: Path, values: dict[tuple[int, int, int], int]) -> None:
-    """Replace a label map in colour by an index PNG; the colours are kept as ``NAME.png.colour``.
+    """Replace a colour label map by an index PNG and keep the colours as ``NAME.png.colour``.
 
-    Args:
-        file: The label map.
-        values: Value on disk of each colour.
+    A file that holds a colour without a value on disk stays as it was.
     """
     with opened_image(file) as opened:
         rgb = np.asarray(opened.convert("RGB")).astype(np.int32)

@@ -65,16 +65,7 @@ class Scanned:
 
 
 def scan(pairs: Sequence[Pair], lookup: np.ndarray, workers: int | None = None) -> list[Scanned]:
-    """Read every file of some samples in full, side by side, behind a progress bar.
-
-    Args:
-        pairs: Files of each sample.
-        lookup: Class of each value on disk (256,); -1 where it has no meaning.
-        workers: Threads; a few more than there are cores if not given.
-
-    Returns:
-        What was seen of each sample, in order.
-    """
+    """Read every file of some samples in full; ``lookup`` as in ``scan_pair``."""
     title = f"Checking {len(pairs)} samples"
     return name_exchanged(in_threads(lambda pair: scan_pair(pair, lookup), pairs, title, workers))
 
@@ -260,10 +251,7 @@ def problems_of(samples: Iterable[Scanned]) -> list[Problem]:
 def check_pairs(pairs: Sequence[Pair], lookup: np.ndarray, skip_unreadable: bool = False) -> None:
     """Scan the files of some samples before they are used, once: good ones are remembered.
 
-    Args:
-        pairs: Files of each sample.
-        lookup: Class of each value on disk (256,); -1 where it has no meaning.
-        skip_unreadable: Let files pass that cannot be read; they are listed as well.
+    With ``skip_unreadable``, files that cannot be read are listed in a warning and pass.
     """
     marker = cache_directory() / "checked" / digest_of(pairs, lookup)
     if marker.exists():

@@ -17,13 +17,7 @@ NO_SPLIT = "unusable split"
 
 @dataclass
 class SplitFiles:
-    """A split, or two that are one on disk.
-
-    Attributes:
-        names: Its names.
-        pairs: The samples whose files are all there.
-        samples: What a scan saw of each of them; empty before the scan.
-    """
+    """A split, or two that are one on disk: its names, its complete pairs, and their scan."""
 
     names: list[Split]
     pairs: list[Pair]
@@ -65,11 +59,7 @@ class DataReport:
 
 
 def list_splits(data: PairsOnDisk) -> DataReport:
-    """Pair the files of all splits and go on where some do not fit; nothing is decoded.
-
-    Raises:
-        DataError: There is no split at all.
-    """
+    """Pair the files of all splits and go on where some do not fit; nothing is decoded."""
     report, missing = DataReport([], []), []
     for name in SPLITS:
         try:
@@ -98,12 +88,7 @@ def list_splits(data: PairsOnDisk) -> DataReport:
 
 
 def check_data(data: PairsOnDisk, workers: int | None = None) -> DataReport:
-    """Pair and read all files of a data set.
-
-    Args:
-        data: A data set on disk.
-        workers: Threads; a few more than there are cores if not given.
-    """
+    """Pair and read all files of a data set."""
     report = list_splits(data)
     for split in report.splits:
         split.samples = scan(split.pairs, data.lookup(), workers)

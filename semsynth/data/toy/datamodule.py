@@ -20,14 +20,8 @@ _FIRST: dict[Split, int] = {"train": 0, "val": 1 << 40, "test": 1 << 41}
 class ToyDataset(Dataset[Batch]):
     """Samples rendered when they are first read and kept in memory as bytes.
 
-    Each loader process keeps those that it rendered.
-
-    Args:
-        world: Where the images come from.
-        first: Id of the first sample in the world.
-        size: Number of samples.
-        image_size: Height and width.
-        seed: Seed of the world.
+    Each loader process keeps those that it rendered. The samples of the world are ``first`` to
+    ``first + size - 1``.
     """
 
     def __init__(self, world: World, first: int, size: int, image_size: int, seed: int) -> None:

@@ -85,16 +85,7 @@ class PortraitWorld(World):
     )
 
     def flow(self, source_layout: Factors, target_layout: Factors, image_size: int) -> PoseFlow:
-        """Follow each pixel from one pose to another of the same identity.
-
-        Args:
-            source_layout: Factors of ``sample_layout``.
-            target_layout: The same with other ``pose_factors``.
-            image_size: Height and width.
-
-        Returns:
-            Flow, log expansion, and where they hold.
-        """
+        """Follow each pixel from one pose to another, which differs in ``pose_factors`` alone."""
         x, y = pixel_centres(image_size)
         source, target = self.parts(source_layout), self.parts(target_layout)
         seen = topmost(source, x, y)
