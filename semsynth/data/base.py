@@ -1,6 +1,7 @@
 """What all data modules share: the batch, few labels, and loaders that are right under DDP."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -202,18 +203,16 @@ class SynthesisDataModule(LightningDataModule):
             lookup = torch.from_numpy(self.label_space.flip_lookup())
             self._shots = shots | {"flip_lookup": lookup}
             return DataLoader(Numbers(EPOCH * self.batch_size), batch_size=self.batch_size)
-        dataset = self._tolerant(self._datasets["train"], self.train_ids)
-        return self._train_dataloader(dataset, self.training_order)
+        dataset = self._datasets["train"]
+        return self._train_dataloader(dataset, self.train_ids, self.training_order)
 
     def unlabelled_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches, without labels, of the training samples that are no shots."""
         if not self.unlabelled_ids:
             raise DataError("No training sample is without labels; give fewer shots.")
         self.check("train", self.unlabelled_ids, labels=False)
-        dataset = self._tolerant(self.unlabelled_dataset(), self.unlabelled_ids)
-        return self._train_dataloader(
-            dataset, lambda generator: _shuffled(self.unlabelled_ids, generator)
-        )
+        ids = self.unlabelled_ids
+        return self._train_dataloader(self.unlabelled_dataset(), ids, partial(_shuffled, ids))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Validation samples, each exactly once over all processes."""
@@ -266,10 +265,9 @@ class SynthesisDataModule(LightningDataModule):
             self._shots = self._shots | tensors
         return self._shots
 
-    def _tolerant(self, dataset: Dataset[Batch], ids: Sequence[int]) -> Dataset[Batch]:
-        return Tolerant(dataset, ids) if self.on_bad_file == "skip" else dataset
-
-    def _train_dataloader(self, dataset: Dataset[Batch], order: Any) -> DataLoader[Batch]:
+    def _train_dataloader(
+        self, dataset: Dataset[Batch], ids: Sequence[int], order: Any
+    ) -> DataLoader[Batch]:
         rank, world_size = self._rank_and_world_size()
         seed = torch.initial_seed() % (1 << 32)
         sampler = TrainSampler(order, self.batch_size, seed, rank, world_size)
@@ -277,7 +275,7 @@ class SynthesisDataModule(LightningDataModule):
             sampler.done = self._interrupted_at(len(sampler))
             sampler.epoch = sampler.done[0]  # workers read ahead before the trainer says so
         return DataLoader(
-            dataset,
+            Tolerant(dataset, ids) if self.on_bad_file == "skip" else dataset,
             batch_size=self.batch_size,
             sampler=sampler,
             num_workers=self.num_workers,

@@ -48,9 +48,12 @@ class FewShotFolder(PairsOnDisk):
         num_workers: int = 0,
         **kwargs: Any,
     ) -> None:
+        space = folder_space(Path(root) / "classes.txt", num_classes)
+        if labels == "sparse":  # the first class is unknown
+            space = LabelSpace(space.names[1:], space.palette[1:]).with_unknown(first=True)
         super().__init__(
             root,
-            few_shot_space(Path(root) / "classes.txt", num_classes, labels),
+            space,
             load_size=None,
             flip=False,
             cache=None,
@@ -103,18 +106,3 @@ class FewShotFolder(PairsOnDisk):
         if problems:
             raise PairingError(problems, pairs)
         return [replace(pair, codes=found[pair.name]) for pair in pairs]
-
-
-def few_shot_space(file: Path, num_classes: int, labels: LabelKind) -> LabelSpace:
-    """Classes from a file or numbered ones; in sparse labels the first is unknown.
-
-    Args:
-        file: ``classes.txt`` (see ``read_classes``), which need not be there.
-        num_classes: Number of classes, unknown included.
-        labels: Kind of the labels.
-    """
-    space = folder_space(file, num_classes)
-    if labels == "dense":
-        return space
-    known = LabelSpace(space.names[1:], space.palette[1:])
-    return known.with_unknown(first=True)

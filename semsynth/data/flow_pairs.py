@@ -26,17 +26,9 @@ class FlowPairs(ToyDataset):
 
     world: PortraitWorld
 
-    def __init__(
-        self,
-        world: PortraitWorld,
-        first: int,
-        size: int,
-        image_size: int,
-        seed: int,
-        noise: float,
-        brightness: float,
-    ) -> None:
-        super().__init__(world, first, size, image_size, seed)
+    def __init__(self, noise: float, brightness: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        size, image_size = self.size, self.image_size
         self.noise, self.brightness = noise, brightness
         self._target = torch.empty(size, 3, image_size, image_size, dtype=torch.uint8)
         self._motion = torch.empty(size, 3, image_size, image_size, dtype=torch.float16)
@@ -123,13 +115,4 @@ class ToyFlow(ToyDataModule):
 
     def dataset(self, split: Split) -> FlowPairs:
         """The pairs of a split; their first images are the samples of ``ToyPortrait``."""
-        images = self.rendered(split)
-        return FlowPairs(
-            self.world,
-            images.first,
-            images.size,
-            images.image_size,
-            self.seed,
-            self.noise,
-            self.brightness,
-        )
+        return FlowPairs(self.noise, self.brightness, **self.samples(split))

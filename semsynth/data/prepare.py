@@ -3,7 +3,6 @@
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +62,7 @@ def prepare(
         for line in planned(report, parts, output, size):
             say(line)
         return report
-    with writing_to(output, data.root):
+    try:
         if parts and not report.problems:
             report.add(merge_parts(parts, data, workers))
             say(f"merged {len(parts)} label maps into {data.root / MERGED}")
@@ -75,19 +74,12 @@ def prepare(
         if size is not None:
             fill_cache(report, output / CACHE, size, workers)
             say(f"resized all samples; use them by --data.cache {output / CACHE}")
-    return report
-
-
-@contextmanager
-def writing_to(*directories: Path) -> Iterator[None]:
-    """Turn a full disk or a missing permission into a message."""
-    try:
-        yield
     except OSError as error:
-        places = " or ".join(map(str, directories))
         raise DataError(
-            f"{places} cannot be written to ({error}); make room or name another --output."
+            f"{output} or {data.root} cannot be written to ({error}); make room or name another "
+            "--output."
         ) from error
+    return report
 
 
 def expected_counts(data: PairsOnDisk) -> Mapping[Split, int]:

@@ -129,8 +129,12 @@ class ToyDataModule(SynthesisDataModule):
 
     def rendered(self, split: Split) -> ToyDataset:
         """The samples of a split with dense masks."""
-        size = self.sizes[split]
-        return ToyDataset(self.world, _FIRST[split], size, self.image_size[0], self.seed)
+        return ToyDataset(**self.samples(split))
+
+    def samples(self, split: Split) -> dict[str, Any]:
+        """Arguments of ``ToyDataset`` for a split."""
+        sizes = {"size": self.sizes[split], "image_size": self.image_size[0]}
+        return sizes | {"world": self.world, "first": _FIRST[split], "seed": self.seed}
 
     def render_like(
         self,
