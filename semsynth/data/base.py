@@ -14,14 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from semsynth.data.errors import DataError
 from semsynth.data.labels import LabelSpace
 from semsynth.data.sampling import ShardSampler, TrainSampler
-from semsynth.data.shots import (
-    EPOCH,
-    Numbers,
-    Shots,
-    choose_shots,
-    collate_shots,
-    read_names,
-)
+from semsynth.data.shots import EPOCH, Numbers, Shots, choose_shots, collate_shots, read_names
 from semsynth.data.tolerant import OnBadFile, SkipCount, Tolerant
 from semsynth.errors import require_not_negative, require_positive
 from semsynth.files import write_text

@@ -45,10 +45,10 @@ class FlowPairs(ToyDataset):
             "log_expansion": motion[:, 2:],
             "valid": self._valid[index],
         }
-        for key, column in columns.items():
-            for item, value in zip(items, column, strict=True):
-                item[key] = value
-        return items
+        return [
+            item | {key: column[i] for key, column in columns.items()}
+            for i, item in enumerate(items)
+        ]
 
     def _render(self, index: Tensor) -> None:
         super()._render(index)

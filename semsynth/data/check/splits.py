@@ -1,6 +1,6 @@
 """All splits of a data set at once: which samples there are, and everything that is wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -87,11 +87,23 @@ def list_splits(data: PairsOnDisk) -> DataReport:
     return report
 
 
-def check_data(data: PairsOnDisk, workers: int | None = None) -> DataReport:
-    """Pair and read all files of a data set."""
-    report = list_splits(data)
+def check_data(
+    data: PairsOnDisk,
+    workers: int | None = None,
+    report: DataReport | None = None,
+    read: Callable[[Pair, np.ndarray], Scanned] | None = None,
+) -> DataReport:
+    """Read all files of a data set, of the listed splits where these are known.
+
+    Args:
+        data: The data set.
+        workers: Threads; a few more than there are cores if not given.
+        report: What ``list_splits`` found; it is called if not given.
+        read: See ``scan``.
+    """
+    report = report or list_splits(data)
     for split in report.splits:
-        split.samples = scan(split.pairs, data.lookup(), workers)
+        split.samples = scan(split.pairs, data.lookup(), workers, read)
         report.add(problems_of(split.samples))
         report.notes += notes_on(split, data)
     return report
