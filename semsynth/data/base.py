@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import numpy as np
 import torch
 from lightning import LightningDataModule
+from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -176,12 +177,12 @@ class SynthesisDataModule(LightningDataModule):
             self.train_ids = list(range(len(names)))
             return self.train_ids
         shots, trainer = self.shots, self.trainer
-        record = None if trainer is None else Path(trainer.default_root_dir, "splits", "train.txt")
-        if trainer is not None and trainer.ckpt_path and record and record.is_file():
+        record = Path(trainer.default_root_dir if trainer else "", "splits", "train.txt")
+        if trainer and trainer.ckpt_path and record.is_file():
             shots = list(read_names(record))  # a run that goes on keeps its samples
         self.train_ids = choose_shots(shots, names, self.shots_seed, self.PAPER_SHOTS)
         self.unlabelled_ids = sorted(set(range(len(names))) - set(self.train_ids))
-        if trainer is not None and trainer.is_global_zero and record:
+        if trainer and trainer.is_global_zero:
             write_text(record, "".join(f"{names[i]}\n" for i in self.train_ids))
         return self.train_ids
 
@@ -254,8 +255,7 @@ class SynthesisDataModule(LightningDataModule):
         """The shots on a device, moved there once."""
         assert self._shots is not None
         if self._shots["mask"].device != device:
-            tensors = {k: v.to(device) for k, v in self._shots.items() if isinstance(v, Tensor)}
-            self._shots = self._shots | tensors
+            self._shots = move_data_to_device(self._shots, device)
         return self._shots
 
     def _train_dataloader(

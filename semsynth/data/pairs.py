@@ -41,16 +41,9 @@ class Pair:
 
 
 def list_images(directory: Path, problems: list[Problem] | None = None) -> dict[str, Path]:
-    """Image files of a directory by stem, sorted.
+    """Image files of a directory by stem, sorted; of equal stems the first.
 
-    Args:
-        directory: A directory.
-        problems: Where to note files of one stem, of which the first is listed; without it they
-            raise an error.
-
-    Raises:
-        DataError: The directory does not exist, or holds no image.
-        PairingError: Two files have the same stem.
+    Equal stems are noted in ``problems``, and raise a ``PairingError`` where this is not given.
     """
     if not directory.is_dir():
         raise DataError(f"There is no directory {directory}; check the root of the data set.")

@@ -38,16 +38,13 @@ def mean_colours(pair: Pair, lookup: np.ndarray, num_classes: int) -> np.ndarray
 
 
 def rarity_scores(colours: np.ndarray) -> np.ndarray:
-    """One over the density of a class's mean colour among the photos.
+    """One over the density of a class's mean colour among the photos (N, num_classes); 0 if absent.
 
     A class that few photos show has no density; it counts as much as the rarest other class of its
     photo. That is what the method says; the released script takes one over that score.
 
     Args:
         colours: Mean colours (N, num_classes, 3), NaN where a class is not there.
-
-    Returns:
-        Scores (N, num_classes), float64; 0 where a class is not there.
     """
     there = ~np.isnan(colours).any(2)
     scores = np.zeros(there.shape)

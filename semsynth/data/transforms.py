@@ -89,16 +89,10 @@ def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
 def resize_map(
     values: Tensor, size: tuple[int, int], box: tuple[slice, slice] = (slice(None), slice(None))
 ) -> Tensor:
-    """Resize a map by nearest neighbour, and cut a box out of it.
+    """Resize a map (H', W') of any type by nearest neighbour, and cut a box out of it.
 
-    Args:
-        values: Map (H', W') of any type.
-        size: Height and width of the resized map.
-        box: Rows and columns of the resized map that are kept.
-
-    Returns:
-        The box; each value is that of the pixel under the centre of the new one, as in Pillow, and
-        the right or lower one of two where the centre lies on their border.
+    Each value is that of the pixel under the centre of the new one, as in Pillow, and the right
+    or lower one of two where the centre lies on their border.
     """
     rows, columns = (
         (2 * torch.arange(new)[kept] + 1) * old // (2 * new)

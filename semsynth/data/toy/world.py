@@ -69,14 +69,11 @@ class World:
     """One for each class."""
 
     def sample_layout(self, seed: int, indices: Tensor) -> Factors:
-        """Draw what makes the mask.
+        """Draw the factors of ``layout_ranges`` that make the mask: (B,) or (B, number) each.
 
         Args:
             seed: Seed of the world.
             indices: Ids of the samples (B,), int64.
-
-        Returns:
-            Each factor of ``layout_ranges`` (B,) or (B, number).
         """
         counts = [ranges[2] if len(ranges) == 3 else 1 for ranges in self.layout_ranges.values()]
         draws = torch.split_with_sizes(_uniform(seed, indices, _LAYOUT, sum(counts)), counts, 1)
