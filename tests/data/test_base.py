@@ -6,14 +6,6 @@ from semsynth.data.base import instance_edges
 from semsynth.data.toy import ToyStreet
 
 
-def test_edges_are_where_a_neighbour_is_of_another_instance() -> None:
-    instance = torch.tensor(
-        [[[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 26001, 26001], [1, 1, 26001, 26001]]]
-    )
-    expected = torch.tensor([[0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 1, 1], [0, 1, 1, 0]]).bool()
-    assert torch.equal(instance_edges(instance)[0], expected)
-
-
 def test_edges_equal_a_comparison_of_each_pixel_with_its_neighbours() -> None:
     instance = torch.randint(0, 3, (2, 7, 5))
     padded = torch.nn.functional.pad(instance[:, None].float(), (1,) * 4, mode="replicate")[:, 0]
