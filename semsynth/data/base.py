@@ -1,32 +1,27 @@
 """What all data modules share: the batch, few labels, and loaders that are right under DDP."""
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
 from lightning import LightningDataModule
+from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from semsynth.data.errors import DataError
 from semsynth.data.labels import LabelSpace
 from semsynth.data.sampling import ShardSampler, TrainSampler
-from semsynth.data.shots import (
-    EPOCH,
-    Numbers,
-    Shots,
-    choose_shots,
-    collate_shots,
-    read_names,
-    write_names,
-)
+from semsynth.data.shots import EPOCH, Numbers, Shots, choose_shots, collate_shots, read_names
 from semsynth.data.tolerant import OnBadFile, SkipCount, Tolerant
 from semsynth.errors import require_not_negative, require_positive
+from semsynth.files import write_text
 
 Split = Literal["train", "val", "test"]
+ImageSize = int | tuple[int, int]
 Batch = dict[str, Any]
 """``image`` (B, 3, H, W) float in [-1, 1], ``mask`` (B, H, W) int64, ``index`` (B,) int64, the id
 of the sample in its split. Where the data have them: ``name``; ``instance`` (B, H, W) int64 with
@@ -37,43 +32,44 @@ Loaders give images as uint8 and maps in few bits; the trainer calls
 ``on_after_batch_transfer``, which makes them what is said here, on the device."""
 
 MAPS = ("mask", "full_mask", "instance")
-LABELS = ("mask", "full_mask", "instance", "loss_mask", "w_plus")
-
-logger = logging.getLogger(__name__)
+LABELS = (*MAPS, "loss_mask", "w_plus")
+SPLITS_OF: dict[str, tuple[Split, ...]] = {
+    "fit": ("train", "val"),
+    "validate": ("val",),
+    "test": ("test",),
+    "predict": ("test",),
+}
+"""Splits that each stage of the trainer reads."""
 
 
 class Archives(NamedTuple):
-    """Where a data set comes from; nothing is downloaded.
-
-    Attributes:
-        page: Official page.
-        files: Names of its archives.
-    """
+    """Official page of a data set and the names of its archives; nothing is downloaded."""
 
     page: str
     files: tuple[str, ...]
 
 
-def height_and_width(size: int | tuple[int, int]) -> tuple[int, int]:
+def height_and_width(size: ImageSize) -> tuple[int, int]:
     """A size given as one number or as two."""
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
-class WithoutLabels(Dataset[Batch]):
-    """The samples of a data set without what is known about them.
+class Mapped(Dataset[Batch]):
+    """The samples of a data set, each changed by a function."""
 
-    Args:
-        dataset: A map-style data set.
-    """
-
-    def __init__(self, dataset: Dataset[Batch]) -> None:
-        self.dataset = dataset
+    def __init__(self, dataset: Dataset[Batch], change: Callable[[Batch], Batch]) -> None:
+        self.dataset, self.change = dataset, change
 
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]
 
     def __getitem__(self, index: int) -> Batch:
-        return {k: v for k, v in self.dataset[index].items() if k not in LABELS}
+        return self.change(self.dataset[index])
+
+
+def without_labels(sample: Batch) -> Batch:
+    """A sample without what is known about its photo."""
+    return {key: value for key, value in sample.items() if key not in LABELS}
 
 
 class SynthesisDataModule(LightningDataModule):
@@ -81,14 +77,13 @@ class SynthesisDataModule(LightningDataModule):
 
     Args:
         label_space: Meaning of the mask values.
-        image_size: Height and width, or one number for both.
+        image_size: Height and width, or one number for both; the aspect ratio is not kept.
         batch_size: Training samples a process and step.
         eval_batch_size: Samples a process and step in validation, test and prediction.
         num_workers: Loader processes; 0 loads in the training process.
-        shots: How many training samples have labels (those that the paper chose, where it is
+        shots: How many training samples have labels (those that the papers chose, where they are
             known), their names, or a file with one name a line; all if not given.
         shots_seed: Choose the shots by this seed instead.
-        on_bad_file: What to do when a training sample cannot be read.
     """
 
     ARCHIVES: ClassVar[Archives | None] = None
@@ -100,13 +95,12 @@ class SynthesisDataModule(LightningDataModule):
     def __init__(
         self,
         label_space: LabelSpace,
-        image_size: int | tuple[int, int],
-        batch_size: int,
-        eval_batch_size: int,
-        num_workers: int,
+        image_size: ImageSize = 256,
+        batch_size: int = 4,
+        eval_batch_size: int = 8,
+        num_workers: int = 2,
         shots: Shots = None,
         shots_seed: int | None = None,
-        on_bad_file: OnBadFile = "stop",
     ) -> None:
         super().__init__()
         self.label_space = label_space
@@ -121,7 +115,7 @@ class SynthesisDataModule(LightningDataModule):
         require_not_negative(num_workers=num_workers)
         self.shots = shots
         self.shots_seed = shots_seed
-        self.on_bad_file = on_bad_file
+        self.on_bad_file: OnBadFile = "stop"
         self.skipped = SkipCount()
         self.batch_size = batch_size
         self.eval_batch_size = eval_batch_size
@@ -153,18 +147,15 @@ class SynthesisDataModule(LightningDataModule):
 
     def unlabelled_dataset(self) -> Dataset[Batch]:
         """All training samples, without labels."""
-        return WithoutLabels(self.dataset("train"))
+        return Mapped(self.dataset("train"), without_labels)
 
     def check(self, split: Split, ids: Sequence[int], labels: bool = True) -> None:
-        """Find bad files before any work is lost.
+        """Raise a ``DataError`` if files are bad, before any work is lost.
 
         Args:
             split: A split.
             ids: Positions of the samples that will be read.
             labels: Whether their labels will be read too.
-
-        Raises:
-            DataError: Some files are bad.
         """
 
     def training_order(self, generator: torch.Generator) -> Tensor:
@@ -173,13 +164,7 @@ class SynthesisDataModule(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Open the splits that a stage needs: ``fit``, ``validate``, ``test`` or ``predict``."""
-        splits: dict[str, tuple[Split, ...]] = {
-            "fit": ("train", "val"),
-            "validate": ("val",),
-            "test": ("test",),
-            "predict": ("test",),
-        }
-        for split in splits[stage]:
+        for split in SPLITS_OF[stage]:
             if split not in self._datasets:
                 names = self.names(split)
                 ids = self._choose(names) if split == "train" else range(len(names))
@@ -192,13 +177,13 @@ class SynthesisDataModule(LightningDataModule):
             self.train_ids = list(range(len(names)))
             return self.train_ids
         shots, trainer = self.shots, self.trainer
-        record = None if trainer is None else Path(trainer.default_root_dir, "splits", "train.txt")
-        if trainer is not None and trainer.ckpt_path and record and record.is_file():
+        record = Path(trainer.default_root_dir if trainer else "", "splits", "train.txt")
+        if trainer and trainer.ckpt_path and record.is_file():
             shots = list(read_names(record))  # a run that goes on keeps its samples
         self.train_ids = choose_shots(shots, names, self.shots_seed, self.PAPER_SHOTS)
         self.unlabelled_ids = sorted(set(range(len(names))) - set(self.train_ids))
-        if trainer is not None and trainer.is_global_zero and record:
-            write_names([names[i] for i in self.train_ids], record)
+        if trainer and trainer.is_global_zero:
+            write_text(record, "".join(f"{names[i]}\n" for i in self.train_ids))
         return self.train_ids
 
     def train_dataloader(self) -> DataLoader[Batch]:
@@ -212,22 +197,16 @@ class SynthesisDataModule(LightningDataModule):
             lookup = torch.from_numpy(self.label_space.flip_lookup())
             self._shots = shots | {"flip_lookup": lookup}
             return DataLoader(Numbers(EPOCH * self.batch_size), batch_size=self.batch_size)
-        dataset = self._tolerant(self._datasets["train"], self.train_ids)
-        return self._train_dataloader(dataset, self.training_order)
+        dataset = self._datasets["train"]
+        return self._train_dataloader(dataset, self.train_ids, self.training_order)
 
     def unlabelled_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled batches, without labels, of the training samples that are no shots.
-
-        Raises:
-            DataError: All training samples have labels.
-        """
+        """Shuffled batches, without labels, of the training samples that are no shots."""
         if not self.unlabelled_ids:
             raise DataError("No training sample is without labels; give fewer shots.")
         self.check("train", self.unlabelled_ids, labels=False)
-        dataset = self._tolerant(self.unlabelled_dataset(), self.unlabelled_ids)
-        return self._train_dataloader(
-            dataset, lambda generator: _shuffled(self.unlabelled_ids, generator)
-        )
+        ids = self.unlabelled_ids
+        return self._train_dataloader(self.unlabelled_dataset(), ids, partial(_shuffled, ids))
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """Validation samples, each exactly once over all processes."""
@@ -251,14 +230,11 @@ class SynthesisDataModule(LightningDataModule):
             self.skipped.summarise()
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Make bytes what methods take, on the device.
+        """Make what loaders give the ``Batch`` that methods take, on the device.
 
         Args:
             batch: ``image`` (B, 3, H, W), uint8 or in [-1, 1]; maps (B, H, W) of any integer type.
             dataloader_idx: Not used.
-
-        Returns:
-            The batch of the project (see ``Batch``).
         """
         batch = self._decoded(batch)
         if self._shots is not None and self.trainer is not None and self.trainer.training:
@@ -279,14 +255,12 @@ class SynthesisDataModule(LightningDataModule):
         """The shots on a device, moved there once."""
         assert self._shots is not None
         if self._shots["mask"].device != device:
-            tensors = {k: v.to(device) for k, v in self._shots.items() if isinstance(v, Tensor)}
-            self._shots = self._shots | tensors
+            self._shots = move_data_to_device(self._shots, device)
         return self._shots
 
-    def _tolerant(self, dataset: Dataset[Batch], ids: Sequence[int]) -> Dataset[Batch]:
-        return Tolerant(dataset, ids) if self.on_bad_file == "skip" else dataset
-
-    def _train_dataloader(self, dataset: Dataset[Batch], order: Any) -> DataLoader[Batch]:
+    def _train_dataloader(
+        self, dataset: Dataset[Batch], ids: Sequence[int], order: Any
+    ) -> DataLoader[Batch]:
         rank, world_size = self._rank_and_world_size()
         seed = torch.initial_seed() % (1 << 32)
         sampler = TrainSampler(order, self.batch_size, seed, rank, world_size)
@@ -294,7 +268,7 @@ class SynthesisDataModule(LightningDataModule):
             sampler.done = self._interrupted_at(len(sampler))
             sampler.epoch = sampler.done[0]  # workers read ahead before the trainer says so
         return DataLoader(
-            dataset,
+            Tolerant(dataset, ids) if self.on_bad_file == "skip" else dataset,
             batch_size=self.batch_size,
             sampler=sampler,
             num_workers=self.num_workers,
@@ -313,15 +287,16 @@ class SynthesisDataModule(LightningDataModule):
     def _eval_dataloader(self, split: Split) -> DataLoader[Batch]:
         dataset = self._datasets[split]
         rank, world_size = self._rank_and_world_size()
-        if len(dataset) < world_size:  # type: ignore[arg-type]
+        count = len(dataset)  # type: ignore[arg-type]
+        if count < world_size:
             raise DataError(
-                f"The {split} split has {len(dataset)} samples for {world_size} processes, and a "  # type: ignore[arg-type]
-                "process without any would leave the others waiting. Use fewer processes."
+                f"The {split} split has {count} samples for {world_size} processes, and a process "
+                "without any would leave the others waiting. Use fewer processes."
             )
         return DataLoader(
             dataset,
             batch_size=self.eval_batch_size,  # by keyword: predict builds it anew
-            sampler=ShardSampler(len(dataset), rank, world_size),  # type: ignore[arg-type]
+            sampler=ShardSampler(count, rank, world_size),
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),
         )
@@ -333,13 +308,9 @@ class SynthesisDataModule(LightningDataModule):
 
 
 def instance_edges(instance: Tensor) -> Tensor:
-    """Pixels with a 4-neighbour of another instance (pix2pixHD, Wang et al., CVPR 2018).
+    """Outlines (B, H, W), bool: pixels with a 4-neighbour of another instance (B, H, W).
 
-    Args:
-        instance: Instance maps (B, H, W).
-
-    Returns:
-        True on outlines (B, H, W).
+    Wang et al., CVPR 2018 (pix2pixHD).
     """
     edge = torch.zeros_like(instance, dtype=torch.bool)
     across = instance[:, :, 1:] != instance[:, :, :-1]

@@ -1,8 +1,6 @@
 """Resized photos and maps on disk, so that later epochs and runs decode nothing."""
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,10 +9,12 @@ import torch
 from torch import Tensor
 
 from semsynth.data.errors import DataError
+from semsynth.data.transforms import resize
+from semsynth.files import replaced
 
 
 class ResizedCache:
-    """Tensors that were made from files, each stored once and shared by all processes.
+    """Tensors that were read from files, each stored once and shared by all processes.
 
     An entry is found by path, size and time of its files, the size it was made for and what it is;
     a file that changes gets a new entry. Photo and label map take four bytes a pixel together: 6.6
@@ -22,32 +22,34 @@ class ResizedCache:
 
     Args:
         directory: Where entries are kept; made when the first one is stored.
-        size: Height and width that the tensors have.
+        size: Height and width of the stored tensors.
     """
 
     def __init__(self, directory: str | Path, size: tuple[int, int]) -> None:
         self.directory = Path(directory)
         self.size = (size[0], size[1])  # part of the entries' names: a list would change them
 
-    def get(self, what: str, files: Sequence[Path], make: Callable[[], Tensor]) -> Tensor:
-        """The stored tensor, or else the one that is made, which is then stored.
+    def get(self, what: str, files: Sequence[Path], read: Callable[[], Tensor]) -> Tensor:
+        """The stored tensor; on a miss it is read, resized and stored.
 
         Args:
-            what: Tells tensors apart that are made from the same files: ``image``, ``mask``.
-            files: Files that the tensor is made from.
-            make: Makes the tensor (..., H, W) from the files.
-
-        Raises:
-            DataError: The directory cannot be written to.
+            what: Tells tensors apart that are read from the same files: ``image``, ``mask``.
+            files: Files that the tensor is read from.
+            read: Reads the photo (3, H', W') or map (H', W') from the files.
         """
         entry = self.entry(what, files)
         try:
             return torch.from_numpy(np.load(entry))
         except (OSError, ValueError, EOFError):  # not there yet, or cut off by a crash
-            tensor = make()
-        if tuple(tensor.shape[-2:]) != self.size:
-            raise ValueError(f"The cache holds {self.size}, got {tuple(tensor.shape)}; resize it.")
-        self._store(entry, tensor)
+            tensor = resize(read(), self.size)
+        try:
+            with replaced(entry) as temporary, temporary.open("wb") as opened:
+                np.save(opened, tensor.contiguous().numpy())
+        except OSError as error:
+            raise DataError(
+                f"The cache {self.directory} cannot be written to ({error}); make room there, name "
+                "another directory, or do without data.cache."
+            ) from error
         return tensor
 
     def entry(self, what: str, files: Sequence[Path]) -> Path:
@@ -58,21 +60,3 @@ class ResizedCache:
             digest.update(f"\n{file.resolve()} {status.st_size} {status.st_mtime_ns}".encode())
         name = digest.hexdigest()
         return self.directory / name[:2] / f"{name}.npy"
-
-    def _store(self, entry: Path, tensor: Tensor) -> None:
-        """Write under a name of this process, then rename: readers see all of it or nothing."""
-        try:
-            entry.parent.mkdir(parents=True, exist_ok=True)
-            handle, temporary = tempfile.mkstemp(suffix=".part", dir=entry.parent)
-            try:
-                with os.fdopen(handle, "wb") as opened:
-                    np.save(opened, tensor.contiguous().numpy())
-                Path(temporary).replace(entry)
-            except BaseException:
-                Path(temporary).unlink(missing_ok=True)
-                raise
-        except OSError as error:
-            raise DataError(
-                f"The cache {self.directory} cannot be written to ({error}); make room there, name "
-                "another directory, or do without data.cache."
-            ) from error

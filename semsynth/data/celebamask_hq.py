@@ -3,17 +3,15 @@
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from semsynth.data.base import Archives, Split
+from semsynth.data.base import Archives, ImageSize, Split
 from semsynth.data.disk import PairsOnDisk
 from semsynth.data.errors import DataError, PairingError, Problem
 from semsynth.data.labels import LabelSpace, official_space
 from semsynth.data.pairs import NO_PARTNER, Pair, find_pairs, list_images
-from semsynth.data.shots import Shots
-from semsynth.data.tolerant import OnBadFile
 
 # fmt: off
 PARTS = (
@@ -41,19 +39,7 @@ class CelebAMaskHQ(PairsOnDisk):
             trains with the faces 0 to 27,999 and tests, and validates, with the other 2,000. A tree
             has its own split.
         swap_left_right: Exchange left and right eye, brow and ear in mirrored samples.
-        image_size: Height and width, or one number for both; the aspect ratio is not kept.
-        load_size: Training images are resized to this and cropped at random; no crop if not given.
-        flip: Mirror training samples with probability 0.5.
-        shots: How many training samples have labels, their names, or a file of them; all if not
-            given.
-        shots_seed: Choose the shots by this seed, not as the few-shot papers did.
-        batch_size: Training samples a process and step.
-        eval_batch_size: Samples a process and step in validation, test and prediction.
-        num_workers: Loader processes; 0 loads in the training process.
-        cache: Directory that keeps photos and maps as they are loaded, so that they are decoded
-            once; it may be deleted at any time. None if not given.
-        on_bad_file: When a training file cannot be read, ``stop``; or ``skip``: read the next
-            sample in its place, name the file and count.
+        load_size: Training images are resized to this and cropped at random; no crop if null.
     """
 
     ARCHIVES = Archives("https://github.com/switchablenorms/CelebAMask-HQ", ("CelebAMask-HQ.zip",))
@@ -66,32 +52,10 @@ class CelebAMaskHQ(PairsOnDisk):
         root: str,
         split: Literal["official", "index"] = "official",
         swap_left_right: bool = True,
-        image_size: int | tuple[int, int] = 256,
-        load_size: int | tuple[int, int] | None = 286,
-        flip: bool = True,
-        shots: Shots = None,
-        shots_seed: int | None = None,
-        batch_size: int = 4,
-        eval_batch_size: int = 8,
-        num_workers: int = 2,
-        cache: str | None = None,
-        on_bad_file: OnBadFile = "stop",
+        load_size: ImageSize | None = 286,
+        **kwargs: Any,
     ) -> None:
-        space = celebamask_space(swap_left_right)
-        super().__init__(
-            root,
-            space,
-            image_size,
-            load_size,
-            flip,
-            shots,
-            shots_seed,
-            batch_size,
-            eval_batch_size,
-            num_workers,
-            cache,
-            on_bad_file,
-        )
+        super().__init__(root, celebamask_space(swap_left_right), load_size, **kwargs)
         self.split = split
 
     def pairs(self, split: Split) -> list[Pair]:
@@ -106,11 +70,7 @@ class CelebAMaskHQ(PairsOnDisk):
         return self.unmerged_pairs(indices)
 
     def unmerged_pairs(self, indices: list[int]) -> list[Pair]:
-        """Photos and their part files; a part that is not seen has no file.
-
-        Raises:
-            PairingError: Some photos have no part at all.
-        """
+        """Photos and their part files; a part that is not seen has no file."""
         parts, photos = self._part_files(), list_images(self.root / PHOTOS)
         pairs, problems = [], []
         for index in indices:
@@ -161,11 +121,7 @@ def celebamask_space(swap_left_right: bool = True) -> LabelSpace:
 
 
 def read_mapping(file: Path) -> dict[int, int]:
-    """Index in CelebA of each face of CelebA-HQ, counted from 0.
-
-    Raises:
-        DataError: The file is missing, or is not the one of the archive.
-    """
+    """Index in CelebA of each face of CelebA-HQ, counted from 0."""
     if not file.is_file():
         raise DataError(
             f"There is no {file}, which the official split needs; take it from the archive, or "

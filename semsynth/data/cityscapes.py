@@ -2,15 +2,13 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from semsynth.data.base import Archives, Split
+from semsynth.data.base import Archives, ImageSize, Split
 from semsynth.data.disk import PairsOnDisk
 from semsynth.data.errors import DataError, MissingSplitError, Problem
 from semsynth.data.labels import LabelSpace, official_space
 from semsynth.data.pairs import NO_PARTNER, Pair, pair_by_name
-from semsynth.data.shots import Shots
-from semsynth.data.tolerant import OnBadFile
 
 EVALUATED = (7, 8, 11, 12, 13, 17, *range(19, 29), 31, 32, 33)
 """labelId of each of the 19 trainIds."""
@@ -40,18 +38,6 @@ class Cityscapes(PairsOnDisk):
         instances: Read the instance maps too: values of ``instanceIds``, below 1000 where no
             object is told from others.
         image_size: Height and width, or one number for both; the aspect ratio is not kept.
-        load_size: Training images are resized to this and cropped at random; no crop if not given.
-        flip: Mirror training samples with probability 0.5.
-        shots: How many training samples have labels, their names, or a file of them; all if not
-            given.
-        shots_seed: Choose the shots by this seed; 0 if not given.
-        batch_size: Training samples a process and step.
-        eval_batch_size: Samples a process and step in validation, test and prediction.
-        num_workers: Loader processes; 0 loads in the training process.
-        cache: Directory that keeps photos and maps as they are loaded, so that they are decoded
-            once; it may be deleted at any time. None if not given.
-        on_bad_file: When a training file cannot be read, ``stop``; or ``skip``: read the next
-            sample in its place, name the file and count.
     """
 
     ARCHIVES = Archives(
@@ -66,32 +52,11 @@ class Cityscapes(PairsOnDisk):
         label_space: SpaceName = "cityscapes-34",
         label_files: LabelFiles = "labelIds",
         instances: bool = True,
-        image_size: int | tuple[int, int] = (256, 512),
-        load_size: int | tuple[int, int] | None = None,
-        flip: bool = True,
-        shots: Shots = None,
-        shots_seed: int | None = None,
-        batch_size: int = 4,
-        eval_batch_size: int = 8,
-        num_workers: int = 2,
-        cache: str | None = None,
-        on_bad_file: OnBadFile = "stop",
+        image_size: ImageSize = (256, 512),
+        **kwargs: Any,
     ) -> None:
         space = cityscapes_space(label_space, label_files)
-        super().__init__(
-            root,
-            space,
-            image_size,
-            load_size,
-            flip,
-            shots,
-            shots_seed,
-            batch_size,
-            eval_batch_size,
-            num_workers,
-            cache,
-            on_bad_file,
-        )
+        super().__init__(root, space, image_size=image_size, **kwargs)
         self.label_files = label_files
         self.instances = instances
 
@@ -141,11 +106,7 @@ class Cityscapes(PairsOnDisk):
 def cityscapes_space(
     name: SpaceName = "cityscapes-19", files: LabelFiles = "labelIds"
 ) -> LabelSpace:
-    """One of the label spaces of Cityscapes, for one kind of files.
-
-    Raises:
-        DataError: The files do not know the classes of the space.
-    """
+    """One of the label spaces of Cityscapes, for one kind of files."""
     ids = official_space("cityscapes")
     train_ids = LabelSpace(
         tuple(ids.names[i] for i in EVALUATED), tuple(ids.palette[i] for i in EVALUATED)

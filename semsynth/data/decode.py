@@ -10,6 +10,7 @@ from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from semsynth.data.errors import DataError
+from semsynth.data.pairs import Pair
 
 SCALED_BY_PILLOW = {"L;2": 85, "L;4": 17}  # Pillow stretches greys of 2 and 4 bits to 0..255
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # Pillow gives others to programs
@@ -98,6 +99,22 @@ def _to_rgb(opened: Image.Image) -> Image.Image:
         ImageOps.exif_transpose(opened, in_place=True)
     # convert copies even what is RGB, which takes as long as the decoding
     return opened if opened.mode == "RGB" else opened.convert("RGB")
+
+
+def read_labels(pair: Pair) -> Tensor:
+    """The label map of a pair, its parts painted over each other: (H, W), uint8 or int32."""
+    if not pair.part_classes:
+        return read_mask(pair.labels[0])
+    parts = [read_mask(file) for file in pair.labels]
+    merged = torch.zeros_like(parts[0], dtype=torch.uint8)
+    for file, part, part_class in zip(pair.labels, parts, pair.part_classes, strict=True):
+        if part.shape != merged.shape:
+            raise DataError(
+                f"{file} is {part.shape[1]}x{part.shape[0]} and {pair.labels[0]} is "
+                f"{merged.shape[1]}x{merged.shape[0]}; unpack the archive again."
+            )
+        merged[part != 0] = part_class
+    return merged
 
 
 def read_mask(path: Path) -> Tensor:

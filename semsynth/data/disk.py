@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +10,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from semsynth.data.base import Batch, Split, SynthesisDataModule, height_and_width
+from semsynth.data.base import Batch, ImageSize, Split, SynthesisDataModule, height_and_width
 from semsynth.data.cache import ResizedCache
 from semsynth.data.check.scan import check_pairs
-from semsynth.data.decode import read_image, read_mask
+from semsynth.data.decode import read_image, read_labels, read_mask
 from semsynth.data.labels import LabelSpace
 from semsynth.data.latents import read_codes
-from semsynth.data.pairs import Pair, read_labels
-from semsynth.data.sampling import SeededIndex
-from semsynth.data.shots import Shots
+from semsynth.data.pairs import Pair
 from semsynth.data.tolerant import OnBadFile
-from semsynth.data.transforms import PairTransform, resize_image, resize_map
+from semsynth.data.transforms import PairTransform
 
 
 class PairDataset(Dataset[Batch]):
@@ -51,31 +50,24 @@ class PairDataset(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         """Photo (3, H, W), uint8, ``mask`` (H, W), uint8, and what else the sample has."""
-        seed = index.seed if isinstance(index, SeededIndex) else index
-        pair = self.pairs[index]
+        pair, seed = self.pairs[index], getattr(index, "seed", index)
         image: Tensor | None = None
         maps: dict[str, Tensor] = {}
-        if (file := pair.image) is not None:
-            image = self._read(self.photo, (file,), lambda: self._image(file))
+        if pair.image is not None:
+            read = partial(read_image, pair.image, self.at_least)
+            image = self._read(self.photo, (pair.image,), read)
         if pair.labels:
-            maps["mask"] = self._read("mask", pair.labels, lambda: read_labels(pair))
-        if (map_file := pair.instance) is not None:
-            maps["instance"] = self._read("instance", (map_file,), lambda: read_mask(map_file))
-        sample: dict[str, Any] = dict(self.transform(image, maps, seed))
+            maps["mask"] = self._read("mask", pair.labels, partial(read_labels, pair))
+        if pair.instance is not None:
+            read = partial(read_mask, pair.instance)
+            maps["instance"] = self._read("instance", (pair.instance,), read)
+        sample: Batch = dict(self.transform(image, maps, seed))
         if pair.codes is not None:
             sample["w_plus"] = read_codes(pair.codes)
         return sample | {"index": torch.tensor(index), "name": pair.name}
 
-    def _image(self, file: Path) -> Tensor:
-        return resize_image(read_image(file, self.at_least), self.transform.load_size)
-
     def _read(self, what: str, files: tuple[Path, ...], read: Callable[[], Tensor]) -> Tensor:
-        if self.cache is None:
-            return read()
-        size = self.transform.load_size
-        return self.cache.get(
-            what, files, lambda: read() if what == self.photo else resize_map(read(), size)
-        )
+        return read() if self.cache is None else self.cache.get(what, files, read)
 
 
 class PairsOnDisk(SynthesisDataModule):
@@ -84,17 +76,10 @@ class PairsOnDisk(SynthesisDataModule):
     Args:
         root: Directory of the data set.
         label_space: Meaning of the mask values.
-        image_size: Height and width, or one number for both; the aspect ratio is not kept.
         load_size: Training images are resized to this and cropped at random; no crop if not given.
         flip: Mirror training samples with probability 0.5.
-        shots: How many training samples have labels, their names, or a file of them; all if not
-            given.
-        shots_seed: Choose the shots by this seed, not as the paper did.
-        batch_size: Training samples a process and step.
-        eval_batch_size: Samples a process and step in validation, test and prediction.
-        num_workers: Loader processes; 0 loads in the training process.
-        cache: Directory that keeps photos and maps at the size they are loaded at, so that they are
-            decoded once; it may be deleted at any time. None if not given.
+        cache: Directory that keeps photos and maps as they are loaded, so that they are decoded
+            once; it may be deleted at any time. None if not given.
         on_bad_file: When a training file cannot be read, ``stop``; or ``skip``: read the next
             sample in its place, name the file and count.
     """
@@ -103,39 +88,22 @@ class PairsOnDisk(SynthesisDataModule):
         self,
         root: str,
         label_space: LabelSpace,
-        image_size: int | tuple[int, int],
-        load_size: int | tuple[int, int] | None,
-        flip: bool,
-        shots: Shots,
-        shots_seed: int | None,
-        batch_size: int,
-        eval_batch_size: int,
-        num_workers: int,
-        cache: str | None,
-        on_bad_file: OnBadFile,
+        load_size: ImageSize | None = None,
+        flip: bool = True,
+        cache: str | None = None,
+        on_bad_file: OnBadFile = "stop",
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            label_space,
-            image_size,
-            batch_size,
-            eval_batch_size,
-            num_workers,
-            shots,
-            shots_seed,
-            on_bad_file,
-        )
+        super().__init__(label_space, **kwargs)
         self.root = Path(root)
         self.load_size = None if load_size is None else height_and_width(load_size)
         self.flip = flip
         self.cache = cache
+        self.on_bad_file = on_bad_file
         self._listed: dict[Split, list[Pair]] = {}
 
     def pairs(self, split: Split) -> list[Pair]:
-        """Files of each sample of a split, sorted by name.
-
-        Raises:
-            DataError: A directory or a partner is missing.
-        """
+        """Files of each sample of a split, sorted by name."""
         raise TypeError(f"{type(self).__name__} does not say which files a split holds.")
 
     def names(self, split: Split) -> list[str]:
@@ -149,7 +117,7 @@ class PairsOnDisk(SynthesisDataModule):
 
     def unlabelled_dataset(self) -> Dataset[Batch]:
         """All training photos; no label file is read."""
-        pairs = [without_labels(pair) for pair in self._pairs("train")]
+        pairs = [photo_alone(pair) for pair in self._pairs("train")]
         return PairDataset(pairs, self.transform("train"), self.cache, exact=False)
 
     def transform(self, split: Split) -> PairTransform:
@@ -167,7 +135,7 @@ class PairsOnDisk(SynthesisDataModule):
         """Read every file once and remember that it was good."""
         pairs = [self._pairs(split)[i] for i in ids]
         skips = split == "train" and self.on_bad_file == "skip"
-        check_pairs(pairs if labels else [without_labels(p) for p in pairs], self.lookup(), skips)
+        check_pairs(pairs if labels else list(map(photo_alone, pairs)), self.lookup(), skips)
 
     def _pairs(self, split: Split) -> list[Pair]:
         if split not in self._listed:
@@ -175,6 +143,6 @@ class PairsOnDisk(SynthesisDataModule):
         return self._listed[split]
 
 
-def without_labels(pair: Pair) -> Pair:
-    """The photo alone."""
+def photo_alone(pair: Pair) -> Pair:
+    """A pair without its labels."""
     return replace(pair, labels=(), part_classes=(), instance=None, codes=None)

@@ -44,12 +44,7 @@ def describe_problems(problems: Sequence[Problem], total: int) -> str:
 
 
 class PairingError(DataError):
-    """Files do not belong together as they must.
-
-    Args:
-        problems: What is wrong with each file.
-        pairs: The samples that are complete.
-    """
+    """Files do not belong together as they must; ``pairs`` are the complete samples."""
 
     def __init__(self, problems: Sequence[Problem], pairs: Sequence[Any]) -> None:
         super().__init__(describe_problems(problems, len(problems) + len(pairs)))

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Dataset
 
-from semsynth.data.base import Batch, Split, SynthesisDataModule
+from semsynth.data.base import Batch, Mapped, Split, SynthesisDataModule
 from semsynth.data.errors import DataError
 from semsynth.data.folder import Folder
 from semsynth.data.labels import read_classes
@@ -27,10 +27,6 @@ class Extended(SynthesisDataModule):
             alone.
         epoch_size: Samples of an epoch.
         batch_size: Training samples a process and step.
-
-    Raises:
-        DataError: The exported data have other classes, or the share asks for data that are not
-            there.
     """
 
     def __init__(
@@ -72,8 +68,9 @@ class Extended(SynthesisDataModule):
         """The labelled samples, and in training the exported ones after them."""
         own = self.labelled.dataset(split)
         if split != "train" or self.exported is None:
-            return OfOneType(own) if split == "train" else own
-        return ConcatDataset([OfOneType(own), OfOneType(self.exported.dataset("train"))])
+            return Mapped(own, as_bytes) if split == "train" else own
+        both = (own, self.exported.dataset("train"))
+        return ConcatDataset([Mapped(dataset, as_bytes) for dataset in both])
 
     def check(self, split: Split, ids: Sequence[int], labels: bool = True) -> None:
         """Read the files of both once."""
@@ -117,25 +114,16 @@ class Extended(SynthesisDataModule):
                 f"{file} names the classes {', '.join(names)} and the labelled data "
                 f"{', '.join(self.label_space.names)}; export with a model of these data."
             )
-        return Folder(root, len(names), self.image_size, flip=False)
+        return Folder(root, len(names), image_size=self.image_size, flip=False)
 
 
-class OfOneType(Dataset[Batch]):
-    """Samples as bytes with nothing but image, mask and position, so that two sets make one batch.
-
-    Args:
-        dataset: A map-style data set of samples.
-    """
-
-    def __init__(self, dataset: Dataset[Batch]) -> None:
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]
-
-    def __getitem__(self, index: int) -> Batch:
-        sample = self.dataset[index]
-        image = sample["image"]
-        if image.is_floating_point():
-            image = image.add(1).mul(127.5).round().clamp(0, 255).byte()
-        return {"image": image, "mask": sample["mask"].byte(), "index": torch.tensor(int(index))}
+def as_bytes(sample: Batch) -> Batch:
+    """Image, mask and position alone, in bytes, so that two data sets make one batch."""
+    image = sample["image"]
+    if image.is_floating_point():
+        image = image.add(1).mul(127.5).round().clamp(0, 255).byte()
+    return {
+        "image": image,
+        "mask": sample["mask"].byte(),
+        "index": torch.as_tensor(sample["index"]),
+    }

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from semsynth.data.base import Split
 from semsynth.data.disk import PairsOnDisk
@@ -12,9 +12,7 @@ from semsynth.data.folder import folder_space
 from semsynth.data.labels import LabelSpace
 from semsynth.data.latents import CODE_SUFFIXES, read_codes
 from semsynth.data.pairs import NO_PARTNER, Pair, find_pairs, list_images
-from semsynth.data.shots import Shots
 from semsynth.data.sparse import require_marks
-from semsynth.data.tolerant import OnBadFile
 
 LabelKind = Literal["dense", "sparse"]
 
@@ -31,15 +29,8 @@ class FewShotFolder(PairsOnDisk):
         root: Directory of the data set.
         num_classes: Classes of the labels, unknown included.
         labels: ``dense`` label maps; or ``sparse`` scribbles and landmarks, where 0 is unknown.
-        image_size: Height and width, or one number for both; the aspect ratio is not kept.
-        shots: How many training samples are used (those that the papers chose first), their names,
-            or a file of them; all if not given.
-        shots_seed: Choose the shots by this seed, not as the papers did.
         batch_size: Training samples a process and step.
-        eval_batch_size: Samples a process and step in validation, test and prediction.
         num_workers: Loader processes; 0 loads in the training process.
-        on_bad_file: When a training file cannot be read, ``stop``; or ``skip``: read the next
-            sample in its place, name the file and count.
     """
 
     PAPER_SHOTS = (
@@ -53,28 +44,22 @@ class FewShotFolder(PairsOnDisk):
         root: str,
         num_classes: int,
         labels: LabelKind = "dense",
-        image_size: int | tuple[int, int] = 256,
-        shots: Shots = None,
-        shots_seed: int | None = None,
         batch_size: int = 1,
-        eval_batch_size: int = 8,
         num_workers: int = 0,
-        on_bad_file: OnBadFile = "stop",
+        **kwargs: Any,
     ) -> None:
-        space = few_shot_space(Path(root) / "classes.txt", num_classes, labels)
+        space = folder_space(Path(root) / "classes.txt", num_classes)
+        if labels == "sparse":  # the first class is unknown
+            space = LabelSpace(space.names[1:], space.palette[1:]).with_unknown(first=True)
         super().__init__(
             root,
             space,
-            image_size,
-            None,
-            False,
-            shots,
-            shots_seed,
-            batch_size,
-            eval_batch_size,
-            num_workers,
-            None,
-            on_bad_file,
+            load_size=None,
+            flip=False,
+            cache=None,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            **kwargs,
         )
 
     def pairs(self, split: Split) -> list[Pair]:
@@ -121,18 +106,3 @@ class FewShotFolder(PairsOnDisk):
         if problems:
             raise PairingError(problems, pairs)
         return [replace(pair, codes=found[pair.name]) for pair in pairs]
-
-
-def few_shot_space(file: Path, num_classes: int, labels: LabelKind) -> LabelSpace:
-    """Classes from a file or numbered ones; in sparse labels the first is unknown.
-
-    Args:
-        file: ``classes.txt`` (see ``read_classes``), which need not be there.
-        num_classes: Number of classes, unknown included.
-        labels: Kind of the labels.
-    """
-    space = folder_space(file, num_classes)
-    if labels == "dense":
-        return space
-    known = LabelSpace(space.names[1:], space.palette[1:])
-    return known.with_unknown(first=True)

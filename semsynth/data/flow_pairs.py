@@ -1,6 +1,7 @@
 """Pairs of images with the motion between them, known exactly."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,31 +20,15 @@ class FlowPairs(ToyDataset):
     """Two poses of one toy person and the motion between them.
 
     A pair is rendered when it is first read and kept in memory, images as bytes and motion in half
-    precision. It depends on the seed and its id alone.
-
-    Args:
-        world: Where the images come from.
-        first: Id of the first pair in the world.
-        size: Number of pairs.
-        image_size: Height and width.
-        seed: Seed of the world.
-        noise: Standard deviation of independent noise, as a share of the range of values.
-        brightness: Largest relative change of each channel of each image.
+    precision. It depends on the seed and its id alone. ``noise`` and ``brightness`` are those of
+    ``ToyFlow``.
     """
 
     world: PortraitWorld
 
-    def __init__(
-        self,
-        world: PortraitWorld,
-        first: int,
-        size: int,
-        image_size: int,
-        seed: int,
-        noise: float,
-        brightness: float,
-    ) -> None:
-        super().__init__(world, first, size, image_size, seed)
+    def __init__(self, noise: float, brightness: float, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        size, image_size = self.size, self.image_size
         self.noise, self.brightness = noise, brightness
         self._target = torch.empty(size, 3, image_size, image_size, dtype=torch.uint8)
         self._motion = torch.empty(size, 3, image_size, image_size, dtype=torch.float16)
@@ -60,10 +45,10 @@ class FlowPairs(ToyDataset):
             "log_expansion": motion[:, 2:],
             "valid": self._valid[index],
         }
-        for key, column in columns.items():
-            for item, value in zip(items, column, strict=True):
-                item[key] = value
-        return items
+        return [
+            item | {key: column[i] for key, column in columns.items()}
+            for i, item in enumerate(items)
+        ]
 
     def _render(self, index: Tensor) -> None:
         super()._render(index)
@@ -111,14 +96,7 @@ class ToyFlow(ToyDataModule):
     pixels of 64, one in a hundred by more than ten.
 
     Args:
-        image_size: Height and width, between 32 and 256.
-        train_size: Number of training pairs, of 60 kB each at 64 pixels.
-        val_size: Number of validation pairs.
         test_size: Number of test pairs.
-        batch_size: Training pairs a process and step.
-        eval_batch_size: Pairs a process and step in validation, test and prediction.
-        num_workers: Loader processes; 0 renders in the training process.
-        seed: Seed of the world.
         noise: Standard deviation of independent noise, as a share of the range of values.
         brightness: Largest relative change of each channel of each image.
     """
@@ -126,28 +104,9 @@ class ToyFlow(ToyDataModule):
     world = PortraitWorld()
 
     def __init__(
-        self,
-        image_size: int = 64,
-        train_size: int = 8192,
-        val_size: int = 256,
-        test_size: int = 512,
-        batch_size: int = 16,
-        eval_batch_size: int = 32,
-        num_workers: int = 0,
-        seed: int = 0,
-        noise: float = 0.01,
-        brightness: float = 0.04,
+        self, test_size: int = 512, noise: float = 0.01, brightness: float = 0.04, **kwargs: Any
     ) -> None:
-        super().__init__(
-            image_size=image_size,
-            train_size=train_size,
-            val_size=val_size,
-            test_size=test_size,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            num_workers=num_workers,
-            seed=seed,
-        )
+        super().__init__(test_size=test_size, shots=None, shots_seed=None, labels="dense", **kwargs)
         if noise < 0 or not 0 <= brightness < 1:
             raise ValueError(
                 f"noise must be at least 0 and brightness in [0, 1), got {noise} and {brightness}."
@@ -156,13 +115,4 @@ class ToyFlow(ToyDataModule):
 
     def dataset(self, split: Split) -> FlowPairs:
         """The pairs of a split; their first images are the samples of ``ToyPortrait``."""
-        images = self.rendered(split)
-        return FlowPairs(
-            self.world,
-            images.first,
-            images.size,
-            images.image_size,
-            self.seed,
-            self.noise,
-            self.brightness,
-        )
+        return FlowPairs(self.noise, self.brightness, **self.samples(split))

@@ -1,6 +1,7 @@
 """Your own data: a folder of images and a folder of masks, paired by stem."""
 
 from pathlib import Path
+from typing import Any
 
 from torch.utils.data import Dataset
 
@@ -10,9 +11,7 @@ from semsynth.data.disk import PairDataset, PairsOnDisk
 from semsynth.data.errors import DataError
 from semsynth.data.labels import LabelSpace, distinct_palette, read_classes
 from semsynth.data.pairs import Pair, find_pairs, list_images
-from semsynth.data.shots import Shots
 from semsynth.data.sparse import require_marks
-from semsynth.data.tolerant import OnBadFile
 from semsynth.data.transforms import PairTransform
 
 MOST_CLASSES = 255
@@ -28,51 +27,10 @@ class Folder(PairsOnDisk):
     Args:
         root: Directory of the data set.
         num_classes: Classes of the masks.
-        image_size: Height and width, or one number for both; the aspect ratio is not kept.
-        load_size: Training images are resized to this and cropped at random; no crop if not given.
-        flip: Mirror training samples with probability 0.5.
-        shots: How many training samples have labels, their names, or a file of them; all if not
-            given.
-        shots_seed: Choose the shots by this seed; 0 if not given.
-        batch_size: Training samples a process and step.
-        eval_batch_size: Samples a process and step in validation, test and prediction.
-        num_workers: Loader processes; 0 loads in the training process.
-        cache: Directory that keeps photos and maps as they are loaded, so that they are decoded
-            once; it may be deleted at any time. None if not given.
-        on_bad_file: When a training file cannot be read, ``stop``; or ``skip``: read the next
-            sample in its place, name the file and count.
     """
 
-    def __init__(
-        self,
-        root: str,
-        num_classes: int,
-        image_size: int | tuple[int, int] = 256,
-        load_size: int | tuple[int, int] | None = None,
-        flip: bool = True,
-        shots: Shots = None,
-        shots_seed: int | None = None,
-        batch_size: int = 4,
-        eval_batch_size: int = 8,
-        num_workers: int = 2,
-        cache: str | None = None,
-        on_bad_file: OnBadFile = "stop",
-    ) -> None:
-        space = folder_space(Path(root) / "classes.txt", num_classes)
-        super().__init__(
-            root,
-            space,
-            image_size,
-            load_size,
-            flip,
-            shots,
-            shots_seed,
-            batch_size,
-            eval_batch_size,
-            num_workers,
-            cache,
-            on_bad_file,
-        )
+    def __init__(self, root: str, num_classes: int, **kwargs: Any) -> None:
+        super().__init__(root, folder_space(Path(root) / "classes.txt", num_classes), **kwargs)
 
     def pairs(self, split: Split) -> list[Pair]:
         """The files of ``images`` and ``labels``, paired by stem."""
@@ -83,7 +41,7 @@ class Folder(PairsOnDisk):
 
 
 class MaskFolder(SynthesisDataModule):
-    """A folder of masks to synthesise from, in the label space that a model was trained with.
+    """A folder of masks to synthesise from.
 
     Args:
         root: Directory of the masks.
@@ -93,7 +51,7 @@ class MaskFolder(SynthesisDataModule):
     def __init__(self, root: str, trained_on: SynthesisDataModule) -> None:
         batch_size = trained_on.eval_batch_size
         space = trained_on.label_space
-        super().__init__(space, trained_on.image_size, 1, batch_size, 0)
+        super().__init__(space, trained_on.image_size, 1, batch_size, num_workers=0)
         self.root = Path(root)
 
     def dataset(self, split: Split) -> Dataset[Batch]:
@@ -115,9 +73,6 @@ def read_reference(image: Path, mask: Path, trained_on: SynthesisDataModule) -> 
 
     Returns:
         ``image`` (1, 3, H, W) in [-1, 1] and ``mask`` (1, H, W).
-
-    Raises:
-        DataError: A file is missing or is not what it should be.
     """
     for file in (image, mask):
         if not file.is_file():
@@ -131,11 +86,7 @@ def read_reference(image: Path, mask: Path, trained_on: SynthesisDataModule) -> 
 
 
 def folder_space(file: Path, num_classes: int) -> LabelSpace:
-    """Classes from a file (see ``read_classes``), or numbered ones if there is no such file.
-
-    Raises:
-        DataError: The file has another number of classes, or it is none that a label map holds.
-    """
+    """Classes from a file (see ``read_classes``), or numbered ones if there is no such file."""
     if not 1 <= num_classes <= MOST_CLASSES:
         raise DataError(
             f"num_classes must be from 1 to {MOST_CLASSES}, got {num_classes}: label maps hold "

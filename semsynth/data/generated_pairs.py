@@ -21,13 +21,9 @@ CHUNK = 64
 
 
 class Seeds(Dataset[Batch]):
-    """Samples that are only a seed each.
+    """Samples that are only a seed each, which differs between splits.
 
     A sample of an epoch has a new seed in the next one; without ``SeededIndex``, always the same.
-
-    Args:
-        size: Number of samples.
-        split: Samples of different splits have different seeds.
     """
 
     def __init__(self, size: int, split: Split) -> None:
@@ -42,12 +38,7 @@ class Seeds(Dataset[Batch]):
 
 
 class PairFiles(Dataset[Batch]):
-    """The pairs of a cache, read where they lie.
-
-    Args:
-        root: Directory that ``semsynth pairs`` wrote.
-        size: Number of pairs.
-    """
+    """The pairs in the directory that ``semsynth pairs`` wrote."""
 
     def __init__(self, root: Path, size: int) -> None:
         self.root = root
@@ -104,43 +95,23 @@ class CachedPairs(GeneratedPairs):
 
     Args:
         root: Directory of the cache.
-        val_size: Number of validation pairs, which are rendered.
-        test_size: Number of test pairs, which are rendered.
-        batch_size: Training pairs a process and step.
-        eval_batch_size: Pairs a process and step in validation, test and prediction.
         num_workers: Loader processes; 0 reads in the training process.
     """
 
-    def __init__(
-        self,
-        root: str,
-        val_size: int = 256,
-        test_size: int = 1024,
-        batch_size: int = 16,
-        eval_batch_size: int = 16,
-        num_workers: int = 2,
-    ) -> None:
+    def __init__(self, root: str, num_workers: int = 2, **kwargs: Any) -> None:
+        super().__init__(train_size=0, num_workers=num_workers, **kwargs)
         self.root = Path(root)
-        super().__init__(0, val_size, test_size, batch_size, eval_batch_size, num_workers)
         self.card: dict[str, Any] = {}
 
     def dataset(self, split: Split) -> Dataset[Batch]:
-        """The pairs of the cache, or the seeds of another split.
-
-        Raises:
-            DataError: The cache is missing or not complete.
-        """
+        """The pairs of the cache, or the seeds of another split."""
         if split != "train":
             return super().dataset(split)
         self.card = read_pairs_card(self.root)
         return PairFiles(self.root, self.card["num"])
 
     def check(self, split: Split, ids: Sequence[int], labels: bool = True) -> None:
-        """Open every file of the cache once.
-
-        Raises:
-            DataError: A file is missing or damaged.
-        """
+        """Open every file of the cache once."""
         if split == "train":
             for chunk in range(-(-self.card["num"] // CHUNK)):
                 opened(chunk_path(self.root, chunk))
@@ -170,11 +141,7 @@ def chunk_path(root: Path, chunk: int) -> Path:
 
 
 def read_pairs_card(root: Path) -> dict[str, Any]:
-    """How the pairs of a complete cache were made.
-
-    Raises:
-        DataError: There is no cache, or it is not complete.
-    """
+    """How the pairs of a complete cache were made."""
     file = root / "card.json"
     if not file.is_file():
         raise DataError(f"{root} holds no pairs: there is no {file}. Write them by semsynth pairs.")
@@ -189,11 +156,7 @@ def read_pairs_card(root: Path) -> dict[str, Any]:
 
 @lru_cache(maxsize=1024)
 def opened(path: Path) -> Any:
-    """A file of pairs, open for reading.
-
-    Raises:
-        DataError: It is missing or damaged.
-    """
+    """A file of pairs, open for reading."""
     try:
         return safe_open(path, "pt").__enter__()  # type: ignore[no-untyped-call]  # stays open
     except (OSError, SafetensorError) as error:

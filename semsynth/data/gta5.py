@@ -1,22 +1,22 @@
 """GTA5 (Richter et al., ECCV 2016) as cIMLE prepared it (Li et al., ICCV 2019)."""
 
 from dataclasses import replace
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
-from semsynth.data.base import Archives, Batch, Split
+from semsynth.data.base import Archives, Batch, ImageSize, Mapped, Split
 from semsynth.data.check.scan import cache_directory, digest_of
 from semsynth.data.cityscapes import cityscapes_space
-from semsynth.data.disk import PairDataset, PairsOnDisk
+from semsynth.data.disk import PairsOnDisk
 from semsynth.data.labels import LabelSpace
 from semsynth.data.pairs import Pair, find_pairs
 from semsynth.data.rarity import scores_of_pairs
-from semsynth.data.shots import Shots
-from semsynth.data.tolerant import OnBadFile
-from semsynth.data.transforms import PairTransform
+from semsynth.files import replaced
 
 REBALANCED = (0, 2, 10, 19, 1)
 """Classes whose rare colours are sampled: road, building, sky, others, sidewalk."""
@@ -35,18 +35,7 @@ class GTA5(PairsOnDisk):
             often, 10,000 of 400 an epoch, and give each pixel the rarity of its class in the photo,
             relative to the rarest class, as ``loss_mask``.
         image_size: Height and width, or one number for both; the aspect ratio is not kept.
-        load_size: Training images are resized to this and cropped at random; no crop if not given.
         flip: Mirror training samples with probability 0.5.
-        shots: How many training samples have labels, their names, or a file of them; all if not
-            given.
-        shots_seed: Choose the shots by this seed; 0 if not given.
-        batch_size: Training samples a process and step.
-        eval_batch_size: Samples a process and step in validation, test and prediction.
-        num_workers: Loader processes; 0 loads in the training process.
-        cache: Directory that keeps photos and maps as they are loaded, so that they are decoded
-            once; it may be deleted at any time. None if not given.
-        on_bad_file: When a training file cannot be read, ``stop``; or ``skip``: read the next
-            sample in its place, name the file and count.
     """
 
     ARCHIVES = Archives(
@@ -59,31 +48,11 @@ class GTA5(PairsOnDisk):
         self,
         root: str,
         rebalance: bool = True,
-        image_size: int | tuple[int, int] = (256, 512),
-        load_size: int | tuple[int, int] | None = None,
+        image_size: ImageSize = (256, 512),
         flip: bool = False,
-        shots: Shots = None,
-        shots_seed: int | None = None,
-        batch_size: int = 4,
-        eval_batch_size: int = 8,
-        num_workers: int = 2,
-        cache: str | None = None,
-        on_bad_file: OnBadFile = "stop",
+        **kwargs: Any,
     ) -> None:
-        super().__init__(
-            root,
-            gta5_space(),
-            image_size,
-            load_size,
-            flip,
-            shots,
-            shots_seed,
-            batch_size,
-            eval_batch_size,
-            num_workers,
-            cache,
-            on_bad_file,
-        )
+        super().__init__(root, gta5_space(), image_size=image_size, flip=flip, **kwargs)
         self.rebalance = rebalance
         self._scores: np.ndarray | None = None
 
@@ -105,22 +74,19 @@ class GTA5(PairsOnDisk):
             if not file.exists():
                 self.check("train", range(len(pairs)))
                 scores = scores_of_pairs(pairs, self.lookup(), self.num_classes)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                temporary = file.with_suffix(".part")
-                with temporary.open("wb") as opened:
+                with replaced(file) as temporary, temporary.open("wb") as opened:
                     np.save(opened, scores)
-                temporary.replace(file)
             self._scores = np.load(file)
         return self._scores
 
-    def dataset(self, split: Split) -> PairDataset:
+    def dataset(self, split: Split) -> Dataset[Batch]:
         """All samples of a split; those of the training with their loss mask."""
-        pairs, transform = self._pairs(split), self.transform(split)
+        samples = super().dataset(split)
         if split != "train" or not self.rebalance:
-            return PairDataset(pairs, transform, self.cache, exact=split != "train")
+            return samples
         scores = torch.from_numpy(self.scores()).float()
         weights = scores / scores.amax(1, keepdim=True).clamp(min=torch.finfo().tiny)
-        return RarityDataset(pairs, transform, self.cache, weights)
+        return Mapped(samples, partial(with_loss_mask, weights=weights))
 
     def training_order(self, generator: torch.Generator) -> Tensor:
         """Draw 400 photos by the rarity of the classes, in equal parts, and 10,000 of these."""
@@ -136,30 +102,9 @@ class GTA5(PairsOnDisk):
         return ids[drawn.flatten()[chosen]]
 
 
-class RarityDataset(PairDataset):
-    """Samples with the rarity of each pixel's class in the photo as ``loss_mask`` (H, W).
-
-    Args:
-        pairs: Files of each sample.
-        transform: Brings photo and maps to their size.
-        cache: See ``PairDataset``.
-        weights: Weight of each class in each sample (N, num_classes).
-    """
-
-    def __init__(
-        self,
-        pairs: list[Pair],
-        transform: PairTransform,
-        cache: str | None,
-        weights: Tensor,
-    ) -> None:
-        super().__init__(pairs, transform, cache, exact=False)
-        self.weights = weights
-
-    def __getitem__(self, index: int) -> Batch:
-        """A sample with ``loss_mask`` (H, W), float32 in (0, 1]."""
-        sample = super().__getitem__(index)
-        return sample | {"loss_mask": self.weights[index][sample["mask"].long()]}
+def with_loss_mask(sample: Batch, weights: Tensor) -> Batch:
+    """A sample with ``loss_mask`` (H, W) in (0, 1]; ``weights`` (N, num_classes)."""
+    return sample | {"loss_mask": weights[sample["index"]][sample["mask"].long()]}
 
 
 def gta5_space() -> LabelSpace:

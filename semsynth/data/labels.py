@@ -78,14 +78,10 @@ class LabelSpace:
         return table
 
     def to_evaluation(self, mask: Tensor) -> Tensor:
-        """Classes of the evaluation space.
+        """Classes of the evaluation space, or its ``ignore_index``, int64.
 
         Args:
             mask: Classes or ``ignore_index``, any shape, an integer type.
-
-        Returns:
-            Classes of ``evaluation`` or its ``ignore_index``, int64, of the same shape; the mask
-            itself if both spaces are the same.
         """
         if self.evaluation is None:
             return mask
@@ -120,11 +116,7 @@ def official_space(name: str) -> LabelSpace:
 
 
 def read_classes(file: Path) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
-    """Names and colours from a file with one class a line: ``sky`` or ``sky #4682b4``.
-
-    Raises:
-        DataError: The file names no class, or colours for some classes only.
-    """
+    """Names and colours from a file with one class a line: ``sky`` or ``sky #4682b4``."""
     lines = [line.strip() for line in file.read_text().splitlines() if line.strip()]
     found = [re.fullmatch(r"(.+?)(?:\s+#([0-9a-fA-F]{6}))?", line) for line in lines]
     names = tuple(match[1] for match in found if match)

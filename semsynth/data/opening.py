@@ -11,11 +11,7 @@ from semsynth.data.errors import DataError
 
 
 def open_data(config: Path) -> SynthesisDataModule:
-    """The data module of a configuration.
-
-    Raises:
-        DataError: There is no such file, or it names no data that can be built.
-    """
+    """The data module of a configuration."""
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(SynthesisDataModule, "data")
     try:
@@ -27,11 +23,7 @@ def open_data(config: Path) -> SynthesisDataModule:
 
 
 def data_of(config: Path) -> object:
-    """The data of an experiment, interpolations resolved.
-
-    Raises:
-        DataError: There is no such file, or it names no data.
-    """
+    """The data of an experiment, interpolations resolved."""
     try:
         values = OmegaConf.load(config)
         node = values.get("data") if isinstance(values, DictConfig) else None

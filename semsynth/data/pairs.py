@@ -1,13 +1,9 @@
-"""The files of a sample: photos and label maps that belong together, and reading them."""
+"""Which photos and label maps belong together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from semsynth.data.decode import read_mask
 from semsynth.data.errors import DataError, MissingSplitError, PairingError, Problem
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -45,16 +41,9 @@ class Pair:
 
 
 def list_images(directory: Path, problems: list[Problem] | None = None) -> dict[str, Path]:
-    """Image files of a directory by stem, sorted.
+    """Image files of a directory by stem, sorted; of equal stems the first.
 
-    Args:
-        directory: A directory.
-        problems: Where to note files of one stem, of which the first is listed; without it they
-            raise an error.
-
-    Raises:
-        DataError: The directory does not exist, or holds no image.
-        PairingError: Two files have the same stem.
+    Equal stems are noted in ``problems``, and raise a ``PairingError`` where this is not given.
     """
     if not directory.is_dir():
         raise DataError(f"There is no directory {directory}; check the root of the data set.")
@@ -98,16 +87,13 @@ def pair_by_name(
     places: tuple[str, str],
     problems: list[Problem],
 ) -> list[Pair]:
-    """Pair photos and label maps of the same name.
+    """Pair photos and label maps of the same name, in the order of the photos.
 
     Args:
         images: Photo of each name.
         labels: Label map of each name.
         places: Where a photo and a label map are expected; ``NAME`` stands for the name.
         problems: What is already known to be wrong.
-
-    Returns:
-        Pairs in the order of the photos.
 
     Raises:
         PairingError: Some files have no partner, or there was a problem before.
@@ -122,27 +108,3 @@ def pair_by_name(
     if problems:
         raise PairingError(problems, pairs)
     return pairs
-
-
-def read_labels(pair: Pair) -> Tensor:
-    """The label map of a pair, its parts painted over each other.
-
-    Returns:
-        Values on disk (H, W), uint8 or int32.
-
-    Raises:
-        DataError: A file is damaged, or the parts differ in size.
-    """
-    if not pair.part_classes:
-        return read_mask(pair.labels[0])
-    merged = torch.zeros(0, 0, dtype=torch.uint8)
-    for file, part_class in zip(pair.labels, pair.part_classes, strict=True):
-        part = read_mask(file)
-        merged = merged if merged.numel() else torch.zeros(part.shape, dtype=torch.uint8)
-        if part.shape != merged.shape:
-            raise DataError(
-                f"{file} is {part.shape[1]}x{part.shape[0]} and {pair.labels[0]} is "
-                f"{merged.shape[1]}x{merged.shape[0]}; unpack the archive again."
-            )
-        merged[part != 0] = part_class
-    return merged

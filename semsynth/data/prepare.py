@@ -2,31 +2,23 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from semsynth.data.base import Split
 from semsynth.data.celebamask_hq import MERGED, CelebAMaskHQ
-from semsynth.data.check.scan import (
-    Scanned,
-    digest_of,
-    in_threads,
-    name_exchanged,
-    problems_of,
-    scan_labels,
-    scan_pair,
-)
-from semsynth.data.check.splits import DataReport, SplitFiles, list_splits, notes_on
+from semsynth.data.check.scan import Scanned, digest_of, in_threads, scan_labels, scan_pair
+from semsynth.data.check.splits import DataReport, SplitFiles, check_data, list_splits
+from semsynth.data.decode import read_labels
 from semsynth.data.disk import PairDataset, PairsOnDisk
 from semsynth.data.errors import DataError, Problem
 from semsynth.data.labels import LabelSpace
-from semsynth.data.pairs import Pair, read_labels
+from semsynth.data.pairs import Pair
 from semsynth.data.transforms import PairTransform
+from semsynth.files import replaced, write_text
 
 CACHE = "cache"
 SCANNED = ".scanned.jsonl"
@@ -52,19 +44,16 @@ def prepare(
 
     Returns:
         What was found. If anything is wrong with the files, nothing is described.
-
-    Raises:
-        DataError: There is no split at all, or the output cannot be written to.
     """
     report = list_splits(data)
-    for line in counted(report, expected_counts(data)):
+    for line in counted(report, data):
         say(line)
-    parts = unmerged(report)
+    parts = [pair for split in report.splits for pair in split.pairs if pair.part_classes]
     if dry_run:
         for line in planned(report, parts, output, size):
             say(line)
         return report
-    with writing_to(output, data.root):
+    try:
         if parts and not report.problems:
             report.add(merge_parts(parts, data, workers))
             say(f"merged {len(parts)} label maps into {data.root / MERGED}")
@@ -76,30 +65,18 @@ def prepare(
         if size is not None:
             fill_cache(report, output / CACHE, size, workers)
             say(f"resized all samples; use them by --data.cache {output / CACHE}")
+    except OSError as error:
+        raise DataError(
+            f"{output} or {data.root} cannot be written to ({error}); make room or name another "
+            "--output."
+        ) from error
     return report
 
 
-@contextmanager
-def writing_to(*directories: Path) -> Iterator[None]:
-    """Turn a full disk or a missing permission into a message."""
-    try:
-        yield
-    except OSError as error:
-        places = " or ".join(map(str, directories))
-        raise DataError(
-            f"{places} cannot be written to ({error}); make room or name another --output."
-        ) from error
-
-
-def expected_counts(data: PairsOnDisk) -> Mapping[Split, int]:
-    """Number of samples of the published splits; empty for data of one's own."""
-    if isinstance(data, CelebAMaskHQ) and data.split == "index":
-        return data.EXPECTED_BY_INDEX
-    return data.EXPECTED
-
-
-def counted(report: DataReport, expected: Mapping[Split, int]) -> list[str]:
+def counted(report: DataReport, data: PairsOnDisk) -> list[str]:
     """How many samples each split has, and how many it has where it was published."""
+    by_index = isinstance(data, CelebAMaskHQ) and data.split == "index"
+    expected = CelebAMaskHQ.EXPECTED_BY_INDEX if by_index else data.EXPECTED
     lines = []
     for split in report.splits:
         count, wanted = len(split.pairs), expected.get(split.names[0])
@@ -121,18 +98,8 @@ def planned(
     return lines
 
 
-def unmerged(report: DataReport) -> list[Pair]:
-    """Samples whose labels come in parts."""
-    return [pair for split in report.splits for pair in split.pairs if pair.part_classes]
-
-
 def merge_parts(pairs: list[Pair], data: PairsOnDisk, workers: int | None = None) -> list[Problem]:
-    """Merge parts into one label map a sample, in a folder that gets its name when it is complete.
-
-    Args:
-        pairs: Samples whose labels come in parts.
-        data: The data set; the folder is in its root.
-        workers: Threads.
+    """Merge parts into one label map a sample; the folder gets its name when it is complete.
 
     Returns:
         What is wrong with the parts; then the folder stays incomplete.
@@ -150,9 +117,8 @@ def merge_parts(pairs: list[Pair], data: PairsOnDisk, workers: int | None = None
         except DataError:
             return list(scan_labels(pair, data.lookup()).problems)
         merged.putpalette(palette)  # for viewers; the values are classes
-        temporary = target.with_suffix(".part")
-        merged.save(temporary, "PNG")
-        temporary.replace(target)
+        with replaced(target) as temporary:
+            merged.save(temporary, "PNG")
         return []
 
     found = in_threads(merge, pairs, f"Merging {len(pairs)} label maps", workers)
@@ -167,40 +133,30 @@ def describe(
 ) -> None:
     """Read all samples, and write the three files if nothing is wrong with them."""
     output.mkdir(parents=True, exist_ok=True)
-    record = ScanRecord(output / SCANNED, data.lookup())
-    for split in report.splits:
-        title = f"Reading {len(split.pairs)} samples of {split.title}"
-        split.samples = name_exchanged(in_threads(record.scan, split.pairs, title, workers))
-        report.add(problems_of(split.samples))
-        report.notes += notes_on(split, data)
-    if report.problems:
+    if check_data(data, workers, report, ScanRecord(output / SCANNED).scan).problems:
         return
     lines = [json.dumps(line) for split in report.splits for line in manifest(split, data.root)]
     write_text(output / "manifest.jsonl", "".join(f"{line}\n" for line in lines))
-    write_text(output / "classes.json", to_json(classes(data.label_space, data.lookup())))
     stats = {split.title: statistics(split, data.label_space) for split in report.splits}
-    write_text(output / "stats.json", to_json(stats))
+    written = {"classes.json": classes(data.label_space, data.lookup()), "stats.json": stats}
+    for name, content in written.items():
+        write_text(output / name, json.dumps(content, indent=1) + "\n")
 
 
 class ScanRecord:
-    """Good samples that were read, line by line in a file, so that none is read twice.
+    """Good samples that were read, line by line in a file, so that none is read twice."""
 
-    Args:
-        file: The file; made if it is not there.
-        lookup: Class of each value on disk (256,).
-    """
-
-    def __init__(self, file: Path, lookup: np.ndarray) -> None:
-        self.file, self.lookup = file, lookup
+    def __init__(self, file: Path) -> None:
+        self.file = file
         self.lock = threading.Lock()
         self.known = dict(self._lines())
 
-    def scan(self, pair: Pair) -> Scanned:
+    def scan(self, pair: Pair, lookup: np.ndarray) -> Scanned:
         """What was seen of a sample, now or before; a file that has changed is read again."""
-        key = digest_of([pair], self.lookup)
+        key = digest_of([pair], lookup)
         if key in self.known:
             return self.known[key]
-        seen = scan_pair(pair, self.lookup)
+        seen = scan_pair(pair, lookup)
         if not seen.problems:
             classes = np.flatnonzero(seen.counts)
             counts = {int(c): int(seen.counts[c]) for c in classes}
@@ -213,16 +169,13 @@ class ScanRecord:
         text = self.file.read_text() if self.file.is_file() else ""
         for line in text.splitlines():
             try:
-                key, image_size, mask_size, pixels = json.loads(line)
+                key, *sizes, pixels = json.loads(line)
             except ValueError:  # an empty line, or one that was cut off
                 continue
             counts = np.zeros(256, np.int64)
             counts[[int(c) for c in pixels]] = list(pixels.values())
-            yield key, Scanned((), _size(image_size), _size(mask_size), counts)
-
-
-def _size(values: list[int] | None) -> tuple[int, int] | None:
-    return None if values is None else (values[0], values[1])
+            image_size, mask_size = (size and (size[0], size[1]) for size in sizes)
+            yield key, Scanned((), image_size, mask_size, counts)
 
 
 def manifest(split: SplitFiles, root: Path) -> Iterator[dict[str, Any]]:
@@ -263,12 +216,7 @@ def classes(space: LabelSpace, lookup: np.ndarray) -> dict[str, Any]:
 
 
 def statistics(split: SplitFiles, space: LabelSpace) -> dict[str, Any]:
-    """How often each class is seen in a split, in the order of the classes.
-
-    Returns:
-        ``pixel_frequency``: share of the labelled pixels; ``image_frequency``: share of the images
-        that hold the class; ``unlabelled``: share of all pixels; ``num_samples``.
-    """
+    """How often each class is seen in a split: shares of labelled pixels and of images."""
     counts = np.stack([sample.counts for sample in split.samples]).astype(np.int64)  # (N, 256)
     of_classes = counts[:, : space.num_classes]
     labelled, total = int(of_classes.sum()), int(counts.sum())
@@ -294,15 +242,3 @@ def fill_cache(
             dataset[index]
 
         in_threads(read, range(len(dataset)), title, workers)
-
-
-def to_json(value: Any) -> str:
-    """JSON with one key a line."""
-    return json.dumps(value, indent=1) + "\n"
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write a file under a temporary name, then rename it."""
-    temporary = file.with_name(f".{file.name}.part")
-    temporary.write_text(text)
-    temporary.replace(file)

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.stats import gaussian_kde
 
 from semsynth.data.check.scan import in_threads
-from semsynth.data.decode import read_image
-from semsynth.data.pairs import Pair, read_labels
+from semsynth.data.decode import read_image, read_labels
+from semsynth.data.pairs import Pair
 from semsynth.data.transforms import resize_map
 
 FEW = 67
@@ -18,12 +18,12 @@ def mean_colours(pair: Pair, lookup: np.ndarray, num_classes: int) -> np.ndarray
     """Mean colour of each class in a photo.
 
     Args:
-        pair: Files of the sample, photo and label map.
+        pair: Photo and label map.
         lookup: Class of each value on disk (256,).
         num_classes: Number of classes.
 
     Returns:
-        RGB in 0..255 (num_classes, 3), NaN for classes that are not there and for a blank photo.
+        RGB in 0..255 (num_classes, 3), NaN for absent classes and for a blank photo.
     """
     assert pair.image is not None
     photo = read_image(pair.image)
@@ -38,16 +38,13 @@ def mean_colours(pair: Pair, lookup: np.ndarray, num_classes: int) -> np.ndarray
 
 
 def rarity_scores(colours: np.ndarray) -> np.ndarray:
-    """One over the density of a class's mean colour among the photos.
+    """One over the density of a class's mean colour among the photos (N, num_classes); 0 if absent.
 
     A class that few photos show has no density; it counts as much as the rarest other class of its
     photo. That is what the method says; the released script takes one over that score.
 
     Args:
         colours: Mean colours (N, num_classes, 3), NaN where a class is not there.
-
-    Returns:
-        Scores (N, num_classes), float64; 0 where a class is not there.
     """
     there = ~np.isnan(colours).any(2)
     scores = np.zeros(there.shape)

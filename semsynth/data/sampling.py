@@ -12,10 +12,7 @@ from torch.utils.data import Sampler
 class SeededIndex(int):
     """The position of a sample in its split, with the seed of its crop and mirror.
 
-    It is a number to data sets that draw nothing at random.
-
-    Attributes:
-        seed: Seed of what is drawn for the sample.
+    It is a plain number to data sets that draw nothing at random.
     """
 
     seed: int
@@ -38,8 +35,7 @@ class TrainSampler(Sampler[SeededIndex]):
     number nor that of the processes changes what a sample looks like.
 
     Args:
-        order: Positions (N,), int64, of an epoch's samples from a generator; N is the same for all
-            epochs.
+        order: Positions (N,), int64, of an epoch's samples from a generator; N never changes.
         batch_size: Samples of this process in a step.
         seed: Seed of the run.
         rank: Number of this process.

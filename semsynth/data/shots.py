@@ -21,11 +21,7 @@ MOST_SHOTS = 256
 
 
 class Numbers(Dataset[dict[str, Any]]):
-    """So many samples with an ``index`` and nothing else.
-
-    Args:
-        size: How many.
-    """
+    """Samples that have an ``index`` and nothing else."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -38,15 +34,7 @@ class Numbers(Dataset[dict[str, Any]]):
 
 
 def collate_shots(dataset: Dataset[dict[str, Any]], ids: Sequence[int]) -> dict[str, Any]:
-    """All shots as one batch.
-
-    Args:
-        dataset: The training samples.
-        ids: Positions of the labelled ones.
-
-    Raises:
-        DataError: There are too many of them.
-    """
+    """The labelled samples, at positions ``ids`` of the training samples, as one batch."""
     if len(ids) > MOST_SHOTS:
         raise DataError(
             f"The method learns from few labelled samples, and {len(ids)} have labels; say with "
@@ -71,9 +59,6 @@ def choose_shots(
 
     Returns:
         Positions of the chosen samples in ``names``, in the order of the choice.
-
-    Raises:
-        DataError: There are fewer samples, or a name is not in the split or given twice.
     """
     position = {name: i for i, name in enumerate(names)}
     if isinstance(shots, int):
@@ -99,22 +84,10 @@ def choose_shots(
 
 
 def read_names(file: Path) -> list[str]:
-    """Names from a file with one a line.
-
-    Raises:
-        DataError: There is no such file.
-    """
+    """Names from a file with one a line."""
     if not file.is_file():
         raise DataError(f"There is no file {file} with the names of the shots, one a line.")
     return [line.strip() for line in file.read_text().splitlines() if line.strip()]
-
-
-def write_names(names: Sequence[str], file: Path) -> None:
-    """Write names, one a line, under a temporary name and then rename it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.part")
-    temporary.write_text("".join(f"{name}\n" for name in names))
-    temporary.replace(file)
 
 
 def _rank(name: str, seed: int) -> bytes:

@@ -9,8 +9,9 @@ from scipy import ndimage
 from torch.utils.data import Dataset
 
 from semsynth.data.base import Batch
+from semsynth.data.decode import read_labels
 from semsynth.data.errors import DataError
-from semsynth.data.pairs import Pair, read_labels
+from semsynth.data.pairs import Pair
 
 SparseKind = Literal["scribbles", "landmarks"]
 UNITS = 32  # a stroke is a 32nd of the image wide, so that it survives on a grid of 32 x 32
@@ -21,14 +22,8 @@ _STROKES = 3  # stream of random numbers, apart from those of the toy worlds
 class SparseLabels(Dataset[Batch]):
     """Samples whose ``mask`` is sparse; the dense one comes as ``full_mask``.
 
-    Class k has the value k + 1 and 0 is unknown. The strokes of a sample depend on the seed, its
-    id and its own mask alone: nothing of any other sample helps to draw them.
-
-    Args:
-        dataset: Samples with dense ``mask`` (H, W) and ``index``.
-        kind: ``scribbles`` or ``landmarks``.
-        seed: Seed of the strokes.
-        first: Added to ``index``, so that the splits have different strokes.
+    Class k has the value k + 1 and 0 is unknown. The strokes of a sample depend on the seed, on
+    ``first`` plus its ``index``, which tells splits apart, and on its own dense mask (H, W).
     """
 
     def __init__(
@@ -58,15 +53,7 @@ class SparseLabels(Dataset[Batch]):
 
 
 def require_marks(pairs: Sequence[Pair], lookup: np.ndarray) -> None:
-    """Refuse sparse label maps in which nothing is marked.
-
-    Args:
-        pairs: Samples, some perhaps without labels.
-        lookup: Class of each value on disk (256,); 0 is unknown.
-
-    Raises:
-        DataError: There are such; the first is named.
-    """
+    """Refuse sparse label maps without any mark; ``lookup`` (256,) gives 0 to unknown."""
     for pair in pairs:
         if pair.labels and not (lookup[read_labels(pair).numpy()] % 255).any():
             raise DataError(
@@ -76,11 +63,7 @@ def require_marks(pairs: Sequence[Pair], lookup: np.ndarray) -> None:
 
 
 def scribbles(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One curved stroke inside each connected region of a class, two in large ones.
-
-    Args:
-        mask: Classes (H, W).
-        rng: Where the strokes' random numbers come from.
+    """One curved stroke inside each connected region of a mask (H, W), two in large ones.
 
     Returns:
         Class + 1 on the strokes and 0 elsewhere (H, W), int64; no stroke leaves its region.
@@ -95,10 +78,7 @@ def scribbles(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def landmarks(mask: np.ndarray) -> np.ndarray:
-    """A dot in each connected region of a class, where its border is farthest away.
-
-    Args:
-        mask: Classes (H, W).
+    """A dot in each connected region of a mask (H, W), where its border is farthest away.
 
     Returns:
         Class + 1 on the dots and 0 elsewhere (H, W), int64.

@@ -18,13 +18,10 @@ logger = logging.getLogger(__name__)
 
 
 class Tolerant(Dataset[dict[str, Any]]):
-    """Gives the next sample that can be read in place of one that cannot.
+    """Gives the next readable sample in place of one that cannot be read.
 
-    So batches keep their size, and a training that goes on reads the same samples.
-
-    Args:
-        dataset: A map-style data set.
-        ids: Positions of the samples that may be read.
+    Batches keep their size, and a resumed training reads the same samples. ``ids`` are the
+    positions of the samples that may be read.
     """
 
     def __init__(self, dataset: Dataset[dict[str, Any]], ids: Sequence[int]) -> None:
@@ -36,11 +33,7 @@ class Tolerant(Dataset[dict[str, Any]]):
         return len(self.dataset)  # type: ignore[arg-type]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """A sample, with what was wrong with those before it.
-
-        Raises:
-            DataError: No sample can be read.
-        """
+        """A sample, with the errors of those that it stands in for."""
         first = self.place[index]
         errors: list[str] = []
         for step in range(len(self.ids)):
@@ -55,17 +48,13 @@ class Tolerant(Dataset[dict[str, Any]]):
 
 
 class SkipCount:
-    """Counts the samples that were replaced, and names each bad file once.
-
-    Attributes:
-        counts: How often each bad file was met.
-    """
+    """Counts the samples that were replaced, and names each bad file once."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
 
     def take(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """The batch without what is said about bad files, which is counted."""
+        """The batch without its errors, which are counted."""
         for line in filter(None, "\n".join(batch.get(UNREAD, ())).splitlines()):
             if not self.counts[line]:
                 logger.warning("%s Skipped: the next sample takes its place.", line)

@@ -51,7 +51,7 @@ class PairTransform:
 
         Args:
             image: Photo (3, H', W'), uint8, or None.
-            maps: Label map, instance map, loss mask: each (H'', W''), of any size and type.
+            maps: Label map, instance map: each (H'', W''), of any size and type.
             seed: Decides crop and mirror; the same seed gives the same ones in any process.
 
         Returns:
@@ -74,6 +74,11 @@ class PairTransform:
         return {name: values.contiguous() for name, values in result.items()}
 
 
+def resize(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize a photo (3, H', W') or a map (H', W')."""
+    return resize_image(values, size) if values.ndim == 3 else resize_map(values, size)
+
+
 def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize a photo (3, H', W'), uint8, as Pillow does: bicubic, antialiased."""
     if tuple(image.shape[1:]) == size:
@@ -84,16 +89,10 @@ def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
 def resize_map(
     values: Tensor, size: tuple[int, int], box: tuple[slice, slice] = (slice(None), slice(None))
 ) -> Tensor:
-    """Resize a map by nearest neighbour, and cut a box out of it.
+    """Resize a map (H', W') of any type by nearest neighbour, and cut a box out of it.
 
-    Args:
-        values: Map (H', W') of any type.
-        size: Height and width of the resized map.
-        box: Rows and columns of the resized map that are kept.
-
-    Returns:
-        The box; each value is that of the pixel under the centre of the new one, as in Pillow, and
-        the right or lower one of two where the centre lies on their border.
+    Each value is that of the pixel under the centre of the new one, as in Pillow, and the right
+    or lower one of two where the centre lies on their border.
     """
     rows, columns = (
         (2 * torch.arange(new)[kept] + 1) * old // (2 * new)

@@ -10,10 +10,10 @@ from torch import Tensor
 import semsynth.methods
 from semsynth.callbacks.run_directory import of_checkpoint
 from semsynth.data import DataError, FewShotFolder, MaskFolder, SynthesisDataModule
-from semsynth.data.decode import read_image
+from semsynth.data.decode import read_image, read_labels
 from semsynth.data.labels import LabelSpace, read_classes
 from semsynth.data.opening import open_data
-from semsynth.data.pairs import find_pairs, read_labels
+from semsynth.data.pairs import find_pairs
 from semsynth.data.transforms import PairTransform
 from semsynth.export.sources import labelled_samples
 from semsynth.images import from_uint8

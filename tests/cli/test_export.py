@@ -63,7 +63,7 @@ def test_an_export_is_read_as_a_folder_and_passes_the_check(
     clvae: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = export(tmp_path / "out", clvae, "--num", "10", "--split", "0.6", "0.4", "0")
-    data = Folder(str(root), 3, 32, batch_size=64, flip=False)
+    data = Folder(str(root), 3, image_size=32, batch_size=64, flip=False)
     assert data.label_space.names == NAMES
     assert data.label_space.palette[1] == (255, 0, 0)
     batch = only_batch(data, "train")

@@ -1,5 +1,4 @@
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -7,6 +6,7 @@ import torch
 from PIL import Image
 
 from semsynth.data import ADE20K, DataError
+from semsynth.data.ade20k import LabelOrder
 from tests.data.trees import only_batch, write_map
 
 VALUES = [[0, 1, 2, 150]]
@@ -22,16 +22,17 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def ade20k(root: Path, label_order: Literal["shifted", "raw"] = "shifted") -> ADE20K:
-    return ADE20K(str(root), label_order, (1, 4), None, False, num_workers=0)
+def ade20k(root: Path, label_order: LabelOrder = "shifted") -> ADE20K:
+    return ADE20K(
+        str(root), label_order, image_size=(1, 4), load_size=None, flip=False, num_workers=0
+    )
 
 
-def test_shifted_order_makes_unknown_the_last_class(root: Path) -> None:
-    assert only_batch(ade20k(root))["mask"].flatten().tolist() == [150, 0, 1, 149]
-
-
-def test_raw_order_keeps_the_values_on_disk(root: Path) -> None:
-    assert only_batch(ade20k(root, "raw"))["mask"].flatten().tolist() == VALUES[0]
+@pytest.mark.parametrize(("order", "classes"), [("shifted", [150, 0, 1, 149]), ("raw", VALUES[0])])
+def test_unknown_is_the_last_class_or_keeps_its_value(
+    root: Path, order: LabelOrder, classes: list[int]
+) -> None:
+    assert only_batch(ade20k(root, order))["mask"].flatten().tolist() == classes
 
 
 def test_class_names_follow_the_order(root: Path) -> None:

@@ -2,16 +2,8 @@ import pytest
 import torch
 
 from semsynth.data import DataError
-from semsynth.data.base import WithoutLabels, instance_edges
+from semsynth.data.base import instance_edges
 from semsynth.data.toy import ToyStreet
-
-
-def test_edges_are_where_a_neighbour_is_of_another_instance() -> None:
-    instance = torch.tensor(
-        [[[1, 1, 1, 1], [1, 1, 1, 1], [1, 1, 26001, 26001], [1, 1, 26001, 26001]]]
-    )
-    expected = torch.tensor([[0, 0, 0, 0], [0, 0, 1, 1], [0, 1, 1, 1], [0, 1, 1, 0]]).bool()
-    assert torch.equal(instance_edges(instance)[0], expected)
 
 
 def test_edges_equal_a_comparison_of_each_pixel_with_its_neighbours() -> None:
@@ -47,9 +39,10 @@ def test_images_in_floats_stay_as_they_are() -> None:
 
 
 def test_samples_without_labels_are_photos() -> None:
-    dataset = ToyStreet(image_size=32, train_size=2).dataset("train")
-    assert WithoutLabels(dataset)[1].keys() == {"image", "index"}
-    assert torch.equal(WithoutLabels(dataset)[1]["image"], dataset[1]["image"])
+    data = ToyStreet(image_size=32, train_size=2)
+    sample = data.unlabelled_dataset()[1]
+    assert sample.keys() == {"image", "index"}
+    assert torch.equal(sample["image"], data.dataset("train")[1]["image"])
 
 
 def test_split_with_fewer_samples_than_processes_is_refused() -> None:

@@ -17,7 +17,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def test_label_map_lies_beside_its_photo(root: Path) -> None:
-    batch = only_batch(DeepFashion(str(root), (4, 4), flip=False, num_workers=0))
+    batch = only_batch(DeepFashion(str(root), image_size=(4, 4), flip=False, num_workers=0))
     assert batch["name"] == [NAME]
     assert batch["mask"].tolist() == [[[0, 1, 7, 15]] * 4]
 

@@ -125,7 +125,7 @@ def test_cached_samples_equal_those_from_the_files(
     for _ in range(2):
         cached = merged(epochs(data, 1)[0])
         assert all(torch.equal(cached[key], plain[key]) for key in KEYS)
-        monkeypatch.setattr("semsynth.data.disk.read_image", None)  # read once and never again
+        monkeypatch.setattr("semsynth.data.disk.read_image", lambda *_: pytest.fail("decoded"))
 
 
 def test_large_jpegs_are_decoded_in_full_for_scores(tmp_path: Path) -> None:

@@ -35,20 +35,15 @@ def test_items_have_both_images_and_the_motion() -> None:
     }
 
 
-def test_a_pair_does_not_depend_on_the_batch_or_on_what_was_read_before() -> None:
-    dataset = small().dataset("train")
-    together = dataset.__getitems__([4, 0, 3])
-    alone = small().dataset("train")[0]
+def test_a_pair_is_rendered_once_and_does_not_depend_on_the_batch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dataset, other = small().dataset("train"), small().dataset("train")
+    together, alone = dataset.__getitems__([4, 0, 3]), other[0]
+    monkeypatch.setattr(PortraitWorld, "render", None)
     for key, value in dataset[0].items():
         assert torch.equal(value, together[1][key])
         torch.testing.assert_close(value.float(), alone[key].float(), rtol=0, atol=1.01 / 127.5)
-
-
-def test_a_second_read_renders_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset = small().dataset("train")
-    first = dataset[2]
-    monkeypatch.setattr(PortraitWorld, "render", None)
-    assert torch.equal(dataset[2]["target"], first["target"])
 
 
 def test_without_noise_the_first_image_is_that_of_toy_portrait() -> None:

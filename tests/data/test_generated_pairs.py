@@ -11,9 +11,12 @@ from semsynth.data.sampling import SeededIndex
 
 def test_seeds_of_validation_and_test_are_fixed_and_different() -> None:
     data = GeneratedPairs(val_size=4, test_size=4)
-    seeds = [[data.dataset(s)[i]["seed"] for i in range(4)] for s in ("val", "test")]
-    assert seeds == [[data.dataset(s)[i]["seed"] for i in range(4)] for s in ("val", "test")]
-    assert len({*seeds[0], *seeds[1]}) == 8
+    first, again = (
+        [data.dataset(split)[i]["seed"] for split in ("val", "test") for i in range(4)]
+        for _ in range(2)
+    )
+    assert first == again
+    assert len(set(first)) == 8
 
 
 def test_a_seed_of_training_is_that_of_the_sampler_as_an_int64() -> None:

@@ -21,8 +21,8 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def gta5(root: Path, rebalance: bool = True) -> GTA5:
-    return GTA5(str(root), rebalance, SIZE, num_workers=0, batch_size=4)
+def gta5(root: Path, rebalance: bool = True, flip: bool = False) -> GTA5:
+    return GTA5(str(root), rebalance, SIZE, flip, num_workers=0, batch_size=4)
 
 
 def test_masks_hold_train_ids_and_others(root: Path) -> None:
@@ -46,7 +46,7 @@ def test_loss_mask_is_the_rarity_of_the_class_relative_to_the_rarest(root: Path)
 
 
 def test_loss_mask_is_mirrored_with_the_mask(root: Path) -> None:
-    data = GTA5(str(root), True, SIZE, flip=True, num_workers=0)
+    data = gta5(root, flip=True)
     data._scores = np.tile(np.arange(1.0, 21), (4, 1))
     dataset = data.dataset("train")
     masks = set()

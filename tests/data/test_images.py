@@ -15,7 +15,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_every_image_is_trained_on_without_labels(folder: Path) -> None:
-    data = Images(str(folder), 16, batch_size=3, num_workers=0)
+    data = Images(str(folder), image_size=16, batch_size=3, num_workers=0)
     data.setup("fit")
     batches = [data.on_after_batch_transfer(batch, 0) for batch in data.train_dataloader()]
     assert {name for batch in batches for name in batch["name"]} == set("012345")
@@ -27,7 +27,7 @@ def test_every_image_is_trained_on_without_labels(folder: Path) -> None:
 
 
 def test_evaluation_takes_as_many_images_as_it_is_told(folder: Path) -> None:
-    data = Images(str(folder), 16, eval_size=4, num_workers=0)
+    data = Images(str(folder), image_size=16, eval_size=4, num_workers=0)
     data.setup("test")
     names = [name for batch in data.test_dataloader() for name in batch["name"]]
     assert names == ["0", "1", "2", "3"]
@@ -36,9 +36,9 @@ def test_evaluation_takes_as_many_images_as_it_is_told(folder: Path) -> None:
 def test_a_bad_image_is_named_before_training(folder: Path) -> None:
     (folder / "3.png").write_text("no image")
     with pytest.raises(DataError, match=r"3\.png"):
-        Images(str(folder), 16).setup("fit")
+        Images(str(folder), image_size=16).setup("fit")
 
 
 def test_an_empty_evaluation_is_refused(folder: Path) -> None:
     with pytest.raises(ValueError, match="eval_size"):
-        Images(str(folder), 16, eval_size=0)
+        Images(str(folder), image_size=16, eval_size=0)

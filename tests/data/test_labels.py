@@ -20,19 +20,13 @@ def test_palette_colours_are_distinct() -> None:
 
 def test_lookup_keeps_classes_and_unlabelled_pixels_and_refuses_the_rest() -> None:
     assert AB.lookup()[[0, 1, 2, 254, 255]].tolist() == [0, 1, -1, -1, 255]
-
-
-def test_lookup_follows_the_values_on_disk() -> None:
     space = replace(AB, file_values=(255, 1, -1, 0))
     assert space.lookup()[[0, 1, 2, 3, 4, 255]].tolist() == [255, 1, -1, 0, -1, -1]
 
 
-def test_label_space_needs_a_colour_for_each_class() -> None:
+def test_label_space_needs_a_colour_and_an_evaluation_class_for_each_class() -> None:
     with pytest.raises(ValueError, match="2 names and 1 colours"):
         LabelSpace(("a", "b"), ((0, 0, 0),))
-
-
-def test_label_space_needs_an_evaluation_class_for_each_class() -> None:
     with pytest.raises(ValueError, match="2 names and 1 evaluation classes"):
         replace(AB, evaluation=AB, evaluation_classes=(0,))
 
@@ -55,14 +49,10 @@ def test_mirrored_classes_stay_the_same_when_unknown_comes_first() -> None:
     assert space.flip_pairs == ((1, 2),)
 
 
-def test_masks_of_the_evaluation_space_stay_as_they_are() -> None:
-    mask = torch.tensor([[0, 255]])
-    assert AB.to_evaluation(mask) is mask
-
-
-def test_bytes_are_mapped_to_evaluation_classes() -> None:
+def test_masks_are_mapped_to_evaluation_classes_if_there_are_any() -> None:
     mask = torch.tensor([7, 0, 33, 255], dtype=torch.uint8)
     assert cityscapes_space("cityscapes-34").to_evaluation(mask).tolist() == [0, 255, 18, 255]
+    assert AB.to_evaluation(mask) is mask
 
 
 @pytest.mark.parametrize(
@@ -104,23 +94,17 @@ def test_every_cityscapes_space_is_evaluated_in_the_train_ids(name: str) -> None
     assert (evaluated != 255).sum() == 19
 
 
-def test_train_ids_can_be_read_from_label_ids() -> None:
+def test_train_ids_are_read_from_label_ids_but_not_the_other_way_round() -> None:
     lookup = cityscapes_space("cityscapes-19", "labelIds").lookup()
     assert lookup[[0, 7, 8, 33, 34, 255]].tolist() == [255, 0, 1, 18, -1, -1]
-
-
-def test_train_ids_do_not_know_34_classes() -> None:
     with pytest.raises(DataError, match="19 classes; cityscapes-34 needs label_files: labelIds"):
         cityscapes_space("cityscapes-34", "labelTrainIds")
 
 
 def test_unknown_of_ade20k_is_not_evaluated() -> None:
-    assert ade20k_space("shifted").to_evaluation(torch.tensor([0, 149, 150])).tolist() == [
-        0,
-        149,
-        255,
-    ]
-    assert ade20k_space("raw").to_evaluation(torch.tensor([0, 1, 150])).tolist() == [255, 0, 149]
+    shifted, raw = ade20k_space("shifted"), ade20k_space("raw")
+    assert shifted.to_evaluation(torch.tensor([0, 149, 150])).tolist() == [0, 149, 255]
+    assert raw.to_evaluation(torch.tensor([0, 1, 150])).tolist() == [255, 0, 149]
 
 
 def test_faces_exchange_what_has_a_side() -> None:

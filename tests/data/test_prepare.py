@@ -126,7 +126,13 @@ def test_size_fills_the_cache_that_training_reads(
 ) -> None:
     def batch(cache: str | None) -> dict[str, torch.Tensor]:
         data = Folder(
-            str(own.root), 3, (6, 8), flip=False, batch_size=2, num_workers=0, cache=cache
+            str(own.root),
+            3,
+            image_size=(6, 8),
+            flip=False,
+            batch_size=2,
+            num_workers=0,
+            cache=cache,
         )
         data.setup("fit")
         (loaded,) = data.val_dataloader()
@@ -181,18 +187,18 @@ def test_parts_of_faces_are_merged_in_the_official_order(tmp_path: Path) -> None
 def test_interrupted_merge_does_not_redo_what_is_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from semsynth.data import pairs
+    from semsynth.data import decode
     from semsynth.data import prepare as module
 
     expected = write_faces(tmp_path)
     merged: list[str] = []
     stop_at = "2"
 
-    def read_labels(pair: pairs.Pair) -> torch.Tensor:
+    def read_labels(pair: Any) -> torch.Tensor:
         if pair.name == stop_at:
             raise StopError
         merged.append(pair.name)
-        return pairs.read_labels(pair)
+        return decode.read_labels(pair)
 
     monkeypatch.setattr(module, "read_labels", read_labels)
     data = CelebAMaskHQ(str(tmp_path), split="index")

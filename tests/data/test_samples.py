@@ -1,7 +1,6 @@
 """Real samples in the official formats, in the folder that SEMSYNTH_SAMPLES names."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image
 
 from semsynth.data import ADE20K, CelebAMaskHQ, FewShotFolder
 from semsynth.data.disk import PairsOnDisk
+from semsynth.data.few_shot import LabelKind
 from tests.data.trees import only_batch
 
 SAMPLES = Path(os.environ.get("SEMSYNTH_SAMPLES", "no-samples"))
@@ -18,40 +18,25 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def ade20k(root: Path) -> PairsOnDisk:
-    return ADE20K(str(root / "ade20k"), load_size=None, flip=False, num_workers=0)
+def ade20k() -> ADE20K:
+    return ADE20K(str(SAMPLES / "ade20k"), load_size=None, flip=False, num_workers=0)
 
 
-def faces(root: Path) -> PairsOnDisk:
-    return FewShotFolder(str(root / "celebamask_hq"), 19, batch_size=5)
-
-
-def landmarks(root: Path) -> PairsOnDisk:
-    return FewShotFolder(str(root / "celeba_landmarks"), 71, "sparse", batch_size=5)
-
-
-def church(root: Path) -> PairsOnDisk:
-    return FewShotFolder(str(root / "lsun_church"), 151, batch_size=5)
-
-
-def cat(root: Path) -> PairsOnDisk:
-    return FewShotFolder(str(root / "lsun_cat"), 9, "sparse")
+def few(folder: str, num_classes: int, labels: LabelKind = "dense") -> FewShotFolder:
+    return FewShotFolder(str(SAMPLES / folder), num_classes, labels, batch_size=5)
 
 
 @pytest.mark.parametrize(
-    ("build", "names"),
+    ("data", "names"),
     [
-        (ade20k, [f"ADE_train_0000000{i}" for i in (1, 2, 3, 4)]),
-        (faces, ["0", "1", "10", "100", "1000"]),
-        (landmarks, ["9995", "9996", "9997", "9998", "9999"]),
-        (church, ["610", "811", "883", "942", "981"]),
-        (cat, ["0"]),
+        (ade20k(), [f"ADE_train_0000000{i}" for i in (1, 2, 3, 4)]),
+        (few("celebamask_hq", 19), ["0", "1", "10", "100", "1000"]),
+        (few("celeba_landmarks", 71, "sparse"), ["9995", "9996", "9997", "9998", "9999"]),
+        (few("lsun_church", 151), ["610", "811", "883", "942", "981"]),
+        (few("lsun_cat", 9, "sparse"), ["0"]),
     ],
 )
-def test_samples_hold_the_classes_on_disk(
-    build: Callable[[Path], PairsOnDisk], names: list[str]
-) -> None:
-    data = build(SAMPLES)
+def test_samples_hold_the_classes_on_disk(data: PairsOnDisk, names: list[str]) -> None:
     batch = only_batch(data, "train")
     assert sorted(batch["name"]) == names
     pairs = {pair.name: pair for pair in data.pairs("train")}
@@ -64,7 +49,7 @@ def test_samples_hold_the_classes_on_disk(
 
 
 def test_photo_of_a_sample_is_resized_as_pillow_does() -> None:
-    batch = only_batch(ade20k(SAMPLES), "val")
+    batch = only_batch(ade20k(), "val")
     file = SAMPLES / "ade20k/images/validation/ADE_val_00000163.jpg"
     expected = Image.open(file).resize((256, 256), Image.Resampling.BICUBIC)
     image = batch["image"][0].add(1).mul(127.5).round().permute(1, 2, 0).numpy()
@@ -72,7 +57,7 @@ def test_photo_of_a_sample_is_resized_as_pillow_does() -> None:
 
 
 def test_labels_of_the_cat_alone_are_enough_to_test() -> None:
-    batch = only_batch(cat(SAMPLES), "test")
+    batch = only_batch(few("lsun_cat", 9, "sparse"), "test")
     assert batch["mask"].shape == (7, 256, 256)
     assert "image" not in batch
 

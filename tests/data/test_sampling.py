@@ -80,8 +80,7 @@ def test_seeds_differ_between_epochs_samples_and_runs() -> None:
 
 
 def test_sample_that_an_epoch_draws_often_gets_other_seeds() -> None:
-    sampler = TrainSampler(lambda _: torch.tensor([2, 2, 0, 2]), 1, 0, 0, 1)
-    draws = drawn(sampler)
+    draws = drawn(TrainSampler(lambda _: torch.tensor([2, 2, 0, 2]), 1, 0, 0, 1))
     assert Counter(position for position, _ in draws) == {2: 3, 0: 1}
     assert len(set(draws)) == 4
 

@@ -9,17 +9,11 @@ from semsynth.data.shots import Shots, choose_shots, read_names
 NAMES = [str(i) for i in range(100)]
 
 
-def test_listed_names_come_first_in_their_order() -> None:
-    assert choose_shots(2, NAMES, listed=("7", "3", "5")) == [7, 3]
-    assert choose_shots(5, NAMES, listed=("7", "3", "5"))[:3] == [7, 3, 5]
-
-
-def test_a_seed_replaces_the_list() -> None:
-    assert choose_shots(3, NAMES, seed=0, listed=("7", "3", "5")) != [7, 3, 5]
-
-
-def test_listed_names_of_another_split_are_passed_over() -> None:
-    assert choose_shots(1, NAMES, listed=("700", "3")) == [3]
+@pytest.mark.parametrize("listed", [("7", "3", "5"), ("700", "7", "3")])
+def test_listed_names_of_the_split_come_first_in_their_order(listed: tuple[str, ...]) -> None:
+    chosen = choose_shots(5, NAMES, listed=listed)
+    assert chosen[:2] == choose_shots(2, NAMES, listed=listed) == [7, 3]
+    assert choose_shots(2, NAMES, seed=0, listed=listed) != [7, 3]  # a seed replaces the list
 
 
 def test_a_smaller_choice_is_part_of_a_larger_one() -> None:
@@ -70,24 +64,19 @@ def epoch_of(data: ToyStreet) -> list[int]:
     return sorted(i for batch in data.train_dataloader() for i in batch["index"].tolist())
 
 
-def test_training_sees_the_shots_and_no_other_sample() -> None:
-    data = toy(["3", "7", "8"])
-    data.setup("fit")
-    assert epoch_of(data) == [3, 7, 8]
-
-
-def test_the_rest_remains_available_without_labels() -> None:
+def test_training_sees_the_shots_alone_and_the_rest_remains_without_labels() -> None:
     data = toy(["3", "7", "8"], train_size=7 + 4)
     data.setup("fit")
+    assert epoch_of(data) == [3, 7, 8]
     batches = list(data.unlabelled_dataloader())
     assert sorted(i for b in batches for i in b["index"].tolist()) == [0, 1, 2, 4, 5, 6, 9, 10]
     assert batches[0].keys() == {"image", "index"}
 
 
-def test_without_shots_nothing_is_unlabelled() -> None:
-    data = toy(None)
-    data.setup("fit")
-    assert len(epoch_of(data)) == 12
+def test_without_shots_nothing_is_unlabelled_or_written(tmp_path: Path) -> None:
+    data = attached(toy(None), tmp_path)
+    assert len(data.train_ids) == 12
+    assert not (tmp_path / "splits").exists()
     with pytest.raises(DataError, match="No training sample is without labels"):
         data.unlabelled_dataloader()
 
@@ -100,14 +89,10 @@ def attached(data: ToyStreet, directory: Path, ckpt_path: str | None = None) -> 
     return data
 
 
-def test_choice_is_written_to_the_run_directory(tmp_path: Path) -> None:
-    data = attached(toy(3), tmp_path)
-    assert read_names(tmp_path / "splits/train.txt") == [str(i) for i in data.train_ids]
-
-
 def test_written_choice_repeats_the_run(tmp_path: Path) -> None:
-    data = attached(toy(3), tmp_path)
-    again = toy(str(tmp_path / "splits/train.txt"))
+    data, record = attached(toy(3), tmp_path), tmp_path / "splits/train.txt"
+    assert read_names(record) == [str(i) for i in data.train_ids]
+    again = toy(str(record))
     again.setup("fit")
     assert again.train_ids == data.train_ids
 
@@ -123,8 +108,3 @@ def test_new_run_does_not_take_the_choice_of_an_old_one(tmp_path: Path) -> None:
     attached(toy(3), tmp_path)
     assert attached(toy(["5"]), tmp_path).train_ids == [5]
     assert read_names(tmp_path / "splits/train.txt") == ["5"]
-
-
-def test_without_shots_nothing_is_written(tmp_path: Path) -> None:
-    attached(toy(None), tmp_path)
-    assert not (tmp_path / "splits").exists()

@@ -81,11 +81,11 @@ def root(tmp_path: Path) -> Path:
 
 def test_label_maps_that_mark_nothing_are_refused(root: Path) -> None:
     with pytest.raises(DataError, match=r"labels/a\.png marks nothing"):
-        FewShotFolder(str(root), 3, "sparse", (2, 4)).setup("fit")
-    FewShotFolder(str(root), 3, "dense", (2, 4)).setup("fit")  # there 0 is a class
+        FewShotFolder(str(root), 3, "sparse", image_size=(2, 4)).setup("fit")
+    FewShotFolder(str(root), 3, "dense", image_size=(2, 4)).setup("fit")  # there 0 is a class
 
 
 def test_masks_to_synthesise_from_must_mark_something(root: Path) -> None:
-    trained_on = FewShotFolder(str(root), 3, "sparse", (2, 4))
+    trained_on = FewShotFolder(str(root), 3, "sparse", image_size=(2, 4))
     with pytest.raises(DataError, match=r"labels/a\.png marks nothing"):
         MaskFolder(str(root / "train/labels"), trained_on).setup("predict")

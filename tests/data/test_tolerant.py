@@ -1,4 +1,5 @@
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -24,20 +25,20 @@ class Samples(Dataset[dict[str, Any]]):
         return {"index": int(index), "seed": getattr(index, "seed", None)}
 
 
-def test_a_good_sample_is_given_as_it_is() -> None:
-    sample = Tolerant(Samples(), range(10))[SeededIndex(3, 7)]
-    assert sample == {"index": 3, "seed": 7, "unread": ""}
-
-
-def test_the_next_sample_that_may_be_read_takes_the_place_with_the_seed() -> None:
-    data = Tolerant(Samples(3, 6), [8, 3, 6, 1])
-    sample = data[SeededIndex(3, 7)]
-    assert sample == {"index": 1, "seed": 7, "unread": "3 is damaged.\n6 is damaged."}
+@pytest.mark.parametrize(
+    ("bad", "ids", "asked", "index", "unread"),
+    [
+        ((), range(10), 3, 3, ""),
+        ((3, 6), [8, 3, 6, 1], 3, 1, "3 is damaged.\n6 is damaged."),
+        ((9,), [4, 9], 9, 4, "9 is damaged."),  # the first comes after the last
+    ],
+)
+def test_the_next_readable_sample_takes_the_place_with_the_seed(
+    bad: tuple[int, ...], ids: Sequence[int], asked: int, index: int, unread: str
+) -> None:
+    data = Tolerant(Samples(*bad), ids)
+    assert data[SeededIndex(asked, 7)] == {"index": index, "seed": 7, "unread": unread}
     assert len(data) == 10
-
-
-def test_the_first_comes_after_the_last() -> None:
-    assert Tolerant(Samples(9), [4, 9])[9]["index"] == 4
 
 
 def test_no_good_sample_at_all_is_refused() -> None:

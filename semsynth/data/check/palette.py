@@ -11,6 +11,7 @@ from semsynth.data.check.scan import COLOUR_MASK, NO_CLASS
 from semsynth.data.decode import opened_image
 from semsynth.data.errors import DataError, Problem
 from semsynth.data.labels import LabelSpace
+from semsynth.files import replaced
 
 BACKUP_SUFFIX = ".colour"
 WITHOUT_LABEL = (0, 0, 0)
@@ -20,7 +21,7 @@ WITHOUT_LABEL = (0, 0, 0)
 def convert_colour_masks(
     problems: Iterable[Problem], space: LabelSpace, lookup: np.ndarray
 ) -> tuple[list[Path], list[Problem]]:
-    """Replace the label maps in colour among bad files by indices; the colours are kept beside.
+    """Convert the colour label maps among bad files to indices.
 
     Args:
         problems: What a check found.
@@ -28,7 +29,7 @@ def convert_colour_masks(
         lookup: Class of each value on disk (256,); -1 where it has no meaning.
 
     Returns:
-        The files that are converted now, and what kept others from it.
+        The converted files, and why others were not converted.
     """
     values = values_of_colours(space, lookup)
     files = {p.file for p in problems if p.kind == COLOUR_MASK}
@@ -56,14 +57,9 @@ def values_of_colours(space: LabelSpace, lookup: np.ndarray) -> dict[tuple[int, 
 
 
 def convert(file: Path, values: dict[tuple[int, int, int], int]) -> None:
-    """Replace a label map in colour by an index PNG; the colours are kept as ``NAME.png.colour``.
+    """Replace a colour label map by an index PNG and keep the colours as ``NAME.png.colour``.
 
-    Args:
-        file: The label map.
-        values: Value on disk of each colour.
-
-    Raises:
-        DataError: The file holds another colour; it stays as it was.
+    A file that holds a colour without a value on disk stays as it was.
     """
     with opened_image(file) as opened:
         rgb = np.asarray(opened.convert("RGB")).astype(np.int32)
@@ -95,11 +91,10 @@ def _strange(
 def _replace(file: Path, indices: Image.Image) -> None:
     """Put a file in the place of another; at every moment one of them is there in full."""
     target, backup = file.with_suffix(".png"), file.with_name(file.name + BACKUP_SUFFIX)
-    temporary = file.with_name(f".{target.name}.part")
-    indices.save(temporary, "PNG")
-    if not backup.exists():
-        shutil.copy2(file, backup)
-    temporary.replace(target)
+    with replaced(target) as temporary:
+        indices.save(temporary, "PNG")
+        if not backup.exists():
+            shutil.copy2(file, backup)
     if target != file:
         file.unlink()
 

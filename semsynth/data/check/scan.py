@@ -20,11 +20,12 @@ from semsynth.data.decode import (
     UnreadableError,
     is_turned,
     opened_image,
+    read_labels,
     read_mask,
     size_as_shown,
 )
 from semsynth.data.errors import DataError, Problem, describe_problems
-from semsynth.data.pairs import Pair, read_labels
+from semsynth.data.pairs import Pair
 
 COLOUR_MASK = "colour mask"
 LOSSY_MASK = "lossy mask"
@@ -63,19 +64,15 @@ class Scanned:
         return not self.problems
 
 
-def scan(pairs: Sequence[Pair], lookup: np.ndarray, workers: int | None = None) -> list[Scanned]:
-    """Read every file of some samples in full, side by side, behind a progress bar.
-
-    Args:
-        pairs: Files of each sample.
-        lookup: Class of each value on disk (256,); -1 where it has no meaning.
-        workers: Threads; a few more than there are cores if not given.
-
-    Returns:
-        What was seen of each sample, in order.
-    """
-    title = f"Checking {len(pairs)} samples"
-    return name_exchanged(in_threads(lambda pair: scan_pair(pair, lookup), pairs, title, workers))
+def scan(
+    pairs: Sequence[Pair],
+    lookup: np.ndarray,
+    workers: int | None = None,
+    read: Callable[[Pair, np.ndarray], Scanned] | None = None,
+) -> list[Scanned]:
+    """Scan samples side by side, each as ``scan_pair`` does or as ``read`` remembers."""
+    one, title = read or scan_pair, f"Checking {len(pairs)} samples"
+    return name_exchanged(in_threads(lambda pair: one(pair, lookup), pairs, title, workers))
 
 
 def in_threads(
@@ -179,7 +176,8 @@ def _with_image(seen: Scanned, pair: Pair, lookup: np.ndarray) -> Scanned:
         return replace(seen, problems=(problem, *seen.problems))
     seen = replace(seen, image_size=size)
     kinds = {problem.kind for problem in seen.problems}
-    if len(bands) == 1 and COLOUR_MASK in kinds and is_label_map(pair.image, lookup):
+    as_labels = Pair(pair.name, None, (pair.image,))
+    if len(bands) == 1 and COLOUR_MASK in kinds and scan_labels(as_labels, lookup).good:
         text = f"{pair.labels[0]} is a photo and {pair.image} its label map; exchange the files."
         return replace(seen, problems=(Problem(EXCHANGED, pair.labels[0], text),))
     if seen.mask_size is None or not shape_differs(seen.mask_size, size):
@@ -192,11 +190,6 @@ def _with_image(seen: Scanned, pair: Pair, lookup: np.ndarray) -> Scanned:
         else "another shape; export it again."
     )
     return _with_other_shape(seen, pair.labels[0], seen.mask_size, str(pair.image), size, remedy)
-
-
-def is_label_map(file: Path, lookup: np.ndarray) -> bool:
-    """Whether a file is a label map without fault."""
-    return not scan_labels(Pair(file.stem, None, (file,)), lookup).problems
 
 
 def _with_instance(seen: Scanned, file: Path) -> Scanned:
@@ -259,13 +252,7 @@ def problems_of(samples: Iterable[Scanned]) -> list[Problem]:
 def check_pairs(pairs: Sequence[Pair], lookup: np.ndarray, skip_unreadable: bool = False) -> None:
     """Scan the files of some samples before they are used, once: good ones are remembered.
 
-    Args:
-        pairs: Files of each sample.
-        lookup: Class of each value on disk (256,); -1 where it has no meaning.
-        skip_unreadable: Let files pass that cannot be read; they are listed as well.
-
-    Raises:
-        DataError: Some files are bad; the first ten are listed.
+    With ``skip_unreadable``, files that cannot be read are listed in a warning and pass.
     """
     marker = cache_directory() / "checked" / digest_of(pairs, lookup)
     if marker.exists():

@@ -1,12 +1,11 @@
 """All splits of a data set at once: which samples there are, and everything that is wrong."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from semsynth.data.base import Split
-from semsynth.data.check.edges import hints_on_edges
 from semsynth.data.check.scan import Scanned, problems_of, scan
 from semsynth.data.disk import PairsOnDisk
 from semsynth.data.errors import DataError, MissingSplitError, PairingError, Problem
@@ -18,13 +17,7 @@ NO_SPLIT = "unusable split"
 
 @dataclass
 class SplitFiles:
-    """A split, or two that are one on disk.
-
-    Attributes:
-        names: Its names.
-        pairs: The samples whose files are all there.
-        samples: What a scan saw of each of them; empty before the scan.
-    """
+    """A split, or two that are one on disk: its names, its complete pairs, and their scan."""
 
     names: list[Split]
     pairs: list[Pair]
@@ -66,11 +59,7 @@ class DataReport:
 
 
 def list_splits(data: PairsOnDisk) -> DataReport:
-    """Pair the files of all splits and go on where some do not fit; nothing is decoded.
-
-    Raises:
-        DataError: There is no split at all.
-    """
+    """Pair the files of all splits and go on where some do not fit; nothing is decoded."""
     report, missing = DataReport([], []), []
     for name in SPLITS:
         try:
@@ -98,23 +87,25 @@ def list_splits(data: PairsOnDisk) -> DataReport:
     return report
 
 
-def check_data(data: PairsOnDisk, workers: int | None = None) -> DataReport:
-    """Pair and read all files of a data set.
+def check_data(
+    data: PairsOnDisk,
+    workers: int | None = None,
+    report: DataReport | None = None,
+    read: Callable[[Pair, np.ndarray], Scanned] | None = None,
+) -> DataReport:
+    """Read all files of a data set, of the listed splits where these are known.
 
     Args:
-        data: A data set on disk.
+        data: The data set.
         workers: Threads; a few more than there are cores if not given.
-
-    Raises:
-        DataError: There is no split at all.
+        report: What ``list_splits`` found; it is called if not given.
+        read: See ``scan``.
     """
-    report = list_splits(data)
+    report = report or list_splits(data)
     for split in report.splits:
-        split.samples = scan(split.pairs, data.lookup(), workers)
+        split.samples = scan(split.pairs, data.lookup(), workers, read)
         report.add(problems_of(split.samples))
         report.notes += notes_on(split, data)
-        good = [pair for pair, seen in zip(split.pairs, split.samples, strict=True) if seen.good]
-        report.notes += [f"{split.title}: {hint}" for hint in hints_on_edges(good, workers)]
     return report
 
 

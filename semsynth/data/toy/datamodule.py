@@ -1,14 +1,13 @@
 """The toy worlds as data modules: endless images, nothing to download."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from semsynth.data.base import Batch, Split, SynthesisDataModule
-from semsynth.data.shots import Shots
 from semsynth.data.sparse import SparseKind, SparseLabels
 from semsynth.data.toy.portrait import PortraitWorld
 from semsynth.data.toy.street import StreetWorld
@@ -21,14 +20,8 @@ _FIRST: dict[Split, int] = {"train": 0, "val": 1 << 40, "test": 1 << 41}
 class ToyDataset(Dataset[Batch]):
     """Samples rendered when they are first read and kept in memory as bytes.
 
-    Each loader process keeps those that it rendered.
-
-    Args:
-        world: Where the images come from.
-        first: Id of the first sample in the world.
-        size: Number of samples.
-        image_size: Height and width.
-        seed: Seed of the world.
+    Each loader process keeps those that it rendered. The samples of the world are ``first`` to
+    ``first + size - 1``.
     """
 
     def __init__(self, world: World, first: int, size: int, image_size: int, seed: int) -> None:
@@ -85,9 +78,6 @@ class ToyDataModule(SynthesisDataModule):
         eval_batch_size: Samples a process and step in validation, test and prediction.
         num_workers: Loader processes; 0 renders in the training process.
         seed: Seed of the world; another one gives other samples of the same distribution.
-        shots: How many training samples have labels, their names (``0`` is the first), or a file
-            of them; all if not given.
-        shots_seed: Choose the shots by this seed; 0 if not given.
         labels: ``dense`` masks; or ``scribbles`` or ``landmarks`` in their place, where 0 is
             unknown and the other classes come after it.
     """
@@ -104,9 +94,8 @@ class ToyDataModule(SynthesisDataModule):
         eval_batch_size: int = 32,
         num_workers: int = 0,
         seed: int = 0,
-        shots: Shots = None,
-        shots_seed: int | None = None,
         labels: Literal["dense"] | SparseKind = "dense",
+        **kwargs: Any,
     ) -> None:
         if not 32 <= image_size <= 256:
             raise ValueError(
@@ -126,8 +115,7 @@ class ToyDataModule(SynthesisDataModule):
             batch_size,
             eval_batch_size,
             num_workers,
-            shots,
-            shots_seed,
+            **kwargs,
         )
         self.seed = seed
         self.labels = labels
@@ -141,8 +129,12 @@ class ToyDataModule(SynthesisDataModule):
 
     def rendered(self, split: Split) -> ToyDataset:
         """The samples of a split with dense masks."""
-        size = self.sizes[split]
-        return ToyDataset(self.world, _FIRST[split], size, self.image_size[0], self.seed)
+        return ToyDataset(**self.samples(split))
+
+    def samples(self, split: Split) -> dict[str, Any]:
+        """Arguments of ``ToyDataset`` for a split."""
+        sizes = {"size": self.sizes[split], "image_size": self.image_size[0]}
+        return sizes | {"world": self.world, "first": _FIRST[split], "seed": self.seed}
 
     def render_like(
         self,

@@ -24,8 +24,7 @@ class Shape:
 
     Attributes:
         inside: Which points are covered, bool.
-        reach: Distances from the centre along x and y beyond which nothing is covered. Points
-            farther away are not asked for, which is most of the work saved.
+        reach: Distances from the centre along x and y beyond which nothing is covered or asked for.
     """
 
     inside: Inside

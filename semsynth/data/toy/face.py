@@ -20,13 +20,9 @@ Place = Callable[[Number, Number, Number, Number], Frame]
 
 
 def face_parts(layout: dict[str, Tensor]) -> list[Part]:
-    """The parts of a bust in drawing order, the background first.
+    """The parts of a bust in drawing order, the background first, from factors (B,) each.
 
-    Args:
-        layout: Factors of ``PortraitWorld.sample_layout``, (B,) each.
-
-    Returns:
-        Parts that move by changes of their centre and scale alone.
+    They move by changes of their centre and scale alone.
     """
 
     def place(x: Number, y: Number, scale_x: Number, scale_y: Number) -> Frame:

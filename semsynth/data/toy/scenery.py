@@ -21,13 +21,9 @@ Layout = dict[str, Tensor]
 
 
 def street_parts(layout: Layout) -> list[Part]:
-    """The parts of a street in drawing order, the sky first.
+    """The parts of a street in drawing order, the sky first, from factors (B,) or (B, number).
 
-    Args:
-        layout: Factors of ``StreetWorld.sample_layout``, (B,) or (B, number) each.
-
-    Returns:
-        Parts; cars are instances 1 to 4, persons instances 5 to 8.
+    Cars are instances 1 to 4, persons instances 5 to 8.
     """
     rows = [part for row in range(len(DEPTHS)) for part in _row(layout, row)]
     return [*_far(layout), *_trees(layout), *_ground(layout), *rows]

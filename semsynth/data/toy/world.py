@@ -69,14 +69,11 @@ class World:
     """One for each class."""
 
     def sample_layout(self, seed: int, indices: Tensor) -> Factors:
-        """Draw what makes the mask.
+        """Draw the factors of ``layout_ranges`` that make the mask: (B,) or (B, number) each.
 
         Args:
             seed: Seed of the world.
             indices: Ids of the samples (B,), int64.
-
-        Returns:
-            Each factor of ``layout_ranges`` (B,) or (B, number).
         """
         counts = [ranges[2] if len(ranges) == 3 else 1 for ranges in self.layout_ranges.values()]
         draws = torch.split_with_sizes(_uniform(seed, indices, _LAYOUT, sum(counts)), counts, 1)
@@ -116,16 +113,7 @@ class World:
         return factors | self._atmosphere(factors["base"], draws[:, :2])
 
     def render(self, layout: Factors, appearance: Factors, image_size: int) -> Rendering:
-        """Paint a batch.
-
-        Args:
-            layout: Factors of ``sample_layout``.
-            appearance: Factors of ``sample_appearance``; the mask does not depend on them.
-            image_size: Height and width.
-
-        Returns:
-            Images, masks and instances.
-        """
+        """Paint a batch of factors; the mask does not depend on the appearance."""
         parts = self.parts(layout)
         x, y = pixel_centres(2 * image_size)  # 2 x 2 samples a pixel against jagged edges
         image = _halve(shade(parts, topmost(parts, x, y), appearance, x, y))
@@ -139,14 +127,11 @@ class World:
         raise TypeError(f"{type(self).__name__} does not say what it is made of.")
 
     def _atmosphere(self, base: Tensor, draw: Tensor) -> Factors:
-        """What changes the look of the whole image.
+        """What changes the look of the whole image: ``tint`` (B, 3), and replaced factors.
 
         Args:
             base: Base colours (B, num_classes, 3).
             draw: Uniform numbers in [0, 1) (B, 2).
-
-        Returns:
-            ``tint`` (B, 3), and factors that replace drawn ones.
         """
         raise TypeError(f"{type(self).__name__} does not say what its light is like.")
 
@@ -161,15 +146,7 @@ def _uniform(seed: int, indices: Tensor, stream: int, count: int) -> Tensor:
 
 
 def _accent(hsv: Tensor, draw: Tensor) -> Tensor:
-    """A colour that is seen on the given one: a neighbouring hue, brighter on dark ground.
-
-    Args:
-        hsv: Base colours (..., 3).
-        draw: Uniform numbers in [0, 1) (..., 3).
-
-    Returns:
-        Accent colours in HSV (..., 3).
-    """
+    """A colour (..., 3) that is seen on the given HSV one: a near hue, brighter on dark ground."""
     hue, saturation, value = hsv.unbind(-1)
     shift = 0.25 + 0.2 * draw[..., 2]
     value = torch.where(value > 0.55, value - shift, value + shift)

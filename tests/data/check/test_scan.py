@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,29 +11,29 @@ from semsynth.data.check.scan import check_pairs, describe_values, scan, scan_pa
 from semsynth.data.errors import DataError
 from semsynth.data.labels import LabelSpace
 from semsynth.data.pairs import Pair
+from tests.data.trees import write_map, write_photo
 
 LOOKUP = LabelSpace(("a", "b", "c"), ((1, 0, 0), (2, 0, 0), (3, 0, 0))).lookup()
 SIZE = (40, 60)
-
-
-def write_photo(path: Path, size: tuple[int, int] = SIZE, seed: int = 0) -> Path:
-    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return path
-
-
-def write_map(path: Path, values: np.ndarray) -> Path:
-    Image.fromarray(values).save(path)
-    return path
 
 
 def classes(size: tuple[int, int] = SIZE, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 3, size, dtype=np.uint8)
 
 
+def photo(path: Path, size: tuple[int, int] = SIZE, seed: int = 0) -> Path:
+    write_photo(path, size[::-1], seed)
+    return path
+
+
+def labels(path: Path, values: np.ndarray) -> Path:
+    write_map(path, values, str(values.dtype))
+    return path
+
+
 def pair(folder: Path, name: str = "0", size: tuple[int, int] = SIZE) -> Pair:
-    photo = write_photo(folder / f"{name}.jpg", size, int(name))
-    return Pair(name, photo, (write_map(folder / f"{name}_map.png", classes(size, int(name))),))
+    image = photo(folder / f"{name}.jpg", size, int(name))
+    return Pair(name, image, (labels(folder / f"{name}_map.png", classes(size, int(name))),))
 
 
 def truncate(file: Path) -> None:
@@ -52,84 +53,57 @@ def link_to_nowhere(file: Path) -> None:
     file.symlink_to(file.with_name("gone.png"))
 
 
-def missing(file: Path) -> None:
-    file.unlink()
-
-
 def out_of_range(file: Path) -> None:
     values = classes()
     values[2:4] = 7, 9, *[1] * 58
-    write_map(file, values)
+    labels(file, values)
 
 
-def out_of_eight_bits(file: Path) -> None:
-    write_map(file, np.full(SIZE, 300, np.uint16))
-
-
-def colour(file: Path) -> None:
-    write_photo(file)
-
-
-def other_shape(file: Path) -> None:
-    write_map(file, classes((40, 50)))
-
-
-UNREADABLE = [
+UNREADABLE: list[tuple[Callable[[Path], object], str, str]] = [
     (truncate, "damaged file", "cannot be read (image file is truncated"),
     (empty, "empty file", "cannot be read (the file is empty)"),
     (text, "not an image", "cannot be read (not an image)"),
     (link_to_nowhere, "link to nowhere", "a link to"),
-    (missing, "missing file", "cannot be read (No such file)"),
+    (Path.unlink, "missing file", "cannot be read (No such file)"),
 ]
-BAD_LABELS = [
+BAD_LABELS: list[tuple[Callable[[Path], object], str, str]] = [
     (out_of_range, "value without a class", "the value 7, 9, which is no class; expected 0 to 2"),
-    (out_of_eight_bits, "value without a class", "the value 300, which"),
-    (colour, "colour mask", "is a colour image: RGB"),
-    (other_shape, "other shape", "_map.png is 50x40 and"),
+    (
+        lambda file: labels(file, np.full(SIZE, 300, np.uint16)),
+        "value without a class",
+        "the value 300, which",
+    ),
+    (photo, "colour mask", "is a colour image: RGB"),
+    (
+        lambda file: labels(file, classes((40, 50))),
+        "other shape",
+        "_map.png is 50x40 and",
+    ),
 ]
+CASES = [(of, *case) for case in UNREADABLE for of in ("photo", "labels", "instance")]
 
 
-@pytest.mark.parametrize(("damage", "kind", "message"), UNREADABLE)
-def test_unreadable_photo_is_named(
-    tmp_path: Path, damage: Callable[[Path], None], kind: str, message: str
+@pytest.mark.parametrize(
+    ("of", "damage", "kind", "message"), CASES + [("labels", *case) for case in BAD_LABELS]
+)
+def test_bad_file_is_named(
+    tmp_path: Path, of: str, damage: Callable[[Path], object], kind: str, message: str
 ) -> None:
-    bad = pair(tmp_path)
-    assert bad.image is not None
-    damage(bad.image)
-    (problem,) = scan_pair(bad, LOOKUP).problems
-    assert (problem.kind, problem.file) == (kind, bad.image)
-    assert str(bad.image) in problem.message
+    instance = labels(tmp_path / "instance.png", np.full(SIZE, 26001, np.uint16))
+    sample = replace(pair(tmp_path), instance=instance)
+    assert not scan_pair(sample, LOOKUP).problems
+    file = {"photo": sample.image, "labels": sample.labels[0], "instance": instance}[of]
+    assert file is not None
+    damage(file)
+    problem, *others = scan_pair(sample, LOOKUP).problems
+    assert (problem.kind, problem.file) == (kind, file)
+    assert str(file) in problem.message
     assert message in problem.message
-
-
-@pytest.mark.parametrize(("damage", "kind", "message"), UNREADABLE + BAD_LABELS)
-def test_bad_label_map_is_named(
-    tmp_path: Path, damage: Callable[[Path], None], kind: str, message: str
-) -> None:
-    bad = pair(tmp_path)
-    damage(bad.labels[0])
-    (problem,) = scan_pair(bad, LOOKUP).problems
-    assert (problem.kind, problem.file) == (kind, bad.labels[0])
-    assert str(bad.labels[0]) in problem.message
-    assert message in problem.message
-
-
-@pytest.mark.parametrize(("damage", "kind", "message"), UNREADABLE)
-def test_unreadable_instance_map_is_named(
-    tmp_path: Path, damage: Callable[[Path], None], kind: str, message: str
-) -> None:
-    instance = write_map(tmp_path / "instance.png", np.full(SIZE, 26001, np.uint16))
-    good = pair(tmp_path)
-    bad = Pair(good.name, good.image, good.labels, instance=instance)
-    assert not scan_pair(bad, LOOKUP).problems
-    damage(instance)
-    (problem,) = scan_pair(bad, LOOKUP).problems
-    assert (problem.kind, problem.file) == (kind, instance)
-    assert message in problem.message
+    assert [other.kind for other in others] == ["other shape"] * (kind == "other shape")
 
 
 def test_instance_map_of_another_shape_is_named(tmp_path: Path) -> None:
-    instance = write_map(tmp_path / "instance.png", np.full((40, 50), 26001, np.uint16))
+    instance = labels(tmp_path / "instance.png", np.full((40, 50), 26001, np.uint16))
     good = pair(tmp_path)
     (problem,) = scan_pair(Pair("0", good.image, good.labels, instance=instance), LOOKUP).problems
     assert (problem.kind, problem.file) == ("other shape", instance)
@@ -145,9 +119,9 @@ def test_both_files_of_a_pair_can_be_bad(tmp_path: Path) -> None:
 
 
 def test_bad_parts_are_all_named(tmp_path: Path) -> None:
-    parts = tuple(write_map(tmp_path / f"{i}.png", np.full(SIZE, 255, np.uint8)) for i in range(4))
-    photo = write_photo(tmp_path / "a.jpg")
-    bad = Pair("0", photo, parts, (1, 2, 1, 2))
+    parts = tuple(labels(tmp_path / f"{i}.png", np.full(SIZE, 255, np.uint8)) for i in range(4))
+    image = photo(tmp_path / "a.jpg")
+    bad = Pair("0", image, parts, (1, 2, 1, 2))
     assert not scan_pair(bad, LOOKUP).problems
     empty(parts[1])
     text(parts[3])
@@ -156,23 +130,21 @@ def test_bad_parts_are_all_named(tmp_path: Path) -> None:
 
 
 def test_parts_of_different_sizes_are_named(tmp_path: Path) -> None:
-    parts = tuple(
-        write_map(tmp_path / f"{i}.png", np.zeros((8, 8 + i), np.uint8)) for i in range(2)
-    )
+    parts = tuple(labels(tmp_path / f"{i}.png", np.zeros((8, 8 + i), np.uint8)) for i in range(2))
     (problem,) = scan_pair(Pair("0", None, parts, (1, 2)), LOOKUP).problems
     assert problem.kind == "parts of different sizes"
 
 
 def test_label_map_at_half_the_size_of_its_photo_is_good(tmp_path: Path) -> None:
-    photo = write_photo(tmp_path / "a.jpg", (1001, 667))
-    labels = write_map(tmp_path / "a.png", classes((500, 333)))
-    assert not scan_pair(Pair("a", photo, (labels,)), LOOKUP).problems
+    image = photo(tmp_path / "a.jpg", (1001, 667))
+    mask = labels(tmp_path / "a.png", classes((500, 333)))
+    assert not scan_pair(Pair("a", image, (mask,)), LOOKUP).problems
 
 
 def test_label_map_in_jpeg_is_refused(tmp_path: Path) -> None:
-    photo = write_photo(tmp_path / "a.png")
-    labels = write_map(tmp_path / "a.jpg", np.zeros(SIZE, np.uint8))
-    (problem,) = scan_pair(Pair("a", photo, (labels,)), LOOKUP).problems
+    image = photo(tmp_path / "a.png")
+    mask = labels(tmp_path / "a.jpg", np.zeros(SIZE, np.uint8))
+    (problem,) = scan_pair(Pair("a", image, (mask,)), LOOKUP).problems
     assert problem.kind == "lossy mask"
 
 
@@ -190,7 +162,7 @@ def test_orientation_that_turns_the_photo_away_from_its_labels_is_explained(tmp_
 def test_counts_are_those_of_the_classes_on_disk(tmp_path: Path) -> None:
     values = classes()
     values[0] = 255
-    good = Pair("a", None, (write_map(tmp_path / "a.png", values),))
+    good = Pair("a", None, (labels(tmp_path / "a.png", values),))
     lookup = LOOKUP.copy()
     lookup[[0, 1, 2]] = 2, 0, 0  # values 1 and 2 are one class
     seen = scan_pair(good, lookup)
@@ -228,12 +200,6 @@ def test_number_of_threads_changes_nothing(tmp_path: Path) -> None:
     assert [bool(problems) for problems, *_ in found[0]] == [i == 4 for i in range(9)]
 
 
-@pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
-@pytest.mark.usefixtures("cache")
 def test_good_files_are_read_once_and_changed_ones_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -248,14 +214,11 @@ def test_good_files_are_read_once_and_changed_ones_again(
             check_pairs(pairs, LOOKUP)
 
 
-@pytest.mark.usefixtures("cache")
 def test_training_does_not_start_on_bad_files(tmp_path: Path) -> None:
     for split in ("train", "val"):
-        for kind in ("images", "labels"):
-            (tmp_path / split / kind).mkdir(parents=True)
         for i in range(12):
-            write_photo(tmp_path / split / "images" / f"{i}.png")
-            write_map(tmp_path / split / "labels" / f"{i}.png", classes())
+            photo(tmp_path / split / "images" / f"{i}.png")
+            labels(tmp_path / split / "labels" / f"{i}.png", classes())
     data = Folder(str(tmp_path), 3)
     data.setup("fit")
     for i in range(12):

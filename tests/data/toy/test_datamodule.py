@@ -35,19 +35,15 @@ def test_items_are_a_batch_of_the_project(module: Module) -> None:
 
 
 @both_modules
-def test_a_second_read_equals_the_first(module: Module) -> None:
-    dataset = small(module).dataset("train")
-    first = dataset[2]
-    assert_same(first, dataset[2])
-    assert_same(first, dataset.__getitems__([0, 2, 1])[1])
-
-
-def test_a_second_read_renders_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = small(ToyPortrait)
+def test_a_second_read_renders_nothing_and_equals_the_first(
+    module: Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = small(module)
     dataset = data.dataset("train")
-    first = dataset[2]
+    first, *_ = dataset.__getitems__([2, 0, 1])
     monkeypatch.setattr(type(data.world), "render", None)
     assert_same(first, dataset[2])
+    assert_same(first, dataset.__getitems__([0, 2, 1])[1])
 
 
 @both_modules
@@ -68,14 +64,13 @@ def test_splits_share_no_sample() -> None:
     assert len({image.numpy().tobytes() for image in images}) == 12
 
 
-def test_a_split_does_not_depend_on_the_sizes_of_the_others() -> None:
-    few, many = small(ToyPortrait), small(ToyPortrait, train_size=600)
-    assert_same(few.dataset("val")[3], many.dataset("val")[3])
-
-
-def test_another_seed_gives_other_samples() -> None:
-    one, two = (small(ToyPortrait, seed=seed).dataset("val")[0] for seed in (0, 1))
-    assert not torch.equal(one["mask"], two["mask"])
+def test_a_sample_depends_on_the_seed_and_not_on_the_size_of_other_splits() -> None:
+    one, larger, other = (
+        small(ToyPortrait, **arguments).dataset("val")[3]
+        for arguments in ({}, {"train_size": 600}, {"seed": 1})
+    )
+    assert_same(one, larger)
+    assert not torch.equal(one["mask"], other["mask"])
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
