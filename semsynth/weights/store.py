@@ -11,6 +11,10 @@ from semsynth.weights.registry import DOWNLOADS, WeightsFile
 HUB = "hf:"
 
 
+class WeightsError(UserError):
+    """A weight file is damaged, or does not fit its card, its prior or the model."""
+
+
 class MissingWeightsError(UserError, FileNotFoundError):
     """Files of pretrained weights were not found; the message says how to get them.
 

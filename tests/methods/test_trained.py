@@ -7,8 +7,7 @@ import torch
 
 from semsynth.methods import CLVAE, FewShotSMIS
 from semsynth.methods.trained import find_trained, load_trained, save_trained
-from semsynth.weights import MissingWeightsError
-from semsynth.weights.priors import PriorError
+from semsynth.weights import MissingWeightsError, WeightsError
 
 CARD = {"classes": {"names": ["a", "b", "c"], "palette": [[0, 0, 0], [1, 1, 1], [2, 2, 2]]}}
 
@@ -88,7 +87,7 @@ def test_a_card_of_something_else_is_refused(method: CLVAE, tmp_path: Path) -> N
     path = tmp_path / "own_trained.safetensors"
     save_trained(method, path, CARD)
     path.with_suffix(".json").write_text(json.dumps({"method": {"class": "Segmenter"}}))
-    with pytest.raises(PriorError, match="describes none of CLVAE, FewShotSMIS"):
+    with pytest.raises(WeightsError, match="describes none of CLVAE, FewShotSMIS"):
         load_trained(path)
 
 
@@ -98,7 +97,7 @@ def test_weights_of_other_sizes_are_refused(method: CLVAE, tmp_path: Path) -> No
     card = json.loads(path.with_suffix(".json").read_text())
     card["method"]["channels"] = 8
     path.with_suffix(".json").write_text(json.dumps(card))
-    with pytest.raises(PriorError, match="cannot be read as its card describes it"):
+    with pytest.raises(WeightsError, match="cannot be read as its card describes it"):
         load_trained(path)
 
 
@@ -109,5 +108,5 @@ def test_an_encoder_of_another_prior_is_refused(tmp_path: Path) -> None:
     card = json.loads(shipped.with_suffix(".json").read_text())
     card["prior"]["fingerprint"] = "0" * 64
     path.with_suffix(".json").write_text(json.dumps(card))
-    with pytest.raises(PriorError, match="belongs to the prior with fingerprint 000000000000"):
+    with pytest.raises(WeightsError, match="belongs to the prior with fingerprint 000000000000"):
         load_trained(path)
