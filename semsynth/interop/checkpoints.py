@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -34,20 +34,18 @@ class CheckpointError(UserError):
     """A file cannot be imported; the message says why."""
 
 
-def refuses_the_rest(
-    importer: Callable[Concatenate[Path, P], T],
-) -> Callable[Concatenate[Path, P], T]:
-    """An importer of a file that also refuses what no check of its own foresaw."""
+def refuses_the_rest(importer: Callable[P, T]) -> Callable[P, T]:
+    """An importer of a file, its first argument, that also refuses what no check foresaw."""
 
     @wraps(importer)
-    def careful(path: Path, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def careful(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return importer(path, *args, **kwargs)
+            return importer(*args, **kwargs)
         except CheckpointError:
             raise
         except UNFORESEEN as error:
             raise CheckpointError(
-                f"{path} holds values of other types or shapes than such files have "
+                f"{args[0]} holds values of other types or shapes than such files have "
                 f"({type(error).__name__}: {str(error)[:200]}); it is of another kind, or damaged"
             ) from error
 
@@ -70,13 +68,13 @@ class StyleGAN2File:
     Attributes:
         format: What the file is, in words.
         layout: Whose names the tensors have.
-        licence: What the user must know of the licence.
+        licence: Terms of use.
         generator: State of the averaged generator, without its mean latent.
         encoder: State of pSp's encoder.
         relative_styles: Whether the mean latent is to be added to the encoder's styles.
         discriminator: State of the discriminator.
         mean_latent: Mean latent (w_dim,), if the file has one.
-        mapping_lr_multiplier: Factor of the mapping network's learning rate, in its weights.
+        mapping_lr_multiplier: Factor of the mapping network's learning rate.
         group_size: Samples among which the discriminator compares standard deviations.
         left_out: What else the file holds.
     """
@@ -95,11 +93,7 @@ class StyleGAN2File:
 
 
 def read(path: Path) -> StyleGAN2File:
-    """Read a checkpoint of StyleGAN2 in any of the formats that are known.
-
-    Raises:
-        CheckpointError: The file is of another kind, damaged, or names what it may not.
-    """
+    """Read a checkpoint of StyleGAN2 in any of the known formats."""
     if not path.is_file():
         raise CheckpointError(f"there is no file {path}")
     with path.open("rb") as file:
@@ -221,14 +215,11 @@ def from_nvidia(content: Any) -> StyleGAN2File:
     if not isinstance(content, dict) or not isinstance(content.get("G_ema"), RecordedModule):
         raise CheckpointError("it is a pickle without NVIDIA's G_ema")
     G, D = content["G_ema"], content.get("D")
-    try:
-        generator = unconditional_state(G, "generator", "mapping.embed.")
-        discriminator = unconditional_state(D, "discriminator", "mapping.") if D else None
-        mapping = restricted_pickle.children(G).get("mapping") or G
-        gains = restricted_pickle.values_of(mapping, "bias_gain") or {0.01}
-        groups = (restricted_pickle.values_of(D, "group_size") if D else set()) or {4}
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise unreadable(error) from error
+    generator = unconditional_state(G, "generator", "mapping.embed.")
+    discriminator = unconditional_state(D, "discriminator", "mapping.") if D else None
+    mapping = restricted_pickle.children(G).get("mapping") or G
+    gains = restricted_pickle.values_of(mapping, "bias_gain") or {0.01}
+    groups = (restricted_pickle.values_of(D, "group_size") if D else set()) or {4}
     if len(gains) > 1:
         raise CheckpointError(f"its mapping layers learn at different rates: {sorted(gains)}")
     if not isinstance(group_size := groups.pop(), int):

@@ -82,9 +82,9 @@ class ImportedCLVAE:
 
     Attributes:
         arguments: Arguments of the method's constructor.
-        state: Weights of the method; those of networks without a file are not there.
+        state: Weights of the method's networks that have a file.
         absent: Networks without a file.
-        label_order: In which order the file had its labels.
+        label_order: The file's order of labels.
         files: The files.
     """
 
@@ -97,19 +97,17 @@ class ImportedCLVAE:
 
 @refuses_the_rest
 def import_clvae(
-    path: Path,
-    image_size: tuple[int, int] | None = None,
-    label_order: LabelOrder | None = None,
+    path: Path, image_size: tuple[int, int] | None = None, label_order: LabelOrder | None = None
 ) -> ImportedCLVAE:
     """Import the networks of a training of the official code.
 
     Args:
         path: Directory of ``*_net_G.pth`` with, if they are there, ``*_net_E.pth`` and
             ``*_net_D.pth``; or the file of the generator.
-        image_size: Height and width of the images; the paper's, if not given.
+        image_size: Height and width of the images; by default the paper's.
         label_order: ``raw`` if channel 0 is unknown and channel k the value k on disk, as in the
             official checkpoints for ADE20K; the channels are then brought to our order, unknown
-            last. ``shifted`` takes them as they are. If not given, raw for 151 classes.
+            last. ``shifted`` takes them as they are. By default raw for 151 classes.
 
     Raises:
         CheckpointError: The files are not understood in full; the message says why.
@@ -117,12 +115,7 @@ def import_clvae(
     files = find_files(path)
     states = {network: read_state(file) for network, file in files.items()}
     with naming(path):
-        arguments = infer_arguments(states["generator"], image_size)
-        if "encoder" in states:
-            arguments |= infer_encoder_arguments(states["encoder"], arguments["channels"])
-        if "discriminator" in states:
-            width = shape_of(states["discriminator"], "discriminator_0.model0.0.weight", 4)[0]
-            arguments["discriminator_channels"] = width
+        arguments = infer_arguments(states, image_size)
     num_classes = arguments["num_classes"]
     order = label_order or ("raw" if num_classes == ADE20K_CLASSES else "shifted")
     networks = build_networks(arguments)
@@ -170,8 +163,9 @@ def read_state(file: Path) -> State:
         raise CheckpointError("it is not a state dict, which official files are")
 
 
-def infer_arguments(state: State, image_size: tuple[int, int] | None) -> dict[str, Any]:
-    """Arguments of the method that the generator's shapes tell."""
+def infer_arguments(states: dict[str, State], image_size: tuple[int, int] | None) -> dict[str, Any]:
+    """Arguments of the method that the shapes tell."""
+    state = states["generator"]
     if "embedding.weight" not in state and "conv_img.weight" in state:
         raise CheckpointError("its generator has no embedding.weight: a SPADE generator, no CLVAE")
     num_classes, code_dim = shape_of(state, "embedding.weight", 2)
@@ -180,7 +174,7 @@ def infer_arguments(state: State, image_size: tuple[int, int] | None) -> dict[st
     channels = shape_of(state, "conv_img.weight", 4)[1] * (2 if most else 1)
     cells = rows // (16 * channels)
     size, upsampling = choose_size(cells, image_size, most=most)
-    return {
+    arguments = {
         "num_classes": num_classes,
         "image_size": size,
         "channels": channels,
@@ -189,6 +183,19 @@ def infer_arguments(state: State, image_size: tuple[int, int] | None) -> dict[st
         "code_dim": code_dim,
         "upsampling": upsampling,
     }
+    if "encoder" in states:
+        columns = shape_of(states["encoder"], "fc_mu.weight", 2)[1]
+        grid = round((columns / (8 * channels)) ** 0.5)
+        if grid**2 * 8 * channels != columns:
+            raise CheckpointError(
+                f"its encoder has {columns} numbers before the global code, which are no square of "
+                f"{8 * channels} channels; encoder and generator must be of one training"
+            )
+        arguments["encoder_size"] = 64 * grid
+    if "discriminator" in states:
+        width = shape_of(states["discriminator"], "discriminator_0.model0.0.weight", 4)[0]
+        arguments["discriminator_channels"] = width
+    return arguments
 
 
 def choose_size(
@@ -216,18 +223,6 @@ def choose_size(
     )
 
 
-def infer_encoder_arguments(state: State, channels: int) -> dict[str, Any]:
-    """Arguments of the method that the encoder's shapes tell."""
-    columns = shape_of(state, "fc_mu.weight", 2)[1]
-    grid = round((columns / (8 * channels)) ** 0.5)
-    if grid**2 * 8 * channels != columns:
-        raise CheckpointError(
-            f"its encoder has {columns} numbers before the global code, which are no square of "
-            f"{8 * channels} channels; encoder and generator must be of one training"
-        )
-    return {"encoder_size": 64 * grid}
-
-
 def build_networks(arguments: dict[str, Any]) -> dict[str, nn.Module]:
     """The method's networks, without storage."""
     a = arguments
@@ -253,18 +248,16 @@ def build_networks(arguments: dict[str, Any]) -> dict[str, nn.Module]:
 def unknown_last(state: State, network: str, num_classes: int) -> State:
     """Move the channel of unknown pixels from the first place to the last."""
     order = [*range(1, num_classes), 0]
-    state = dict(state)
-    if network == "generator":
-        state["embedding.weight"] = state["embedding.weight"][order]
-        mask_blocks = [6, 7]  # the others read code maps, whose channels are no classes
-        for i in mask_blocks:
-            for key in [k for k in state if re.match(rf"decoder\.blocks\.{i}\..*shared\.0\.w", k)]:
-                state[key] = state[key][:, order]
-    if network == "discriminator":
-        for key in [k for k in state if k.endswith("first.weight")]:
-            others = range(num_classes, state[key].shape[1])
-            state[key] = state[key][:, [*order, *others]]
-    return state
+    moved = dict(state)
+    for key, value in state.items():
+        if network == "generator" and key == "embedding.weight":
+            moved[key] = value[order]
+        # blocks before 6 read code maps, whose channels are not classes
+        elif network == "generator" and re.match(r"decoder\.blocks\.[67]\..*shared\.0\.w", key):
+            moved[key] = value[:, order]
+        elif network == "discriminator" and key.endswith("first.weight"):
+            moved[key] = value[:, [*order, *range(num_classes, value.shape[1])]]
+    return moved
 
 
 def save_clvae(imported: ImportedCLVAE, directory: Path) -> Path:
