@@ -110,12 +110,12 @@ def write_encoder(options: argparse.Namespace) -> str:
 
 def free_targets(options: argparse.Namespace, *suffixes: str) -> list[Path]:
     """Where to write, after a check that nothing is lost."""
-    from semsynth.weights.priors import PriorError
+    from semsynth.weights import WeightsError
 
     targets = [options.out / f"{options.file.stem}{suffix}.safetensors" for suffix in suffixes]
     for target in targets:
         if target.exists() and not options.overwrite:
-            raise PriorError(f"{target} is there already; replace it with --overwrite.")
+            raise WeightsError(f"{target} is there already; replace it with --overwrite.")
     return targets
 
 

@@ -4,9 +4,10 @@ import argparse
 
 from semsynth.cli.convert import describe
 from semsynth.interop.latent_transformer import SIGMAS, import_latent_transformer
+from semsynth.weights import WeightsError
 from semsynth.weights.editors import SUFFIX, save_editor
 from semsynth.weights.priors import SUFFIX as PRIOR_SUFFIX
-from semsynth.weights.priors import PriorError, fingerprint, load_generator, save_generator
+from semsynth.weights.priors import fingerprint, load_generator, save_generator
 
 
 def import_editor(options: argparse.Namespace) -> str:
@@ -20,10 +21,10 @@ def import_editor(options: argparse.Namespace) -> str:
 
     Raises:
         CheckpointError: The file is not understood in full.
-        PriorError: There is no ``dataset``, or a file is there already.
+        WeightsError: There is no ``dataset``, or a file is there already.
     """
     if options.dataset is None:
-        raise PriorError(
+        raise WeightsError(
             "a latent transformer asks for motion in units that its file does not hold, and its "
             f"name is no proof. Say what it was trained on: --dataset {' | '.join(SIGMAS)}."
         )
@@ -32,7 +33,7 @@ def import_editor(options: argparse.Namespace) -> str:
     editor_file = options.out / f"{stem}{SUFFIX}.safetensors"
     for file in (prior_file, editor_file):
         if file.exists() and not options.overwrite:
-            raise PriorError(f"{file} is there already; replace it with --overwrite.")
+            raise WeightsError(f"{file} is there already; replace it with --overwrite.")
     imported = import_latent_transformer(options.file)
     prior_card = describe(imported.prior, options.file)
     save_generator(imported.prior.generator, prior_file, prior_card, half=options.half)

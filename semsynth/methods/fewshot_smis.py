@@ -44,8 +44,8 @@ from semsynth.networks.fewshot.refinement import Directions, principal_direction
 from semsynth.networks.fewshot.strokes import draw_strokes
 from semsynth.networks.fewshot.views import make_views
 from semsynth.networks.noise import hash_int64, sample_seed, seeded_normal, seeded_uniform
+from semsynth.weights.cards import require_same_shapes
 from semsynth.weights.encoders import load_encoder
-from semsynth.weights.priors import PriorError
 
 LABELLERS = {"sparse": SparseBank, "linear": LinearReadout, "strokes": LinearReadout}
 SELF_TRAINING_ROUNDS, SURE_SHARE = 2, 0.8
@@ -126,7 +126,7 @@ class FewShotSMIS(PriorMethod):
 
     Raises:
         MissingWeightsError: There is no such prior or segmenter.
-        PriorError: The prior has no such features, or draws smaller images.
+        WeightsError: The prior has no such features, or draws smaller images.
     """
 
     trains_on_shots = True
@@ -254,20 +254,13 @@ class FewShotSMIS(PriorMethod):
 
         Raises:
             MissingWeightsError: There is no such file.
-            PriorError: It is of another prior, or of another architecture.
+            WeightsError: It is of another prior, or of another architecture.
         """
         imported = load_encoder(file, self.generator)
-        wanted, found = (
-            {k: tuple(v.shape) for k, v in encoder.state_dict().items()}
-            for encoder in (self.encoder, imported)
+        remedy = (
+            "Give the number of classes, model.encoder_units and model.encoder_widths of its card."
         )
-        for key in sorted(wanted.keys() | found.keys()):
-            if wanted.get(key) != found.get(key):
-                raise PriorError(
-                    f"The encoder in {file} does not fit: it has {key} of shape {found.get(key)}, "
-                    f"the model's has {wanted.get(key)}. Give the number of classes, "
-                    "model.encoder_units and model.encoder_widths of its card."
-                )
+        require_same_shapes(self.encoder, imported, f"The encoder in {file}", remedy)
         self.encoder.load_state_dict(imported.state_dict())
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -295,7 +288,7 @@ class FewShotSMIS(PriorMethod):
                 ``flip_lookup`` (256,), the class of each class in the mirror, if any is another.
 
         Raises:
-            PriorError: The codes are of another generator.
+            WeightsError: The codes are of another generator.
             ValueError: A label map has no label, or one that is no class.
         """
         check_labels(shots, self.num_classes, self.sparse)
@@ -376,7 +369,7 @@ class FewShotSMIS(PriorMethod):
                 (num_ws, w_dim).
 
         Raises:
-            PriorError: The code is of another generator.
+            WeightsError: The code is of another generator.
         """
         if reference.ndim == 3:
             self.reference_image = reference

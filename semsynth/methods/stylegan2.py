@@ -24,7 +24,8 @@ from semsynth.networks.noise import sample_seed, seeded_normal
 from semsynth.networks.stylegan2.ada import AdaptiveAugment, Pipe
 from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator, mix_styles
-from semsynth.weights.priors import PriorError, load_discriminator, load_generator
+from semsynth.weights.cards import require_same_shapes
+from semsynth.weights.priors import load_discriminator, load_generator
 
 MEAN_LATENT_DECAY = 0.995  # a step, of the released training code
 
@@ -154,7 +155,7 @@ class StyleGAN2(Method):
 
         Raises:
             MissingWeightsError: There is no such prior.
-            PriorError: Its architecture is another.
+            WeightsError: Its architecture is another.
         """
         load_into(self.generator, load_generator(name_or_path), name_or_path)
         discriminator = load_discriminator(name_or_path)
@@ -312,17 +313,14 @@ def load_into(network: nn.Module, other: nn.Module, name: str) -> None:
     """Copy weights from a network of the same architecture.
 
     Raises:
-        PriorError: The architectures differ.
+        WeightsError: The architectures differ.
     """
-    wanted = {k: tuple(v.shape) for k, v in network.state_dict().items()}
-    found = {k: tuple(v.shape) for k, v in other.state_dict().items()}
-    for key in sorted(wanted.keys() | found.keys()):
-        if wanted.get(key) != found.get(key):
-            raise PriorError(
-                f"The prior {name} does not fit: its {type(other).__name__} has {key} of shape "
-                f"{found.get(key)}, the model's has {wanted.get(key)}. Give model.image_size, "
-                "z_dim, w_dim, mapping_layers, channel_base and channel_max as in its card."
-            )
+    remedy = (
+        "Give model.image_size, z_dim, w_dim, mapping_layers, channel_base and channel_max as in "
+        "its card."
+    )
+    what = f"The {type(other).__name__} of the prior {name}"
+    require_same_shapes(network, other, what, remedy)
     network.load_state_dict(other.state_dict())
 
 

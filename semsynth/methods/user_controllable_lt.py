@@ -32,9 +32,10 @@ from semsynth.methods.base import Batch
 from semsynth.methods.prior_base import PriorMethod
 from semsynth.networks.motion.latent_transformer import LatentTransformer, Part
 from semsynth.networks.noise import hash_int64, sample_seed
-from semsynth.weights.editors import EditorError, find_editor, prior_beside, read_editor
+from semsynth.weights import WeightsError
+from semsynth.weights.editors import find_editor, prior_beside, read_editor
 from semsynth.weights.estimators import load_motion_estimator
-from semsynth.weights.priors import PriorError, fingerprint
+from semsynth.weights.priors import fingerprint, require_prior
 
 TRAINED_RANGE = 3.0
 """Longest motion, in root mean squares of training, that the transformer is asked for at once."""
@@ -209,7 +210,7 @@ class UserControllableLT(PriorMethod):
 
         Raises:
             MissingWeightsError: There is no such file, or no such prior.
-            EditorError: The file is damaged, or of another prior.
+            WeightsError: The file is damaged, or of another prior.
         """
         path = find_editor(name_or_path)
         card, _ = read_editor(path)
@@ -222,19 +223,15 @@ class UserControllableLT(PriorMethod):
 
         Raises:
             MissingWeightsError: There is no such file.
-            EditorError: It is damaged, of another prior, or of other sizes.
+            WeightsError: It is damaged, of another prior, or of other sizes.
         """
         path = find_editor(name_or_path)
         card, state = read_editor(path)
-        if (found := card["prior"].get("fingerprint")) != fingerprint(self.generator):
-            raise EditorError(
-                f"{path} was trained on the prior {card['prior'].get('name')!r} with fingerprint "
-                f"{str(found)[:12]}, and model.prior is {self.prior!r}. Give that prior."
-            )
+        require_prior(str(path), card["prior"], self.generator)
         try:
             self.load_state_dict(state | self.frozen_state())
         except RuntimeError as error:
-            raise EditorError(f"{path} does not fit the model's arguments: {error}") from error
+            raise WeightsError(f"{path} does not fit the model's arguments: {error}") from error
 
     def editor_state(self) -> dict[str, Tensor]:
         """What ``save_editor`` stores: the transformer, the unit of motion and the gain."""
@@ -379,13 +376,13 @@ class UserControllableLT(PriorMethod):
         """The pairs in a batch, or those that its seeds make.
 
         Raises:
-            PriorError: The pairs are of another prior or made in another way.
+            WeightsError: The pairs are of another prior or made in another way.
         """
         if "w_target" not in batch:
             return {**batch, **self.renderer(batch["seed"])}
         for key, value in self.origin.items():
             if (found := batch["origin"].get(key)) != value:
-                raise PriorError(
+                raise WeightsError(
                     f"The pairs were made with {key} {found!r}, and the method has {value!r}. Make "
                     "them anew by semsynth pairs, or set the method's arguments as in their "
                     "card.json."

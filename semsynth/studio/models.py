@@ -17,7 +17,8 @@ from semsynth.methods import CLVAE, FewShotSMIS
 from semsynth.methods.opening import load_editor
 from semsynth.methods.trained import drop_training_parts, load_trained
 from semsynth.networks.unet import UNet
-from semsynth.weights import load_segmenter, read_card
+from semsynth.weights import load_segmenter
+from semsynth.weights.cards import read_card
 from semsynth.weights.priors import load_generator
 
 CLVAE_SHIPPED = "toy_street_clvae"

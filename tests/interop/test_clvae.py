@@ -13,14 +13,14 @@ from torch import Tensor
 from semsynth.cli import main
 from semsynth.interop.checkpoints import CheckpointError
 from semsynth.interop.clvae import (
-    _TO_OFFICIAL,
     DATA_SETS,
+    RULES,
     build_networks,
     choose_size,
     configuration,
     import_clvae,
-    official_name,
 )
+from semsynth.interop.tensors import official_name
 from semsynth.methods import CLVAE
 from semsynth.networks.clvae.spade import one_hot
 
@@ -46,7 +46,7 @@ def official(**changes: Any) -> dict[str, State]:
     generator = torch.Generator().manual_seed(0)
     return {
         letter: {
-            official_name(key, _TO_OFFICIAL[name]): torch.rand(value.shape, generator=generator)
+            official_name(key, RULES[name]): torch.rand(value.shape, generator=generator)
             for key, value in networks[name].state_dict().items()
         }
         for name, letter in (("generator", "G"), ("encoder", "E"), ("discriminator", "D"))
@@ -129,7 +129,7 @@ def test_names_are_those_of_the_official_files() -> None:
     ade = TINY | {"num_classes": 151, "channels": 64, "spade_channels": 128, "z_dim": 256}
     networks = build_networks(ade | {"code_dim": 151, "encoder_size": 256})
     names = {
-        name: {official_name(k, _TO_OFFICIAL[name]) for k in networks[name].state_dict()}
+        name: {official_name(k, RULES[name]) for k in networks[name].state_dict()}
         for name in networks
     }
     assert [len(v) for v in names.values()] == [235, 42, 26]
@@ -227,9 +227,9 @@ def break_file(states: dict[str, State], how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("missing", r"latest_net_G\.pth: it lacks up_1\.conv_s\.weight_u"),
-        ("unknown", r"latest_net_E\.pth: .*does not know: layer7\.0\.weight_orig"),
-        ("shape", r"up_1\.norm_s\.mlp_beta\.bias has the shape \(3,\), expected \(16,\)"),
+        ("missing", r"latest_net_G\.pth: its generator lacks tensors: up_1\.conv_s\.weight_u"),
+        ("unknown", r"latest_net_E\.pth: .*unknown tensors: layer7\.0\.weight_orig"),
+        ("shape", r"up_1\.norm_s\.mlp_beta\.bias has shape \(3,\), .* require \(16,\)"),
         ("spade", "a SPADE generator, no CLVAE"),
         ("cells", "9 cells.*--image_size HEIGHT WIDTH"),
     ],

@@ -16,9 +16,9 @@ from semsynth.cli import main
 from semsynth.interop.checkpoints import CheckpointError
 from semsynth.interop.psp import import_psp
 from semsynth.networks.clvae.spade import one_hot
-from semsynth.weights import MissingWeightsError
+from semsynth.weights import MissingWeightsError, WeightsError
 from semsynth.weights.encoders import load_encoder
-from semsynth.weights.priors import PriorError, load_generator
+from semsynth.weights.priors import load_generator
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = Path(os.environ.get("SEMSYNTH_FIXTURES", ROOT.parent / "shared" / "fixtures"))
@@ -317,9 +317,9 @@ def test_encoder_is_refused_with_another_prior(
     imported(bundle(), tmp_path)
     file = tmp_path / "out" / "official_fewshot_smis.safetensors"
     other = import_psp(save(bundle(64), tmp_path)).prior.generator
-    with pytest.raises(PriorError, match=r"belongs to the prior with fingerprint \w{12}, and"):
+    with pytest.raises(WeightsError, match=r"belongs to the prior with fingerprint \w{12}, and"):
         load_encoder(file, other)
-    with pytest.raises(PriorError, match="does not describe an encoder"):
+    with pytest.raises(WeightsError, match="does not describe an encoder"):
         load_encoder(tmp_path / "out" / "official.safetensors", other)
     with pytest.raises(MissingWeightsError, match="--as fewshot_smis"):
         load_encoder(tmp_path / "nothing.safetensors", other)

@@ -15,8 +15,9 @@ from semsynth.methods import FewShotSMIS
 from semsynth.networks.fewshot.views import make_views
 from semsynth.networks.noise import sample_seed
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator, SynthesisNetwork
+from semsynth.weights import WeightsError
 from semsynth.weights.encoders import save_encoder
-from semsynth.weights.priors import PriorError, fingerprint, save_generator
+from semsynth.weights.priors import fingerprint, save_generator
 
 SIZE, CLASSES = 32, 4
 Batch = dict[str, Any]
@@ -191,7 +192,7 @@ def test_an_imported_encoder_draws_what_it_drew(prior: str, tmp_path: Path) -> N
     other.load_encoder(tmp_path / "encoder.safetensors")
     assert torch.equal(predict(source, MASKS), predict(other, MASKS))
     with pytest.raises(
-        PriorError, match=r"does not fit: it has groups.*encoder_widths of its card"
+        WeightsError, match=r"does not fit: it has groups.*encoder_widths of its card"
     ):
         tiny(prior, encoder_units=(1, 1, 2, 1)).load_encoder(tmp_path / "encoder.safetensors")
 
@@ -346,7 +347,7 @@ def test_the_image_of_a_reference_is_inverted_when_prediction_starts(prior: str)
     method.on_predict_start()
     assert method.reference is not None
     assert method.reference.shape == (1, method.generator.num_ws, 8)
-    with pytest.raises(PriorError, match=r"codes of the reference .*another generator"):
+    with pytest.raises(WeightsError, match=r"codes of the reference .*another generator"):
         method.take_style(torch.zeros(18, 512))
 
 
@@ -439,12 +440,12 @@ def test_refinement_without_shots_is_refused(prior: str) -> None:
 
 
 def test_a_prior_without_these_features_is_refused(prior: str) -> None:
-    with pytest.raises(PriorError, match=r"has features at 4, 8, 16, 32, not at 64"):
+    with pytest.raises(WeightsError, match=r"has features at 4, 8, 16, 32, not at 64"):
         tiny(prior, feature_resolution=64)
 
 
 def test_a_prior_of_smaller_images_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(PriorError, match="draws 16x16 images"):
+    with pytest.raises(WeightsError, match="draws 16x16 images"):
         tiny(tiny_prior(tmp_path / "small.safetensors", image_size=16))
 
 
@@ -460,14 +461,14 @@ def test_images_of_a_larger_prior_are_averaged(tmp_path: Path) -> None:
 def test_a_checkpoint_of_another_prior_is_refused(prior: str, fit: Train, tmp_path: Path) -> None:
     fit(tiny(prior)).save_checkpoint(tmp_path / "last.ckpt")
     other = tiny_prior(tmp_path / "other.safetensors", seed=1)
-    with pytest.raises(PriorError, match=r"trained on the prior .*prior\.safetensors"):
+    with pytest.raises(WeightsError, match=r"belongs to the prior .*prior\.safetensors"):
         FewShotSMIS.load_from_checkpoint(tmp_path / "last.ckpt", prior=other)
 
 
 def test_codes_of_another_generator_are_refused(prior: str) -> None:
     method = tiny(prior)
     shots = shots_of(method) | {"w_plus": torch.zeros(2, 18, 512)}
-    with pytest.raises(PriorError, match=r"shape \(18, 512\).*another generator"):
+    with pytest.raises(WeightsError, match=r"shape \(18, 512\).*another generator"):
         method.learn_shots(shots)
 
 

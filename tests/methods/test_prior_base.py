@@ -6,7 +6,8 @@ import torch
 
 from semsynth.methods.prior_base import PriorMethod
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
-from semsynth.weights.priors import PriorError, save_generator
+from semsynth.weights import WeightsError
+from semsynth.weights.priors import save_generator
 
 
 def tiny_prior(path: Path, seed: int) -> str:
@@ -32,7 +33,7 @@ def test_checkpoint_of_another_prior_is_refused(tmp_path: Path) -> None:
     b = PriorMethod(tiny_prior(tmp_path / "b.safetensors", 1))
     checkpoint: dict[str, Any] = {"state_dict": a.state_dict()}
     a.on_save_checkpoint(checkpoint)
-    with pytest.raises(PriorError, match=r"trained on the prior .*a\.safetensors"):
+    with pytest.raises(WeightsError, match=r"belongs to the prior .*a\.safetensors"):
         b.on_load_checkpoint(checkpoint)
 
 

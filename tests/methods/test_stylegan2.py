@@ -10,7 +10,8 @@ from semsynth.callbacks import GeneratorEMA
 from semsynth.methods import StyleGAN2
 from semsynth.methods.stylegan2 import lazy_adam
 from semsynth.networks.noise import sample_seed
-from semsynth.weights.priors import PriorError, save_generator
+from semsynth.weights import WeightsError
+from semsynth.weights.priors import save_generator
 
 from .conftest import SIZE, Batch
 
@@ -177,7 +178,7 @@ def test_training_goes_on_from_a_prior(train: Train, tmp_path: Path) -> None:
 
 def test_a_prior_of_another_architecture_is_refused(train: Train, tmp_path: Path) -> None:
     path = save_as_prior(tiny_stylegan2(), tmp_path / "prior.safetensors")
-    with pytest.raises(PriorError, match=r"has \S+ of shape .*channel_max as in its card"):
+    with pytest.raises(WeightsError, match=r"has \S+ of shape .*channel_max as in its card"):
         train(tiny_stylegan2(channel_max=4, init_from=path))
 
 

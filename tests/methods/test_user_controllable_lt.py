@@ -15,8 +15,9 @@ from semsynth.data import GeneratedPairs
 from semsynth.editing.points import all_marks
 from semsynth.methods import UserControllableLT
 from semsynth.networks.noise import sample_seed
-from semsynth.weights.editors import EditorError, save_editor
-from semsynth.weights.priors import PriorError, fingerprint
+from semsynth.weights import WeightsError
+from semsynth.weights.editors import save_editor
+from semsynth.weights.priors import fingerprint
 from tests.helpers.small_prior import save_prior
 
 ARGUMENTS: dict[str, Any] = {
@@ -233,10 +234,10 @@ def test_pairs_of_another_recipe_or_prior_are_refused(prior: str, tmp_path: Path
     batch: dict[str, Any] = {"w_target": torch.zeros(1), "origin": dict(method.origin)}
     assert method.pairs_of(batch) is batch
     batch["origin"]["estimator"] = "toy_flow"
-    with pytest.raises(PriorError, match="estimator 'toy_flow', and the method has 'dis'"):
+    with pytest.raises(WeightsError, match="estimator 'toy_flow', and the method has 'dis'"):
         method.pairs_of(batch)
     other = build(save_prior(tmp_path / "other.safetensors", seed=1))
-    with pytest.raises(PriorError, match="made with prior"):
+    with pytest.raises(WeightsError, match="made with prior"):
         other.pairs_of({"w_target": torch.zeros(1), "origin": method.origin})
 
 
@@ -292,14 +293,14 @@ def test_editor_of_another_prior_or_size_is_refused(prior: str, tmp_path: Path) 
     card = {"method": ARGUMENTS, "prior": {"name": prior, "fingerprint": "0" * 64}}
     file = tmp_path / "editor.safetensors"
     save_editor(method.editor_state(), file, card)
-    with pytest.raises(EditorError, match="was trained on the prior"):
+    with pytest.raises(WeightsError, match="belongs to the prior with fingerprint"):
         UserControllableLT.from_file(file)
     card["prior"]["fingerprint"] = fingerprint(method.generator)
     save_editor(method.editor_state(), file, card)
-    with pytest.raises(EditorError, match="does not fit the model's arguments"):
+    with pytest.raises(WeightsError, match="does not fit the model's arguments"):
         build(prior, dim=8).load_editor(file)
     file.with_suffix(".json").write_text(json.dumps({"what": "else"}))
-    with pytest.raises(EditorError, match="does not describe"):
+    with pytest.raises(WeightsError, match="does not describe"):
         UserControllableLT.from_file(file)
 
 
