@@ -19,7 +19,7 @@ from semsynth.interop.checkpoints import CheckpointError, load_torch, refuses_th
 from semsynth.networks.clvae.encoder import CLVAEEncoder
 from semsynth.networks.clvae.generator import CLVAEGenerator
 from semsynth.networks.clvae.patch_discriminator import MultiscaleDiscriminator
-from semsynth.networks.clvae.spade import Upsampling, start_grid
+from semsynth.networks.clvae.spade_generator import Upsampling, start_grid
 
 State = dict[str, Tensor]
 LabelOrder = Literal["raw", "shifted"]

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semsynth.networks.clvae.spade import IGNORE_INDEX, resize_layout
+from semsynth.networks.clvae.layouts import IGNORE_INDEX, resize_layout
 
 
 def mean_over_scales(losses: Sequence[Tensor]) -> Tensor:

@@ -1,6 +1,6 @@
 """What the methods share: evaluation steps, frozen networks, and one count of steps for a GAN."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from lightning import LightningModule
@@ -12,6 +12,20 @@ from semsynth.errors import UserError
 from semsynth.networks.clvae.style_codes import StyleError as StyleError
 
 Batch = dict[str, Any]
+
+RETIRED: dict[str, Any] = {
+    "compile_backend": None,
+    "grid_share": 0.1,
+    "kl_ref_batch": 4,
+    "label_pooling": "nearest",
+    "min_area": 0.01,
+    "mix_alpha": 1.0,
+    "prototypes_per_class": 1,
+    "vgg_norm": "none",
+    "w_norm_weight": 0.0,
+}
+"""Arguments that are no more, and the values that they had by default: what is done now. Older
+checkpoints, cards and configurations hold them."""
 
 
 class Method(LightningModule):
@@ -109,8 +123,25 @@ class Method(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the frozen networks' own weights in, so that loading stays strict."""
+        without_retired(checkpoint.get("hyper_parameters", {}))  # Lightning has dropped them
         own = {k: v for k, v in self.state_dict().items() if k.split(".")[0] in self.frozen}
         checkpoint["state_dict"].update(own)
+
+
+def without_retired(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop arguments that older files have, where they say what is done now anyway.
+
+    Raises:
+        UserError: One has another value than its default.
+    """
+    for name in RETIRED.keys() & arguments.keys():
+        if arguments[name] != RETIRED[name]:
+            raise UserError(
+                f"{name} was retired; only its default {RETIRED[name]!r} still works, and here it "
+                f"is {arguments[name]!r}. Use the release that wrote the file, or train again "
+                "without it."
+            )
+    return {name: value for name, value in arguments.items() if name not in RETIRED}
 
 
 def count_as_one_step(optimizers: Iterable[LightningOptimizer]) -> None:

@@ -28,7 +28,7 @@ from semsynth.editing.points import (
 from semsynth.editing.requests import draw_requests, edges
 from semsynth.errors import require_not_negative, require_positive
 from semsynth.losses.ranger import Ranger
-from semsynth.methods.base import Batch
+from semsynth.methods.base import Batch, without_retired
 from semsynth.methods.prior_base import PriorMethod
 from semsynth.networks.motion.latent_transformer import LatentTransformer, Part
 from semsynth.networks.noise import hash_int64, sample_seed
@@ -38,6 +38,8 @@ from semsynth.weights.priors import PriorError, fingerprint
 
 TRAINED_RANGE = 3.0
 """Longest motion, in root mean squares of training, that the transformer is asked for at once."""
+GRID_SHARE = 0.1
+"""Share of the steps on random points that see the whole grid."""
 POINTS = {"1": 1, "8": 8, "32": 32, "grid": None}
 """Numbers of points with which validation tries each pair."""
 
@@ -63,10 +65,10 @@ class UserControllableLT(PriorMethod):
         canvas_size: Height and width of the view in whose pixels motion is told; the image's, but
             at most 256, if not given.
         grid_size: Rows and columns of the grid on which pairs know their motion.
-        points: Marks in training: a random number of points and anchors, or the whole grid.
+        points: Marks in training: a random number of points and anchors, in every tenth step the
+            whole grid; or the whole grid always.
         max_points: Most random points.
         max_anchors: Most random anchors.
-        grid_share: Share of steps with the whole grid beside random points.
         normalise_layers: Normalise the random latents' z over the layers, not over its channels.
         centred: Move latents around themselves and not towards random ones (see ``PairRenderer``).
         shared: Move all of an image's latents towards the same random one.
@@ -112,7 +114,6 @@ class UserControllableLT(PriorMethod):
         points: Literal["random", "grid"] = "random",
         max_points: int = 64,
         max_anchors: int = 8,
-        grid_share: float = 0.1,
         normalise_layers: bool = False,
         centred: bool = False,
         shared: bool = False,
@@ -161,7 +162,7 @@ class UserControllableLT(PriorMethod):
         self.truncation = truncation
         self.feature_resolution = feature_resolution
         self.canvas_size = canvas_size or default_canvas(self.generator)
-        self.points, self.grid_share = points, grid_share
+        self.points = points
         self.max_points, self.max_anchors = max_points, max_anchors
         self.gain_rule = gain
         self.feature_weight = feature_weight
@@ -213,7 +214,7 @@ class UserControllableLT(PriorMethod):
         """
         path = find_editor(name_or_path)
         card, _ = read_editor(path)
-        method = cls(prior or prior_beside(path, card), **card["method"])
+        method = cls(prior or prior_beside(path, card), **without_retired(card["method"]))
         method.load_editor(path)
         return method.eval()
 
@@ -396,7 +397,7 @@ class UserControllableLT(PriorMethod):
         """Marks to train with. Which steps see the whole grid is the same on all processes."""
         if self.points == "grid":
             return all_marks(torch.ones_like(pairs["valid"]))
-        if random.Random(self.global_step).random() < self.grid_share:
+        if random.Random(self.global_step).random() < GRID_SHARE:
             return all_marks(pairs["valid"])
         return random_marks(
             pairs["flow"],

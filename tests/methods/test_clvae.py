@@ -136,12 +136,12 @@ def test_redrawing_one_class_changes_its_pixels_most(batch: Batch) -> None:
     assert spread[half == chosen].mean() > 2 * spread[half != chosen].mean()
 
 
-def test_kl_weight_refers_to_the_reference_batch(batch: Batch) -> None:
-    method = tiny_clvae(kl_weight=0.5, kl_ref_batch=3)
+def test_kl_weight_refers_to_a_batch_of_four(batch: Batch) -> None:
+    method = tiny_clvae(kl_weight=0.5)
     fake, posterior = method.reconstruct(batch)
     layout = torch.zeros(2, NUM_CLASSES, SIZE, SIZE)
     losses = method.generator_losses(batch, layout, fake, posterior)
-    expected = 0.5 * 3 * method.kl(posterior, batch).mean()
+    expected = 0.5 * 4 * method.kl(posterior, batch).mean()
     assert torch.allclose(losses["kl"], expected)
 
 

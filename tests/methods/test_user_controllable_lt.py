@@ -141,10 +141,10 @@ def test_released_gain_is_a_unit_vector_and_a_tenth_of_the_length(prior: str) ->
 def test_anchors_enter_training_as_zero_vectors(
     prior: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    method = trained(prior, grid_share=0.0)
+    method = trained(prior)
     pairs = method.pairs_of({"seed": torch.arange(8)})
     pairs["flow"] *= 0.01  # everything is nearly still
-    monkeypatch.setattr(UserControllableLT, "global_step", 0)
+    monkeypatch.setattr(UserControllableLT, "global_step", 0)  # not a step with the whole grid
     chosen = method.choose_marks(pairs)
     seen: list[Tensor] = []
     method.transformer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))

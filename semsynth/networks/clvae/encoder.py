@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semsynth.networks.clvae.spade import IGNORE_INDEX, LEAK, spectral_conv
+from semsynth.networks.clvae.layouts import fill_ignored, level_mask
+from semsynth.networks.clvae.spade import LEAK
+from semsynth.networks.clvae.spectral import spectral_conv
 from semsynth.networks.noise import hash_int64, seeded_normal
 
 NUM_LEVELS = 5
@@ -52,17 +54,6 @@ def local_code_shape(
     """Shape (L, K, N) of the local codes of one image: levels, classes, dimension."""
     levels = code_levels(num_levels, class_wise=class_wise, layer_wise=layer_wise)
     return len(levels), num_classes if class_wise else 1, code_dim or num_classes
-
-
-def level_mask(mask: Tensor, level: int) -> Tensor:
-    """Label map of a level, by nearest neighbour: (B, H, W) to (B, H / 2^(j+1), W / 2^(j+1))."""
-    stride = 2 ** (level + 1)
-    return mask[:, ::stride, ::stride]
-
-
-def fill_ignored(mask: Tensor, num_classes: int) -> Tensor:
-    """Give ignored pixels the label ``num_classes``: a slot of their own, to be dropped."""
-    return mask.masked_fill(mask == IGNORE_INDEX, num_classes)
 
 
 def classes_present(mask: Tensor, num_classes: int) -> Tensor:

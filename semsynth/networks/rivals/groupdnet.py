@@ -11,19 +11,18 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semsynth.networks.clvae.encoder import Posterior, classes_present, fill_ignored
+from semsynth.networks.clvae.encoder import Posterior, classes_present
+from semsynth.networks.clvae.fast_spade import FastSPADE
+from semsynth.networks.clvae.layouts import fill_ignored, one_hot
 from semsynth.networks.clvae.painted import painted_one_hot
-from semsynth.networks.clvae.spade import (
-    LEAK,
-    SPADE,
-    ModulatedResBlock,
+from semsynth.networks.clvae.spade import LEAK, ModulatedResBlock
+from semsynth.networks.clvae.spade_generator import (
     SPADEGenerator,
     Upsampling,
     block_widths,
-    one_hot,
-    spectral_conv,
     start_grid,
 )
+from semsynth.networks.clvae.spectral import spectral_conv
 
 _WIDTHS = (1, 2, 4, 8, 8, 8, 8)  # of one class's group, times class_channels
 
@@ -142,7 +141,7 @@ class GroupedGenerator(nn.Module):
             build_block=lambda a, b, i: ModulatedResBlock(
                 a,
                 b,
-                lambda width: SPADE(width, self.num_groups, spade_channels, groups[i]),
+                lambda width: FastSPADE(width, self.num_groups, spade_channels, groups[i]),
                 groups[i],
             ),
         )

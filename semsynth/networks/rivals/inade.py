@@ -12,8 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semsynth.networks.clvae.encoder import rows_of
+from semsynth.networks.clvae.layouts import one_hot
 from semsynth.networks.clvae.painted import Painted
-from semsynth.networks.clvae.spade import ModulatedResBlock, SPADEGenerator, Upsampling, one_hot
+from semsynth.networks.clvae.spade import ModulatedResBlock
+from semsynth.networks.clvae.spade_generator import SPADEGenerator, Upsampling
 
 
 class InstanceModulation(nn.Module):
@@ -43,6 +45,7 @@ class InstanceModulation(nn.Module):
         Returns:
             Modulated activations (B, C, H, W).
         """
+        layout = layout.resized(x.shape[-2], x.shape[-1])
         noise = layout.tables[:, :-1].chunk(2, dim=2)  # (B, K, noise_dim) of scale and of shift
         per_class = noise[0].shape[1] // self.centre.shape[1]
         maps = torch.cat(

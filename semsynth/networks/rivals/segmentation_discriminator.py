@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semsynth.networks.clvae.spade import LEAK, spectral_conv
+from semsynth.networks.clvae.spade import LEAK
+from semsynth.networks.clvae.spectral import spectral_conv
 
 _WIDTHS = (2, 2, 4, 4, 8, 8)  # times channels, after each halving
 

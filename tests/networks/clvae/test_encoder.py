@@ -8,12 +8,11 @@ from semsynth.networks.clvae.encoder import (
     Posterior,
     classes_present,
     code_levels,
-    fill_ignored,
     instance_rows,
-    level_mask,
     local_code_shape,
     pool_by_row,
 )
+from semsynth.networks.clvae.layouts import fill_ignored, level_mask
 
 
 def count(module: nn.Module) -> int:

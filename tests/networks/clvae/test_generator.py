@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from semsynth.networks.clvae.encoder import CLVAEEncoder
 from semsynth.networks.clvae.generator import CLVAEGenerator
-from semsynth.networks.clvae.spade import Upsampling
+from semsynth.networks.clvae.spade_generator import Upsampling
 
 
 def count(module: nn.Module) -> int:
