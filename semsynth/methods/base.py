@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+import torch
 from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from semsynth.errors import UserError
 from semsynth.networks.clvae.style_codes import StyleError as StyleError
+from semsynth.networks.noise import sample_seed
 
 Batch = dict[str, Any]
 
@@ -34,6 +36,9 @@ class Method(LightningModule):
     The same ``batch["seed"]`` (B,) gives the same images on any number of devices.
     """
 
+    seed = 0
+    """Seed of the training."""
+
     frozen: tuple[str, ...] = ()
     """Names of sub-networks with fixed weights, kept out of checkpoints."""
 
@@ -57,6 +62,16 @@ class Method(LightningModule):
             Images (B, 3, H, W) in [-1, 1] by name.
         """
         return {}
+
+    def draw_seeds(self, batch_size: int, draw: int) -> Tensor:
+        """Seeds (B,) of a draw of the training, such as of a step.
+
+        They depend on the training's seed, the draw and the process: no two processes draw the
+        same, and a resumed training draws what it would have drawn.
+        """
+        first = self.global_rank * batch_size
+        index = torch.arange(first, first + batch_size, device=self.device)
+        return sample_seed(self.seed, index, draw)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Nothing: the ``Evaluation`` callback makes the images and measures them."""
@@ -129,7 +144,7 @@ class Method(LightningModule):
 
 
 def without_retired(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop arguments that older files have, where they say what is done now anyway.
+    """Drop arguments that older files have, unless they ask for what is no more.
 
     Raises:
         UserError: One has another value than its default.
@@ -161,11 +176,7 @@ def _do_nothing() -> None:
 
 
 def require_unused_parameters(strategy: Strategy) -> None:
-    """Refuse a DDP strategy that cannot train two networks in turn.
-
-    Raises:
-        UserError: DDP would wait for gradients of the network whose turn it is not.
-    """
+    """Refuse a DDP strategy that cannot train two networks in turn."""
     if isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters"):
         raise UserError(
             "A GAN trains its networks in turn, and plain DDP fails when one of them gets no "

@@ -75,10 +75,9 @@ class CLVAE(Method):
             PyTorch's default), or Xavier with gain 0.02 everywhere.
         fresh_fake_for_d: Draw new images for the discriminator's step, as upstream does.
         accumulate_grad_batches: Batches whose gradients are averaged for one step.
-        architecture: CLVAE's own networks, or those of a rival in the same training: the grouped
-            ones of GroupDNet (SMIS, Zhu et al., CVPR 2020), or the instance-adaptive modulation of
-            INADE (Tan et al., CVPR 2021), whose ``code_dim`` is the noise, 64 if not given. Neither
-            has a global code.
+        architecture: CLVAE's own networks, or those of a rival without a global code: GroupDNet
+            (SMIS, Zhu et al., CVPR 2020), or INADE (Tan et al., CVPR 2021), whose ``code_dim`` is
+            the noise, 64 if not given.
         discriminator: Patches under their layout, as in SPADE, or the segmentation of OASIS
             (Sushko et al., ICLR 2021), which has no feature matching.
         label_mix_weight: Weight of OASIS's consistency on mixed images; 0 does without.
@@ -87,8 +86,8 @@ class CLVAE(Method):
         code_last_blocks: The blocks at full resolution read the finest codes, not the mask.
         coupled_prior: Learn a prior of the local codes that depends on the global code.
         recolour: Strength, up to 1, of other colours that each class gets in each step, for codes
-            that vary though the labelled photos are few (see ``networks.recolouring``).
-        checkpointing: Compute the generator's blocks again in the backward pass: less memory.
+            that vary though the labelled photos are few.
+        checkpointing: Recompute the generator's blocks in the backward pass: less memory.
     """
 
     frozen = ("perceptual_loss",)
@@ -166,7 +165,7 @@ class CLVAE(Method):
         self.absent: tuple[str, ...] = ()  # networks that an imported checkpoint lacks
         self.instances_per_class = instances_per_class
         self.recolour = recolour
-        size = (image_size[0], image_size[1])
+        size = (image_size[0], image_size[1])  # a list, if it comes from YAML
         self.encoder: Any
         self.generator: Any
         self.encoder, self.generator = build_networks(
@@ -349,13 +348,9 @@ class CLVAE(Method):
         return rows_present(rows, self.num_classes * per_class)
 
     def sample(self, seed: Tensor, z_global: Tensor | None = None) -> StyleCodes:
-        """Codes drawn from the prior.
+        """Codes drawn from the prior by seeds (B,), with global codes (B, z_dim) to keep if given.
 
         All classes and levels are drawn, so the codes of a class do not depend on the mask.
-
-        Args:
-            seed: Seeds (B,), int64.
-            z_global: Global codes (B, z_dim) to keep; drawn too if not given.
         """
         L, K, N = self.code_shape
         z_dim = self.generator.z_dim
@@ -372,9 +367,6 @@ class CLVAE(Method):
         Args:
             batch: ``image`` and ``mask``, and ``instance`` where instances have codes.
             seed: Seeds (B,), int64, of samples of the posterior; its means if not given.
-
-        Raises:
-            StyleError: The checkpoint was imported without an encoder.
         """
         if "encoder" in self.absent:
             raise StyleError(
@@ -438,9 +430,6 @@ class CLVAE(Method):
             levels: Levels that are chosen, 0 for the finest; all if not given.
             fill: Codes of classes of the reference that are too small for a level.
             keep: Put the batch's own pixels back outside the chosen classes.
-
-        Returns:
-            Images (B, 3, H, W) in [-1, 1].
         """
         if (reference is None or keep) and "image" not in batch:
             raise StyleError(

@@ -66,7 +66,7 @@ class FewShotSMIS(PriorMethod):
         prior: Name of a prior that ships, such as ``toy_portrait``, or its file.
         labelling: ``dense`` and ``sparse`` (0 is unknown) as in the paper; ``linear``, a linear
             read-out of dense masks; ``strokes``, one of sparse masks (0 is unknown), in whose
-            regions strokes are drawn; or ``segmenter``, a ceiling, as it has learnt from many
+            regions strokes are drawn; or ``segmenter``, an upper bound, as it has learnt from many
             labels.
         supervision: Learn from labelled samples of the generator; or from the labelled ``pairs``
             alone, a baseline.
@@ -104,8 +104,8 @@ class FewShotSMIS(PriorMethod):
         train_truncation: Range of the truncation of training samples; 1 is none.
         augment: Move and jitter the boundaries of label maps; or, of sparse ones, also thicken,
             drop and cut out marks.
-        optimizer: The paper's ``ranger``; or ``adam``, which is several times as fast in short
-            trainings, because Ranger's large epsilon damps the small gradients of this loss.
+        optimizer: The paper's ``ranger``; or ``adam``, several times as fast in short trainings, as
+            Ranger's large epsilon damps the small gradients of this loss.
         lr: Learning rate.
         lr_decay: Lower the learning rate to zero over the second half of the training.
         multimodal: Draw the styles by the seed; else they are the encoder's own, and all images of
@@ -118,10 +118,6 @@ class FewShotSMIS(PriorMethod):
         refine_lr: Learning rate of refinement.
         refine_directions: Principal directions in which latents move.
         refine_prior: Weight of the latents' distance from the mean with ``refine: layers``.
-
-    Raises:
-        MissingWeightsError: There is no such prior or segmenter.
-        PriorError: The prior has no such features, or draws smaller images.
     """
 
     trains_on_shots = True
@@ -219,7 +215,6 @@ class FewShotSMIS(PriorMethod):
         self.reference: Tensor | None = None
         self.reference_image: Tensor | None = None
         self.directions: Directions | None = None
-        self.seed = 0
         self.to(memory_format=torch.channels_last)
 
     @property
@@ -238,12 +233,7 @@ class FewShotSMIS(PriorMethod):
             choose_distance(self.perceptual, self.prior, "cpu")
 
     def load_encoder(self, file: Path) -> None:
-        """Take the weights of an imported encoder.
-
-        Raises:
-            MissingWeightsError: There is no such file.
-            PriorError: It is of another prior, or of another architecture.
-        """
+        """Take the weights of an imported encoder."""
         imported = load_encoder(file, self.generator)
         wanted, found = (
             {k: tuple(v.shape) for k, v in encoder.state_dict().items()}
@@ -281,10 +271,6 @@ class FewShotSMIS(PriorMethod):
         Args:
             shots: ``mask`` (N, H, W), ``image`` (N, 3, H, W), ``w_plus`` of generator samples, and
                 ``flip_lookup`` (256,), the class of each class in the mirror, if any is another.
-
-        Raises:
-            PriorError: The codes are of another generator.
-            ValueError: A label map has no label, or one that is no class.
         """
         check_labels(shots, self.num_classes, self.sparse)
         if self.labelling == "segmenter" and self.supervision != "pairs":
@@ -320,12 +306,7 @@ class FewShotSMIS(PriorMethod):
         return torch.cat([w_plus, others])
 
     def learn_from_samples(self, maps: Sequence[Tensor], known: Tensor) -> None:
-        """Let the read-out learn from its surest labels of samples too.
-
-        Args:
-            maps: Features of the shots, as of ``feature_maps``.
-            known: Their label maps (N, h, h).
-        """
+        """Let the read-out learn from its surest labels of samples too, beside the shots'."""
         for start in range(SELF_TRAINING_ROUNDS):
             seed = sample_seed(start, torch.arange(self.self_training, device=self.device), 1 << 40)
             drawn = self.feature_maps(self.generator.repeat(self.sample_w(seed)))
@@ -362,9 +343,6 @@ class FewShotSMIS(PriorMethod):
         Args:
             reference: Its image (3, H, W) in [-1, 1], inverted when prediction starts; or its code
                 (num_ws, w_dim).
-
-        Raises:
-            PriorError: The code is of another generator.
         """
         if reference.ndim == 3:
             self.reference_image = reference
@@ -408,7 +386,7 @@ class FewShotSMIS(PriorMethod):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Find the latent of a labelled sample from its label map."""
-        seed = self.draw_seeds(len(batch["index"]))
+        seed = self.draw_seeds(len(batch["index"]), self.global_step)
         w_plus, labels = self.draw_pairs(batch, seed)
         predicted = self.encode(self.enlarge(labels, seed))
         losses = {"latent": self.latent_loss(predicted, w_plus)}
@@ -422,31 +400,15 @@ class FewShotSMIS(PriorMethod):
         return loss
 
     def layout_loss(self, w_plus: Tensor, labels: Tensor, as_in_paper: bool = False) -> Tensor:
-        """How far the features of latents are from label maps.
+        """How far the features of latents are from label maps (B, h, h): losses (B,).
 
-        Args:
-            w_plus: Latents (B, num_ws, w_dim).
-            labels: Label maps (B, h, h).
-            as_in_paper: By the prototypes over all positions, even if there is a read-out.
-
-        Returns:
-            Losses (B,).
+        As in the paper, prototypes measure it over all positions, even if there is a read-out.
         """
         maps = self.feature_maps(w_plus)
         if self.reads_linearly and not as_in_paper:
             return self.labeller.layout_loss(maps, self.known(labels))
         over: Any = "positions" if as_in_paper else "annotated"
         return self.prototypes.layout_loss(self.stack(maps), labels, self.sparse, over)
-
-    def draw_seeds(self, batch_size: int) -> Tensor:
-        """Seeds (B,) of a step.
-
-        They depend on the training's seed, the step and the process, so that no two processes draw
-        the same and a training that is taken up draws what it would have drawn.
-        """
-        first = self.global_rank * batch_size
-        index = torch.arange(first, first + batch_size, device=self.device)
-        return sample_seed(self.seed, index, self.global_step)
 
     @torch.no_grad()
     def draw_pairs(self, batch: Batch, seed: Tensor) -> tuple[Tensor, Tensor]:
@@ -543,10 +505,7 @@ class FewShotSMIS(PriorMethod):
     ) -> Tensor:
         """Latents whose features agree better with label maps (B, H, W).
 
-        Args:
-            w_plus: Latents (B, num_ws, w_dim).
-            mask: Label maps (B, H, W).
-            progress: Is called after each step with the steps done and all steps.
+        ``progress`` is called after each step with the steps done and all steps.
         """
         if not self.prototypes.seen.any():
             raise ValueError(

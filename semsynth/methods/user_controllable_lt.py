@@ -31,7 +31,7 @@ from semsynth.losses.ranger import Ranger
 from semsynth.methods.base import Batch, without_retired
 from semsynth.methods.prior_base import PriorMethod
 from semsynth.networks.motion.latent_transformer import LatentTransformer, Part
-from semsynth.networks.noise import hash_int64, sample_seed
+from semsynth.networks.noise import hash_int64
 from semsynth.weights.editors import EditorError, find_editor, prior_beside, read_editor
 from semsynth.weights.estimators import load_motion_estimator
 from semsynth.weights.priors import PriorError, fingerprint
@@ -90,10 +90,6 @@ class UserControllableLT(PriorMethod):
         gain_pairs: Pairs that calibrate the gain at each validation; 0 leaves it at 1.
         init_from: Transformer to start from, one that ships or the file of an imported one; its
             sizes must be the same.
-
-    Raises:
-        MissingWeightsError: There is no such prior or estimator.
-        ValueError: Sizes do not suit the prior.
     """
 
     uses_masks = False
@@ -153,10 +149,7 @@ class UserControllableLT(PriorMethod):
             sigma_flow=sigma_flow,
             sigma_expansion=sigma_expansion,
         )
-        require_not_negative(
-            lr=lr,
-            feature_weight=feature_weight,
-        )
+        require_not_negative(lr=lr, feature_weight=feature_weight)
         self.estimator, self.upstream_input = estimator, upstream_input
         self.num_tokens = num_tokens
         self.truncation = truncation
@@ -169,7 +162,6 @@ class UserControllableLT(PriorMethod):
         self.optimizer, self.lr = optimizer, lr
         self.scale_pairs, self.gain_pairs = scale_pairs, gain_pairs
         self.init_from = init_from
-        self.seed = 0
         self.recipe: dict[str, Any] = {
             "num_tokens": num_tokens,
             "perturbation": list(perturbation),
@@ -182,18 +174,8 @@ class UserControllableLT(PriorMethod):
             "shared": shared,
         }
         channels = self.generator.synthesis.num_channels(feature_resolution)
-        self.transformer = LatentTransformer(
-            num_tokens,
-            dim,
-            self.generator.w_dim,
-            channels,
-            depth,
-            num_heads,
-            head_dim,
-            mlp_dim,
-            zero_init_head,
-            without,
-        )
+        sizes = (self.generator.w_dim, channels, depth, num_heads, head_dim, mlp_dim)
+        self.transformer = LatentTransformer(num_tokens, dim, *sizes, zero_init_head, without)
         unknown = float("nan")
         sigma = [sigma_flow or unknown, sigma_flow or unknown, sigma_expansion or unknown]
         self.register_buffer("motion_scale", torch.tensor(sigma))
@@ -207,10 +189,6 @@ class UserControllableLT(PriorMethod):
         Args:
             name_or_path: Name of one that ships, such as ``toy_portrait``, or the path of a file.
             prior: Where its prior is, if not beside the file or under the name in its card.
-
-        Raises:
-            MissingWeightsError: There is no such file, or no such prior.
-            EditorError: The file is damaged, or of another prior.
         """
         path = find_editor(name_or_path)
         card, _ = read_editor(path)
@@ -219,12 +197,7 @@ class UserControllableLT(PriorMethod):
         return method.eval()
 
     def load_editor(self, name_or_path: str | Path) -> None:
-        """Take the weights, the unit of motion and the gain of a file.
-
-        Raises:
-            MissingWeightsError: There is no such file.
-            EditorError: It is damaged, of another prior, or of other sizes.
-        """
+        """Take the weights, the unit of motion and the gain of a file."""
         path = find_editor(name_or_path)
         card, state = read_editor(path)
         if (found := card["prior"].get("fingerprint")) != fingerprint(self.generator):
@@ -247,11 +220,7 @@ class UserControllableLT(PriorMethod):
 
     @torch.no_grad()
     def draw(self, w_plus: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, H, W) in [-1, 1] and the features (B, C, h, w) that ``edit`` reads.
-
-        Args:
-            w_plus: Latents (B, num_ws, w_dim).
-        """
+        """Images (B, 3, H, W) in [-1, 1] of latents, and the features that ``edit`` reads."""
         synthesis = self.generator.synthesis
         image, features = synthesis.image_and_features(w_plus, self.feature_resolution)
         return image.clamp(-1, 1), features
@@ -278,10 +247,6 @@ class UserControllableLT(PriorMethod):
         Returns:
             Latents (B, num_ws, w_dim): the first ``num_tokens`` changed, the others as they were.
             If nothing is to move, nothing is changed.
-
-        Raises:
-            ValueError: Marks are not finite or outside the canvas, or the transformer has not been
-                trained.
         """
         check_marks(points, motions, points_mask, self.canvas_size)
         if not self.motion_scale.isfinite().all():
@@ -355,7 +320,8 @@ class UserControllableLT(PriorMethod):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Error of the moved latents, and perhaps of the features that they make."""
-        pairs = self.pairs_of({**batch, "seed": self.draw_seeds(len(batch["seed"]))})
+        seed = self.draw_seeds(len(batch["seed"]), self.global_step)
+        pairs = self.pairs_of({**batch, "seed": seed})
         answer = self.answer(pairs, self.choose_marks(pairs))
         loss = F.mse_loss(answer, pairs["w_target"])
         still = F.mse_loss(repeat(pairs), pairs["w_target"])
@@ -366,22 +332,8 @@ class UserControllableLT(PriorMethod):
             loss = loss + self.feature_weight * still * error
         return loss
 
-    def draw_seeds(self, batch_size: int) -> Tensor:
-        """Seeds (B,) of a step's samples, of their pairs if these are rendered, and of their marks.
-
-        They depend on the training's seed, the step and the process, so that a training that is
-        taken up within an epoch draws what it would have drawn.
-        """
-        first = self.global_rank * batch_size
-        index = torch.arange(first, first + batch_size, device=self.device)
-        return sample_seed(self.seed, index, self.global_step)
-
     def pairs_of(self, batch: Batch) -> Batch:
-        """The pairs in a batch, or those that its seeds make.
-
-        Raises:
-            PriorError: The pairs are of another prior or made in another way.
-        """
+        """The pairs in a batch, or those that its seeds make."""
         if "w_target" not in batch:
             return {**batch, **self.renderer(batch["seed"])}
         for key, value in self.origin.items():

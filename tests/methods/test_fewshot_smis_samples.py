@@ -12,6 +12,7 @@ from semsynth.data import FewShotFolder, MaskFolder
 from semsynth.methods import FewShotSMIS
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.weights.priors import save_generator
+from tests.helpers.checks import quiet_trainer
 
 SAMPLES = Path(os.environ.get("SEMSYNTH_SAMPLES", "no-samples"))
 pytestmark = pytest.mark.skipif(
@@ -32,16 +33,7 @@ def prior(tmp_path: Path) -> str:
 
 
 def trainer(root: Path, max_steps: int) -> Trainer:
-    return Trainer(
-        accelerator="cpu",
-        max_steps=max_steps,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-        default_root_dir=root,
-    )
+    return quiet_trainer(root, max_steps=max_steps)
 
 
 @pytest.mark.parametrize(

@@ -11,26 +11,16 @@ from torch.utils.data import DataLoader
 from semsynth.losses.losses import r1_penalty
 from semsynth.methods import StyleGAN2, stylegan2
 from semsynth.networks.stylegan2.ada import AdaptiveAugment
+from tests.helpers.checks import quiet_trainer
 
-from .conftest import SIZE, Batch, RandomPairs
+from .conftest import Batch, RandomPairs, tiny_stylegan2
 
 Train = Callable[..., Trainer]
 BATCH = 2  # of the loader
 
 
 def build(method: type[StyleGAN2] = StyleGAN2, **changes: Any) -> StyleGAN2:
-    torch.manual_seed(0)
-    arguments: dict[str, Any] = {
-        "z_dim": 8,
-        "w_dim": 8,
-        "mapping_layers": 2,
-        "channel_base": 256,
-        "channel_max": 8,
-        "group_size": 2,
-        "r1_interval": 2,
-        "path_length_weight": 0.0,
-    }
-    return method((SIZE, SIZE), **(arguments | changes))
+    return tiny_stylegan2(method, path_length_weight=0.0, **changes)
 
 
 def test_without_augmentation_the_discriminator_sees_the_images(batch: Batch) -> None:
@@ -134,17 +124,9 @@ class SureOnFirstProcess(StyleGAN2):
 def test_sign_is_averaged_over_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parents[2])  # the children import this file
     method = build(SureOnFirstProcess, augment="ada", augment_p=0.5, ada_kimg=1.0, ada_target=0.1)
-    Trainer(
-        accelerator="cpu",
-        devices=2,
-        strategy="ddp_spawn_find_unused_parameters_true",
-        max_steps=4,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-    ).fit(method, DataLoader(RandomPairs(16), batch_size=BATCH))
+    strategy = "ddp_spawn_find_unused_parameters_true"
+    trainer = quiet_trainer(tmp_path, devices=2, strategy=strategy, max_steps=4)
+    trainer.fit(method, DataLoader(RandomPairs(16), batch_size=BATCH))
     # The mean is 0, below the target, over 4 steps of 2 images on 2 processes.
     assert float(method.augmentation.p) == pytest.approx(0.5 - 0.016)
 

@@ -17,6 +17,7 @@ from semsynth.methods import UserControllableLT
 from semsynth.networks.noise import sample_seed
 from semsynth.weights.editors import EditorError, save_editor
 from semsynth.weights.priors import PriorError, fingerprint
+from tests.helpers.checks import quiet_trainer
 from tests.helpers.small_prior import save_prior
 
 ARGUMENTS: dict[str, Any] = {
@@ -70,18 +71,8 @@ def fit(
 ) -> Trainer:
     seed_everything(3, verbose=False)
     data = GeneratedPairs(train_size=32, val_size=4, test_size=4, batch_size=4)
-    trainer = Trainer(
-        accelerator="cpu",
-        devices=1,
-        max_steps=steps,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        use_distributed_sampler=False,
-        **({"limit_val_batches": 0, "num_sanity_val_steps": 0} | options),
-    )
+    options = {"num_sanity_val_steps": 0, "use_distributed_sampler": False} | options
+    trainer = quiet_trainer(folder, max_steps=steps, **options)
     trainer.fit(method, data, ckpt_path=ckpt_path, weights_only=False)
     return trainer
 
@@ -330,7 +321,7 @@ class Record(Callback):
     def __init__(self):
         self.seeds = []
     def on_train_batch_start(self, trainer, method, batch, batch_idx):
-        self.seeds += method.draw_seeds(len(batch["seed"])).tolist()
+        self.seeds += method.draw_seeds(len(batch["seed"]), trainer.global_step).tolist()
     def on_train_end(self, trainer, method):
         torch.save((self.seeds, method.transformer.state_dict()),
                    Path(sys.argv[2]) / f"rank{trainer.global_rank}.pt")

@@ -20,23 +20,14 @@ _WIDTHS = (1, 2, 4, 8, 8, 8)  # times channels; the last block gives the global 
 
 
 class Posterior(NamedTuple):
-    """Gaussian codes of a batch of images.
+    """Gaussian codes of a batch of images; zero where a class is not present."""
 
-    Attributes:
-        mu_global: Means of the global codes (B, z_dim).
-        logvar_global: Log-variances of the global codes (B, z_dim).
-        mu: Means of the local codes (B, L, K, N); zero where not present.
-        logvar: Log-variances of the local codes (B, L, K, N); zero where not present.
-        present: Whether the class covers a pixel of the level (B, L, K).
-        prior: Means and log-variances (B, L, K, N) of the local codes' prior, if not N(0, 1).
-    """
-
-    mu_global: Tensor
-    logvar_global: Tensor
-    mu: Tensor
-    logvar: Tensor
-    present: Tensor
-    prior: tuple[Tensor, Tensor] | None = None
+    mu_global: Tensor  # means (B, z_dim)
+    logvar_global: Tensor  # log-variances (B, z_dim)
+    mu: Tensor  # means of the local codes (B, L, K, N)
+    logvar: Tensor  # their log-variances (B, L, K, N)
+    present: Tensor  # whether the class covers a pixel of the level (B, L, K)
+    prior: tuple[Tensor, Tensor] | None = None  # mu and logvar of the local codes, if not N(0, 1)
 
 
 def code_levels(num_levels: int, *, class_wise: bool, layer_wise: bool) -> tuple[int, ...]:
@@ -68,16 +59,13 @@ def draw_class(mask: Tensor, seed: Tensor, num_classes: int) -> Tensor:
 
 
 def rows_of(mask: Tensor, instance: Tensor | None, num_classes: int, per_class: int) -> Tensor:
-    """Row of the codes that each pixel reads (B, H, W).
+    """Row of the codes that each pixel reads (B, H, W), from 0; the last where ignored.
 
     Args:
         mask: Label maps (B, H, W).
         instance: Instance maps (B, H, W), needed for several rows a class.
         num_classes: Number of classes C.
         per_class: Rows of each class; with one, the row is the class.
-
-    Returns:
-        Rows in 0..C * per_class, the last where ignored.
     """
     if per_class == 1:
         return fill_ignored(mask, num_classes)
@@ -142,12 +130,7 @@ def pool_by_row(features: Tensor, rows: Tensor, num_rows: int) -> tuple[Tensor, 
 
 
 class GaussianHead(nn.Module):
-    """Mean and log-variance of a code, each linear in the activations.
-
-    Args:
-        in_channels: Dimension of the activations.
-        out_channels: Dimension of the code.
-    """
+    """Mean and log-variance of a code, each linear in the activations."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -163,18 +146,9 @@ class GaussianHead(nn.Module):
 class CLVAEEncoder(nn.Module):
     """Encode an image into one global code and a local code for each class and level.
 
-    Args:
-        num_classes: Number of classes.
-        channels: Channels of the first block.
-        z_dim: Dimension of the global code; 0 for none.
-        code_dim: Dimension of a local code; the number of classes if not given, as in the paper.
-        num_levels: Levels with local codes; the trunk has one block more (the paper's L).
-            Only read with ``layer_wise``.
-        class_wise: Whether each class has its own codes.
-        layer_wise: Whether each level has its own codes; if not, the middle level gives them.
-        encoder_size: Height and width that images and masks are resized to.
-        instances_per_class: Codes of each class, for so many instances of it.
-        levels: Levels to read the codes from, in place of the above; one may be named twice.
+    Images and masks are resized to ``encoder_size``. With ``layer_wise`` the trunk has one block
+    more than levels (the paper's L); without, the middle level gives the codes. ``z_dim`` may be 0.
+    ``levels`` names the levels to read, one perhaps twice. All else is as in ``CLVAEGenerator``.
     """
 
     def __init__(

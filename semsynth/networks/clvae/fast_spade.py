@@ -38,14 +38,7 @@ class FastSPADE(SPADE):
 
 
 class SPADEResBlock(ModulatedResBlock):
-    """Residual block of SPADE layers, which share what they have in common.
-
-    Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-        layout_channels: Channels of the layout.
-        spade_channels: Hidden channels of the SPADE layers.
-    """
+    """Residual block of SPADE layers, which share what they have in common."""
 
     spade_0: FastSPADE
     spade_1: FastSPADE

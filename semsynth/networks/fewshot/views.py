@@ -32,13 +32,7 @@ def make_views(image: Tensor, mask: Tensor, flip_lookup: Tensor) -> tuple[Tensor
 
 
 def turn(image: Tensor, mask: Tensor, angle: float) -> tuple[Tensor, Tensor]:
-    """Turn photos (N, 3, H, W) and label maps (N, H, W) about the centre.
-
-    Args:
-        image: Photos.
-        mask: Label maps, int64.
-        angle: In radians, clockwise.
-    """
+    """Turn photos (N, 3, H, W) and label maps (N, H, W) about the centre by radians, clockwise."""
     N, _, H, W = image.shape
     cos, sin = math.cos(angle), math.sin(angle)
     matrix = image.new_tensor([[cos, sin * H / W, 0], [-sin * W / H, cos, 0]]).expand(N, 2, 3)

@@ -16,6 +16,7 @@ from semsynth.networks.fewshot.pseudo_labels import (
     stack_features,
     surest_labels,
 )
+from tests.helpers.checks import assert_compiles
 
 C, SIZE = 24, 12
 KINDS = ["dense", "sparse", "readout"]
@@ -38,6 +39,12 @@ def shots(num_classes: int, count: int = 3, seed: int = 0) -> tuple[Tensor, Tens
     directions = torch.randn(256, C, generator=torch.Generator().manual_seed(1))
     noise = torch.randn(count, SIZE, SIZE, C, generator=draw)
     return (directions[labels] + noise).movedim(-1, 1).contiguous(), labels
+
+
+def fitted(kind: str) -> Any:
+    labeller = make(kind)
+    labeller.fit(*shots(9))
+    return labeller
 
 
 def prototypes_by_loops(features: Tensor, labels: Tensor, num_classes: int) -> list[Any]:
@@ -218,8 +225,7 @@ def test_readout_of_layers_is_that_of_their_interpolated_unit_vectors(size: int)
 
 
 def test_readouts_layout_loss_is_cross_entropy_balanced_by_roots_of_pixels() -> None:
-    labeller = LinearReadout(9)
-    labeller.fit(*shots(9))
+    labeller = fitted("readout")
     query, wanted = shots(9, 2, seed=5)
     wanted[0, :2] = 3  # a class that no shot shows
     logs = labeller.scores(query).log_softmax(1)
@@ -236,8 +242,7 @@ def test_readouts_layout_loss_is_cross_entropy_balanced_by_roots_of_pixels() -> 
 
 
 def test_readouts_layout_loss_moves_features_and_is_zero_without_annotation() -> None:
-    labeller = LinearReadout(9)
-    labeller.fit(*shots(9))
+    labeller = fitted("readout")
     query = shots(9, 2, seed=5)[0].requires_grad_()
     wanted = torch.full((2, SIZE, SIZE), 2)
     wanted[1] = 255
@@ -251,9 +256,7 @@ def test_readouts_layout_loss_moves_features_and_is_zero_without_annotation() ->
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_state_dict_makes_a_fitted_labeller_of_a_new_one(kind: str) -> None:
-    features, labels = shots(9)
-    labeller, other = make(kind), make(kind)
-    labeller.fit(features, labels)
+    labeller, other = fitted(kind), make(kind)
     other.load_state_dict(labeller.state_dict())
     query = shots(9, 2, seed=5)[0]
     assert torch.equal(other(query), labeller(query))
@@ -261,9 +264,7 @@ def test_state_dict_makes_a_fitted_labeller_of_a_new_one(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_labels_are_the_same_under_autocast_and_channels_last(kind: str) -> None:
-    features, labels = shots(9)
-    labeller = make(kind)
-    labeller.fit(features, labels)
+    labeller = fitted(kind)
     query = shots(9, 2, seed=5)[0]
     expected = labeller.scores(query)
     with torch.autocast("cpu", torch.bfloat16):
@@ -275,12 +276,8 @@ def test_labels_are_the_same_under_autocast_and_channels_last(kind: str) -> None
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_compiled_labeller_equals_the_eager_one(kind: str) -> None:
-    features, labels = shots(9)
-    labeller = make(kind)
-    labeller.fit(features, labels)
-    compiled: Any = torch.compile(labeller, backend="aot_eager", fullgraph=True)
-    query = shots(9, 2, seed=5)[0]
-    assert torch.equal(compiled(query), labeller(query))
+    labeller = fitted(kind)
+    assert_compiles(labeller, shots(9, 2, seed=5)[0])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -318,9 +315,7 @@ def test_layout_loss_equals_a_loop(over: Any, sparse: bool) -> None:
 
 
 def test_layout_loss_moves_features_towards_their_labels() -> None:
-    features, labels = shots(9)
-    labeller = DensePrototypes(9)
-    labeller.fit(features, labels)
+    labeller = fitted("dense")
     query = shots(9, 2, seed=5)[0].requires_grad_()
     wanted = torch.full((2, SIZE, SIZE), 2)
     wanted[:, 0] = 255

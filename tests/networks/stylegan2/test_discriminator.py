@@ -7,6 +7,7 @@ from torch import Tensor
 
 from semsynth.losses.losses import r1_penalty
 from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator, append_batch_std
+from tests.helpers.checks import assert_compiles
 
 
 def tiny(image_size: int = 16, **changes: Any) -> StyleGAN2Discriminator:
@@ -129,12 +130,4 @@ def test_channels_last_gives_equal_results() -> None:
 
 
 def test_compiled_discriminator_equals_the_eager_one() -> None:
-    network, images = tiny(), torch.randn(4, 3, 16, 16)
-    compiled: Any = torch.compile(network, backend="aot_eager", fullgraph=True)
-    gradients = []
-    for function in (network, compiled):
-        x = images.clone().requires_grad_()
-        logits = function(x)
-        torch.testing.assert_close(logits, network(images))
-        gradients.append(torch.autograd.grad(logits.sum(), x)[0])
-    torch.testing.assert_close(*gradients)
+    assert_compiles(tiny(), torch.randn(4, 3, 16, 16))

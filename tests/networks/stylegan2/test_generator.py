@@ -17,6 +17,7 @@ from semsynth.networks.stylegan2.generator import (
     resolutions_of,
 )
 from semsynth.networks.stylegan2.layers import leaky_relu, upsample
+from tests.helpers.checks import assert_compiles
 
 W_DIM = 6
 
@@ -314,15 +315,7 @@ def test_channels_last_gives_equal_images() -> None:
 
 
 def test_compiled_generator_equals_the_eager_one() -> None:
-    generator, z = tiny(16), torch.randn(2, 5)
-    compiled: Any = torch.compile(generator, backend="aot_eager", fullgraph=True)
-    gradients = []
-    for function in (generator, compiled):
-        x = z.clone().requires_grad_()
-        image = function(x)
-        torch.testing.assert_close(image, generator(z), atol=1e-5, rtol=1e-5)
-        gradients.append(torch.autograd.grad(image.square().sum(), x)[0])
-    torch.testing.assert_close(*gradients, atol=1e-3, rtol=1e-4)
+    assert_compiles(tiny(16), torch.randn(2, 5), atol=1e-3)
 
 
 def test_latents_of_another_number_are_refused() -> None:

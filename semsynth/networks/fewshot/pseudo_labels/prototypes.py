@@ -36,9 +36,6 @@ class DensePrototypes(Fitted):
         Args:
             features: Features (N, C, h, w) of the shots.
             labels: Label maps (N, h, w), int64; values that are no class are ignored.
-
-        Raises:
-            ValueError: Shapes do not fit together, or no pixel has a class.
         """
         K, N = self.num_classes, len(features)
         vectors, classes, images = annotated_pixels(features, labels, K)
