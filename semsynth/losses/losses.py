@@ -54,15 +54,10 @@ def r1_penalty(discriminate: Callable[[Tensor], Tensor], real: Tensor) -> Tensor
 
 
 def path_lengths(image: Tensor, w_plus: Tensor, direction: Tensor) -> Tensor:
-    """How far images move with their latents (Karras et al., CVPR 2020, section 3.2).
+    """How far images (B, 3, H, W) move with their latents (Karras et al., CVPR 2020, section 3.2).
 
-    Args:
-        image: Images (B, 3, H, W) drawn from ``w_plus``.
-        w_plus: Latents (B, num_ws, w_dim) that need gradients.
-        direction: Gaussian noise (B, 3, H, W), the direction in which movement is measured.
-
-    Returns:
-        Lengths (B,): root mean square over the layers of the Jacobian's product with it.
+    The lengths (B,) are root mean squares over the layers of the Jacobian's product with a
+    direction (B, 3, H, W), Gaussian noise.
     """
     H, W = image.shape[-2:]
     moved = (image * direction).sum() / math.sqrt(H * W)

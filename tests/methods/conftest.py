@@ -44,7 +44,7 @@ def tiny_clvae(**changes: Any) -> CLVAE:
     return CLVAE(NUM_CLASSES, (SIZE, SIZE), **(arguments | changes))
 
 
-def tiny_stylegan2(method: type[StyleGAN2] = StyleGAN2, **changes: Any) -> StyleGAN2:
+def tiny_stylegan2(**changes: Any) -> StyleGAN2:
     torch.manual_seed(0)
     arguments: dict[str, Any] = {
         "z_dim": 8,
@@ -56,7 +56,7 @@ def tiny_stylegan2(method: type[StyleGAN2] = StyleGAN2, **changes: Any) -> Style
         "r1_interval": 2,
         "path_length_interval": 2,
     }
-    return method((SIZE, SIZE), **(arguments | changes))
+    return StyleGAN2((SIZE, SIZE), **(arguments | changes))
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from semsynth.weights.priors import PriorError, fingerprint, save_generator
 from tests.helpers.checks import left_alone, quiet_trainer
 
 SIZE, CLASSES = 32, 4
+INVERT = "semsynth.inversion.stored_codes.invert"
 Batch = dict[str, Any]
 Train = Callable[..., Trainer]
 
@@ -164,26 +165,16 @@ def test_latents_of_the_style_need_not_be_predicted(prior: str, fit: Train) -> N
 
 def test_an_imported_encoder_draws_what_it_drew(prior: str, tmp_path: Path) -> None:
     source = tiny(prior)
-    card = {
-        "prior": fingerprint(source.generator),
-        "encoder": {
-            "in_channels": CLASSES,
-            "num_ws": source.generator.num_ws,
-            "image_size": SIZE,
-            "w_dim": 8,
-            "units": [1, 1, 1, 1],
-            "widths": [32, 32, 32, 32],
-        },
-    }
+    sizes = {"in_channels": CLASSES, "num_ws": source.generator.num_ws, "image_size": SIZE}
+    sizes |= {"w_dim": 8, "units": [1, 1, 1, 1], "widths": [32, 32, 32, 32]}
+    card = {"prior": fingerprint(source.generator), "encoder": sizes}
     save_encoder(source.encoder, tmp_path / "encoder.safetensors", card)
     other = tiny(prior)
     for parameter in other.encoder.parameters():
         nn.init.zeros_(parameter)
     other.load_encoder(tmp_path / "encoder.safetensors")
     assert torch.equal(predict(source, MASKS), predict(other, MASKS))
-    with pytest.raises(
-        PriorError, match=r"does not fit: it has groups.*encoder_widths of its card"
-    ):
+    with pytest.raises(PriorError, match=r"does not fit: it has groups.*encoder_widths of its"):
         tiny(prior, encoder_units=(1, 1, 2, 1)).load_encoder(tmp_path / "encoder.safetensors")
 
 
@@ -245,9 +236,7 @@ def test_photos_without_codes_are_inverted_once(
     method, again = tiny(prior), tiny(prior)
     shots = shots_of(method, codes=False)
     method.learn_shots(shots)
-    monkeypatch.setattr(
-        "semsynth.inversion.stored_codes.invert", None
-    )  # a second inversion would fail
+    monkeypatch.setattr(INVERT, None)  # a second inversion would fail
     again.learn_shots(shots)
     assert method.shot_codes is not None
     assert again.shot_codes is not None
@@ -277,9 +266,7 @@ def test_views_of_a_photo_teach_like_photos_of_their_own(
     baseline.learn_shots(shots)
     assert baseline.shot_codes is not None
     assert len(baseline.shot_codes) == 1
-    monkeypatch.setattr(
-        "semsynth.inversion.stored_codes.invert", None
-    )  # samples of the prior need no views
+    monkeypatch.setattr(INVERT, None)  # samples of the prior need no views
     taught.learn_shots(shots_of(plain))
     assert len(taught.shot_codes) == 2
 

@@ -269,13 +269,12 @@ def test_editor_that_was_saved_makes_the_same_edits(prior: str, tmp_path: Path) 
     save_editor(method.editor_state(), file, card)
     w_plus, features = image(method)
     request = marks((3, 1, 0.1), (0, 0, 0))
-    loaded = UserControllableLT.from_file(file)
-    assert torch.equal(
-        loaded.edit(w_plus, features, *request), method.edit(w_plus, features, *request)
-    )
+    expected = method.edit(w_plus, features, *request)
+    loaded = UserControllableLT.from_file(file).edit(w_plus, features, *request)
+    assert torch.equal(loaded, expected)
     save_editor(method.editor_state(), file, card, half=True)
     half = UserControllableLT.from_file(file).edit(w_plus, features, *request)
-    torch.testing.assert_close(half, method.edit(w_plus, features, *request), atol=0.01, rtol=0.01)
+    torch.testing.assert_close(half, expected, atol=0.01, rtol=0.01)
 
 
 def test_editor_of_another_prior_or_size_is_refused(prior: str, tmp_path: Path) -> None:
@@ -311,10 +310,11 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import torch
-from lightning import Trainer, seed_everything
+from lightning import seed_everything
 from lightning.pytorch.callbacks import Callback
 from semsynth.data import GeneratedPairs
 sys.path.insert(0, sys.argv[3])
+from tests.helpers.checks import quiet_trainer
 from tests.methods import test_user_controllable_lt as t
 
 class Record(Callback):
@@ -327,9 +327,8 @@ class Record(Callback):
                    Path(sys.argv[2]) / f"rank{trainer.global_rank}.pt")
 
 seed_everything(3, verbose=False)
-trainer = Trainer(accelerator="cpu", devices=2, strategy="ddp", max_steps=5, logger=False,
-    enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-    limit_val_batches=0, use_distributed_sampler=False, callbacks=[Record()])
+trainer = quiet_trainer(Path(sys.argv[2]), devices=2, strategy="ddp", max_steps=5,
+    use_distributed_sampler=False, callbacks=[Record()])
 data = GeneratedPairs(train_size=64, batch_size=2)
 trainer.fit(t.build(sys.argv[1]), data)
 """

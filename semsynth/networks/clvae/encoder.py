@@ -78,19 +78,10 @@ def rows_of(mask: Tensor, instance: Tensor | None, num_classes: int, per_class: 
 
 
 def instance_rows(mask: Tensor, instance: Tensor, num_classes: int, per_class: int) -> Tensor:
-    """Give instances rows of their own: ``per_class`` rows for each class.
+    """Give instances rows of their own: class * per_class + number (B, H, W); the last if ignored.
 
-    Instances of a class are counted by their ids; those beyond the last row share it. No number is
-    read back from the device.
-
-    Args:
-        mask: Label maps (B, H, W).
-        instance: Instance maps (B, H, W), int64; ids are told apart within a class.
-        num_classes: Number of classes C.
-        per_class: Rows of each class.
-
-    Returns:
-        Rows (B, H, W): class * per_class + number of the instance; C * per_class where ignored.
+    Instances (B, H, W) of a class are counted by their ids, which are told apart within a class;
+    those beyond the last row share it. No number is read back from the device.
     """
     labels = fill_ignored(mask, num_classes).flatten(1)
     keys, order = (labels * (1 << 32) + instance.flatten(1)).sort(1)
@@ -110,15 +101,10 @@ def rows_present(rows: Tensor, num_rows: int) -> Tensor:
 
 
 def pool_by_row(features: Tensor, rows: Tensor, num_rows: int) -> tuple[Tensor, Tensor]:
-    """Largest activation of each channel over the pixels of each row.
+    """Largest activation (B, K, D) of each channel in the pixels of each row; presence (B, K).
 
-    Args:
-        features: Activations (B, D, h, w).
-        rows: Row of each pixel (B, h, w), a class or an instance; ``num_rows`` where ignored.
-        num_rows: Number of rows K.
-
-    Returns:
-        Maxima (B, K, D), float32, zero for absent rows; presence (B, K), bool.
+    Rows (B, h, w) of the activations (B, D, h, w) are classes or instances, ``num_rows`` where
+    ignored; absent ones give 0.
     """
     B, D, _, _ = features.shape
     index = rows.flatten(1)[:, None].expand(-1, D, -1)
@@ -192,15 +178,9 @@ class CLVAEEncoder(nn.Module):
         self.z_dim = z_dim
 
     def forward(self, image: Tensor, mask: Tensor, instance: Tensor | None = None) -> Posterior:
-        """Encode images.
+        """Posterior of images (B, 3, H, W) in [-1, 1] under their label maps (B, H, W).
 
-        Args:
-            image: Images (B, 3, H, W) in [-1, 1].
-            mask: Label maps (B, H, W), int64.
-            instance: Instance maps (B, H, W), needed for several instances a class.
-
-        Returns:
-            Posterior of the global and local codes.
+        Instance maps (B, H, W) are needed for several instances a class.
         """
         if mask.ndim != 3 or image.shape[-2:] != mask.shape[-2:]:
             raise ValueError(

@@ -51,17 +51,9 @@ def choose(
     per_class: int = 1,
     device: torch.device | None = None,
 ) -> Tensor:
-    """Choose where an edit takes place.
+    """Choose where codes of shape (L, K, N) are edited: (1, L, K, 1), bool.
 
-    Args:
-        shape: Shape (L, K, N) of the local codes of one image.
-        classes: Classes to edit; all if not given.
-        levels: Levels to edit, 0 for the finest; all if not given.
-        per_class: Rows of each class.
-        device: Device of the result.
-
-    Returns:
-        Choice (1, L, K, 1), bool.
+    Classes have ``per_class`` rows each; level 0 is the finest; all are chosen if none is named.
 
     Raises:
         StyleError: There is no such class or level.
@@ -119,7 +111,7 @@ def interpolate(
     *,
     with_global: bool = True,
 ) -> StyleCodes:
-    """Codes between two batches.
+    """Codes between those of two batches, at a weight from 0 to 1.
 
     Args:
         a: Codes at weight 0.

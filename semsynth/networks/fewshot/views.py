@@ -10,16 +10,10 @@ ANGLE = math.radians(10)
 
 
 def make_views(image: Tensor, mask: Tensor, flip_lookup: Tensor) -> tuple[Tensor, Tensor]:
-    """Photos as they are, turned to both sides, and all of these in the mirror.
+    """Photos as they are, turned to both sides, and all of these in the mirror: (6 N, 3, H, W).
 
-    Args:
-        image: Photos (N, 3, H, W).
-        mask: Label maps (N, H, W), int64, from 0 to 255.
-        flip_lookup: Class of each class in the mirror (256,), int64.
-
-    Returns:
-        Photos (6 N, 3, H, W), the N as they are first, and their label maps (6 N, H, W). What
-        comes into view is reflected.
+    Label maps (N, H, W) go with them; ``flip_lookup`` (256,) is the class of each class in the
+    mirror. What comes into view is reflected.
     """
     images, masks = [image.float()], [mask]
     for angle in (-ANGLE, ANGLE):

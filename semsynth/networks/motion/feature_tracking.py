@@ -30,15 +30,9 @@ class Tracked(NamedTuple):
 
 
 def patches_at(features: Tensor, points: Tensor, reach: int) -> Tensor:
-    """Unit features around points, which ``track`` looks for.
+    """Unit features around points (B, K, 2) of a map (B, C, h, w), which ``track`` looks for.
 
-    Args:
-        features: Features (B, C, h, w).
-        points: Positions (B, K, 2) in pixels of the map, (x, y).
-        reach: A patch is P = 2 * reach + 1 pixels wide.
-
-    Returns:
-        Patches (B, K, C, P, P).
+    With P = 2 * reach + 1 pixels a side: (B, K, C, P, P).
     """
     return _window(features.float(), points, reach, 1)
 

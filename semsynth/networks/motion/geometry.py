@@ -106,15 +106,9 @@ def log_expansion_from_flow(flow: Tensor, radius: int) -> Tensor:
 
 
 def consistent(forward: Tensor, backward: Tensor, tolerance: float = 1.0) -> Tensor:
-    """Where forward and backward flow lead back to the same pixel, and inside the image.
+    """Where forward and backward flow (B, 2, H, W) lead back to the same pixel inside the image.
 
-    Args:
-        forward: Flow from the first to the second image (B, 2, H, W).
-        backward: Flow from the second to the first image (B, 2, H, W).
-        tolerance: Largest distance in pixels; 5 % of the flow's length where that is more.
-
-    Returns:
-        True where the flow can be believed (B, 1, H, W).
+    They may miss it by the tolerance in pixels, or by 5 % of the length: (B, 1, H, W), bool.
     """
     H, W = forward.shape[-2:]
     place = pixel_grid(H, W, forward.device) + forward

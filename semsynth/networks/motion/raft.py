@@ -189,15 +189,9 @@ def head(hidden_dim: int, out_channels: int, kernel_size: int = 3) -> nn.Sequent
 
 
 def correlation_pyramid(features_a: Tensor, features_b: Tensor, num_levels: int) -> list[Tensor]:
-    """Similarity of every cell of one image to every cell of another, on several scales.
+    """Similarity (B * h * w, 1, h / 2^i, w / 2^i) of every cell to every one of the other image.
 
-    Args:
-        features_a: Features of the first image (B, C, h, w).
-        features_b: Features of the second image (B, C, h, w).
-        num_levels: Number of scales.
-
-    Returns:
-        Scaled products (B * h * w, 1, h / 2^i, w / 2^i) for each scale i.
+    Scaled products of features (B, C, h, w), on scales i from 0 to ``num_levels`` - 1.
     """
     B, C, h, w = features_a.shape
     product = features_a.flatten(2).transpose(1, 2) @ features_b.flatten(2)  # (B, h*w, h*w)
@@ -208,18 +202,11 @@ def correlation_pyramid(features_a: Tensor, features_b: Tensor, num_levels: int)
 
 
 def global_match(correlation: Tensor, batch_size: int, slowness: Tensor) -> Tensor:
-    """Flow to the mean of all cells, weighted by their similarity (Xu et al., CVPR 2022).
+    """Flow (B, 2, h, w) in cells to the mean of all cells, weighted by their similarity.
 
-    A first guess that makes the features good for matching from the first step on. Where all cells
-    look alike, as on a plain background, near ones count more.
-
-    Args:
-        correlation: Correlation on scale 0 (B * h * w, 1, h, w).
-        batch_size: B.
-        slowness: What a squared cell of distance takes from the correlation (scalar).
-
-    Returns:
-        Flow (B, 2, h, w) in cells.
+    A first guess (Xu et al., CVPR 2022) that makes the features good for matching from the first
+    step on. It reads scale 0 (B * h * w, 1, h, w). Where all cells look alike, as on a plain
+    background, near ones count more: a squared cell of distance takes ``slowness`` away.
     """
     h, w = correlation.shape[-2:]
     cells = pixel_grid(h, w, correlation.device).flatten(1).T  # (h * w, 2)

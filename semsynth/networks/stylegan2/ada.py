@@ -45,18 +45,11 @@ class Operations(NamedTuple):
 
 
 def draw_operations(uniform: Tensor, p: Tensor, pipe: Pipe = "bgc") -> Operations:
-    """Draw from the distributions of the paper; each operation is applied with probability ``p``.
+    """Draw from the distributions of the paper, in float64, by numbers (B, NUM_DRAWS) in [0, 1].
 
-    Half of the flips and a quarter of the turns drawn change nothing, as in the paper. Each of the
-    two rotations is less probable, so that one of them or both are applied with ``p``.
-
-    Args:
-        uniform: Uniform numbers (B, NUM_DRAWS) in [0, 1].
-        p: Probability ().
-        pipe: Kinds of operations.
-
-    Returns:
-        Operations, float64.
+    Each operation is applied with probability ``p``. Half of the flips and a quarter of the turns
+    drawn change nothing, as in the paper. Each of the two rotations is less probable, so that one
+    of them or both are applied with ``p``.
     """
     # Away from the ends, where the normal distribution has no values and 1 < p never holds.
     uniform = uniform.double().clamp(1e-9, 1 - 1e-9)

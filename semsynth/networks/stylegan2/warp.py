@@ -37,18 +37,10 @@ Points = tuple[Tensor, Tensor]
 
 
 def map_points(matrix: Tensor, x: Tensor, y: Tensor, size: int) -> Points:
-    """Apply affine maps about the centre of an image to the grid of columns and rows.
+    """Apply affine maps about the centre of an image to the grid of columns (N,) and rows (M,).
 
-    Without a matrix product, which might round to TF32 and miss by a pixel.
-
-    Args:
-        matrix: Maps (B, 3, 3) of points (x, y, 1) in pixels, y downwards.
-        x: Columns (N,).
-        y: Rows (M,).
-        size: Height and width of the image.
-
-    Returns:
-        Points (B, M, N).
+    The maps (B, 3, 3) are of points (x, y, 1) in pixels, y downwards; the result is (B, M, N). No
+    matrix product, which might round to TF32 and miss by a pixel.
     """
     centre = (size - 1) / 2
     a = matrix.to(x.dtype)[..., None, None]  # (B, 3, 3, 1, 1)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -20,17 +22,9 @@ def count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def tiny(num_levels: int = 5, *, class_wise: bool = True, layer_wise: bool = True) -> CLVAEEncoder:
-    return CLVAEEncoder(
-        4,
-        channels=2,
-        z_dim=6,
-        code_dim=3,
-        num_levels=num_levels,
-        class_wise=class_wise,
-        layer_wise=layer_wise,
-        encoder_size=128,
-    )
+def tiny(num_levels: int = 5, **switches: bool) -> CLVAEEncoder:
+    sizes: Any = {"channels": 2, "z_dim": 6, "code_dim": 3, "encoder_size": 128}
+    return CLVAEEncoder(4, num_levels=num_levels, **sizes, **switches)
 
 
 def batch(size: int = 128) -> tuple[Tensor, Tensor]:

@@ -14,20 +14,9 @@ def count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def tiny(
-    num_levels: int = 5, *, class_wise: bool = True, layer_wise: bool = True
-) -> CLVAEGenerator:
-    return CLVAEGenerator(
-        4,
-        image_size=(64, 64),
-        channels=2,
-        z_dim=6,
-        code_dim=3,
-        num_levels=num_levels,
-        class_wise=class_wise,
-        layer_wise=layer_wise,
-        spade_channels=4,
-    )
+def tiny(num_levels: int = 5, **switches: bool) -> CLVAEGenerator:
+    sizes: Any = {"channels": 2, "z_dim": 6, "code_dim": 3, "spade_channels": 4}
+    return CLVAEGenerator(4, (64, 64), num_levels=num_levels, **sizes, **switches)
 
 
 def codes(generator: CLVAEGenerator, batch: int = 2) -> tuple[Tensor, Tensor, Tensor]:

@@ -29,13 +29,7 @@ def changed(a: StyleCodes, b: StyleCodes) -> Tensor:
 
 @pytest.mark.parametrize(
     ("classes", "levels", "cells"),
-    [
-        (None, None, 12),
-        ([1], None, 3),
-        (None, [0, 2], 8),
-        ([0, 3], [1], 2),
-        ([], None, 0),
-    ],
+    [(None, None, 12), ([1], None, 3), (None, [0, 2], 8), ([0, 3], [1], 2), ([], None, 0)],
 )
 def test_resampling_changes_the_chosen_classes_and_levels_alone(
     classes: list[int] | None, levels: list[int] | None, cells: int

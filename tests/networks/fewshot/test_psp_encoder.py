@@ -85,9 +85,7 @@ def test_squeeze_of_few_channels_keeps_one() -> None:
 def test_every_parameter_gets_a_gradient() -> None:
     encoder = slim()
     encoder(layouts()).square().sum().backward()
-    for name, parameter in encoder.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
+    assert all(p.grad is not None and p.grad.any() for p in encoder.parameters())
 
 
 def test_styles_do_not_depend_on_their_batch_in_eval_mode() -> None:

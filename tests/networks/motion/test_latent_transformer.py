@@ -113,8 +113,7 @@ def test_every_parameter_gets_a_gradient() -> None:
 
 
 @pytest.mark.parametrize(
-    ("part", "ignored"),
-    [("motions", [0]), ("features", [1]), ("expansion", []), ("nothing", [])],
+    ("part", "ignored"), [("motions", [0]), ("features", [1]), ("expansion", []), ("nothing", [])]
 )
 def test_an_ablation_does_not_see_what_it_leaves_out(part: Part, ignored: list[int]) -> None:
     w, motions, features, mask = inputs()

@@ -64,9 +64,7 @@ def test_logits_have_one_number_for_each_image(image_size: int) -> None:
 def test_every_parameter_gets_a_gradient() -> None:
     network = tiny()
     network(torch.randn(4, 3, 16, 16)).square().sum().backward()
-    for name, parameter in network.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
+    assert all(p.grad is not None and p.grad.any() for p in network.parameters())
 
 
 def test_groups_do_not_depend_on_one_another() -> None:

@@ -47,15 +47,9 @@ def require_channels(vectors: Tensor, channels: int) -> None:
 def annotated_pixels(
     features: Tensor, labels: Tensor, num_classes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The pixels that have a class.
+    """Vectors (M, C), float32, classes (M,) and images (M,) of the pixels that have a class.
 
-    Args:
-        features: Features (N, C, h, w).
-        labels: Label maps (N, h, w), int64; values that are no class are ignored.
-        num_classes: Number of classes.
-
-    Returns:
-        Vectors (M, C), float32, their classes (M,) and the images (M,) that they are of.
+    Features are (N, C, h, w); labels (N, h, w) that are no class are ignored.
 
     Raises:
         ValueError: Shapes do not fit together, or no pixel has a class.

@@ -113,14 +113,9 @@ def layers(features: Maps) -> Sequence[Tensor]:
 def solve(
     vectors: Tensor, classes: Tensor, weights: Tensor, unseen: Tensor, decay: float
 ) -> tuple[Tensor, Tensor]:
-    """Coefficients (K, C) and constants (K,) of least weighted cross-entropy.
+    """Coefficients (K, C) and constants (K,) of least weighted cross-entropy on vectors (M, C).
 
-    Args:
-        vectors: Vectors (M, C).
-        classes: Class of each (M,).
-        weights: Weight of each (M,); their sum is 1.
-        unseen: Classes (K,), bool, that are left out.
-        decay: Weight of the squared norm of the coefficients.
+    The weights (M,) sum to 1; classes that are ``unseen`` (K,) are left out.
     """
     W = vectors.new_zeros(len(unseen), vectors.shape[1]).requires_grad_()
     b = vectors.new_zeros(len(unseen)).requires_grad_()
