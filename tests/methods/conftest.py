@@ -32,30 +32,16 @@ class RandomPairs(Dataset[Batch]):
 
 def tiny_clvae(**changes: Any) -> CLVAE:
     torch.manual_seed(0)
-    arguments: dict[str, Any] = {
-        "channels": 4,
-        "spade_channels": 8,
-        "discriminator_channels": 4,
-        "z_dim": 8,
-        "code_dim": 4,
-        "encoder_size": 128,
-        "perceptual_weight": 0.0,
-    }
+    arguments: dict[str, Any] = {"channels": 4, "spade_channels": 8, "discriminator_channels": 4}
+    arguments |= {"z_dim": 8, "code_dim": 4, "encoder_size": 128, "perceptual_weight": 0.0}
     return CLVAE(NUM_CLASSES, (SIZE, SIZE), **(arguments | changes))
 
 
 def tiny_stylegan2(**changes: Any) -> StyleGAN2:
     torch.manual_seed(0)
-    arguments: dict[str, Any] = {
-        "z_dim": 8,
-        "w_dim": 8,
-        "mapping_layers": 2,
-        "channel_base": 256,
-        "channel_max": 8,
-        "group_size": 2,
-        "r1_interval": 2,
-        "path_length_interval": 2,
-    }
+    arguments: dict[str, Any] = {"z_dim": 8, "w_dim": 8, "mapping_layers": 2, "group_size": 2}
+    arguments |= {"channel_base": 256, "channel_max": 8}
+    arguments |= {"r1_interval": 2, "path_length_interval": 2}
     return StyleGAN2((SIZE, SIZE), **(arguments | changes))
 
 

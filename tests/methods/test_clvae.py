@@ -31,9 +31,7 @@ def seeded(batch: Batch, draw: int = 0) -> Batch:
 
 
 @pytest.mark.parametrize(("class_wise", "layer_wise"), ABLATIONS)
-def test_two_steps_change_every_parameter_that_is_trained(
-    train: Train, class_wise: bool, layer_wise: bool
-) -> None:
+def test_two_steps_change_every_parameter(train: Train, class_wise: bool, layer_wise: bool) -> None:
     method = tiny_clvae(class_wise=class_wise, layer_wise=layer_wise)
     same = left_alone(method, train)
     # the two halves of the hinge loss push this bias equally until a logit leaves the margin
@@ -101,9 +99,7 @@ def test_codes_do_not_depend_on_the_classes_present() -> None:
 
 
 @pytest.mark.parametrize(("class_wise", "layer_wise"), ABLATIONS)
-def test_every_ablation_predicts_and_shows_its_controls(
-    batch: Batch, class_wise: bool, layer_wise: bool
-) -> None:
+def test_ablations_show_their_controls(batch: Batch, class_wise: bool, layer_wise: bool) -> None:
     method = tiny_clvae(class_wise=class_wise, layer_wise=layer_wise).eval()
     assert method.predict_step(batch, 0).shape == (2, 3, SIZE, SIZE)
     series = method.variations(seeded(batch), num_images=3)
@@ -168,9 +164,7 @@ def test_checkpoint_gives_the_same_images(train: Train, batch: Batch, tmp_path: 
     assert torch.equal(*images)
 
 
-def test_resumed_training_goes_on_from_weights_and_step_of_the_checkpoint(
-    train: Train, tmp_path: Path
-) -> None:
+def test_resumed_training_goes_on_from_weights_and_step(train: Train, tmp_path: Path) -> None:
     first = tiny_clvae()
     train(first, max_steps=4).save_checkpoint(tmp_path / "half.ckpt")
     second = tiny_clvae(lr_g=0.0, lr_d=0.0)
@@ -261,9 +255,7 @@ def test_a_single_level_changes_less_than_all(batch: Batch) -> None:
 
 
 @pytest.mark.parametrize("layer_wise", [True, False])
-def test_without_codes_of_classes_all_of_the_code_is_redrawn(
-    batch: Batch, layer_wise: bool
-) -> None:
+def test_without_class_codes_all_of_the_code_is_redrawn(batch: Batch, layer_wise: bool) -> None:
     method = tiny_clvae(class_wise=False, layer_wise=layer_wise).eval()
     varied = method.vary(seeded(batch), 3, level=-1)
     inside = (batch["mask"] == varied["varied_class"][:, None, None])[:, None]
@@ -275,7 +267,7 @@ def test_without_codes_of_classes_all_of_the_code_is_redrawn(
 @pytest.mark.parametrize(
     ("changes", "level"), [({"class_wise": False, "layer_wise": False}, 0), ({}, 5)]
 )
-def test_levels_without_codes_cannot_be_varied(
+def test_levels_without_codes_do_not_vary(
     batch: Batch, changes: dict[str, bool], level: int
 ) -> None:
     with pytest.raises(ValueError, match=r"ClassDiversity asks .* lower its num_levels"):
@@ -283,7 +275,7 @@ def test_levels_without_codes_cannot_be_varied(
 
 
 @pytest.mark.filterwarnings("ignore:The number of training batches", "ignore:Found .* in eval")
-def test_two_accumulated_batches_step_like_one_of_twice_the_size(
+def test_two_accumulated_batches_step_like_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # Without what differs by design: noise, and statistics and norms that each pass advances.

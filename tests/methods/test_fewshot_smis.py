@@ -114,9 +114,7 @@ MASKS = torch.stack([quadrants(), quadrants().flip(0), quadrants().t()])
 
 
 @pytest.mark.parametrize("labelling", ["dense", "sparse", "linear", "strokes"])
-def test_two_steps_change_every_parameter_of_the_encoder_and_nothing_else(
-    prior: str, fit: Train, labelling: str
-) -> None:
+def test_two_steps_change_all_of_the_encoder_alone(prior: str, fit: Train, labelling: str) -> None:
     method = tiny(prior, labelling=labelling)
     others = {k for k, _ in method.named_parameters() if not k.startswith("encoder.")}
     assert left_alone(method, fit) == others
@@ -178,9 +176,7 @@ def test_an_imported_encoder_draws_what_it_drew(prior: str, tmp_path: Path) -> N
         tiny(prior, encoder_units=(1, 1, 2, 1)).load_encoder(tmp_path / "encoder.safetensors")
 
 
-def test_saved_and_loaded_the_model_draws_the_same_images(
-    prior: str, fit: Train, tmp_path: Path
-) -> None:
+def test_a_loaded_model_draws_the_same_images(prior: str, fit: Train, tmp_path: Path) -> None:
     method = tiny(prior, labelling="sparse", refine="layers", refine_steps=3)
     trainer = fit(method)
     trainer.save_checkpoint(tmp_path / "last.ckpt")
@@ -194,9 +190,7 @@ def test_saved_and_loaded_the_model_draws_the_same_images(
     assert torch.equal(predict(method, MASKS), predict(loaded, MASKS))
 
 
-def test_a_training_that_is_taken_up_has_the_losses_it_would_have_had(
-    prior: str, fit: Train, tmp_path: Path
-) -> None:
+def test_a_resumed_training_repeats_the_losses(prior: str, fit: Train, tmp_path: Path) -> None:
     whole, first, second = (tiny(prior) for _ in range(3))
     expected = losses_of(whole)
     fit(whole, max_steps=6)
@@ -245,9 +239,7 @@ def test_photos_without_codes_are_inverted_once(
         tiny(prior, inversion_steps=5).learn_shots(shots)
 
 
-def test_views_of_a_photo_teach_like_photos_of_their_own(
-    prior: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_views_of_a_photo_teach_like_photos(prior: str, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = tiny(prior, labelling="linear").eval()
     taught, baseline = (
         tiny(prior, labelling="linear", shot_views=True, **options).eval()
@@ -333,7 +325,7 @@ def test_variations_replace_layers_from_the_last_one_down(prior: str) -> None:
 
 
 @pytest.mark.parametrize("labelling", ["linear", "strokes"])
-def test_a_read_out_labels_at_any_size_and_steers_the_refinement(
+def test_a_read_out_of_any_size_steers_the_refinement(
     prior: str, fit: Train, labelling: str
 ) -> None:
     options: dict[str, Any] = {"labelling": labelling, "label_resolutions": (8, 16)}
@@ -356,9 +348,7 @@ def test_self_training_learns_from_samples_and_is_the_same_each_time(prior: str)
 
 
 @pytest.mark.parametrize("labelling", ["dense", "sparse", "linear", "strokes"])
-def test_shots_in_other_styles_teach_like_shots_of_the_same_layout(
-    prior: str, labelling: str
-) -> None:
+def test_shots_in_other_styles_teach_like_more_shots(prior: str, labelling: str) -> None:
     plain, taught = (
         tiny(prior, labelling=labelling, style_layer=2, shot_styles=n).eval() for n in (0, 3)
     )
@@ -390,9 +380,7 @@ def test_strokes_are_drawn_in_the_regions_of_the_read_out(prior: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["paper", "layers"])
-def test_refinement_works_under_inference_mode_and_changes_the_coarse_latents(
-    prior: str, how: str
-) -> None:
+def test_refinement_in_inference_mode_changes_the_coarse_latents(prior: str, how: str) -> None:
     method = tiny(prior, refine=how, refine_steps=20).eval()
     method.learn_shots(shots_of(method))
     w_plus = method.generator.repeat(method.sample_w(torch.arange(3)))

@@ -53,9 +53,7 @@ def test_prediction_is_a_label_map(batch: Batch) -> None:
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
-def test_learning_rate_ends_low_whatever_the_length(
-    train: Callable[..., Trainer], epochs: int
-) -> None:
+def test_learning_rate_ends_low_in_any_length(train: Callable[..., Trainer], epochs: int) -> None:
     method = Segmenter(NUM_CLASSES, channels=2)
     trainer = train(method, max_epochs=epochs, max_steps=-1)
     assert trainer.optimizers[0].param_groups[0]["lr"] < 0.3 * method.lr

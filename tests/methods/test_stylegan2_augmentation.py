@@ -30,7 +30,7 @@ def test_without_augmentation_the_discriminator_sees_the_images(batch: Batch) ->
     assert not [key for key in method.state_dict() if key.startswith("augmentation")]
 
 
-def test_all_that_the_discriminator_sees_is_augmented_anew(
+def test_all_that_is_judged_is_augmented_anew(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seeds: list[tuple[int, ...]] = []
@@ -79,9 +79,7 @@ def test_r1_is_taken_at_the_images_before_they_are_augmented(
 
 
 @pytest.mark.parametrize(("logit", "expected"), [(100.0, 0.5 + 0.008), (-100.0, 0.5 - 0.008)])
-def test_probability_follows_the_logits_of_real_images(
-    train: Train, logit: float, expected: float
-) -> None:
+def test_probability_follows_the_real_logits(train: Train, logit: float, expected: float) -> None:
     method = build(augment="ada", augment_p=0.5, ada_kimg=1.0, lr_d=0.0)
     method.discriminator.out.bias.data.fill_(logit)
     trainer = train(method, max_steps=4)
@@ -141,9 +139,7 @@ def test_sign_is_averaged_over_processes(monkeypatch: pytest.MonkeyPatch, tmp_pa
         ({"augment": "ada", "augment_pipe": "c"}, "one of b, bg, bgc"),
     ],
 )
-def test_augmentation_that_makes_no_sense_is_refused(
-    arguments: dict[str, Any], message: str
-) -> None:
+def test_augmentation_without_sense_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build(**arguments)
 

@@ -80,28 +80,23 @@ def test_classes_present_leaves_ignored_pixels_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("class_wise", "layer_wise", "num_levels", "shape", "levels"),
+    ("switches", "num_levels", "shape", "levels"),
     [
-        (True, True, 5, (5, 4, 4), (0, 1, 2, 3, 4)),
-        (True, True, 2, (2, 4, 4), (0, 1)),
-        (True, True, 0, (0, 4, 4), ()),
-        (False, True, 5, (5, 1, 4), (0, 1, 2, 3, 4)),
-        (True, False, 5, (1, 4, 4), (2,)),
-        (False, False, 5, (0, 1, 4), ()),
+        ((True, True), 5, (5, 4, 4), (0, 1, 2, 3, 4)),
+        ((True, True), 2, (2, 4, 4), (0, 1)),
+        ((True, True), 0, (0, 4, 4), ()),
+        ((False, True), 5, (5, 1, 4), (0, 1, 2, 3, 4)),
+        ((True, False), 5, (1, 4, 4), (2,)),
+        ((False, False), 5, (0, 1, 4), ()),
     ],
 )
 def test_encoder_gives_codes_of_the_shape_that_the_switches_say(
-    class_wise: bool,
-    layer_wise: bool,
-    num_levels: int,
-    shape: tuple[int, int, int],
-    levels: tuple[int, ...],
+    switches: tuple[bool, bool], num_levels: int, shape: tuple[int, ...], levels: tuple[int, ...]
 ) -> None:
-    assert code_levels(num_levels, class_wise=class_wise, layer_wise=layer_wise) == levels
-    assert (
-        local_code_shape(4, None, num_levels, class_wise=class_wise, layer_wise=layer_wise) == shape
-    )
-    encoder = tiny(num_levels, class_wise=class_wise, layer_wise=layer_wise)
+    named = dict(zip(("class_wise", "layer_wise"), switches, strict=True))
+    assert code_levels(num_levels, **named) == levels
+    assert local_code_shape(4, None, num_levels, **named) == shape
+    encoder = tiny(num_levels, **named)
     posterior = encoder(*batch())
     assert posterior.mu_global.shape == posterior.logvar_global.shape == (2, 6)
     assert posterior.mu.shape == posterior.logvar.shape == (2, *shape[:2], 3)
@@ -217,7 +212,7 @@ def test_encoder_compiles_without_graph_breaks() -> None:
         (19, 64, 10_519_550, 56_126),
     ],
 )
-def test_encoder_has_as_many_parameters_as_the_released_one(
+def test_encoder_has_the_released_parameters(
     num_classes: int, channels: int, parameters: int, in_heads: int
 ) -> None:
     with torch.device("meta"):

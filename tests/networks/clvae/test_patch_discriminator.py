@@ -32,9 +32,7 @@ def test_maps_have_the_sizes_of_the_released_discriminator() -> None:
     ("num_classes", "parameters"),
     [(151, 5_836_930), (20, 5_568_642), (16, 5_560_450), (35, 5_599_362), (19, 5_566_594)],
 )
-def test_discriminator_has_as_many_parameters_as_the_released_one(
-    num_classes: int, parameters: int
-) -> None:
+def test_discriminator_has_the_released_parameters(num_classes: int, parameters: int) -> None:
     with torch.device("meta"):
         discriminator = MultiscaleDiscriminator(num_classes + 3)
     assert sum(p.numel() for p in discriminator.parameters()) == parameters

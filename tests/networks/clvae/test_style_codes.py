@@ -49,7 +49,7 @@ def test_class_chooses_the_rows_of_all_its_instances() -> None:
 
 
 @pytest.mark.parametrize(("classes", "levels"), [([4], None), (None, [3]), ([-1], None)])
-def test_class_or_level_that_is_not_there_is_refused(
+def test_unknown_class_or_level_is_refused(
     classes: list[int] | None, levels: list[int] | None
 ) -> None:
     with pytest.raises(ValueError, match=r"There is no (class|level)"):

@@ -210,13 +210,9 @@ def test_readout_of_layers_is_that_of_their_interpolated_unit_vectors(size: int)
     other.load_state_dict(labeller.state_dict())
     parts = []
     for x in maps:
-        x = F.normalize(x, dim=1)
-        smaller = x.shape[-1] > size
-        parts.append(
-            F.adaptive_avg_pool2d(x, size)
-            if smaller
-            else F.interpolate(x, (size,) * 2, mode="bilinear")
-        )
+        x, larger = F.normalize(x, dim=1), x.shape[-1] <= size
+        enlarged = F.interpolate(x, (size, size), mode="bilinear")
+        parts.append(enlarged if larger else F.adaptive_avg_pool2d(x, size))
     stacked = torch.cat(parts, 1)
     expected = torch.einsum("kc,bchw->bkhw", labeller.weight, stacked)
     expected = expected + labeller.bias[:, None, None]

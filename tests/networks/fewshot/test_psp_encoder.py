@@ -21,9 +21,7 @@ def layouts(batch_size: int = 3, image_size: int = 32) -> Tensor:
 
 
 @pytest.mark.parametrize(("num_ws", "millions"), [(14, 209.5), (16, 238.3), (18, 267.1)])
-def test_defaults_have_the_parameters_of_the_published_network(
-    num_ws: int, millions: float
-) -> None:
+def test_defaults_have_the_parameters_of_the_published(num_ws: int, millions: float) -> None:
     with torch.device("meta"):
         encoder = GradualStyleEncoder(19, num_ws)
         styles = encoder(torch.zeros(2, 19, 256, 256))

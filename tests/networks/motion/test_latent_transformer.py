@@ -7,16 +7,8 @@ from torch import Tensor, nn
 from semsynth.networks.motion.latent_transformer import Attention, LatentTransformer, Part
 from tests.helpers.checks import assert_compiles
 
-SIZES: dict[str, Any] = {
-    "num_tokens": 4,
-    "dim": 24,
-    "w_dim": 10,
-    "feature_channels": 7,
-    "depth": 2,
-    "num_heads": 3,
-    "head_dim": 8,
-    "mlp_dim": 20,
-}
+SIZES: dict[str, Any] = {"num_tokens": 4, "dim": 24, "w_dim": 10, "feature_channels": 7}
+SIZES |= {"depth": 2, "num_heads": 3, "head_dim": 8, "mlp_dim": 20}
 
 
 def build(**changes: Any) -> LatentTransformer:

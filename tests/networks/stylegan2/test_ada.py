@@ -95,9 +95,7 @@ def blob(x: float, y: float, size: int = 64, width: float = 5, height: float = 5
         ({"log2_scale": 1.0, "move_x": -0.25}, blob(0.4 - 0.5, 0.2, width=10, height=10)),
     ],
 )
-def test_geometry_moves_and_deforms_a_spot_as_by_hand(
-    change: dict[str, float], expected: Tensor
-) -> None:
+def test_geometry_deforms_a_spot_as_by_hand(change: dict[str, float], expected: Tensor) -> None:
     result = augment(blob(0.2, 0.1), operations(1, **change))
     middle = (..., slice(17, 47), slice(17, 47))  # beyond it the mirrors show the spot again
     torch.testing.assert_close(result[middle], expected[middle], atol=0.05, rtol=0)
@@ -125,13 +123,8 @@ def test_colours_change_as_by_hand(images: Tensor, name: str) -> None:
 
 
 def test_all_colours_together_equal_one_after_the_other(images: Tensor) -> None:
-    values = {
-        "brightness": 0.2,
-        "log2_contrast": 0.4,
-        "luma_flip": 1,
-        "hue": 1.0,
-        "log2_saturation": -0.5,
-    }
+    values = {"brightness": 0.2, "log2_contrast": 0.4, "luma_flip": 1, "hue": 1.0}
+    values["log2_saturation"] = -0.5
     expected = images
     for name, value in values.items():
         expected = augment(expected, operations(**{name: value}))
@@ -171,15 +164,8 @@ def test_operations_are_drawn_independently_but_for_the_two_directions() -> None
 
 def test_values_have_the_distributions_of_the_paper() -> None:
     ops = drawn(1.0)
-    deviations = {
-        "log2_scale": 0.2,
-        "log2_stretch": 0.2,
-        "move_x": 0.125,
-        "move_y": 0.125,
-        "brightness": 0.2,
-        "log2_contrast": 0.5,
-        "log2_saturation": 1.0,
-    }
+    deviations = {"log2_scale": 0.2, "log2_stretch": 0.2, "move_x": 0.125, "move_y": 0.125}
+    deviations |= {"brightness": 0.2, "log2_contrast": 0.5, "log2_saturation": 1.0}
     for name, deviation in deviations.items():
         values = getattr(ops, name)
         assert float(values.std()) == pytest.approx(deviation, rel=0.03), name

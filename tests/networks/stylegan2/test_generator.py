@@ -45,9 +45,7 @@ def ready(batch_size: int = 2) -> tuple[SynthesisNetwork, Tensor]:
 
 
 @pytest.mark.parametrize(("image_size", "parameters"), [(256, 30_034_338), (1024, 30_370_060)])
-def test_defaults_have_the_parameters_of_the_released_networks(
-    image_size: int, parameters: int
-) -> None:
+def test_defaults_have_the_released_parameters(image_size: int, parameters: int) -> None:
     with torch.device("meta"):
         generator = StyleGAN2Generator(image_size)
     assert sum(p.numel() for p in generator.parameters()) == parameters
