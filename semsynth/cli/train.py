@@ -65,10 +65,10 @@ OUTPUT = "Directory of the images (default: RUN_DIR/predictions)."
 
 
 class RunParser(Parser):
-    """Reads configurations of older runs, which may name arguments that are no more."""
+    """Reads configurations of older runs too, which may contain retired arguments."""
 
     def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Namespace:
-        """Parse a configuration without the arguments that were retired."""
+        """Parse a configuration, less its retired arguments."""
         values = yaml.safe_load(content)
         if (kept := less_retired(values)) != values:
             content = yaml.safe_dump(kept)
@@ -295,14 +295,15 @@ def prepare_weights(args: list[str]) -> None:
 
 
 def less_retired(values: Any) -> Any:
-    """Drop retired arguments of the classes in a configuration, wherever they are."""
+    """A configuration without the retired arguments of its classes."""
     if isinstance(values, list):
         return [less_retired(value) for value in values]
     if not isinstance(values, dict):
         return values
     kept = {key: less_retired(value) for key, value in values.items()}
-    arguments = kept.get("init_args")
-    return {**kept, "init_args": without_retired(arguments)} if arguments else kept
+    if isinstance(arguments := kept.get("init_args"), dict):
+        kept["init_args"] = without_retired(arguments)
+    return kept
 
 
 def check_weights(callbacks: list[Callback]) -> None:

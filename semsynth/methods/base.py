@@ -26,8 +26,8 @@ RETIRED: dict[str, Any] = {
     "vgg_norm": "none",
     "w_norm_weight": 0.0,
 }
-"""Arguments that are no more, and the values that they had by default: what is done now. Older
-checkpoints, cards and configurations hold them."""
+"""Arguments that were removed, with their defaults, which the code now follows. Older checkpoints,
+cards and configurations still contain them."""
 
 
 class Method(LightningModule):
@@ -144,7 +144,7 @@ class Method(LightningModule):
 
 
 def without_retired(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop arguments that older files have, unless they ask for what is no more.
+    """Drop retired arguments from an older file.
 
     Raises:
         UserError: One has another value than its default.
