@@ -15,13 +15,13 @@ from semsynth.networks.clvae.layouts import resize_layout
 from semsynth.networks.clvae.painted import Painted, convolve
 from semsynth.networks.clvae.spade import LEAK, SPADE, ModulatedResBlock
 
-Layout = Tensor | Painted
+AnyLayout = Tensor | Painted
 
 
 class FastSPADE(SPADE):
     """SPADE that takes a layout of either kind."""
 
-    def forward(self, x: Tensor, layout: Layout) -> Tensor:
+    def forward(self, x: Tensor, layout: AnyLayout) -> Tensor:
         """Modulate activations (B, C, H, W) by a layout (B, L, H', W'), resized to (H, W)."""
         layout = fit_layout(layout, x)
         if self.gamma.groups > 1:
@@ -50,7 +50,7 @@ class SPADEResBlock(ModulatedResBlock):
         sizes = (layout_channels, spade_channels)
         super().__init__(in_channels, out_channels, lambda width: FastSPADE(width, *sizes))
 
-    def forward(self, x: Tensor, layout: Layout) -> Tensor:
+    def forward(self, x: Tensor, layout: AnyLayout) -> Tensor:
         """Transform activations (B, in_channels, H, W) under a layout of any size."""
         layout = fit_layout(layout, x)
         if not self.learned_shortcut:
@@ -69,14 +69,14 @@ class SPADEResBlock(ModulatedResBlock):
         return self.conv_1(F.leaky_relu(h, LEAK))
 
 
-def fit_layout(layout: Layout, x: Tensor) -> Layout:
+def fit_layout(layout: AnyLayout, x: Tensor) -> AnyLayout:
     """Resize a layout of either kind to the size of activations."""
     if isinstance(layout, Painted):
         return layout.resized(x.shape[-2], x.shape[-1])
     return resize_layout(layout, x.shape[-2:])
 
 
-def hidden_maps(spades: Sequence[SPADE], layout: Layout) -> list[Tensor]:
+def hidden_maps(spades: Sequence[SPADE], layout: AnyLayout) -> list[Tensor]:
     """Hidden maps (B, hidden_channels, H, W) of SPADE layers of a layout, by one convolution."""
     convs = [spade.shared[0] for spade in spades]
     weight = torch.cat([conv.get_parameter("weight") for conv in convs])

@@ -32,7 +32,7 @@ class SPADE(nn.Module):
         self.gamma = nn.Conv2d(hidden_channels, channels, 3, padding=1, groups=groups)
         self.beta = nn.Conv2d(hidden_channels, channels, 3, padding=1, groups=groups)
 
-    def forward(self, x: Tensor, layout: Any) -> Tensor:
+    def forward(self, x: Tensor, layout: Tensor) -> Tensor:
         """Modulate activations (B, C, H, W) by a layout (B, L, H', W'), resized to (H, W)."""
         hidden = self.shared(F.interpolate(layout, size=x.shape[-2:], mode="nearest"))
         return self.norm(x) * (1 + self.gamma(hidden)) + self.beta(hidden)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semsynth.networks.checkpointing import run_again
-from semsynth.networks.clvae.fast_spade import Layout, SPADEResBlock
+from semsynth.networks.clvae.fast_spade import AnyLayout, SPADEResBlock
 from semsynth.networks.clvae.spade import LEAK
 
 Upsampling = Literal["normal", "more", "most"]
@@ -70,7 +70,7 @@ class SPADEGenerator(nn.Module):
         self.blocks = nn.ModuleList(build(a, b, i) for i, (a, b) in enumerate(pairwise(widths)))
         self.to_image = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
-    def forward(self, z: Tensor, layouts: Sequence[Layout]) -> Tensor:
+    def forward(self, z: Tensor, layouts: Sequence[AnyLayout]) -> Tensor:
         """Generate images.
 
         Args:

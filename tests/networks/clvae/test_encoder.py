@@ -22,7 +22,7 @@ def count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def tiny(num_levels: int = 5, **switches: bool) -> CLVAEEncoder:
+def tiny(num_levels: int = 5, **switches: Any) -> CLVAEEncoder:
     sizes: Any = {"channels": 2, "z_dim": 6, "code_dim": 3, "encoder_size": 128}
     return CLVAEEncoder(4, num_levels=num_levels, **sizes, **switches)
 

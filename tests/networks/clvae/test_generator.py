@@ -13,7 +13,7 @@ def count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def tiny(num_levels: int = 5, **switches: bool) -> CLVAEGenerator:
+def tiny(num_levels: int = 5, **switches: Any) -> CLVAEGenerator:
     sizes: Any = {"channels": 2, "z_dim": 6, "code_dim": 3, "spade_channels": 4}
     return CLVAEGenerator(4, (64, 64), num_levels=num_levels, **sizes, **switches)
 
