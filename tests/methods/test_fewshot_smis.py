@@ -163,11 +163,7 @@ def test_latents_of_the_style_need_not_be_predicted(prior: str, fit: Train) -> N
 
 def test_an_imported_encoder_draws_what_it_drew(prior: str, tmp_path: Path) -> None:
     source = tiny(prior)
-    sizes: dict[str, Any] = {
-        "in_channels": CLASSES,
-        "num_ws": source.generator.num_ws,
-        "image_size": SIZE,
-    }
+    sizes: Any = {"in_channels": CLASSES, "num_ws": source.generator.num_ws, "image_size": SIZE}
     sizes |= {"w_dim": 8, "units": [1, 1, 1, 1], "widths": [32, 32, 32, 32]}
     card = {"prior": fingerprint(source.generator), "encoder": sizes}
     save_encoder(source.encoder, tmp_path / "encoder.safetensors", card)
