@@ -30,8 +30,6 @@ SCORED, SETS = 32, 8
 Labeller = DensePrototypes | LinearReadout
 RULES: dict[str, Callable[[], Labeller]] = {
     "mean": lambda: DensePrototypes(NUM_CLASSES),
-    "3 clusters": lambda: DensePrototypes(NUM_CLASSES, 3),
-    "5 clusters": lambda: DensePrototypes(NUM_CLASSES, 5),
     "linear": lambda: LinearReadout(NUM_CLASSES),
 }
 LAYERS = ((16,), (32,), (64,), (16, 32), (32, 64), (16, 32, 64))
@@ -77,7 +75,7 @@ def scores(
         count: Shots of a set.
     """
     truth, results = labels[:SCORED], []
-    small = downsample_labels(labels, features.shape[-1], NUM_CLASSES)
+    small = downsample_labels(labels, features.shape[-1])
     for i in range(SETS):
         shots = slice(SCORED + i * count, SCORED + (i + 1) * count)
         labeller = rule()

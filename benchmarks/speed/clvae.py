@@ -20,7 +20,10 @@ from benchmarks.speed import clvae_codes
 from benchmarks.speed.clvae_codes import draw_mask, encode_by_loops, paint_by_loops
 from benchmarks.speed.timing import Function, interleaved
 from semsynth.methods import CLVAE
-from semsynth.networks.clvae.spade import LEAK, SPADE, SPADEResBlock, SpectralNorm, one_hot
+from semsynth.networks.clvae.fast_spade import SPADEResBlock
+from semsynth.networks.clvae.layouts import one_hot
+from semsynth.networks.clvae.spade import LEAK, SPADE
+from semsynth.networks.clvae.spectral import SpectralNorm
 
 NUM_CLASSES, SIZE, CLASSES_PER_IMAGE = 151, 256, 16
 Step = Callable[[CLVAE, Tensor, Tensor], Tensor]

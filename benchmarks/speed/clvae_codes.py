@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from benchmarks.speed.timing import Function, interleaved
-from semsynth.networks.clvae.encoder import CLVAEEncoder, level_mask
+from semsynth.networks.clvae.encoder import CLVAEEncoder
 from semsynth.networks.clvae.generator import CLVAEGenerator
+from semsynth.networks.clvae.layouts import level_mask
 
 NUM_CLASSES, BATCH, SIZE = 151, 4, 256
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from benchmarks.speed.stylegan2 import VARIANTS, check
 from benchmarks.speed.timing import Function, interleaved
-from semsynth.networks.clvae.spade import one_hot
+from semsynth.networks.clvae.layouts import one_hot
 from semsynth.networks.fewshot.pseudo_labels import DensePrototypes, SparseBank
 from semsynth.networks.fewshot.psp_encoder import GradualStyleEncoder
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator

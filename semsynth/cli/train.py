@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import wandb
 import yaml
+from jsonargparse import Namespace
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import (
@@ -45,6 +46,7 @@ from semsynth.cli.messages import Parser, check_files, unwrapped
 from semsynth.cli.predict_style import add_style_arguments, read_style
 from semsynth.data import MaskFolder, SynthesisDataModule
 from semsynth.errors import UserError, require_writable
+from semsynth.methods.base import without_retired
 from semsynth.methods.opening import check_checkpoint
 
 DEFAULTS = Path(__file__).parents[1] / "default.yaml"
@@ -60,6 +62,17 @@ TITLES = {
 }
 MASKS = "Directory of masks to synthesise from (default: those of the test split)."
 OUTPUT = "Directory of the images (default: RUN_DIR/predictions)."
+
+
+class RunParser(Parser):
+    """Reads configurations of older runs too, which may contain retired arguments."""
+
+    def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Namespace:
+        """Parse a configuration, less its retired arguments."""
+        values = yaml.safe_load(content)
+        if (kept := less_retired(values)) != values:
+            content = yaml.safe_dump(kept)
+        return super().parse_string(content, *args, **kwargs)
 
 
 class SaveConfig(SaveConfigCallback):
@@ -116,7 +129,7 @@ class SemsynthCLI(LightningCLI):
                     "default_config_files": [str(DEFAULTS)],
                 },
             },
-            parser_class=Parser,
+            parser_class=RunParser,
             auto_configure_optimizers=False,
             args=args,
         )
@@ -279,6 +292,18 @@ def prepare_weights(args: list[str]) -> None:
     here = ["accelerator=cpu", "devices=1", "num_nodes=1", "strategy=auto", "logger=false"]
     silence_noise()
     WeightsCheck("fit", ["fit", *args, *(f"--trainer.{flag}" for flag in here)])
+
+
+def less_retired(values: Any) -> Any:
+    """A configuration without the retired arguments of its classes."""
+    if isinstance(values, list):
+        return [less_retired(value) for value in values]
+    if not isinstance(values, dict):
+        return values
+    kept = {key: less_retired(value) for key, value in values.items()}
+    if isinstance(arguments := kept.get("init_args"), dict):
+        kept["init_args"] = without_retired(arguments)
+    return kept
 
 
 def check_weights(callbacks: list[Callback]) -> None:

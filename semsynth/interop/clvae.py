@@ -20,7 +20,7 @@ from semsynth.interop.tensors import Rules, State, fitted, rename, shape_of
 from semsynth.networks.clvae.encoder import CLVAEEncoder
 from semsynth.networks.clvae.generator import CLVAEGenerator
 from semsynth.networks.clvae.patch_discriminator import MultiscaleDiscriminator
-from semsynth.networks.clvae.spade import Upsampling, start_grid
+from semsynth.networks.clvae.spade_generator import Upsampling, start_grid
 
 LabelOrder = Literal["raw", "shifted"]
 FILES = {"generator": "G", "encoder": "E", "discriminator": "D"}

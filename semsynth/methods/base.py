@@ -1,8 +1,9 @@
 """What the methods share: evaluation steps, frozen networks, and one count of steps for a GAN."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+import torch
 from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
@@ -10,8 +11,23 @@ from torch import Tensor
 
 from semsynth.errors import UserError
 from semsynth.networks.clvae.style_codes import StyleError as StyleError
+from semsynth.networks.noise import sample_seed
 
 Batch = dict[str, Any]
+
+RETIRED: dict[str, Any] = {
+    "compile_backend": None,
+    "grid_share": 0.1,
+    "kl_ref_batch": 4,
+    "label_pooling": "nearest",
+    "min_area": 0.01,
+    "mix_alpha": 1.0,
+    "prototypes_per_class": 1,
+    "vgg_norm": "none",
+    "w_norm_weight": 0.0,
+}
+"""Arguments that were removed, with their defaults, which the code now follows. Older checkpoints,
+cards and configurations still contain them."""
 
 
 class Method(LightningModule):
@@ -19,6 +35,9 @@ class Method(LightningModule):
 
     The same ``batch["seed"]`` (B,) gives the same images on any number of devices.
     """
+
+    seed = 0
+    """Seed of the training."""
 
     frozen: tuple[str, ...] = ()
     """Names of sub-networks with fixed weights, kept out of checkpoints."""
@@ -43,6 +62,16 @@ class Method(LightningModule):
             Images (B, 3, H, W) in [-1, 1] by name.
         """
         return {}
+
+    def draw_seeds(self, batch_size: int, draw: int) -> Tensor:
+        """Seeds (B,) of a draw of the training, such as of a step.
+
+        They depend on the training's seed, the draw and the process: no two processes draw the
+        same, and a resumed training draws what it would have drawn.
+        """
+        first = self.global_rank * batch_size
+        index = torch.arange(first, first + batch_size, device=self.device)
+        return sample_seed(self.seed, index, draw)
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Nothing: the ``Evaluation`` callback makes the images and measures them."""
@@ -109,8 +138,25 @@ class Method(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the frozen networks' own weights in, so that loading stays strict."""
+        without_retired(checkpoint.get("hyper_parameters", {}))  # Lightning has dropped them
         own = {k: v for k, v in self.state_dict().items() if k.split(".")[0] in self.frozen}
         checkpoint["state_dict"].update(own)
+
+
+def without_retired(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Drop retired arguments from an older file.
+
+    Raises:
+        UserError: One has another value than its default.
+    """
+    for name in RETIRED.keys() & arguments.keys():
+        if arguments[name] != RETIRED[name]:
+            raise UserError(
+                f"{name} was retired; only its default {RETIRED[name]!r} still works, and here it "
+                f"is {arguments[name]!r}. Use the release that wrote the file, or train again "
+                "without it."
+            )
+    return {name: value for name, value in arguments.items() if name not in RETIRED}
 
 
 def count_as_one_step(optimizers: Iterable[LightningOptimizer]) -> None:
@@ -130,11 +176,7 @@ def _do_nothing() -> None:
 
 
 def require_unused_parameters(strategy: Strategy) -> None:
-    """Refuse a DDP strategy that cannot train two networks in turn.
-
-    Raises:
-        UserError: DDP would wait for gradients of the network whose turn it is not.
-    """
+    """Refuse a DDP strategy that cannot train two networks in turn."""
     if isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters"):
         raise UserError(
             "A GAN trains its networks in turn, and plain DDP fails when one of them gets no "

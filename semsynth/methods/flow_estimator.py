@@ -63,11 +63,7 @@ class FlowEstimator(LightningModule):
             radius=radius,
             num_updates=num_updates,
         )
-        require_not_negative(
-            lr=lr,
-            weight_decay=weight_decay,
-            expansion_weight=expansion_weight,
-        )
+        require_not_negative(lr=lr, weight_decay=weight_decay, expansion_weight=expansion_weight)
         self.lr, self.weight_decay = lr, weight_decay
         self.gamma, self.expansion_weight = gamma, expansion_weight
         self.network = RAFT(
@@ -139,16 +135,9 @@ class FlowEstimator(LightningModule):
 
 
 def sequence_loss(flows: Tensor, flow: Tensor, valid: Tensor, gamma: float) -> Tensor:
-    """L1 distance of each update's flow to the true one, later updates weighted more.
+    """L1 distance of each update's flow (n, B, 2, H, W) to the true one, where it is valid.
 
-    Args:
-        flows: Flow after each update (n, B, 2, H, W).
-        flow: True flow (B, 2, H, W).
-        valid: Where it holds (B, 1, H, W).
-        gamma: Update i of n has weight ``gamma ** (n - i)``.
-
-    Returns:
-        Weighted sum of the mean distances over valid pixels.
+    Update i of n weighs ``gamma ** (n - i)``.
     """
     n = len(flows)
     weights = gamma ** torch.arange(n - 1, -1, -1, dtype=flows.dtype, device=flows.device)

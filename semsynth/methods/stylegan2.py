@@ -48,7 +48,7 @@ class StyleGAN2(Method):
         lr_d: Learning rate of the discriminator.
         betas: Adam's decay rates.
         r1_weight: Weight of the R1 penalty, gamma in the paper; its half multiplies the penalty.
-        r1_interval: Steps from one R1 penalty to the next, whose weight grows by as much.
+        r1_interval: Steps from one R1 penalty to the next, which weighs as much more.
         path_length_weight: Weight of path length regularisation; 0 does without.
         path_length_interval: Steps from one to the next.
         style_mixing: Probability of drawing an image from two latents.
@@ -63,9 +63,6 @@ class StyleGAN2(Method):
             fine-tuning.
         init_from: Prior to go on from, one that ships or the file of an imported one; its
             architecture must be the same.
-
-    Raises:
-        ValueError: ``image_size`` is not such a number, or the augmentation makes no sense.
     """
 
     path_length_mean: Tensor
@@ -138,7 +135,6 @@ class StyleGAN2(Method):
         if augment != "none":
             self.augmentation = AdaptiveAugment(augment_pipe, augment_p, ada_target, ada_kimg)
         self.register_buffer("path_length_mean", torch.zeros(()))
-        self.seed = 0
         self.to(memory_format=torch.channels_last)
 
     def setup(self, stage: str) -> None:
@@ -151,12 +147,7 @@ class StyleGAN2(Method):
             self.load_prior(self.init_from)
 
     def load_prior(self, name_or_path: str) -> None:
-        """Take the weights of a prior, and of its discriminator if the file holds one.
-
-        Raises:
-            MissingWeightsError: There is no such prior.
-            WeightsError: Its architecture is another.
-        """
+        """Take the weights of a prior, and of its discriminator if the file holds one."""
         load_into(self.generator, load_generator(name_or_path), name_or_path)
         discriminator = load_discriminator(name_or_path)
         if discriminator is not None:
@@ -247,16 +238,6 @@ class StyleGAN2(Method):
             # Negative draws, for latents have the others.
             image = self.augmentation(image, self.draw_seeds(len(image), -1 - (4 * step + phase)))
         return self.discriminator(image)
-
-    def draw_seeds(self, batch_size: int, draw: int) -> Tensor:
-        """Seeds (B,) of a draw.
-
-        They depend on the training's seed, the draw and the process, so that no two processes draw
-        the same and a training that is taken up draws what it would have drawn.
-        """
-        first = self.global_rank * batch_size
-        index = torch.arange(first, first + batch_size, device=self.device)
-        return sample_seed(self.seed, index, draw)
 
     def draw_latents(
         self, batch_size: int, step: int, phase: int, track_mean: bool = False

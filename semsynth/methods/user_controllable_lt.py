@@ -28,10 +28,10 @@ from semsynth.editing.points import (
 from semsynth.editing.requests import draw_requests, edges
 from semsynth.errors import require_not_negative, require_positive
 from semsynth.losses.ranger import Ranger
-from semsynth.methods.base import Batch
+from semsynth.methods.base import Batch, without_retired
 from semsynth.methods.prior_base import PriorMethod
 from semsynth.networks.motion.latent_transformer import LatentTransformer, Part
-from semsynth.networks.noise import hash_int64, sample_seed
+from semsynth.networks.noise import hash_int64
 from semsynth.weights import WeightsError
 from semsynth.weights.editors import find_editor, prior_beside, read_editor
 from semsynth.weights.estimators import load_motion_estimator
@@ -39,6 +39,8 @@ from semsynth.weights.priors import fingerprint, require_prior
 
 TRAINED_RANGE = 3.0
 """Longest motion, in root mean squares of training, that the transformer is asked for at once."""
+GRID_SHARE = 0.1
+"""Share of the steps on random points that see the whole grid."""
 POINTS = {"1": 1, "8": 8, "32": 32, "grid": None}
 """Numbers of points with which validation tries each pair."""
 
@@ -64,10 +66,10 @@ class UserControllableLT(PriorMethod):
         canvas_size: Height and width of the view in whose pixels motion is told; the image's, but
             at most 256, if not given.
         grid_size: Rows and columns of the grid on which pairs know their motion.
-        points: Marks in training: a random number of points and anchors, or the whole grid.
+        points: Marks in training: a random number of points and anchors, in every tenth step the
+            whole grid; or the whole grid always.
         max_points: Most random points.
         max_anchors: Most random anchors.
-        grid_share: Share of steps with the whole grid beside random points.
         normalise_layers: Normalise the random latents' z over the layers, not over its channels.
         centred: Move latents around themselves and not towards random ones (see ``PairRenderer``).
         shared: Move all of an image's latents towards the same random one.
@@ -89,10 +91,6 @@ class UserControllableLT(PriorMethod):
         gain_pairs: Pairs that calibrate the gain at each validation; 0 leaves it at 1.
         init_from: Transformer to start from, one that ships or the file of an imported one; its
             sizes must be the same.
-
-    Raises:
-        MissingWeightsError: There is no such prior or estimator.
-        ValueError: Sizes do not suit the prior.
     """
 
     uses_masks = False
@@ -113,7 +111,6 @@ class UserControllableLT(PriorMethod):
         points: Literal["random", "grid"] = "random",
         max_points: int = 64,
         max_anchors: int = 8,
-        grid_share: float = 0.1,
         normalise_layers: bool = False,
         centred: bool = False,
         shared: bool = False,
@@ -153,23 +150,19 @@ class UserControllableLT(PriorMethod):
             sigma_flow=sigma_flow,
             sigma_expansion=sigma_expansion,
         )
-        require_not_negative(
-            lr=lr,
-            feature_weight=feature_weight,
-        )
+        require_not_negative(lr=lr, feature_weight=feature_weight)
         self.estimator, self.upstream_input = estimator, upstream_input
         self.num_tokens = num_tokens
         self.truncation = truncation
         self.feature_resolution = feature_resolution
         self.canvas_size = canvas_size or default_canvas(self.generator)
-        self.points, self.grid_share = points, grid_share
+        self.points = points
         self.max_points, self.max_anchors = max_points, max_anchors
         self.gain_rule = gain
         self.feature_weight = feature_weight
         self.optimizer, self.lr = optimizer, lr
         self.scale_pairs, self.gain_pairs = scale_pairs, gain_pairs
         self.init_from = init_from
-        self.seed = 0
         self.recipe: dict[str, Any] = {
             "num_tokens": num_tokens,
             "perturbation": list(perturbation),
@@ -182,18 +175,8 @@ class UserControllableLT(PriorMethod):
             "shared": shared,
         }
         channels = self.generator.synthesis.num_channels(feature_resolution)
-        self.transformer = LatentTransformer(
-            num_tokens,
-            dim,
-            self.generator.w_dim,
-            channels,
-            depth,
-            num_heads,
-            head_dim,
-            mlp_dim,
-            zero_init_head,
-            without,
-        )
+        sizes = (self.generator.w_dim, channels, depth, num_heads, head_dim, mlp_dim)
+        self.transformer = LatentTransformer(num_tokens, dim, *sizes, zero_init_head, without)
         unknown = float("nan")
         sigma = [sigma_flow or unknown, sigma_flow or unknown, sigma_expansion or unknown]
         self.register_buffer("motion_scale", torch.tensor(sigma))
@@ -207,24 +190,15 @@ class UserControllableLT(PriorMethod):
         Args:
             name_or_path: Name of one that ships, such as ``toy_portrait``, or the path of a file.
             prior: Where its prior is, if not beside the file or under the name in its card.
-
-        Raises:
-            MissingWeightsError: There is no such file, or no such prior.
-            WeightsError: The file is damaged, or of another prior.
         """
         path = find_editor(name_or_path)
         card, _ = read_editor(path)
-        method = cls(prior or prior_beside(path, card), **card["method"])
+        method = cls(prior or prior_beside(path, card), **without_retired(card["method"]))
         method.load_editor(path)
         return method.eval()
 
     def load_editor(self, name_or_path: str | Path) -> None:
-        """Take the weights, the unit of motion and the gain of a file.
-
-        Raises:
-            MissingWeightsError: There is no such file.
-            WeightsError: It is damaged, of another prior, or of other sizes.
-        """
+        """Take the weights, the unit of motion and the gain of a file."""
         path = find_editor(name_or_path)
         card, state = read_editor(path)
         require_prior(str(path), card["prior"], self.generator)
@@ -243,11 +217,7 @@ class UserControllableLT(PriorMethod):
 
     @torch.no_grad()
     def draw(self, w_plus: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, H, W) in [-1, 1] and the features (B, C, h, w) that ``edit`` reads.
-
-        Args:
-            w_plus: Latents (B, num_ws, w_dim).
-        """
+        """Images (B, 3, H, W) in [-1, 1] of latents, and the features that ``edit`` reads."""
         synthesis = self.generator.synthesis
         image, features = synthesis.image_and_features(w_plus, self.feature_resolution)
         return image.clamp(-1, 1), features
@@ -274,10 +244,6 @@ class UserControllableLT(PriorMethod):
         Returns:
             Latents (B, num_ws, w_dim): the first ``num_tokens`` changed, the others as they were.
             If nothing is to move, nothing is changed.
-
-        Raises:
-            ValueError: Marks are not finite or outside the canvas, or the transformer has not been
-                trained.
         """
         check_marks(points, motions, points_mask, self.canvas_size)
         if not self.motion_scale.isfinite().all():
@@ -351,7 +317,8 @@ class UserControllableLT(PriorMethod):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Error of the moved latents, and perhaps of the features that they make."""
-        pairs = self.pairs_of({**batch, "seed": self.draw_seeds(len(batch["seed"]))})
+        seed = self.draw_seeds(len(batch["seed"]), self.global_step)
+        pairs = self.pairs_of({**batch, "seed": seed})
         answer = self.answer(pairs, self.choose_marks(pairs))
         loss = F.mse_loss(answer, pairs["w_target"])
         still = F.mse_loss(repeat(pairs), pairs["w_target"])
@@ -362,22 +329,8 @@ class UserControllableLT(PriorMethod):
             loss = loss + self.feature_weight * still * error
         return loss
 
-    def draw_seeds(self, batch_size: int) -> Tensor:
-        """Seeds (B,) of a step's samples, of their pairs if these are rendered, and of their marks.
-
-        They depend on the training's seed, the step and the process, so that a training that is
-        taken up within an epoch draws what it would have drawn.
-        """
-        first = self.global_rank * batch_size
-        index = torch.arange(first, first + batch_size, device=self.device)
-        return sample_seed(self.seed, index, self.global_step)
-
     def pairs_of(self, batch: Batch) -> Batch:
-        """The pairs in a batch, or those that its seeds make.
-
-        Raises:
-            WeightsError: The pairs are of another prior or made in another way.
-        """
+        """The pairs in a batch, or those that its seeds make."""
         if "w_target" not in batch:
             return {**batch, **self.renderer(batch["seed"])}
         for key, value in self.origin.items():
@@ -393,7 +346,7 @@ class UserControllableLT(PriorMethod):
         """Marks to train with. Which steps see the whole grid is the same on all processes."""
         if self.points == "grid":
             return all_marks(torch.ones_like(pairs["valid"]))
-        if random.Random(self.global_step).random() < self.grid_share:
+        if random.Random(self.global_step).random() < GRID_SHARE:
             return all_marks(pairs["valid"])
         return random_marks(
             pairs["flow"],

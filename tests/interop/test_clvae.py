@@ -22,7 +22,7 @@ from semsynth.interop.clvae import (
 )
 from semsynth.interop.tensors import official_name
 from semsynth.methods import CLVAE
-from semsynth.networks.clvae.spade import one_hot
+from semsynth.networks.clvae.layouts import one_hot
 
 ROOT = Path(__file__).parents[2]
 FIXTURES = Path(os.environ.get("SEMSYNTH_FIXTURES", ROOT.parent / "shared" / "fixtures"))

@@ -15,7 +15,7 @@ from torch import Tensor
 from semsynth.cli import main
 from semsynth.interop.checkpoints import CheckpointError
 from semsynth.interop.psp import import_psp
-from semsynth.networks.clvae.spade import one_hot
+from semsynth.networks.clvae.layouts import one_hot
 from semsynth.weights import MissingWeightsError, WeightsError
 from semsynth.weights.encoders import load_encoder
 from semsynth.weights.priors import load_generator

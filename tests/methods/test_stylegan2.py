@@ -12,32 +12,15 @@ from semsynth.methods.stylegan2 import lazy_adam
 from semsynth.networks.noise import sample_seed
 from semsynth.weights import WeightsError
 from semsynth.weights.priors import save_generator
+from tests.helpers.checks import left_alone
 
-from .conftest import SIZE, Batch
+from .conftest import SIZE, Batch, tiny_stylegan2
 
 Train = Callable[..., Trainer]
 
 
-def tiny_stylegan2(**changes: Any) -> StyleGAN2:
-    torch.manual_seed(0)
-    arguments: dict[str, Any] = {
-        "z_dim": 8,
-        "w_dim": 8,
-        "mapping_layers": 2,
-        "channel_base": 256,
-        "channel_max": 8,
-        "group_size": 2,
-        "r1_interval": 2,
-        "path_length_interval": 2,
-    }
-    return StyleGAN2((SIZE, SIZE), **(arguments | changes))
-
-
 def test_a_step_changes_every_parameter(train: Train) -> None:
-    method = tiny_stylegan2()
-    before = {k: p.detach().clone() for k, p in method.named_parameters()}
-    train(method, max_steps=1)
-    assert {k for k, p in method.named_parameters() if torch.equal(p, before[k])} == set()
+    assert left_alone(tiny_stylegan2(), train, max_steps=1) == set()
 
 
 def test_steps_are_counted_in_batches_though_regularisation_adds_some(train: Train) -> None:
@@ -144,22 +127,9 @@ def test_averaged_weights_are_those_that_a_checkpoint_holds(train: Train, tmp_pa
 
 
 def save_as_prior(method: StyleGAN2, path: Path) -> str:
-    card = {
-        "generator": {
-            "image_size": SIZE,
-            "z_dim": 8,
-            "w_dim": 8,
-            "mapping_layers": 2,
-            "channel_base": 256,
-            "channel_max": 8,
-        },
-        "discriminator": {
-            "image_size": SIZE,
-            "channel_base": 256,
-            "channel_max": 8,
-            "group_size": 2,
-        },
-    }
+    sizes = {"image_size": SIZE, "channel_base": 256, "channel_max": 8}
+    mapping = {"z_dim": 8, "w_dim": 8, "mapping_layers": 2}
+    card = {"generator": sizes | mapping, "discriminator": sizes | {"group_size": 2}}
     save_generator(method.generator, path, card, method.discriminator)
     return str(path)
 
