@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from semsynth.methods import CLVAE, FewShotSMIS
+from semsynth.methods.base import without_retired
 from semsynth.weights import WeightsError, cards
 from semsynth.weights.priors import fingerprint, require_prior
 
@@ -51,7 +52,7 @@ def load_trained(name_or_path: str | Path) -> tuple[CLVAE | FewShotSMIS, dict[st
     """
     path = find_trained(name_or_path)
     card = cards.read_card(path, "a trained method", "method")
-    arguments = dict(card["method"])
+    arguments = without_retired(card["method"])
     kind = KINDS.get(arguments.pop("class", ""))
     if kind is None:
         raise WeightsError(f"{path.with_suffix('.json')} describes none of {', '.join(KINDS)}.")
