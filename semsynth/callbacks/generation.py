@@ -1,5 +1,6 @@
 """Images of a batch that depend on seed, sample and draw, and on nothing else."""
 
+from collections.abc import Collection
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -21,3 +22,19 @@ def generate(
     seeded = {**batch, "seed": sample_seed(seed, batch["index"], draw)}
     with trainer.precision_plugin.forward_context():
         return method.predict_step(seeded, 0).float()
+
+
+def supply(
+    trainer: Trainer,
+    method: LightningModule,
+    batch: Batch,
+    seed: int,
+    num_samples: int,
+    names: Collection[str],
+) -> Batch:
+    """What a method's own ``supply`` gives of some names; nothing if it has none."""
+    if (own := getattr(method, "supply", None)) is None:
+        return {}
+    seeded = {**batch, "seed": sample_seed(seed, batch["index"]), "num_samples": num_samples}
+    with trainer.precision_plugin.forward_context():
+        return own(seeded, names)

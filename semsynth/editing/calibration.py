@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from semsynth.editing.pairs import Batch, PairRenderer, sums_of_squares
-from semsynth.editing.points import Marks, fixed_marks, read_cells
+from semsynth.editing.points import fixed_marks
+from semsynth.networks.motion.marks import Marks
 from semsynth.networks.noise import sample_seed
 
 HELD_OUT = 1 << 40  # no run's seed, and so none of its pairs
@@ -54,7 +55,7 @@ def calibrate_gain(
     batches = [renderer(seed) | {"seed": seed} for seed in held_out_seeds(number, device)]
     distances = torch.zeros(len(GAINS), device=device)
     for pairs in batches:
-        marks = fixed_marks(pairs["flow"], pairs["valid"], pairs["seed"], 1, 1)
+        marks = fixed_marks(pairs, pairs["seed"], renderer.canvas_size, 1, 1)
         for i, gain in enumerate(GAINS):
             moved = answer(pairs, marks, distances.new_tensor(gain))
             distances[i] += missed(renderer, pairs, marks, moved)
@@ -72,8 +73,8 @@ def missed(renderer: PairRenderer, pairs: Batch, marks: Marks, moved: Tensor) ->
     """
     before = renderer.generator.repeat(pairs["w"])
     found = renderer.compare(before, torch.cat([moved, before[:, moved.shape[1] :]], 1))
-    request, achieved = (read_cells(motion["flow"], marks.cells) for motion in (pairs, found))
-    return ((request - achieved).norm(dim=-1) * marks.points_mask).sum()
+    achieved = marks.read(found["flow"], renderer.canvas_size)
+    return ((marks.motions[..., :2] - achieved).norm(dim=-1) * marks.points_mask).sum()
 
 
 def lowest(x: Tensor, y: Tensor) -> Tensor:

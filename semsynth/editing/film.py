@@ -10,9 +10,9 @@ from PIL import Image
 from torch import Tensor
 
 from semsynth.editing.canvas import Canvas
-from semsynth.editing.marks import EditError
 from semsynth.editing.trajectory import Step
 from semsynth.images import save_png, to_uint8
+from semsynth.networks.motion.marks import EditError
 
 RATE = 12  # frames a second
 

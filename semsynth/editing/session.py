@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from semsynth.editing.canvas import Canvas, Editor
-from semsynth.editing.marks import EditError, Mark, as_tensors, check_marks
 from semsynth.editing.trajectory import Step, read_trajectory, write_trajectory
 from semsynth.inversion import Distance, default_recipe, invert
 from semsynth.networks.motion.feature_tracking import Follower
+from semsynth.networks.motion.marks import EditError, Mark, Marks
 
 Progress = Callable[[int, int], None]
 """Is called with the steps done and all steps."""
@@ -156,20 +156,20 @@ class Session:
         Raises:
             EditError: A mark cannot be followed.
         """
-        check_marks(marks, self.canvas.size)
         w_plus, features, landmarks = self._present()
+        asked = Marks.of(marks, self.canvas.size, w_plus.device)
         moves = any(mark.moves for mark in marks)
         if moves:
-            points, motions, mask = as_tensors(marks, w_plus.device)
-            w_plus = self.editor.edit(w_plus, features, points, motions, mask)
+            w_plus = self.editor.edit(w_plus, features, *asked)
             if not w_plus.isfinite().all():
                 raise EditError("The editor lost the image: its latents are not finite.")
         images, moved = self.canvas.draw_with_landmarks(w_plus)
         achieved = torch.zeros(len(marks), 3)
         if moves:
-            follower = Follower(landmarks, points, self.canvas.size, bool(motions[..., 2].any()))
-            start = torch.zeros_like(motions)
-            found, _ = follower.find(moved, start, motions)
+            zooms = bool(asked.motions[..., 2].any())
+            follower = Follower(landmarks, asked.points, self.canvas.size, zooms)
+            start = torch.zeros_like(asked.motions)
+            found, _ = follower.find(moved, start, asked.motions)
             achieved = found[0].cpu()
         pairs = zip(marks, achieved.tolist(), strict=True)
         return Edit(images[0], w_plus, tuple(self._report(mark, done) for mark, done in pairs))

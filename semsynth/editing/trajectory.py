@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from semsynth.editing.canvas import Canvas
-from semsynth.editing.marks import EditError
+from semsynth.networks.motion.marks import EditError
 from semsynth.weights.priors import fingerprint
 
 FORMAT = "semsynth trajectory 1"

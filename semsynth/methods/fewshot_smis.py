@@ -4,7 +4,7 @@ Endo and Kanamori, 2021 (https://arxiv.org/abs/2103.14877), and "Controlling Sty
 Scribbles via One-shot Learning", CGI 2022, which adds the refinement.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -129,7 +129,6 @@ class FewShotSMIS(PriorMethod):
         PriorError: The prior has no such features, or draws smaller images.
     """
 
-    trains_on_shots = True
     frozen = ("generator", "segmenter")
 
     def __init__(
@@ -231,7 +230,6 @@ class FewShotSMIS(PriorMethod):
         self.reference: Tensor | None = None
         self.reference_image: Tensor | None = None
         self.directions: Directions | None = None
-        self.seed = 0
         self.to(memory_format=torch.channels_last)
 
     @property
@@ -454,16 +452,6 @@ class FewShotSMIS(PriorMethod):
         over: Any = "positions" if as_in_paper else "annotated"
         return self.prototypes.layout_loss(self.stack(maps), labels, self.sparse, over)
 
-    def draw_seeds(self, batch_size: int) -> Tensor:
-        """Seeds (B,) of a step.
-
-        They depend on the training's seed, the step and the process, so that no two processes draw
-        the same and a training that is taken up draws what it would have drawn.
-        """
-        first = self.global_rank * batch_size
-        index = torch.arange(first, first + batch_size, device=self.device)
-        return sample_seed(self.seed, index, self.global_step)
-
     @torch.no_grad()
     def draw_pairs(self, batch: Batch, seed: Tensor) -> tuple[Tensor, Tensor]:
         """Latents (B, num_ws, w_dim) and label maps (B, h, h) of samples, or of the shots."""
@@ -588,16 +576,18 @@ class FewShotSMIS(PriorMethod):
         )
         return found.w_plus
 
-    def variations(self, batch: Batch, num_images: int) -> dict[str, Tensor]:
+    def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Any]:
         """Another sample's latents from the last layer, then from ever lower ones on."""
+        if "variations" not in names:
+            return {}
         w_plus = self.encode(batch["mask"])
         B, n = len(w_plus), w_plus.shape[1]
         styles = self.generator.repeat(self.sample_w(batch["seed"], self.truncation))
-        first = torch.linspace(n, 0, num_images, device=self.device).round()
-        chosen = torch.arange(n, device=self.device) >= first[:, None]  # (num_images, n)
+        first = torch.linspace(n, 0, batch["num_samples"], device=self.device).round()
+        chosen = torch.arange(n, device=self.device) >= first[:, None]  # (num_samples, n)
         mixed = torch.where(chosen[None, :, :, None], styles[:, None], w_plus[:, None])
         images = self.draw(mixed.flatten(0, 1))
-        return {"mixed_layers": images.unflatten(0, (B, num_images))}
+        return {"variations": {"mixed_layers": images.unflatten(0, (B, len(first)))}}
 
     def _load_segmenter(self, name: str | None) -> nn.Module | None:
         if (self.labelling == "segmenter") != (name is not None):

@@ -14,7 +14,8 @@ class ImageMetric(Metric):
     """A metric whose ``update`` names what it wants and whose ``compute`` names what it gives.
 
     The parameters of ``update`` are ``fake`` (B, 3, H, W), the generated images, ``fakes``
-    (B, K, 3, H, W), K of them for each mask, or keys of the batch. ``compute`` returns a dictionary
+    (B, K, 3, H, W), K of them for each mask, keys of the batch, or what a method supplies (see
+    ``Method.supply``). ``compute`` returns a dictionary
     of the names to log. States are sums, or rows that are put in an order that does not depend on
     the batches, so that several processes add up.
 
@@ -28,6 +29,11 @@ class ImageMetric(Metric):
     real_states: ClassVar[tuple[str, ...]] = ()
 
     loaded_real: dict[str, Tensor] | None = None
+
+    @property
+    def wants(self) -> set[str]:
+        """Names of what ``update`` is to be given."""
+        return set(inspect.signature(self.update).parameters)
 
     def protocol(self) -> dict[str, Any]:
         """All that the score depends on but the images, as JSON values."""
@@ -70,11 +76,6 @@ class ImageMetric(Metric):
         return torch.cat(state) if state else torch.empty(0)
 
 
-def wanted(metric: ImageMetric) -> set[str]:
-    """What a metric's ``update`` wants to be given."""
-    return set(inspect.signature(metric.update).parameters)
-
-
 def card_of(metric: ImageMetric, num_samples: int | list[int]) -> Card:
     """What a metric's scores depend on, with the samples of each mask that it sees."""
-    return metric.protocol() | {"num_samples": num_samples if "fakes" in wanted(metric) else 1}
+    return metric.protocol() | {"num_samples": num_samples if "fakes" in metric.wants else 1}

@@ -18,7 +18,7 @@ from semsynth.data.pairs import IMAGE_SUFFIXES, Pair, list_images
 from semsynth.data.transforms import resize_image, resize_map
 from semsynth.images import from_uint8
 from semsynth.metrics import ImageMetric
-from semsynth.metrics.base import card_of, wanted
+from semsynth.metrics.base import card_of
 from semsynth.metrics.census import Census
 from semsynth.metrics.protocol import Card, installed_versions
 
@@ -128,7 +128,7 @@ def evaluate(
 
 def compares_sets(metric: ImageMetric) -> bool:
     """Whether a metric wants real and generated images that need not belong together."""
-    return wanted(metric) <= {"image", "fake"}
+    return metric.wants <= {"image", "fake"}
 
 
 def require_partners(folders: Folders, of_pairs: Sequence[ImageMetric]) -> None:
@@ -138,7 +138,7 @@ def require_partners(folders: Folders, of_pairs: Sequence[ImageMetric]) -> None:
         DataError: Something is missing; metric, file and remedy are named.
     """
     for metric in of_pairs:
-        name, wants = type(metric).__name__, wanted(metric)
+        name, wants = type(metric).__name__, metric.wants
         if "fakes" in wants and min(map(len, folders.fakes.values())) < 2:
             stem = min(folders.fakes, key=lambda stem: len(folders.fakes[stem]))
             raise DataError(
@@ -190,7 +190,7 @@ def _measure_pairs(
     count_images: bool,
 ) -> None:
     """Go through the masks, those of one size and number of samples together."""
-    wants = set().union(*map(wanted, metrics))
+    wants = set().union(*(metric.wants for metric in metrics))
     shapes: dict[tuple[Size, int], list[str]] = {}
     for stem, files in folders.fakes.items():
         shapes.setdefault((size_of(files[0]), len(files)), []).append(stem)
@@ -209,7 +209,7 @@ def _measure_pairs(
             counted = ("fake", "image", "mask") if count_images else ("mask",)
             census.update(**{key: inputs[key] for key in counted if key in inputs})
             for metric in metrics:
-                metric.update(**{key: inputs[key] for key in wanted(metric)})
+                metric.update(**{key: inputs[key] for key in metric.wants})
 
 
 def batches(files: Sequence[Path], batch_size: int) -> Iterator[Sequence[Path]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, TypeAdapter
 
-from semsynth.editing.marks import MAX_MARKS
+from semsynth.networks.motion.marks import MAX_MARKS
 
 MAX_MESSAGE = 2**20  # bytes
 MAX_LABELS = 2**19  # base64 characters: a map of 512x512 is the largest

@@ -11,8 +11,8 @@ from semsynth.editing.calibration import (
     measure_scale,
 )
 from semsynth.editing.pairs import PairRenderer
-from semsynth.editing.points import Marks
 from semsynth.networks.motion.geometry import Motion
+from semsynth.networks.motion.marks import Marks
 from semsynth.weights.priors import load_generator
 
 CPU = torch.device("cpu")
