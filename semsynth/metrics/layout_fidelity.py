@@ -9,7 +9,7 @@ from torch import Tensor
 from semsynth.images import to_uint8
 from semsynth.metrics.base import ImageMetric
 from semsynth.metrics.label_maps import IGNORE, LabelMapName, label_map, num_classes_of, relabel
-from semsynth.metrics.segmenters import Segmenter
+from semsynth.metrics.segmenters import FrozenSegmenter
 
 
 def confusion_matrix(
@@ -132,7 +132,7 @@ class LayoutFidelity(ImageMetric):
         per_class: bool = False,
     ) -> None:
         super().__init__()
-        self.segmenter = Segmenter(segmenter, input_size, scales, flip, mean, std)
+        self.segmenter = FrozenSegmenter(segmenter, input_size, scales, flip, mean, std)
         self.ignore_index = ignore_index
         self.per_class = per_class
         own = range(self.segmenter.num_classes)

@@ -39,7 +39,7 @@ class Loaded:
     std: Sequence[float] = MINUS_ONE_TO_ONE
 
 
-class Segmenter(Frozen):
+class FrozenSegmenter(Frozen):
     """A frozen segmentation network: images in, classes out.
 
     Args:

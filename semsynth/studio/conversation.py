@@ -5,22 +5,19 @@ import logging
 import time
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
-from semsynth.studio.answers import Answer, StoppedError
-from semsynth.studio.drag import DragTab
+from semsynth.studio.answers import Answer, Reporter, StoppedError
 from semsynth.studio.messages import MAX_MESSAGE, AnyMessage, Hello, Stop, parse
-from semsynth.studio.paint import PaintTab
-from semsynth.studio.scribble import ScribbleTab
 from semsynth.studio.visitors import LONG, NEWEST, Visitor, Visitors
 from semsynth.studio.worker import BusyError, SupersededError, Worker
 
 logger = logging.getLogger(__name__)
 BETWEEN_REPORTS = 0.1  # seconds
+TAB_OF = {"annotate": "scribble"}  # messages of other names than their tab's
 T = TypeVar("T")
 
 
@@ -105,25 +102,25 @@ class Conversation:
         report = self._reporter(message.seq, asyncio.get_running_loop())
         if long:
             visitor.stopped.clear()
-        work = partial(visitor.answer, message, report)
+
+        def work() -> Answer:
+            tab: Any = getattr(visitor, TAB_OF.get(group := message.type.partition(".")[0], group))
+            return tab.answer(message, visitor.uploads, report)
+
         return await in_worker(self.worker, work, visitor, kind, long)
 
     def _greeting(self) -> Answer:
         """Everything: what the models are, and what the session holds."""
-        tabs: dict[str, PaintTab | ScribbleTab | DragTab] = {
-            "paint": self.visitor.paint,
-            "scribble": self.visitor.scribble,
-            "drag": self.visitor.drag,
-        }
         fields: dict[str, Any] = {}
         images: list[bytes] = []
-        for name, tab in tabs.items():
+        for name in ("paint", "scribble", "drag"):
+            tab = getattr(self.visitor, name)
             state = tab.state()
             fields[name] = {"info": tab.info(), **state.fields, "images": len(state.images)}
             images += state.images
         return Answer(fields, images)
 
-    def _reporter(self, seq: int, loop: asyncio.AbstractEventLoop) -> Callable[..., None]:
+    def _reporter(self, seq: int, loop: asyncio.AbstractEventLoop) -> Reporter:
         """What a long job calls at each step, in the worker's thread."""
         last = [0.0]
 

@@ -1,8 +1,6 @@
 """Label maps and classes on their way between page and server."""
 
 import base64
-import io
-import zipfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,12 +54,3 @@ def taken(uploads: dict[int, Tensor], number: int) -> Tensor:
     if number not in uploads:
         raise TabError("That upload is gone; choose the file again.")
     return uploads[number]
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    """An archive of files."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as opened:
-        for name, content in files.items():
-            opened.writestr(name, content)
-    return archive.getvalue()

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from semsynth.data import ToyStreet
 from semsynth.networks.clvae.style_codes import StyleCodes, complete, paste_back, replace_codes
-from semsynth.studio.answers import Answer, Report, TabError
-from semsynth.studio.frames import mask_png, png, webp
-from semsynth.studio.labels import bytes_of, classes_of_space, labels_of, taken, zipped
+from semsynth.studio.answers import Answer, Reporter, TabError, exported, webp
+from semsynth.studio.labels import bytes_of, classes_of_space, labels_of, taken
 from semsynth.studio.messages import (
     PaintExample,
     PaintMask,
@@ -83,7 +82,7 @@ class PaintTab:
         }
 
     @torch.inference_mode()
-    def answer(self, message: Message, uploads: dict[int, Tensor], report: Report) -> Answer:
+    def answer(self, message: Message, uploads: dict[int, Tensor], report: Reporter) -> Answer:
         """Do what a message asks for.
 
         Args:
@@ -147,15 +146,7 @@ class PaintTab:
         Raises:
             TabError: There is no such sample.
         """
-        if name == "mask.png":
-            return mask_png(self.mask[0], self.model.space)
-        if name == "all.zip":
-            files = {f"image_{i}.png": png(image) for i, image in enumerate(self.now.images)}
-            return zipped({"mask.png": mask_png(self.mask[0], self.model.space), **files})
-        number = int(name.removesuffix(".png"))
-        if number >= len(self.now.images):
-            raise TabError(f"There is no sample {number}.")
-        return png(self.now.images[number])
+        return exported(name, tuple(self.now.images), self.mask[0], self.model.space)
 
     def _fields(self) -> dict[str, Any]:
         return {"recipes": self.now.recipes, "can_undo": bool(self._history)}

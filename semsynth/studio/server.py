@@ -110,21 +110,16 @@ def build_app(
         visitor = visitor_of(session)
         if not FILES[tab].fullmatch(name):
             raise HTTPException(404, "There is no such file.")
-        kind = name.rpartition(".")[2]
-
-        def write() -> bytes:
-            if tab == "drag":
-                return visitor.drag.export(kind)
-            return (visitor.paint if tab == "paint" else visitor.scribble).export(name)
-
         try:
-            content = await in_worker(worker, write, visitor)
+            content = await in_worker(worker, lambda: getattr(visitor, tab).export(name), visitor)
         except (EditError, TabError) as error:
             raise HTTPException(404, str(error)) from error
         except BusyError as error:
             raise HTTPException(429, str(error)) from error
         disposition = {"Content-Disposition": f'attachment; filename="semsynth_{tab}_{name}"'}
-        return Response(content, media_type=MEDIA_TYPES[kind], headers=disposition)
+        return Response(
+            content, media_type=MEDIA_TYPES[name.rpartition(".")[2]], headers=disposition
+        )
 
     @app.websocket("/socket")
     async def socket(connection: WebSocket, session: Session = "") -> None:

@@ -6,13 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from torch import Tensor
 
-from semsynth.studio.answers import Answer, Report
 from semsynth.studio.drag import DragTab
-from semsynth.studio.messages import AnyMessage, Hello, Stop
 from semsynth.studio.models import Models
 from semsynth.studio.paint import PaintTab
 from semsynth.studio.scribble import ScribbleTab
@@ -51,7 +48,7 @@ class Visitor:
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self._uploads: dict[int, Tensor] = {}
+        self.uploads: dict[int, Tensor] = {}  # by number, the last ones
         self._next_upload = 0
 
     @cached_property
@@ -72,22 +69,10 @@ class Visitor:
     def keep(self, upload: Tensor) -> int:
         """Keep an uploaded photo or label map, and return its number."""
         self._next_upload += 1
-        self._uploads[self._next_upload] = upload
-        for number in sorted(self._uploads)[:-MAX_UPLOADS]:
-            del self._uploads[number]
+        self.uploads[self._next_upload] = upload
+        for number in sorted(self.uploads)[:-MAX_UPLOADS]:
+            del self.uploads[number]
         return self._next_upload
-
-    def answer(self, message: AnyMessage, report: Report) -> Answer:
-        """Do what a message asks for; to be called in the thread of the worker."""
-        assert not isinstance(message, Hello | Stop)
-        tab: Any = getattr(self, tab_of(message.type))
-        return tab.answer(message, self._uploads, report)
-
-
-def tab_of(kind: str) -> str:
-    """The tab that a kind of message belongs to."""
-    tab = kind.partition(".")[0]
-    return "scribble" if tab == "annotate" else tab
 
 
 class Visitors:

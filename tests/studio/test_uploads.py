@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from semsynth.data.labels import LabelSpace
-from semsynth.studio.frames import mask_png
+from semsynth.studio.answers import mask_png
 from semsynth.studio.uploads import MAX_BYTES, UploadError, check_upload, read_labels, read_photo
 from tests.studio.visitor import black_png, chunk
 

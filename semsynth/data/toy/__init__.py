@@ -1,13 +1,12 @@
 """Worlds of toy images: layout, appearance and motion are known, so the best scores are too."""
 
 from semsynth.data.toy.datamodule import ToyDataModule, ToyDataset, ToyPortrait, ToyStreet
-from semsynth.data.toy.portrait import Motion, PortraitWorld
+from semsynth.data.toy.portrait import PortraitWorld, TrueMotion
 from semsynth.data.toy.street import StreetWorld
 from semsynth.data.toy.world import Factors, Rendering, World
 
 __all__ = [
     "Factors",
-    "Motion",
     "PortraitWorld",
     "Rendering",
     "StreetWorld",
@@ -15,5 +14,6 @@ __all__ = [
     "ToyDataset",
     "ToyPortrait",
     "ToyStreet",
+    "TrueMotion",
     "World",
 ]

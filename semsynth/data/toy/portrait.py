@@ -11,7 +11,7 @@ from semsynth.data.toy.face import face_parts
 from semsynth.data.toy.world import Factors, LayoutRanges, Style, World
 
 
-class Motion(NamedTuple):
+class TrueMotion(NamedTuple):
     """What becomes of each pixel of a source image in a target image.
 
     Attributes:
@@ -84,7 +84,7 @@ class PortraitWorld(World):
         Style((0.0, 1.0), (0.2, 1.0), (0.3, 1.0), (2.0, 5.0)),
     )
 
-    def flow(self, source_layout: Factors, target_layout: Factors, image_size: int) -> Motion:
+    def flow(self, source_layout: Factors, target_layout: Factors, image_size: int) -> TrueMotion:
         """Follow each pixel from one pose to another of the same identity.
 
         Args:
@@ -107,7 +107,7 @@ class PortraitWorld(World):
         valid = inside & (topmost(target, moved[..., 0], moved[..., 1]) == seen)
         flow = (moved - point).permute(0, 3, 1, 2) * image_size / 2
         log_expansion = 0.5 * (old_scale / new_scale).log().sum(-1)
-        return Motion(flow, log_expansion[:, None], valid)
+        return TrueMotion(flow, log_expansion[:, None], valid)
 
     def parts(self, layout: Factors) -> list[Part]:
         """The parts of a layout in drawing order; the first, the background, never moves."""
