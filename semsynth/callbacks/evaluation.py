@@ -12,6 +12,7 @@ from torch import Tensor
 
 from semsynth.callbacks.generation import Batch, generate, supply
 from semsynth.callbacks.real_statistics import RealStatistics
+from semsynth.files import write_text
 from semsynth.images import from_uint8, to_uint8
 from semsynth.metrics import ImageMetric
 from semsynth.metrics.base import card_of
@@ -106,25 +107,13 @@ class Evaluation(Callback):
         self._start(trainer, "test")
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
         """Generate for a batch and update the metrics."""
         self._update(trainer, pl_module, batch)
 
     def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
         """Generate for a batch and update the metrics."""
         self._update(trainer, pl_module, batch)
@@ -199,7 +188,7 @@ class Evaluation(Callback):
                 "protocol": self.protocol,
             }
             path = Path(trainer.default_root_dir) / "scores" / f"{stage}.json"
-            write_atomically(path, json.dumps(record, indent=2) + "\n")
+            write_text(path, json.dumps(record, indent=2) + "\n")
 
 
 def build_metrics(
@@ -224,11 +213,3 @@ def as_on_disk(image: Any) -> Any:
     is_float = isinstance(image, Tensor) and image.is_floating_point()
     is_image = is_float and image.ndim >= 4 and image.shape[-3] == 3
     return from_uint8(to_uint8(image)) if is_image else image
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file under a temporary name and then rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text)
-    temporary.replace(path)

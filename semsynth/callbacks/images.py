@@ -40,7 +40,7 @@ class ImageLogger(Callback):
         outputs: Any,
         batch: Batch,
         batch_idx: int,
-        dataloader_idx: int = 0,
+        *_: Any,
     ) -> None:
         """Draw samples of the first batch."""
         if batch_idx == 0 and trainer.is_global_zero and not trainer.sanity_checking:
@@ -55,7 +55,7 @@ class ImageLogger(Callback):
         outputs: Any,
         batch: Batch,
         batch_idx: int,
-        dataloader_idx: int = 0,
+        *_: Any,
     ) -> None:
         """Draw samples and variations of the first batch."""
         if batch_idx > 0 or not trainer.is_global_zero:
@@ -143,7 +143,7 @@ class PredictionWriter(Callback):
         outputs: Any,
         batch: Batch,
         batch_idx: int,
-        dataloader_idx: int = 0,
+        *_: Any,
     ) -> None:
         """Write the first images of the batch, then generate and write the others."""
         names = batch.get("name", [f"{i:06d}" for i in batch["index"].tolist()])

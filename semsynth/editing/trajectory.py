@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from semsynth.editing.canvas import Canvas
+from semsynth.files import write_text
 from semsynth.networks.motion.marks import EditError
 from semsynth.weights.priors import fingerprint
 
@@ -35,7 +36,7 @@ class Step:
 
 
 def write_trajectory(path: Path, canvas: Canvas, steps: Sequence[Step]) -> None:
-    """Write steps under a temporary name that is then changed.
+    """Write steps.
 
     Args:
         path: The JSON file. Latents are in it as base64 of float32, so that they come back exactly.
@@ -50,10 +51,7 @@ def write_trajectory(path: Path, canvas: Canvas, steps: Sequence[Step]) -> None:
             {"kind": step.kind, **step.details, "w_plus": encode(step.w_plus)} for step in steps
         ],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    temporary.replace(path)
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def read_trajectory(path: Path, canvas: Canvas) -> list[Step]:

@@ -29,12 +29,7 @@ class ReportSteps(Callback):
         self.progress = progress
 
     def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
         """Tell it."""
         loss = float(trainer.callback_metrics.get("train/loss", torch.nan))
