@@ -27,16 +27,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write a checkpoint.
-
-        Args:
-            checkpoint: What to store.
-            path: Its file; of a link, the link is replaced.
-            storage_options: Not used.
-
-        Raises:
-            CheckpointFileError: The disk is full, or the directory cannot be written to.
-        """
+        """Write a checkpoint; a link is replaced."""
         path = Path(path)
         try:
             with replaced(path, durable=True) as unfinished, unfinished.open("wb") as opened:
@@ -51,11 +42,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read a checkpoint, to the CPU if nothing else is said, tensors and plain values alone.
-
-        Raises:
-            CheckpointFileError: The file is missing, damaged, or holds other things.
-        """
+        """Read a checkpoint, to the CPU if nothing else is said, tensors and plain values alone."""
         try:
             loaded: dict[str, Any] = torch.load(path, map_location or "cpu", weights_only=True)
         except Exception as error:  # whatever a damaged file makes of torch's reader

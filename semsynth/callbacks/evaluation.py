@@ -67,11 +67,7 @@ class Evaluation(Callback):
         self.protocol: Card = {}
 
     def build(self) -> None:
-        """Build the metrics, which are in no module tree.
-
-        Raises:
-            MissingWeightsError: Metrics lack their weights; all of them are named.
-        """
+        """Build the metrics, which are in no module tree, or name all missing weights."""
         if not self.recipes:
             return
         self.metrics, errors = build_metrics(self.recipes)

@@ -85,11 +85,7 @@ class FiniteLosses(Callback):
             raise NonFiniteLossError(report(trainer, self.latest, dict.fromkeys(spoilt, math.nan)))
 
     def look(self, trainer: Trainer) -> None:
-        """Look at what was logged since the last time, in all processes.
-
-        Raises:
-            NonFiniteLossError: A value is not finite, in this process or another one.
-        """
+        """Look at what was logged since the last time, in all processes."""
         recent, self.recent = self.recent, []
         if not recent:
             return

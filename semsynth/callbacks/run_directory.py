@@ -127,11 +127,7 @@ def derived(config: Path) -> list[str]:
 
 
 def prepare(directory: Path, overwrite: bool) -> None:
-    """Make sure that a new run may use a directory.
-
-    Raises:
-        RunExistsError: It holds checkpoints of a run, and ``overwrite`` is off.
-    """
+    """Make sure that a new run may use a directory, and empty it."""
     if any((directory / "checkpoints").glob("*.ckpt")) and not overwrite:
         raise RunExistsError(
             f"{directory} already holds a run with this configuration. Continue it with "

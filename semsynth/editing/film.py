@@ -46,13 +46,7 @@ def save_frames(frames: Tensor, directory: Path) -> None:
 
 
 def save_gif(frames: Tensor, path: Path, scale: int = 1) -> None:
-    """Write frames (N, 3, H, W), uint8, as a GIF that starts again and again.
-
-    Args:
-        frames: The frames.
-        path: The file.
-        scale: Enlarge by this factor.
-    """
+    """Write frames (N, 3, H, W), uint8, as an endless GIF, enlarged by a factor."""
     pictures = [Image.fromarray(array) for array in enlarged(frames, scale)]
     duration = [1000 // RATE] * len(pictures)
     duration[0] = duration[-1] = 700
@@ -62,16 +56,7 @@ def save_gif(frames: Tensor, path: Path, scale: int = 1) -> None:
 
 
 def save_mp4(frames: Tensor, path: Path, scale: int = 1) -> None:
-    """Write frames (N, 3, H, W), uint8, as an MP4 (H.264) that browsers play.
-
-    Args:
-        frames: The frames.
-        path: The file.
-        scale: Enlarge by this factor.
-
-    Raises:
-        EditError: The library that writes it is missing.
-    """
+    """Write frames (N, 3, H, W), uint8, as an MP4 (H.264) for browsers, enlarged by a factor."""
     try:
         import av
     except ImportError as error:

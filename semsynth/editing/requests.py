@@ -56,14 +56,7 @@ def draw_drags(
 
 
 def draw_zooms(seed: Tensor, weight: Tensor, least: float, most: float) -> Marks:
-    """A zoom for each image, in or out.
-
-    Args:
-        seed: Seeds (B,).
-        weight: How likely each pixel of the canvas is to be marked (B, H, W), not negative.
-        least: Least log expansion, without its sign.
-        most: Largest one.
-    """
+    """A zoom in or out for each image; ``least`` and ``most`` bound the log expansion."""
     points = draw_pixels(seed, weight, 1)
     draws = seeded_uniform(hash_int64(seed + 1), 2).float()
     size = least + (most - least) * draws[:, 0]
@@ -76,10 +69,6 @@ def draw_requests(seed: Tensor, weight: Tensor) -> Marks:
     """A drag for half of the images, a drag with four anchors or a zoom for a quarter each.
 
     Drags are 2 to 8 pixels of 64 long, zooms change the size by 5 to 22 %.
-
-    Args:
-        seed: Seeds (B,).
-        weight: How likely each pixel of the canvas is to be marked (B, H, W), not negative.
     """
     unit = weight.shape[-1] / 64
     drags = draw_drags(seed, weight, 2 * unit, 8 * unit, num_anchors=4)

@@ -36,13 +36,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Edit:
-    """The result of an edit.
-
-    Attributes:
-        image: The image (3, H, W) in [-1, 1].
-        w_plus: Its latents (1, num_ws, w_dim).
-        reports: What became of each mark.
-    """
+    """Image (3, H, W) in [-1, 1], latents (1, num_ws, w_dim), and a report on each mark."""
 
     image: Tensor
     w_plus: Tensor
@@ -86,16 +80,7 @@ class Session:
         distance: Distance | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Start from a photo, whose latents are searched for.
-
-        Args:
-            canvas: Where the edits take place.
-            editor: Does them.
-            image: The photo (3, H, W) in [-1, 1].
-            steps: Steps of the search.
-            distance: Perceptual distance of the search.
-            progress: Is called after each step.
-        """
+        """Start from a photo, whose latents are searched for."""
         # Noise maps that fit the photo would stay in place while its content moves
         recipe = replace(default_recipe(steps), noise="stored")
 
@@ -110,11 +95,7 @@ class Session:
 
     @classmethod
     def load(cls, path: Path, canvas: Canvas, editor: Editor) -> Self:
-        """Take up a session that was saved; it shows the same images.
-
-        Raises:
-            EditError: The file holds no trajectory, or one of another generator.
-        """
+        """Resume a saved session; it shows the same images."""
         return cls(canvas, editor, read_trajectory(path, canvas))
 
     def save(self, path: Path) -> None:
@@ -148,14 +129,7 @@ class Session:
 
     @torch.inference_mode()
     def preview(self, marks: Sequence[Mark]) -> Edit:
-        """What marks would do to the present image, which stays as it is.
-
-        Args:
-            marks: Drags, zooms and anchors, at most 64.
-
-        Raises:
-            EditError: A mark cannot be followed.
-        """
+        """What marks, at most 64, would do to the present image, which stays as it is."""
         w_plus, features, landmarks = self._present()
         asked = Marks.of(marks, self.canvas.size, w_plus.device)
         moves = any(mark.moves for mark in marks)
@@ -175,14 +149,7 @@ class Session:
         return Edit(images[0], w_plus, tuple(self._report(mark, done) for mark, done in pairs))
 
     def commit(self, marks: Sequence[Mark]) -> Edit:
-        """Do what marks ask for, and go on from the result.
-
-        Args:
-            marks: Drags, zooms and anchors, at most 64.
-
-        Raises:
-            EditError: A mark cannot be followed.
-        """
+        """Do what marks ask for, and go on from the result."""
         edit = self.preview(marks)
         details = {
             "marks": [asdict(mark) for mark in marks],
@@ -205,21 +172,13 @@ class Session:
         self._advance(Step("reset", {}, self._steps[0].w_plus))
 
     def undo(self) -> None:
-        """Take the last step back.
-
-        Raises:
-            EditError: There is none.
-        """
+        """Undo the last step."""
         if not self.can_undo:
             raise EditError("There is nothing to undo.")
         self._position -= 1
 
     def redo(self) -> None:
-        """Do the step again that was taken back last.
-
-        Raises:
-            EditError: There is none.
-        """
+        """Redo the step undone last."""
         if not self.can_redo:
             raise EditError("There is nothing to redo.")
         self._position += 1

@@ -36,13 +36,7 @@ class Step:
 
 
 def write_trajectory(path: Path, canvas: Canvas, steps: Sequence[Step]) -> None:
-    """Write steps.
-
-    Args:
-        path: The JSON file. Latents are in it as base64 of float32, so that they come back exactly.
-        canvas: Where the steps were done.
-        steps: The steps, the start first.
-    """
+    """Write steps as JSON, with latents as base64 of float32, so that they are restored exactly."""
     content = {
         "format": FORMAT,
         "prior": fingerprint(canvas.generator),
@@ -55,11 +49,7 @@ def write_trajectory(path: Path, canvas: Canvas, steps: Sequence[Step]) -> None:
 
 
 def read_trajectory(path: Path, canvas: Canvas) -> list[Step]:
-    """Read steps.
-
-    Args:
-        path: The JSON file.
-        canvas: Where they go on.
+    """Read the steps of a JSON file, to be continued on a canvas.
 
     Raises:
         EditError: The file holds no trajectory, or one of another generator or canvas.
@@ -97,11 +87,7 @@ def encode(w_plus: Tensor) -> str:
 
 
 def decode(text: str, shape: tuple[int, ...]) -> Tensor:
-    """Latents of a shape from ``encode``.
-
-    Raises:
-        EditError: The text holds something else.
-    """
+    """Latents of a shape from ``encode``."""
     try:
         values = np.frombuffer(base64.b64decode(text, validate=True), "<f4").reshape(shape)
     except (binascii.Error, ValueError) as error:

@@ -57,9 +57,6 @@ class ImageMetric(Metric):
         Args:
             state: What ``real_state`` of a metric of the same protocol returned, or None to count
                 real images again.
-
-        Raises:
-            ValueError: ``state`` is not of this metric.
         """
         if state is not None and state.keys() != set(self.real_states):
             raise ValueError(

@@ -28,9 +28,6 @@ class EditingScores(ImageMetric):
     three leave out. ``anchor_drift`` is the mean motion of anchors in pixels. ``zoom_error`` is the
     mean difference of achieved and requested log expansion, ``zoom_gain`` their ratio. Scores of
     which no image has a point are left out. The names end with that of the judge.
-
-    Args:
-        label: Name of the judge.
     """
 
     NAMES: ClassVar = (
@@ -59,14 +56,7 @@ class EditingScores(ImageMetric):
         return {**super().protocol(), "judge": self.label}
 
     def _judge(self, marks: Marks, achieved: Tensor, found: Tensor, zoom_found: Tensor) -> None:
-        """Add marks.
-
-        Args:
-            marks: The request.
-            achieved: The motion of its points (B, K, 3).
-            found: Whether their flow is known (B, K), bool.
-            zoom_found: Whether their expansion is (B, K), bool.
-        """
+        """Add marks by their motion (B, K, 3), where flow and expansion are known (B, K), bool."""
         _, motions, points_mask = marks
         achieved, zoom = achieved[..., :2].double(), achieved[..., 2].double()
         request, zoom_request = motions[..., :2].double(), motions[..., 2].double()
@@ -109,13 +99,7 @@ class EditingAccuracy(EditingScores):
         self.zoom_window = zoom_window
 
     def update(self, image: Tensor, edited: Tensor, marks: Marks) -> None:
-        """Add edits.
-
-        Args:
-            image: Images (B, 3, H, W) in [-1, 1] before the edit.
-            edited: Images (B, 3, H, W) in [-1, 1] after it.
-            marks: The request, in pixels of the images.
-        """
+        """Add images (B, 3, H, W) in [-1, 1] before and after edits; marks are in their pixels."""
         check_marks(*marks, image.shape[-1])
         points = marks.points
         flow, log_expansion, valid = self.estimator(image, edited)
@@ -158,14 +142,7 @@ class TrackingAccuracy(EditingScores):
     def update(
         self, image: Tensor, landmarks: Tensor, edited_landmarks: Tensor, marks: Marks
     ) -> None:
-        """Add edits.
-
-        Args:
-            image: Images (B, 3, H, W), in whose pixels the points are.
-            landmarks: Features (B, C, h, w) before the edit.
-            edited_landmarks: Features (B, C, h, w) after it.
-            marks: The request, in pixels of the images.
-        """
+        """Add features (B, C, h, w) before and after an edit; marks are in pixels of the images."""
         check_marks(*marks, image.shape[-1])
         points, motions, _ = marks
         size = image.shape[-1]
@@ -200,12 +177,7 @@ class Reconstruction(MeanOverMasks):
         self.add_state("squared_error", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, reconstruction: Tensor, image: Tensor) -> None:
-        """Add images.
-
-        Args:
-            reconstruction: Images (B, 3, H, W) in [-1, 1].
-            image: What they reconstruct, of the same shape.
-        """
+        """Add reconstructions and their images, both (B, 3, H, W) in [-1, 1]."""
         if reconstruction.shape != image.shape:
             raise ValueError(
                 "A reconstruction must have the shape of its image, got "

@@ -83,9 +83,6 @@ class InceptionClean(FeatureExtractor):
 
     The network is NVIDIA's TorchScript copy of the original one; the image is resized on the
     device instead of with PIL, which changes it by less than 0.01 of 255.
-
-    Args:
-        file: ``inception-2015-12-05.pt``.
     """
 
     name = "inception-clean"
@@ -112,9 +109,6 @@ class InceptionFID(FeatureExtractor):
     """Inception features of torch-fidelity, which are those of the first FID in TensorFlow.
 
     The network resizes by TensorFlow 1's bilinear rule, without antialiasing.
-
-    Args:
-        file: ``pt_inception-2015-12-05-6726825d.pth``, which pytorch-fid and torch-fidelity share.
     """
 
     name = "inception-fid"
@@ -231,9 +225,6 @@ def build_features(name: str) -> FeatureExtractor:
     Args:
         name: ``inception-clean`` (or ``inception``), ``inception-fid``, ``dinov2``,
             ``timm:MODEL``, ``toy_street``, ``toy_portrait``, or the path of a toy segmenter.
-
-    Raises:
-        MissingWeightsError: Its weights are not on this machine.
     """
     full_name = ALIASES.get(name, name)
     needed_for = f"The distance between features of {name!r}"

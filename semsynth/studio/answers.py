@@ -110,11 +110,7 @@ def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
 
 
 def exported(name: str, images: Sequence[Tensor], mask: Tensor, space: LabelSpace) -> bytes:
-    """``mask.png``, ``N.png``, one of the images, or ``all.zip``.
-
-    Raises:
-        TabError: There is no such image.
-    """
+    """``mask.png``, ``N.png``, one of the images, or ``all.zip``."""
     if name == "mask.png":
         return mask_png(mask, space)
     if name != "all.zip":

@@ -22,14 +22,7 @@ T = TypeVar("T")
 
 
 class Conversation:
-    """The talk with one page.
-
-    Args:
-        socket: Its socket.
-        visitor: Whose page it is.
-        worker: Where the networks run.
-        visitors: To be told that the visitor is still here.
-    """
+    """The talk with one page."""
 
     def __init__(
         self, socket: WebSocket, visitor: Visitor, worker: Worker, visitors: Visitors

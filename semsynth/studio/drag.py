@@ -24,11 +24,7 @@ Message = DragMarks | DragStart | DragStep | DragPhoto
 
 
 class DragTab:
-    """One visitor's image.
-
-    Args:
-        model: What it works with.
-    """
+    """One visitor's image."""
 
     def __init__(self, model: Dragger) -> None:
         self.model = model
@@ -48,16 +44,7 @@ class DragTab:
         return {"canvas": self.model.canvas.size, "image_size": G.image_size, "mp4": films}
 
     def answer(self, message: Message, photos: dict[int, Tensor], report: Reporter) -> Answer:
-        """Do what a message asks for.
-
-        Args:
-            message: The message.
-            photos: Uploaded photos (3, H, W) in [-1, 1] by number.
-            report: Tells how far a long job is.
-
-        Raises:
-            EditError, TabError: It cannot be done.
-        """
+        """Do what a message asks for; photos are uploads (3, H, W) in [-1, 1] by number."""
         match message:
             case DragMarks():
                 return self._marks(message)
@@ -81,11 +68,7 @@ class DragTab:
         return Answer(self._history(), [webp(image) for image in images])
 
     def export(self, name: str) -> bytes:
-        """The image, ``edit.png``, or the history, ``edit.json``, ``edit.gif`` or ``edit.mp4``.
-
-        Raises:
-            EditError: The library that writes it is missing.
-        """
+        """The image, ``edit.png``, or the history, ``edit.json``, ``edit.gif`` or ``edit.mp4``."""
         if name == "edit.png":
             return png(self.session.image())
         with tempfile.TemporaryDirectory() as directory:

@@ -211,9 +211,5 @@ MESSAGE: TypeAdapter[AnyMessage] = TypeAdapter(AnyMessage)
 
 
 def parse(text: str | bytes) -> AnyMessage:
-    """A message from JSON.
-
-    Raises:
-        ValidationError: It is none.
-    """
+    """A message from JSON."""
     return MESSAGE.validate_json(text)

@@ -46,11 +46,7 @@ class Painting:
 
 
 class PaintTab:
-    """One visitor's label map and images.
-
-    Args:
-        model: What it works with.
-    """
+    """One visitor's label map and images."""
 
     def __init__(self, model: Painter) -> None:
         self.model = model
@@ -83,16 +79,7 @@ class PaintTab:
 
     @torch.inference_mode()
     def answer(self, message: Message, uploads: dict[int, Tensor], report: Reporter) -> Answer:
-        """Do what a message asks for.
-
-        Args:
-            message: The message.
-            uploads: Uploaded photos (3, H, W) in [-1, 1] and label maps (H, W) by number.
-            report: Not needed: nothing here takes long.
-
-        Raises:
-            StyleError, TabError: It cannot be done.
-        """
+        """Do what a message asks for; uploads are photos (3, H, W) and label maps by number."""
         match message:
             case PaintMask():
                 self._take_mask(labels_of(message.mask, self.size, self.model.space))
@@ -141,11 +128,7 @@ class PaintTab:
         return Answer(self._fields(), [webp(image) for image in self.now.images])
 
     def export(self, name: str) -> bytes:
-        """``mask.png``, ``N.png``, the image of a sample, or ``all.zip``.
-
-        Raises:
-            TabError: There is no such sample.
-        """
+        """``mask.png``, ``N.png``, the image of a sample, or ``all.zip``."""
         return exported(name, tuple(self.now.images), self.mask[0], self.model.space)
 
     def _fields(self) -> dict[str, Any]:

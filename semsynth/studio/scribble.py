@@ -52,11 +52,7 @@ class Results:
 
 
 class ScribbleTab:
-    """One visitor's marks, images and encoder.
-
-    Args:
-        model: What it works with.
-    """
+    """One visitor's marks, images and encoder."""
 
     def __init__(self, model: Scribbler) -> None:
         self.model = model
@@ -86,16 +82,7 @@ class ScribbleTab:
         }
 
     def answer(self, message: Message, uploads: dict[int, Tensor], report: Reporter) -> Answer:
-        """Do what a message asks for.
-
-        Args:
-            message: The message.
-            uploads: Uploaded label maps (H, W) by number.
-            report: Tells how far a long job is.
-
-        Raises:
-            TabError, ValueError: It cannot be done.
-        """
+        """Do what a message asks for; uploads are label maps (H, W) by number."""
         match message:
             case ScribbleDraw():
                 self.mask = labels_of(message.mask, self.size, self.model.space)
@@ -142,11 +129,7 @@ class ScribbleTab:
         return Answer(self._fields(), images)
 
     def export(self, name: str) -> bytes:
-        """``mask.png``, ``N.png``, the image of a sample, or ``all.zip``.
-
-        Raises:
-            TabError: There is no such image.
-        """
+        """``mask.png``, ``N.png``, the image of a sample, or ``all.zip``."""
         images = () if self.results is None else tuple(self.results.images)
         return exported(name, images, self.mask, self.model.space)
 

@@ -50,15 +50,7 @@ def build_app(
     most_visitors: int = 32,
     idle: float = 1800.0,
 ) -> FastAPI:
-    """The application.
-
-    Args:
-        models: The models behind the tabs.
-        token: What visitors must bring; nothing if empty.
-        hosts: Names under which it may be addressed; any if empty.
-        most_visitors: Most visitors at a time.
-        idle: Seconds after which a visitor without an open page is forgotten.
-    """
+    """The application; empty ``token`` and ``hosts`` restrict nobody, ``idle`` is in seconds."""
     worker = Worker()
     visitors = Visitors(models, most_visitors, idle)
 
@@ -137,11 +129,7 @@ def build_app(
 
 
 async def body_of(request: Request) -> bytes:
-    """The body of a request, of which no more is read than may be.
-
-    Raises:
-        HTTPException: It is larger.
-    """
+    """The body of a request, of which no more is read than may be."""
     data = bytearray()
     async for part in request.stream():
         data += part

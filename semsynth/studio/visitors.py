@@ -99,12 +99,7 @@ class Visitors:
         return len(self._visitors)
 
     def enter(self, key: str) -> Visitor:
-        """The visitor with this key, who may be new.
-
-        Raises:
-            FullError: There is no place for a new one.
-            KeyError: This is no key.
-        """
+        """The visitor with this key, who may be new."""
         if not KEY.fullmatch(key):
             raise KeyError(key)
         now = self.clock()
