@@ -190,11 +190,7 @@ class Evaluation(Callback):
 def build_metrics(
     recipes: Sequence[Callable[[], ImageMetric]],
 ) -> tuple[list[ImageMetric], list[MissingWeightsError]]:
-    """Build metrics, or take them as they are.
-
-    Returns:
-        The metrics that could be built, and an error for each that lacks its weights.
-    """
+    """Build metrics, or take them as they are; an error for each that lacks its weights."""
     metrics, errors = [], []
     for recipe in recipes:
         try:

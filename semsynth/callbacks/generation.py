@@ -14,11 +14,7 @@ Batch = dict[str, Any]
 def generate(
     trainer: Trainer, method: LightningModule, batch: Batch, seed: int, draw: int
 ) -> Tensor:
-    """Images of a batch, from noise that depends on seed, sample and draw alone.
-
-    Returns:
-        Images (B, 3, H, W) in [-1, 1], float32, the same on any number of devices.
-    """
+    """Images (B, 3, H, W), float32, from noise that depends on seed, sample and draw alone."""
     seeded = {**batch, "seed": sample_seed(seed, batch["index"], draw)}
     with trainer.precision_plugin.forward_context():
         return method.predict_step(seeded, 0).float()

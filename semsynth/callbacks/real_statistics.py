@@ -47,17 +47,9 @@ class RealStatistics:
             metric.load_real_state(on_device)
 
     def keep_those_of(
-        self,
-        trainer: Trainer,
-        stage: str,
-        metrics: Sequence[ImageMetric],
-        census: dict[str, Any],
+        self, trainer: Trainer, stage: str, metrics: Sequence[ImageMetric], census: dict[str, Any]
     ) -> list[ImageMetric]:
-        """Save new statistics and check those that were loaded against the images that were seen.
-
-        Returns:
-            The metrics whose statistics are of these images.
-        """
+        """Save new statistics, check loaded ones against the images seen, and return the valid metrics."""
         census = {key: census[key] for key in ("num_images", "real_images", "masks")}
         kept = []
         for metric, key in zip(metrics, self.keys, strict=True):

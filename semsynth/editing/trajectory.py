@@ -22,13 +22,7 @@ FORMAT = "semsynth trajectory 1"
 
 @dataclass(frozen=True)
 class Step:
-    """One step.
-
-    Attributes:
-        kind: ``sample`` or ``image`` at the start; then ``drag``, ``style`` and ``reset``.
-        details: What it was made of, as JSON values.
-        w_plus: The latents after it (1, num_ws, w_dim).
-    """
+    """One step: its kind, what made it, as JSON values, and its latents (1, num_ws, w_dim)."""
 
     kind: str
     details: dict[str, Any]

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semsynth.metrics.mean import MeanOverMasks
+from semsynth.metrics.base import MeanOverMasks
 from semsynth.metrics.pairs import (
     PRESETS,
     Pairing,

@@ -8,8 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semsynth.images import to_uint8
-from semsynth.metrics.base import ImageMetric
-from semsynth.metrics.mean import MeanOverMasks
+from semsynth.metrics.base import ImageMetric, MeanOverMasks
 from semsynth.metrics.parts import PartMotion
 from semsynth.metrics.perceptual import build_taps
 from semsynth.networks.motion.feature_tracking import Follower

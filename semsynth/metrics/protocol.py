@@ -16,16 +16,7 @@ from typing import Any
 from semsynth.errors import UserError
 
 Card = dict[str, Any]
-PACKAGES = (
-    "semsynth",
-    "torch",
-    "torchvision",
-    "torchmetrics",
-    "numpy",
-    "pillow",
-    "lpips",
-    "timm",
-)
+PACKAGES = ("semsynth", "torch", "torchvision", "torchmetrics", "numpy", "pillow", "lpips", "timm")
 
 
 class ProtocolError(UserError):

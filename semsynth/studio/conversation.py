@@ -17,7 +17,6 @@ from semsynth.studio.worker import BusyError, SupersededError, Worker
 
 logger = logging.getLogger(__name__)
 BETWEEN_REPORTS = 0.1  # seconds
-TAB_OF = {"annotate": "scribble"}  # messages of other names than their tab's
 T = TypeVar("T")
 
 
@@ -97,7 +96,8 @@ class Conversation:
             visitor.stopped.clear()
 
         def work() -> Answer:
-            tab: Any = getattr(visitor, TAB_OF.get(group := message.type.partition(".")[0], group))
+            group = message.type.partition(".")[0]
+            tab: Any = getattr(visitor, "scribble" if group == "annotate" else group)
             return tab.answer(message, visitor.uploads, report)
 
         return await in_worker(self.worker, work, visitor, kind, long)

@@ -33,11 +33,7 @@ MEDIA_TYPES = {
 }
 
 OF_IMAGES = re.compile(r"(mask|[0-9]{1,3})\.png|all\.zip")
-FILES = {
-    "paint": OF_IMAGES,
-    "scribble": OF_IMAGES,
-    "drag": re.compile(r"edit\.(png|gif|mp4|json)"),
-}
+FILES = {"paint": OF_IMAGES, "scribble": OF_IMAGES, "drag": re.compile(r"edit\.(png|gif|mp4|json)")}
 
 Session = Annotated[str, Cookie(alias=SESSION_COOKIE)]
 Purpose = Literal["paint.mask", "paint.photo", "paint.reference", "scribble.mask", "drag.photo"]

@@ -17,12 +17,8 @@ from semsynth.studio.scribble import ScribbleTab
 KEY = re.compile(r"[A-Za-z0-9_-]{43}")  # of secrets.token_urlsafe
 MAX_UPLOADS = 4  # of a visitor, the last ones
 LONG = {"drag.photo", "scribble.refine", "annotate.train"}  # messages whose work takes seconds
-NEWEST = {
-    "drag.preview",
-    "paint.draw",
-    "scribble.draw",
-    "annotate.notes",
-}  # only the last of these matters
+# Of these only the newest matters
+NEWEST = {"drag.preview", "paint.draw", "scribble.draw", "annotate.notes"}
 
 
 class FullError(Exception):

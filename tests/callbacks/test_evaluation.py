@@ -136,11 +136,7 @@ def test_protocol_stands_beside_the_scores(home: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changed", "key"),
-    [
-        ({"test_size": 6}, "num_images"),
-        ({"seed": 1}, "real_images"),
-        ({"seed": 1}, "masks"),
-    ],
+    [({"test_size": 6}, "num_images"), ({"seed": 1}, "real_images"), ({"seed": 1}, "masks")],
 )
 def test_other_real_images_have_another_protocol(
     home: Path, tmp_path: Path, changed: dict[str, int], key: str

@@ -4,12 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from semsynth.editing.calibration import (
-    calibrate_gain,
-    held_out_seeds,
-    lowest,
-    measure_scale,
-)
+from semsynth.editing.calibration import calibrate_gain, held_out_seeds, lowest, measure_scale
 from semsynth.editing.pairs import PairRenderer
 from semsynth.networks.motion.geometry import Motion
 from semsynth.networks.motion.marks import Marks

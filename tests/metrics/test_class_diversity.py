@@ -71,9 +71,7 @@ def test_spatial_map_equals_that_of_lpips(random_trunks: Path) -> None:
     )
 
 
-def test_masked_scores_are_distances_of_images_with_the_rest_painted_grey(
-    toy_assets: Path,
-) -> None:
+def test_masked_scores_are_distances_of_images_with_the_rest_painted_grey(toy_assets: Path) -> None:
     mask, which = two_halves(2), torch.tensor([0, 1])
     varied = varied_images(mask, which, num_images=2)
     metric = ClassDiversity("toy_street", NUM_CLASSES, region="masked")

@@ -11,11 +11,7 @@ from torch import Tensor
 from semsynth.images import to_uint8
 from semsynth.metrics import FrechetDistance
 from semsynth.metrics.features import build_features
-from semsynth.metrics.frechet import (
-    frechet_distance,
-    frechet_distance_from_features,
-    score_name,
-)
+from semsynth.metrics.frechet import frechet_distance, frechet_distance_from_features, score_name
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # clean-fid calls old scipy
 

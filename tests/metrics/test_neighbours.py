@@ -6,11 +6,7 @@ import torch
 from torch import Tensor
 
 from semsynth.metrics import PrecisionRecall, neighbours
-from semsynth.metrics.neighbours import (
-    density_and_coverage,
-    neighbour_radii,
-    precision_and_recall,
-)
+from semsynth.metrics.neighbours import density_and_coverage, neighbour_radii, precision_and_recall
 
 
 def features(num: int, seed: int, scale: float = 1.0) -> Tensor:

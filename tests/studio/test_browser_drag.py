@@ -18,9 +18,7 @@ def drag_nose(page: Any, by: float = 8) -> None:
     settle(page)
 
 
-def test_a_dragged_part_follows_and_what_is_anchored_moves_less_than_without(
-    visit: Visit,
-) -> None:
+def test_a_dragged_part_follows_and_what_is_anchored_moves_less_than_without(visit: Visit) -> None:
     page = visit("drag")
     settle(page)
     before = pixels(page, IMAGE)
