@@ -49,7 +49,7 @@ class RealStatistics:
     def keep_those_of(
         self, trainer: Trainer, stage: str, metrics: Sequence[ImageMetric], census: dict[str, Any]
     ) -> list[ImageMetric]:
-        """Save new statistics, check loaded ones against the images seen, and return the valid metrics."""
+        """Save new statistics and check loaded ones; return the metrics that are valid."""
         census = {key: census[key] for key in ("num_images", "real_images", "masks")}
         kept = []
         for metric, key in zip(metrics, self.keys, strict=True):

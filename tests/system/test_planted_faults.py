@@ -120,7 +120,7 @@ FAULTS: dict[str, dict[str, list[tuple[str, str]]]] = {
             ("num_samples * (num_samples - 1) / 2", "num_samples**2 / 2"),
             ("return norm.square() / (tap.shape[-2] * tap.shape[-1])", "return norm.square()"),
         ],
-        PAIRS + "consecutive_pairs_of_twenty_samples_are_the_nineteen_of_bicyclegan": [
+        PAIRS + "pairs_are_those_of_the_papers": [
             ("pairwise(range(num_samples))", "pairwise(range(num_samples - 1))")
         ],
     },
