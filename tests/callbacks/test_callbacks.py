@@ -81,12 +81,6 @@ class Sums(ImageMetric):
         return {"total": self.total, "count": self.count}
 
 
-class Flows(Sums):
-    """Wants what no data here has."""
-
-    def update(self, flow: Tensor) -> None: ...  # type: ignore[override]
-
-
 def test_scores_are_logged_and_written(tmp_path: Path) -> None:
     evaluation = Evaluation([Sums()], num_samples=3)
     logged = trainer(tmp_path, evaluation).test(Noise(), Masks(), verbose=False)[0]
@@ -105,13 +99,6 @@ def test_scores_depend_on_the_seed_and_not_on_the_batch_size(tmp_path: Path) -> 
         totals.append(evaluation.scores["total"])
     assert totals[:3] == pytest.approx([totals[0]] * 3, rel=1e-6)
     assert totals[1] != totals[3]
-
-
-def test_metric_that_wants_what_the_data_lack_is_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"Flows wants flow, .*the data has image, index, mask, name"
-    ):
-        trainer(tmp_path, Evaluation([Flows()])).test(Noise(), Masks(), verbose=False)
 
 
 def test_at_least_one_sample_is_asked_for() -> None:
