@@ -37,6 +37,7 @@ from semsynth.metrics.class_diversity import weights_within
 from semsynth.metrics.perceptual import build_taps, tap_distance
 from semsynth.metrics.protocol import installed_versions
 from semsynth.networks.motion.geometry import pixel_grid
+from semsynth.networks.motion.marks import Marks
 
 ANCHORS = (1, 4, 8)
 NEAR = 12 / 64  # of the canvas: what is farther from a drag than this should stay
@@ -167,8 +168,8 @@ def judge_features(canvas: Canvas, task: Task, edited: Tensor) -> Scores:
     tracking = TrackingAccuracy()
     for rows in torch.arange(len(edited)).split(50):
         before, now = canvas.landmarks(task.w_plus[rows]), canvas.landmarks(edited[rows])
-        marks = (tensor[rows] for tensor in task.requests)
-        tracking.update(task.image[rows], before, now, *marks)
+        marks = Marks(*(tensor[rows] for tensor in task.requests))
+        tracking.update(task.image[rows], before, now, marks)
     return {name: float(value) for name, value in tracking.compute().items()}
 
 
@@ -186,13 +187,15 @@ def judge_images(task: Task, after: Tensor) -> Scores:
     """Scores by the parts of images, their distribution, and their change far from the drag."""
     parts, distance = EditingAccuracy(f"parts:{SEGMENTER}"), FrechetDistance(SEGMENTER)
     for rows in torch.arange(len(after)).split(64):
-        parts.update(task.image[rows], after[rows], *(tensor[rows] for tensor in task.requests))
+        marks = Marks(*(tensor[rows] for tensor in task.requests))
+        parts.update(task.image[rows], after[rows], marks)
         distance.update(image=task.image[rows], fake=after[rows])
     scores = {name: float(value) for name, value in parts.compute().items()}
     scores |= {name: float(value) for name, value in distance.compute().items()}
     small = EditingAccuracy(f"parts:{SEGMENTER}")
     rows = in_small_parts(task).nonzero()[:, 0]
-    small.update(task.image[rows], after[rows], *(tensor[rows] for tensor in task.requests))
+    marks = Marks(*(tensor[rows] for tensor in task.requests))
+    small.update(task.image[rows], after[rows], marks)
     scores |= {f"{name}_small": float(value) for name, value in small.compute().items()}
     if task.requests.motions[:, 0, :2].any():
         scores["change_outside_toy"] = float(change_outside(task, after).mean())

@@ -6,9 +6,10 @@ from torch import Tensor
 
 from semsynth.editing import Canvas
 from semsynth.editing.pairs import PairRenderer, on_canvas
-from semsynth.editing.points import random_marks, read_cells, read_pixels
+from semsynth.editing.points import random_marks
 from semsynth.metrics.editing import sample_at
 from semsynth.networks.motion.geometry import Motion, MotionEstimator
+from semsynth.networks.motion.marks import Marks
 from semsynth.networks.noise import sample_seed, seeded_normal, seeded_uniform
 from semsynth.networks.stylegan2.layers import ModulatedConv2d
 
@@ -42,11 +43,9 @@ class Ridge:
         inputs, outputs = [], []
         for seed in sample_seed(1 << 20, torch.arange(num_pairs)).split(32):
             pairs = renderer(seed)
-            marks = random_marks(pairs["flow"], pairs["valid"], seed, 0.5, max_points=8)
-            motion = torch.cat([pairs["flow"], pairs["log_expansion"]], dim=1)
-            motions = read_cells(motion, marks.cells).where(~marks.anchors[..., None], 0)
-            features = read_cells(pairs["features"], marks.cells)
-            inputs.append(pooled(motions, features, marks.points_mask))
+            marks = random_marks(pairs, seed, renderer.canvas_size, 0.5, max_points=8)
+            features = marks.read(pairs["features"], renderer.canvas_size)
+            inputs.append(pooled(marks.motions, features, marks.points_mask))
             outputs.append((pairs["w_target"] - pairs["w"][:, None]).flatten(1))
         x, y = torch.cat(inputs).double(), torch.cat(outputs).double()
         self.mean, self.scale = x.mean(0), x.std(0).clamp(min=1e-6)
@@ -60,7 +59,8 @@ class Ridge:
     ) -> Tensor:
         """Move content (see ``Editor.edit``)."""
         T = self.renderer.num_tokens
-        read = read_pixels(features, points, self.renderer.canvas_size)
+        marks = Marks(points, motions, points_mask)
+        read = marks.read(features, self.renderer.canvas_size)
         x = (pooled(motions, read, points_mask).double() - self.mean) / self.scale
         change = (x @ self.weight + self.offset).float().unflatten(1, (T, -1))
         return w_plus + F.pad(change, (0, 0, 0, w_plus.shape[1] - T))

@@ -10,9 +10,10 @@ from torch import Tensor
 from semsynth.data.toy import Factors, PortraitWorld
 from semsynth.editing import Canvas
 from semsynth.editing.pairs import on_canvas
-from semsynth.editing.requests import Accept, Requests, draw_drags, draw_zooms, edges
+from semsynth.editing.requests import Accept, draw_drags, draw_zooms, edges
 from semsynth.images import to_uint8
 from semsynth.metrics.parts import PartMotion
+from semsynth.networks.motion.marks import Marks
 from semsynth.networks.noise import sample_seed, seeded_normal
 
 WORLD = PortraitWorld()
@@ -40,7 +41,7 @@ class Task:
     name: str
     w_plus: Tensor
     image: Tensor
-    requests: Requests
+    requests: Marks
     supplied: Tensor
 
 
@@ -56,7 +57,7 @@ def drag_task(canvas: Canvas, number: int, truncation: float, num_anchors: int) 
     unit = canvas.size / 64
     requests = draw_drags(seed, weight, 2 * unit, 8 * unit, num_anchors, accept=plausible(image))
     good = requests.points_mask[:, 0].nonzero()[:number, 0]  # some have no plausible target
-    requests = Requests(*(tensor[good] for tensor in requests))
+    requests = Marks(*(tensor[good] for tensor in requests))
     name = f"drag, {num_anchors} anchors" if num_anchors else "drag"
     return Task(name, w_plus[good], image[good], requests, requests.points_mask)
 
@@ -89,7 +90,7 @@ def renderer_drags(number: int, size: int = 64) -> tuple[Task, Tensor]:
         "shift_y": layout["shift_y"] + shift[:, 1],
     }
     edited = WORLD.render(moved, appearance, size).image
-    requests = Requests(*(tensor[good] for tensor in requests))
+    requests = Marks(*(tensor[good] for tensor in requests))
     return Task("drag", image[good], image[good], requests, requests.points_mask), edited[good]
 
 

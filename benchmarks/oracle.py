@@ -9,7 +9,7 @@ ceiling of precision and recall. ``python -m benchmarks.oracle toy_street`` prin
 import argparse
 import inspect
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,22 +53,17 @@ class Oracle(Method):
         """Images (B, 3, H, W) in [-1, 1] of the layouts that ``index`` names."""
         return self.data.render_like("test", batch["index"], self.appearance_seed(batch))
 
-    def vary(self, batch: Batch, num_images: int, level: int) -> Batch:
-        """The same images with one class redrawn, whose looks depend on no other's."""
-        if level >= 0:
-            raise ValueError("The renderer has no levels; set num_levels of ClassDiversity to 0.")
+    def supply(self, batch: Batch, names: Collection[str]) -> Batch:
+        """``varied``: the same images with one class redrawn, whose looks depend on no other's."""
+        if "varied" not in names:
+            return {}
         varied_class = draw_class(batch["mask"], batch["seed"], self.data.num_classes)
         seed = self.appearance_seed(batch)
         images = [
             self.data.render_like("test", batch["index"], seed, (varied_class, seed + 1 + i))
-            for i in range(num_images)
+            for i in range(batch["num_samples"])
         ]
-        levels = torch.full_like(varied_class, level)
-        return {
-            "varied": torch.stack(images, 1),
-            "varied_class": varied_class,
-            "varied_level": levels,
-        }
+        return {"varied": torch.stack(images, 1), "varied_class": varied_class}
 
     def appearance_seed(self, batch: Batch) -> int:
         """Never the data's own seed, which would give the real images back."""

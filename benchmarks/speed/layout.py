@@ -21,10 +21,11 @@ from torch import Tensor
 
 from benchmarks.speed.stylegan2 import check
 from benchmarks.speed.timing import Function, interleaved
-from semsynth.editing.points import all_marks, read_cells
+from semsynth.editing.points import all_marks
 from semsynth.losses.ranger import Ranger
 from semsynth.methods import UserControllableLT
 from semsynth.networks.motion.latent_transformer import Attention
+from semsynth.networks.motion.marks import read_cells
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.weights.priors import save_generator
 
@@ -112,7 +113,9 @@ class Ours:
     def learn(self, pairs: dict[str, Any]) -> list[Tensor]:
         """One step on pairs that are there; returns the loss."""
         with self.precision():
-            answer = self.method.answer(pairs, all_marks(torch.ones_like(pairs["valid"])))
+            valid = torch.ones_like(pairs["valid"])
+            marks = all_marks({**pairs, "valid": valid}, self.method.canvas_size)
+            answer = self.method.answer(pairs, marks)
             loss = F.mse_loss(answer.float(), pairs["w_target"])
         self.optimizer.zero_grad()
         loss.backward()

@@ -91,8 +91,9 @@ def run(args: list[str]) -> None:
 
 def evaluate_folders(options: argparse.Namespace) -> None:
     """Measure, print and write."""
-    from semsynth.callbacks.evaluation import build_metrics, write_atomically
+    from semsynth.callbacks.evaluation import build_metrics
     from semsynth.cli.devices import choose_device
+    from semsynth.files import write_text
     from semsynth.metrics.folders import evaluate, open_folders
     from semsynth.weights import MissingWeightsError
 
@@ -117,7 +118,7 @@ def evaluate_folders(options: argparse.Namespace) -> None:
     print_scores(scores, protocol)
     folders_named = {"real": str(options.real), "fake": str(options.fake)}
     record = {**folders_named, "scores": scores, "protocol": protocol}
-    write_atomically(output, json.dumps(record, indent=2) + "\n")
+    write_text(output, json.dumps(record, indent=2) + "\n")
     console.print(f"Scores and protocol: {output}", soft_wrap=True)
 
 

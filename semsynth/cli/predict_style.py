@@ -57,7 +57,7 @@ def read_style(
     if not selects and (take := getattr(method, "take_style", None)) is not None:
         take(read_whole_style(Path(options.reference)))
         return None
-    if not getattr(method, "takes_style", False):
+    if not hasattr(method, "styled"):
         raise DataError(
             f"{type(method).__name__} has no codes for single classes and levels; leave out "
             "--style.classes, levels, keep and reference_mask."

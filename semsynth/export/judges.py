@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from semsynth.metrics.segmenters import Segmenter
+from semsynth.metrics.segmenters import FrozenSegmenter
 
 TINY = 1e-9
 
@@ -24,7 +24,7 @@ class Judges:
     """
 
     def __init__(self, names: Sequence[str], num_classes: int, device: torch.device) -> None:
-        self.segmenters = [Segmenter(name).to(device) for name in names]
+        self.segmenters = [FrozenSegmenter(name).to(device) for name in names]
         for segmenter in self.segmenters:
             if segmenter.num_classes != num_classes:
                 raise ValueError(

@@ -45,21 +45,22 @@ class Method(LightningModule):
     uses_masks = True
     """Whether the images are drawn for the batch's masks, and belong beside them."""
 
-    trains_on_shots = False
-    """Whether a training batch is ``index`` (B,), numbers without meaning, and ``shots``, a batch
-    of all labelled samples; else it is some of the labelled samples."""
-    takes_style = False
-    """Whether ``predict_step`` follows the ``style`` of a batch, given by ``predict --style.*``."""
+    def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Any]:
+        """What only the method can make, for metrics and the image logger.
 
-    def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Tensor]:
-        """Further images that metrics ask for, by the names in their ``update``.
+        - ``reconstruction`` (B, 3, H, W): the batch's images, encoded and decoded.
+        - ``varied`` (B, n, 3, H, W): images that differ in the code of one class of each mask,
+          ``varied_class`` (B,), or for ``varied_level0`` in its code at that level alone.
+        - ``edited`` (B, 3, H, W): images after edits, which are ``fake`` then; ``image`` before
+          them, their ``marks``, and ``landmarks`` and ``edited_landmarks`` (B, C, h, w), features.
+        - ``variations``: series (B, n, 3, H, W) by name, which show what the method controls.
 
         Args:
-            batch: A batch with ``seed`` (B,).
+            batch: A batch with ``seed`` (B,), and ``num_samples``, the n of series.
             names: What is asked for; what a method does not know it leaves out.
 
         Returns:
-            Images (B, 3, H, W) in [-1, 1] by name.
+            Values by name; images are in [-1, 1].
         """
         return {}
 
@@ -78,57 +79,6 @@ class Method(LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Nothing, as in validation."""
-
-    def variations(self, batch: Batch, num_images: int) -> dict[str, Tensor]:
-        """Series of images that show what a method controls, for the image logger.
-
-        Args:
-            batch: A batch with ``seed`` (B,).
-            num_images: Images of each series.
-
-        Returns:
-            Series (B, num_images, 3, H, W) in [-1, 1] by name.
-        """
-        return {}
-
-    def vary(self, batch: Batch, num_images: int, level: int) -> dict[str, Tensor]:
-        """Images of each mask that differ in the code of one class, for ``ClassDiversity``.
-
-        Args:
-            batch: A batch with ``mask`` and ``seed`` (B,).
-            num_images: Images of each mask.
-            level: The only level at which the code differs, or -1 for all.
-
-        Returns:
-            ``varied`` (B, num_images, 3, H, W) in [-1, 1], ``varied_class`` (B,) and
-            ``varied_level`` (B,).
-
-        Raises:
-            ValueError: The method has no codes of its own for each class, or not at this level.
-        """
-        raise ValueError(
-            f"{type(self).__name__} has no codes of single classes to draw anew; take "
-            "ClassDiversity out of evaluation.metrics."
-        )
-
-    def edits(self, batch: Batch) -> dict[str, Tensor]:
-        """Images before and after edits, for the metrics that judge edits.
-
-        Args:
-            batch: A batch with ``seed`` (B,).
-
-        Returns:
-            ``image`` and ``edited`` (B, 3, H, W) in [-1, 1], ``points`` (B, K, 2) in pixels (x, y),
-            ``motions`` (B, K, 3), flow in pixels and log expansion, and ``points_mask`` (B, K);
-            ``landmarks`` and ``edited_landmarks`` (B, C, h, w), the features that drew them.
-
-        Raises:
-            ValueError: The method does not edit.
-        """
-        raise ValueError(
-            f"{type(self).__name__} does not edit by marks; take EditingAccuracy and "
-            "TrackingAccuracy out of evaluation.metrics."
-        )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave the frozen networks out: they are found by name when training goes on."""

@@ -91,7 +91,6 @@ class CLVAE(Method):
     """
 
     frozen = ("perceptual_loss",)
-    takes_style = True
 
     def __init__(
         self,
@@ -381,12 +380,18 @@ class CLVAE(Method):
             z_local = z_local + (0.5 * posterior.logvar).exp() * noise.z_local
         return StyleCodes(z_global, z_local, posterior.present)
 
-    def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Tensor]:
-        """``reconstruction`` (B, 3, H, W): the images, encoded and decoded by their mean codes."""
-        if "reconstruction" not in names or "image" not in batch:
-            return {}
-        codes = self.encode(batch)
-        return {"reconstruction": self.decode(batch, codes.z_global, codes.z_local).float()}
+    def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Any]:
+        """Reconstructions by the mean codes, and images with some codes redrawn."""
+        supplied: dict[str, Any] = {}
+        if "reconstruction" in names and "image" in batch:
+            codes = self.encode(batch)
+            image = self.decode(batch, codes.z_global, codes.z_local)
+            supplied["reconstruction"] = image.float()
+        if "varied" in names:
+            supplied |= self.varied(batch, names)
+        if "variations" in names:
+            supplied["variations"] = self.variations(batch)
+        return supplied
 
     def where(
         self, classes: Sequence[int] | None = None, levels: Sequence[int] | None = None
@@ -448,7 +453,7 @@ class CLVAE(Method):
         fake = self.decode(batch, codes.z_global, codes.z_local)
         return paste_back(fake, batch["image"], batch["mask"], classes or ()) if keep else fake
 
-    def variations(self, batch: Batch, num_images: int) -> dict[str, Tensor]:
+    def variations(self, batch: Batch) -> dict[str, Tensor]:
         """Redraw one class, and one level, with all other codes fixed.
 
         The class is the largest one of each mask; the levels are the finest and the coarsest.
@@ -461,43 +466,37 @@ class CLVAE(Method):
         if L > 1:
             chosen["finest_level"] = self.where(levels=[0])
             chosen["coarsest_level"] = self.where(levels=[L - 1])
-        return {name: self.redrawn(batch, where, num_images) for name, where in chosen.items()}
+        return {name: self.redrawn(batch, where) for name, where in chosen.items()}
 
-    def vary(self, batch: Batch, num_images: int, level: int) -> dict[str, Tensor]:
+    def varied(self, batch: Batch, names: Collection[str]) -> dict[str, Tensor]:
         """Images that differ in the code of one class of each mask, which the seed chooses.
 
-        Without class-wise codes nothing less than all of the code can be drawn anew for a class.
+        Without class-wise codes nothing less than the whole code can be redrawn for a class.
         """
         L, K, _ = self.code_shape
-        if level >= L:
-            raise ValueError(
-                f"The codes have {L} levels, and ClassDiversity asks for level {level}. Take it "
-                "out of evaluation.metrics, or lower its num_levels."
-            )
         varied_class = draw_class(batch["mask"], batch["seed"], self.num_classes)
         where = self.rows_of_class(varied_class) if K > 1 else None
-        if level >= 0:
-            one_level = self.where(levels=[level])
-            where = one_level if where is None else where & one_level
-        return {
-            "varied": self.redrawn(batch, where, num_images),
-            "varied_class": varied_class,
-            "varied_level": torch.full_like(varied_class, level),
+        levels = [self.where(levels=[i]) for i in range(L)]
+        places = {"varied": where} | {
+            f"varied_level{i}": level if where is None else where & level
+            for i, level in enumerate(levels)
         }
+        images = {n: self.redrawn(batch, place) for n, place in places.items() if n in names}
+        return images | {"varied_class": varied_class}
 
     def rows_of_class(self, of_each: Tensor) -> Tensor:
         """Choice (B, 1, K, 1) of the codes of one class (B,) in each image."""
         rows = F.one_hot(of_each, self.num_classes).repeat_interleave(self.instances_per_class, 1)
         return rows.bool()[:, None, :, None]
 
-    def redrawn(self, batch: Batch, where: Tensor | None, num_images: int) -> Tensor:
-        """Images (B, num_images, 3, H, W) with codes drawn anew at ``where`` (B, L, K, 1).
+    def redrawn(self, batch: Batch, where: Tensor | None) -> Tensor:
+        """Images (B, num_samples, 3, H, W) with codes redrawn at ``where`` (B, L, K, 1).
 
         All codes, the global one too, if no place is given.
         """
         codes = self.sample(batch["seed"])
         images = []
-        for i in range(num_images):
+        for i in range(batch["num_samples"]):
             seed = hash_int64(batch["seed"] + i + 1)
             if where is None:
                 edited = self.sample(seed)

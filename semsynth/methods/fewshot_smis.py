@@ -4,7 +4,7 @@ Endo and Kanamori, 2021 (https://arxiv.org/abs/2103.14877), and "Controlling Sty
 Scribbles via One-shot Learning", CGI 2022, which adds the refinement.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -120,7 +120,6 @@ class FewShotSMIS(PriorMethod):
         refine_prior: Weight of the latents' distance from the mean with ``refine: layers``.
     """
 
-    trains_on_shots = True
     frozen = ("generator", "segmenter")
 
     def __init__(
@@ -523,16 +522,18 @@ class FewShotSMIS(PriorMethod):
         )
         return found.w_plus
 
-    def variations(self, batch: Batch, num_images: int) -> dict[str, Tensor]:
+    def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Any]:
         """Another sample's latents from the last layer, then from ever lower ones on."""
+        if "variations" not in names:
+            return {}
         w_plus = self.encode(batch["mask"])
         B, n = len(w_plus), w_plus.shape[1]
         styles = self.generator.repeat(self.sample_w(batch["seed"], self.truncation))
-        first = torch.linspace(n, 0, num_images, device=self.device).round()
-        chosen = torch.arange(n, device=self.device) >= first[:, None]  # (num_images, n)
+        first = torch.linspace(n, 0, batch["num_samples"], device=self.device).round()
+        chosen = torch.arange(n, device=self.device) >= first[:, None]  # (num_samples, n)
         mixed = torch.where(chosen[None, :, :, None], styles[:, None], w_plus[:, None])
         images = self.draw(mixed.flatten(0, 1))
-        return {"mixed_layers": images.unflatten(0, (B, num_images))}
+        return {"variations": {"mixed_layers": images.unflatten(0, (B, len(first)))}}
 
     def _load_segmenter(self, name: str | None) -> nn.Module | None:
         if (self.labelling == "segmenter") != (name is not None):

@@ -1,5 +1,6 @@
 """Supervised motion: flow and log expansion between two images, for labels of layout editing."""
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -116,11 +117,13 @@ class FlowEstimator(LightningModule):
         """The flow drawn as a colour wheel (B, 3, H, W) in [-1, 1], white where nothing moves."""
         return flow_to_image(self(batch["image"], batch["target"]).flows[-1]) / 127.5 - 1
 
-    def variations(self, batch: Batch, num_images: int) -> dict[str, Tensor]:
+    def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Any]:
         """Target image, true flow and estimated flow, for the image logger."""
+        if "variations" not in names:
+            return {}
         flow = self(batch["image"], batch["target"]).flows[-1]
         drawn = flow_to_image(torch.cat([batch["flow"], flow])) / 127.5 - 1
-        return {"flow": torch.stack([batch["target"], *drawn.chunk(2)], 1)}
+        return {"variations": {"flow": torch.stack([batch["target"], *drawn.chunk(2)], 1)}}
 
     def _measure(self, batch: Batch, stage: str) -> None:
         flows, log_expansion = self(batch["image"], batch["target"])

@@ -4,6 +4,7 @@ With adaptive discriminator augmentation (Karras et al., NeurIPS 2020,
 https://arxiv.org/abs/2006.06676) for small data sets.
 """
 
+from collections.abc import Collection
 from typing import Any, Literal
 
 import torch
@@ -259,11 +260,13 @@ class StyleGAN2(Method):
         z = seeded_normal(batch["seed"], self.generator.z_dim)
         return self.generator(z, self.truncation).clamp(-1, 1)
 
-    def variations(self, batch: Batch, num_images: int) -> dict[str, Tensor]:
+    def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Any]:
         """Truncation from 0 to 1, the way to the next sample, and finer styles of other samples."""
+        if "variations" not in names:
+            return {}
         G = self.generator
         w = G.mapping(seeded_normal(batch["seed"], G.z_dim))  # (B, w_dim)
-        B, n = len(w), num_images
+        B, n = len(w), batch["num_samples"]
         other = sample_seed(1, torch.arange(n, device=w.device))
         finer = G.repeat(G.mapping(seeded_normal(other, G.z_dim))).repeat(B, 1, 1)
         coarse = G.repeat(w).repeat_interleave(n, 0)
@@ -274,10 +277,11 @@ class StyleGAN2(Method):
             "interpolation": G.repeat(w[:, None].lerp(w.roll(1, 0)[:, None], t).flatten(0, 1)),
             "style_mixing": mix_styles(coarse, finer, halves),
         }
-        return {
+        series = {
             name: G.synthesis(w_plus).clamp(-1, 1).unflatten(0, (B, n))
             for name, w_plus in chosen.items()
         }
+        return {"variations": series}
 
     def _sum_over_processes(self, tensor: Tensor) -> Tensor:
         # Not by strategy.reduce, which makes the processes wait for one another at each step.

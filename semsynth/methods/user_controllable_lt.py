@@ -1,6 +1,7 @@
 """User-Controllable Latent Transformer (Endo, CGF 2022, https://arxiv.org/abs/2208.12408)."""
 
 import random
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -15,22 +16,14 @@ from torchmetrics import MeanMetric
 
 from semsynth.editing.calibration import calibrate_gain, measure_scale
 from semsynth.editing.pairs import PairRenderer, default_canvas, on_canvas
-from semsynth.editing.points import (
-    STILL,
-    Marks,
-    all_marks,
-    check_marks,
-    fixed_marks,
-    random_marks,
-    read_cells,
-    read_pixels,
-)
+from semsynth.editing.points import STILL, all_marks, fixed_marks, random_marks
 from semsynth.editing.requests import draw_requests, edges
 from semsynth.errors import require_not_negative, require_positive
 from semsynth.losses.ranger import Ranger
 from semsynth.methods.base import Batch, without_retired
 from semsynth.methods.prior_base import PriorMethod
 from semsynth.networks.motion.latent_transformer import LatentTransformer, Part
+from semsynth.networks.motion.marks import Marks, check_marks
 from semsynth.networks.noise import hash_int64
 from semsynth.weights import WeightsError
 from semsynth.weights.editors import find_editor, prior_beside, read_editor
@@ -250,7 +243,7 @@ class UserControllableLT(PriorMethod):
             raise ValueError("sigma_flow and sigma_expansion are not known before training.")
         motions = motions.to(w_plus.dtype).where(points_mask[..., None], 0)
         request, alpha = self._request(motions)
-        features = read_pixels(features, points, self.canvas_size)
+        features = Marks(points, motions, points_mask).read(features, self.canvas_size)
         w = w_plus[:, : self.num_tokens]
         moved = self.transformer(w, request, features, points_mask, alpha)
         moved = torch.where(motions.flatten(1).any(1)[:, None, None], moved, w)
@@ -345,24 +338,18 @@ class UserControllableLT(PriorMethod):
     def choose_marks(self, pairs: Batch) -> Marks:
         """Marks to train with. Which steps see the whole grid is the same on all processes."""
         if self.points == "grid":
-            return all_marks(torch.ones_like(pairs["valid"]))
+            everywhere = torch.ones_like(pairs["valid"])
+            return all_marks({**pairs, "valid": everywhere}, self.canvas_size)
         if random.Random(self.global_step).random() < GRID_SHARE:
-            return all_marks(pairs["valid"])
-        return random_marks(
-            pairs["flow"],
-            pairs["valid"],
-            hash_int64(pairs["seed"]),
-            STILL * self.canvas_size,
-            self.max_points,
-            self.max_anchors,
-        )
+            return all_marks(pairs, self.canvas_size)
+        seed, still = hash_int64(pairs["seed"]), STILL * self.canvas_size
+        limits = (self.max_points, self.max_anchors)
+        return random_marks(pairs, seed, self.canvas_size, still, *limits)
 
     def answer(self, pairs: Batch, marks: Marks, alpha: float | Tensor = 1.0) -> Tensor:
         """The first latents (B, num_tokens, w_dim), moved as the marks of pairs tell."""
-        motion = torch.cat([pairs["flow"], pairs["log_expansion"]], 1)
-        motions = read_cells(motion, marks.cells) / self.motion_scale
-        motions = motions.where(~marks.anchors[..., None], 0)
-        features = read_cells(pairs["features"].float(), marks.cells)
+        motions = marks.motions / self.motion_scale
+        features = marks.read(pairs["features"].float(), self.canvas_size)
         return self.transformer(repeat(pairs), motions, features, marks.points_mask, alpha)
 
     def feature_error(self, pairs: Batch, answer: Tensor) -> Tensor:
@@ -410,39 +397,48 @@ class UserControllableLT(PriorMethod):
         marks = (batch[key] for key in ("points", "motions", "points_mask"))
         return self.draw(self.edit(w_plus, features, *marks))[0]
 
-    def edits(self, batch: Batch) -> dict[str, Tensor]:
-        """Samples by ``seed`` (B,) before and after drags and zooms that the seeds draw.
+    def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Any]:
+        """Edited images, or pairs with answers to them (see ``Method.supply``)."""
+        supplied: dict[str, Any] = {}
+        if "edited" in names:
+            supplied |= self.edits(batch["seed"])
+        if "variations" in names:
+            supplied["variations"] = {"pairs": self.tried_pairs(batch)}
+        return supplied
+
+    def edits(self, seed: Tensor) -> dict[str, Any]:
+        """Samples by seeds (B,) before and after drags and zooms that the seeds draw.
 
         Points start where the generator's features change.
         """
-        w_plus = self.generator.repeat(self.sample_w(batch["seed"], self.truncation))
+        w_plus = self.generator.repeat(self.sample_w(seed, self.truncation))
         image, features = self.draw(w_plus)
-        marks = draw_requests(batch["seed"], edges(features, self.canvas_size))
-        moved = self.edit(w_plus, features, *marks)
-        edited, edited_features = self.draw(moved)
+        marks = draw_requests(seed, edges(features, self.canvas_size))
+        after, edited_features = self.draw(self.edit(w_plus, features, *marks))
+        edited = on_canvas(after, self.canvas_size)
         return {
             "image": on_canvas(image, self.canvas_size),
-            "edited": on_canvas(edited, self.canvas_size),
-            **marks._asdict(),
+            "edited": edited,
+            "fake": edited,
+            "marks": marks,
             "landmarks": features,
             "edited_landmarks": edited_features,
         }
 
-    def variations(self, batch: Batch, num_images: int) -> dict[str, Tensor]:
+    def tried_pairs(self, batch: Batch) -> Tensor:
         """Both images of a pair, and the first one moved by 1, 8, 32 and all points."""
         pairs = self.pairs_of(batch)
         plus = self.generator.repeat(pairs["w"])
         codes = [repeat(pairs), pairs["w_target"]]
         codes += [self.answer(pairs, self._tried(pairs, number)) for number in POINTS.values()]
         images = [self.draw(torch.cat([w, plus[:, self.num_tokens :]], 1))[0] for w in codes]
-        return {"pairs": torch.stack(images, 1)}
+        return torch.stack(images, 1)
 
     def _tried(self, pairs: Batch, number: int | None) -> Marks:
         """Points of validation; all for None."""
         if number is None:
-            return all_marks(pairs["valid"])
-        seed = hash_int64(pairs["seed"])
-        return fixed_marks(pairs["flow"], pairs["valid"], seed, number, number)
+            return all_marks(pairs, self.canvas_size)
+        return fixed_marks(pairs, hash_int64(pairs["seed"]), self.canvas_size, number, number)
 
     def _measure(self, batch: Batch, stage: str) -> None:
         pairs = self.pairs_of(batch)

@@ -94,10 +94,6 @@ class Models:
             fewshot: Checkpoint of FewShotSMIS, file of a trained one, or of an imported encoder.
             layout: Checkpoint of UserControllableLT, or the file of a latent transformer.
             device: Where they run; a GPU if there is one.
-
-        Raises:
-            ModelError: A file holds another method.
-            MissingWeightsError: A file is not there.
         """
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         return cls(

@@ -15,12 +15,12 @@ from semsynth.data.decode import ColourMaskError, UnreadableError, read_image, r
 from semsynth.data.errors import MissingSplitError, PairingError
 from semsynth.data.latents import read_codes
 from semsynth.data.shots import choose_shots
-from semsynth.editing.marks import EditError, Mark, check_marks
 from semsynth.errors import UserError
 from semsynth.interop.checkpoints import CheckpointError
 from semsynth.interop.stylegan2 import import_stylegan2
 from semsynth.methods import CLVAE, Segmenter, StyleGAN2, UserControllableLT
 from semsynth.metrics.protocol import ProtocolError, require_same
+from semsynth.networks.motion.marks import EditError, Mark, Marks
 from semsynth.weights import MissingWeightsError, WeightsError, load_segmenter
 from semsynth.weights.cards import write_weights
 from semsynth.weights.download import FetchError, import_file
@@ -103,7 +103,7 @@ TABLE: list[tuple[type[Exception], str, Act]] = [
     (RunExistsError, r"--ckpt_path last, .*--overwrite true", finished_run),
     (ProtocolError, r"split is val and test", lambda p: compare({"split": "val"})),
     (EditError, r"dictionary of numbers x, y .*'wide'", lambda p: Mark.parse({"x": "wide"})),
-    (EditError, r"finite", lambda p: check_marks([Mark(math.nan, 1, 5)], 64)),
+    (EditError, r"finite", lambda p: Marks.of([Mark(math.nan, 1, 5)], 64)),
 ]
 
 

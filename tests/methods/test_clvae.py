@@ -102,7 +102,8 @@ def test_codes_do_not_depend_on_the_classes_present() -> None:
 def test_ablations_show_their_controls(batch: Batch, class_wise: bool, layer_wise: bool) -> None:
     method = tiny_clvae(class_wise=class_wise, layer_wise=layer_wise).eval()
     assert method.predict_step(batch, 0).shape == (2, 3, SIZE, SIZE)
-    series = method.variations(seeded(batch), num_images=3)
+    asked = {**seeded(batch), "num_samples": 3}
+    series = method.supply(asked, {"variations"})["variations"]
     expected = ["one_class"] * class_wise + ["finest_level", "coarsest_level"] * layer_wise
     assert list(series) == expected
     assert all(images.shape == (2, 3, 3, SIZE, SIZE) for images in series.values())
@@ -116,7 +117,8 @@ def test_redrawing_one_class_changes_its_pixels_most(batch: Batch) -> None:
     half[:, :, 32:] = 1
     half[:, :, :32] = 0
     half[:, :4] = 2
-    images = method.variations(seeded({**batch, "mask": half}), num_images=4)["one_class"]
+    asked = {**seeded({**batch, "mask": half}), "num_samples": 4}
+    images = method.supply(asked, {"variations"})["variations"]["one_class"]
     chosen = int(torch.bincount(half[0].flatten()).argmax())
     spread = images.std(dim=1).mean(dim=1)  # (B, H, W)
     assert spread[half == chosen].mean() > 2 * spread[half != chosen].mean()
@@ -240,16 +242,19 @@ def test_varied_images_differ_in_one_class_that_is_there(batch: Batch) -> None:
     method = tiny_clvae().eval()
     mask = batch["mask"].clone()
     mask[0] = 2
-    varied = method.vary(seeded({**batch, "mask": mask}), 3, level=-1)
+    asked = {**seeded({**batch, "mask": mask}), "num_samples": 3}
+    varied = method.supply(asked, {"varied"})
     assert varied["varied"].shape == (2, 3, 3, SIZE, SIZE)
     assert varied["varied_class"][0] == 2
-    assert varied["varied_level"].tolist() == [-1, -1]
+    assert varied.keys() == {"varied", "varied_class"}
     assert not torch.equal(varied["varied"][:, 0], varied["varied"][:, 1])
 
 
 def test_a_single_level_changes_less_than_all(batch: Batch) -> None:
     method = tiny_clvae().eval()
-    spread = [method.vary(seeded(batch), 4, level)["varied"].std(1).mean() for level in (-1, 0, 4)]
+    names = ["varied", "varied_level0", "varied_level4"]
+    varied = method.supply({**seeded(batch), "num_samples": 4}, names)
+    spread = [varied[name].std(1).mean() for name in names]
     assert min(spread[1:]) > 0
     assert max(spread[1:]) < spread[0]
 
@@ -257,7 +262,7 @@ def test_a_single_level_changes_less_than_all(batch: Batch) -> None:
 @pytest.mark.parametrize("layer_wise", [True, False])
 def test_without_class_codes_all_of_the_code_is_redrawn(batch: Batch, layer_wise: bool) -> None:
     method = tiny_clvae(class_wise=False, layer_wise=layer_wise).eval()
-    varied = method.vary(seeded(batch), 3, level=-1)
+    varied = method.supply({**seeded(batch), "num_samples": 3}, {"varied"})
     inside = (batch["mask"] == varied["varied_class"][:, None, None])[:, None]
     change = varied["varied"].std(1)
     assert change[inside.expand_as(change)].mean() > 0
@@ -267,11 +272,12 @@ def test_without_class_codes_all_of_the_code_is_redrawn(batch: Batch, layer_wise
 @pytest.mark.parametrize(
     ("changes", "level"), [({"class_wise": False, "layer_wise": False}, 0), ({}, 5)]
 )
-def test_levels_without_codes_do_not_vary(
+def test_levels_without_codes_are_not_supplied(
     batch: Batch, changes: dict[str, bool], level: int
 ) -> None:
-    with pytest.raises(ValueError, match=r"ClassDiversity asks .* lower its num_levels"):
-        tiny_clvae(**changes).vary(seeded(batch), 2, level)
+    names = {"varied", f"varied_level{level}"}
+    varied = tiny_clvae(**changes).supply({**seeded(batch), "num_samples": 2}, names)
+    assert varied.keys() == {"varied", "varied_class"}
 
 
 @pytest.mark.filterwarnings("ignore:The number of training batches", "ignore:Found .* in eval")

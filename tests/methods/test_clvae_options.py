@@ -72,7 +72,8 @@ def test_option_predicts_edits_and_keeps_its_images_in_a_checkpoint(
     assert image.shape == (2, 3, SIZE, SIZE)
     assert image.isfinite().all()
     assert method.styled(batch, classes=[1]).shape == image.shape
-    assert method.vary(batch, 2, level=-1)["varied"].shape == (2, 2, 3, SIZE, SIZE)
+    varied = method.supply({**batch, "num_samples": 2}, {"varied"})["varied"]
+    assert varied.shape == (2, 2, 3, SIZE, SIZE)
     trainer.save_checkpoint(tmp_path / "a.ckpt")
     loaded = CLVAE.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True).eval()
     assert torch.equal(loaded.predict_step(batch, 0), image)

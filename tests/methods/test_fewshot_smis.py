@@ -318,7 +318,8 @@ def test_the_image_of_a_reference_is_inverted_when_prediction_starts(prior: str)
 def test_variations_replace_layers_from_the_last_one_down(prior: str) -> None:
     method = tiny(prior, multimodal=False).eval()
     with torch.no_grad():
-        series = method.variations({"mask": MASKS, "seed": torch.arange(3)}, 3)["mixed_layers"]
+        asked = {"mask": MASKS, "seed": torch.arange(3), "num_samples": 3}
+        series = method.supply(asked, {"variations"})["variations"]["mixed_layers"]
         other = method.draw(method.generator.repeat(method.sample_w(torch.arange(3))))
     assert series.shape == (3, 3, 3, SIZE, SIZE)
     torch.testing.assert_close(series[:, 0], predict(method, MASKS))

@@ -92,7 +92,8 @@ def test_errors_are_means_over_valid_pixels_of_all_batches() -> None:
 
 def test_prediction_and_variations_are_images() -> None:
     method, batch = FlowEstimator(**TINY).eval(), batch_of()
-    images: list[Tensor] = [method.predict_step(batch, 0), method.variations(batch, 1)["flow"]]
+    series = method.supply(batch, {"variations"})["variations"]
+    images: list[Tensor] = [method.predict_step(batch, 0), series["flow"]]
     assert images[0].shape == (2, 3, 32, 32)
     assert images[1].shape == (2, 3, 3, 32, 32)
     assert all(image.abs().max() <= 1 for image in images)

@@ -98,9 +98,9 @@ def test_an_image_depends_on_its_seed_alone(batch: Batch) -> None:
 def test_variations_end_where_they_should(batch: Batch) -> None:
     method = tiny_stylegan2().eval()
     method.generator.estimate_mean_latent(100)
-    seeded = {**batch, "seed": sample_seed(0, batch["index"])}
+    seeded = {**batch, "seed": sample_seed(0, batch["index"]), "num_samples": 3}
     with torch.no_grad():
-        series = method.variations(seeded, 3)
+        series = method.supply(seeded, {"variations"})["variations"]
         images = method.predict_step(seeded, 0)
     assert {k: tuple(v.shape) for k, v in series.items()} == dict.fromkeys(
         ("truncation", "interpolation", "style_mixing"), (2, 3, 3, SIZE, SIZE)

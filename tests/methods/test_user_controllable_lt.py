@@ -129,9 +129,10 @@ def test_anchors_enter_training_as_zeros(prior: str, monkeypatch: pytest.MonkeyP
     seen: list[Tensor] = []
     method.transformer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
     method.answer(pairs, chosen)
-    assert chosen.anchors.any()
-    assert not seen[0][chosen.anchors].any()
-    assert seen[0][chosen.points_mask & ~chosen.anchors].any()
+    moves = chosen.motions.any(2)
+    assert (chosen.points_mask & ~moves).any()
+    assert not seen[0][chosen.points_mask & ~moves].any()
+    assert seen[0][chosen.points_mask & moves].any()
 
 
 def test_grid_takes_every_cell_whatever_its_validity(prior: str) -> None:
@@ -145,7 +146,7 @@ def test_eight_pairs_can_be_learned_by_heart(prior: str) -> None:
     sizes = {"dim": 64, "depth": 2, "head_dim": 32, "mlp_dim": 64}
     method = build(prior, sigma_flow=1.0, sigma_expansion=0.1, **sizes)
     pairs = method.pairs_of({"seed": torch.arange(8)})
-    chosen = all_marks(pairs["valid"])
+    chosen = all_marks(pairs, method.canvas_size)
     still = (pairs["w_target"] - pairs["w"][:, None]).square().mean()
     optimizer = torch.optim.Adam(method.transformer.parameters(), 2e-3)
     for _ in range(400):
@@ -232,7 +233,7 @@ def test_images_depend_on_their_seed_and_follow_the_marks(prior: str) -> None:
 
 def test_variations_show_both_images_of_a_pair_and_four_answers(prior: str) -> None:
     method = trained(prior)
-    images = method.variations({"seed": torch.arange(2)}, 6)["pairs"]
+    images = method.supply({"seed": torch.arange(2)}, {"variations"})["variations"]["pairs"]
     assert images.shape == (2, 6, 3, 32, 32)
     pairs = method.renderer(torch.arange(2))
     first = method.draw(method.generator.repeat(pairs["w"]))[0]

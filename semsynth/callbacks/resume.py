@@ -1,12 +1,15 @@
-"""Leave a cluster's node in order: save where the training is, and ask for another turn."""
+"""What makes a training that was interrupted go on as if it had not been."""
 
 import os
+import random
 import signal
 import subprocess
 import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -88,3 +91,35 @@ def slurm_job() -> str:
     """Number of this job, ``ARRAY_TASK`` in an array."""
     array, job = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ["SLURM_JOB_ID"]
     return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else job
+
+
+class Position(Callback):
+    """Lets a training that goes on read the samples that come next.
+
+    A method that asks in ``configure_optimizers`` how many steps there will be opens the training
+    data before the trainer knows where it goes on; their loader would begin the epoch again.
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the training data anew; the trainer does that before each epoch if need be."""
+        if trainer.ckpt_path is not None:
+            trainer.fit_loop._combined_loader = None
+
+
+class StepSeed(Callback):
+    """Seeds torch, NumPy and Python before each training step: by run, epoch, batch and process.
+
+    A training that is interrupted and goes on from a checkpoint then draws what it would have
+    drawn without the interruption, in all its processes.
+    """
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Seed this process for the step."""
+        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
+        entropy = (seed, trainer.current_epoch, batch_idx, trainer.global_rank)
+        state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
+        torch.manual_seed(int(state[0]))
+        np.random.seed(state.view(np.uint32))  # noqa: NPY002  of what libraries draw
+        random.seed(int(state[0]))
