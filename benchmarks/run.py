@@ -140,7 +140,7 @@ def add_oracles(output: Path, rows: list[Row]) -> None:
         config_file = Path(row["run_dir"]) / "config.yaml"
         if "scores" not in row or not config_file.is_file():
             continue
-        from benchmarks import oracle  # imports torch
+        from benchmarks.studies import oracle  # imports torch
 
         config = yaml.safe_load(config_file.read_text())
         data = oracle.data_key(config)

@@ -1,4 +1,4 @@
-"""What CLVAE's codes control, as pictures: ``python -m benchmarks.clvae_sheet [--output DIR]``.
+"""Pictures of what CLVAE's codes control: ``python -m benchmarks.figures.clvae_sheet``.
 
 ``clvae_styles.png``: label maps in the styles of photos; the first column is the label map.
 ``clvae_levels.png``: a label map whose codes are drawn anew at one level a row, the finest first;
@@ -26,7 +26,9 @@ SCALE = 2
 
 def main() -> None:
     """Draw both sheets with the CLVAE that ships."""
-    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.clvae_sheet")
+    parser = argparse.ArgumentParser(
+        description=__doc__, prog="python -m benchmarks.figures.clvae_sheet"
+    )
     parser.add_argument("--output", type=Path, default=Path("outputs"))
     output: Path = parser.parse_args().output
     torch.set_grad_enabled(False)

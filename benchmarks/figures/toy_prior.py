@@ -1,4 +1,4 @@
-"""What a toy prior is worth: ``python -m benchmarks.toy_prior [--prior NAME] [--output FILE]``.
+"""Quality of a toy prior: ``python -m benchmarks.figures.toy_prior [--prior NAME]``.
 
 Prints the Frechet distance to real portraits beside the floor between real ones, the share of
 images in which the segmenter finds every class, how well one labelled sample labels others by
@@ -36,7 +36,9 @@ TRUNCATIONS = (0.7, 1.0)
 
 def main() -> None:
     """Measure, print and draw."""
-    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.toy_prior")
+    parser = argparse.ArgumentParser(
+        description=__doc__, prog="python -m benchmarks.figures.toy_prior"
+    )
     parser.add_argument("--prior", default="toy_portrait", help="name or file of a prior")
     parser.add_argument("--output", type=Path, default=Path("outputs/toy_prior.png"))
     parser.add_argument("--samples", type=int, default=2048, help="images of each set")

@@ -1,4 +1,4 @@
-"""Contact sheet of the toy worlds: ``python -m benchmarks.toy_sheet [--output FILE]``."""
+"""Contact sheet of the toy worlds: ``python -m benchmarks.figures.toy_sheet [--output FILE]``."""
 
 import argparse
 from pathlib import Path

@@ -11,9 +11,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.report_figures import curves, pictures
-from benchmarks.report_rows import arrow, columns, entries, written
-from benchmarks.report_tables import caption, cost_table, html_tables, markdown, notes
+from benchmarks.report.figures import curves, pictures
+from benchmarks.report.rows import arrow, columns, entries, written
+from benchmarks.report.tables import caption, cost_table, html_tables, markdown, notes
 from benchmarks.results import (
     Row,
     comparable_groups,

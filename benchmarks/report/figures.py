@@ -11,7 +11,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.report_rows import SPREADS, label
+from benchmarks.report.rows import SPREADS, label
 from benchmarks.results import Row
 
 GRIDS = {

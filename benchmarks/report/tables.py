@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from benchmarks.report_rows import (
+from benchmarks.report.rows import (
     PER_CLASS,
     Entry,
     Published,

@@ -18,7 +18,7 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 
 from benchmarks.speed import clvae_codes
 from benchmarks.speed.clvae_codes import draw_mask, encode_by_loops, paint_by_loops
-from benchmarks.speed.timing import Function, interleaved
+from benchmarks.speed.compare import Function, interleaved
 from semsynth.methods import CLVAE
 from semsynth.networks.clvae.spade import LEAK, SPADE, SPADEResBlock, SpectralNorm, one_hot
 

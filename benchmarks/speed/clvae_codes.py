@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from benchmarks.speed.timing import Function, interleaved
+from benchmarks.speed.compare import Function, interleaved
 from semsynth.networks.clvae.encoder import CLVAEEncoder, level_mask
 from semsynth.networks.clvae.generator import CLVAEGenerator
 

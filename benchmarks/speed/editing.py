@@ -1,6 +1,6 @@
 """Time layout editing against the released code's order of work, and cached pairs against new ones.
 
-Run: ``python -m benchmarks.speed.layout``. The released order keeps gradients of the generator,
+Run: ``python -m benchmarks.speed.editing``. The released order keeps gradients of the generator,
 synthesises the random latents too and the answer in every step, enlarges features to the whole
 canvas before it reads some of them, and writes attention out, with projections of which half is
 thrown away. Both hold the same weights and must give the same loss and the same edits, before they
@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.speed.compare import Function, interleaved
 from benchmarks.speed.stylegan2 import check
-from benchmarks.speed.timing import Function, interleaved
 from semsynth.editing.points import all_marks, read_cells
 from semsynth.losses.ranger import Ranger
 from semsynth.methods import UserControllableLT

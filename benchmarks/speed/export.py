@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from benchmarks.speed.timing import Function, interleaved
+from benchmarks.speed.compare import Function, interleaved
 from semsynth.export.filters import Thresholds
 from semsynth.export.job import Judged, Plan, run
 from semsynth.export.sources import SampleSource

@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.speed.compare import Function, interleaved
 from benchmarks.speed.stylegan2 import VARIANTS, check
-from benchmarks.speed.timing import Function, interleaved
 from semsynth.networks.clvae.spade import one_hot
 from semsynth.networks.fewshot.pseudo_labels import DensePrototypes, SparseBank
 from semsynth.networks.fewshot.psp_encoder import GradualStyleEncoder

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.speed.timing import Function, interleaved
+from benchmarks.speed.compare import Function, interleaved
 from semsynth.losses.losses import nonsaturating_loss_d, nonsaturating_loss_g
 from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator

@@ -1,4 +1,4 @@
-"""Which photo to label: ``python -m benchmarks.choose_photos``.
+"""Which photo to label: ``python -m benchmarks.studies.choose_photos``.
 
 Draws some toy portraits for each seed, inverts them, and prints them by how well the prior draws
 them, the best first: one whose inversion is bad teaches wrong labels. No label is looked at.
@@ -19,7 +19,9 @@ PERCEPTUAL = "toy_street"  # knows nothing of portraits
 
 def main() -> None:
     """Invert and print a line for each seed."""
-    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.choose_photos")
+    parser = argparse.ArgumentParser(
+        description=__doc__, prog="python -m benchmarks.studies.choose_photos"
+    )
     parser.add_argument("--prior", default="toy_portrait", help="name or file of a prior")
     parser.add_argument("--candidates", type=int, default=8, help="photos to choose from")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of their draws")

@@ -1,7 +1,7 @@
-"""Do exported images help a segmenter? One run of ``benchmarks/downstream.yaml``.
+"""Do exported images help a segmenter? One run of ``benchmarks/suites/downstream.yaml``.
 
-``python -m benchmarks.downstream --config "FILE --train_on ARM --shots K" --seed_everything S``
-makes what the arm needs, once for all runs of a benchmark, and trains and tests the segmenter.
+``python -m benchmarks.studies.downstream --config "FILE --train_on ARM --shots K"`` makes what the
+arm needs, once for all runs of a benchmark, then trains and tests the segmenter.
 
 Streets are exported from one CLVAE that has learnt from the K labelled samples alone; portraits are
 samples of the shipped prior, which has seen no label, with pseudo-labels from the same K photos.
@@ -34,7 +34,9 @@ WORLDS = {"toy_street": ToyStreet, "toy_portrait": ToyPortrait}
 
 def main(args: Sequence[str] | None = None) -> None:
     """Prepare and run one point of the sweep."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.downstream", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.studies.downstream", description=__doc__
+    )
     parser.add_argument("--config", required=True, help="FILE --train_on ARM --shots K")
     parser.add_argument("--seed_everything", type=int, default=1)
     parser.add_argument("--run_dir", type=Path, default=Path("outputs/downstream/runs/run"))

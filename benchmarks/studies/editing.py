@@ -1,6 +1,6 @@
 """Compare layout editing with baselines on a toy prior, beside the renderer that knows the truth.
 
-``python -m benchmarks.layout --checkpoint OURS --official PAPER --output DIR`` writes
+``python -m benchmarks.studies.editing --checkpoint OURS --official PAPER --output DIR`` writes
 ``results.jsonl``, a table ``layout.md`` and strips of pictures. Rows that are there already are not
 measured again. Two judges measure what was done:
 the centres of parts as a segmenter sees them, which no method knows of, and the generator's
@@ -16,9 +16,10 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from benchmarks.layout_baselines import BestOfJitters, Directions, NoEdit, Ridge
-from benchmarks.layout_strips import write_strips
-from benchmarks.layout_tasks import (
+from benchmarks.figures.editing_strips import write_strips
+from benchmarks.results import append_result, read_results
+from benchmarks.studies.editing_baselines import BestOfJitters, Directions, NoEdit, Ridge
+from benchmarks.studies.editing_tasks import (
     SEGMENTER,
     Task,
     drag_task,
@@ -28,7 +29,6 @@ from benchmarks.layout_tasks import (
     without_anchors,
     zoom_task,
 )
-from benchmarks.results import append_result, read_results
 from semsynth.editing import Canvas, ClosedLoop, DragOptimisation, Editor, Mark
 from semsynth.editing.pairs import PairRenderer, on_canvas
 from semsynth.methods import UserControllableLT
@@ -89,7 +89,9 @@ def main(args: Sequence[str] | None = None) -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     """The options."""
-    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.layout")
+    parser = argparse.ArgumentParser(
+        description=__doc__, prog="python -m benchmarks.studies.editing"
+    )
     parser.add_argument("--checkpoint", default="toy_portrait", help="ours; default: what ships")
     parser.add_argument("--official", help="one that was trained by the paper's recipe")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")

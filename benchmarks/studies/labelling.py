@@ -1,4 +1,4 @@
-"""How well few labelled samples of a prior label others: ``python -m benchmarks.labelling``.
+"""How well a few labelled samples label others: ``python -m benchmarks.studies.labelling``.
 
 Prints the mean IoU, in per cent, of dense pseudo-labels against a segmenter's, by rule, layers of
 the generator and number of shots, with the standard error over sets of shots. The shots are samples
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from rich.console import Console
 from torch import Tensor
 
-from benchmarks.toy_prior import NUM_CLASSES, mean_iou, segment
+from benchmarks.figures.toy_prior import NUM_CLASSES, mean_iou, segment
 from semsynth.networks.fewshot.pseudo_labels import (
     DensePrototypes,
     LinearReadout,
@@ -39,7 +39,9 @@ LAYERS = ((16,), (32,), (64,), (16, 32), (32, 64), (16, 32, 64))
 
 def main() -> None:
     """Measure and print a line for each rule and choice of layers."""
-    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.labelling")
+    parser = argparse.ArgumentParser(
+        description=__doc__, prog="python -m benchmarks.studies.labelling"
+    )
     parser.add_argument("--prior", default="toy_portrait", help="name or file of a prior")
     parser.add_argument("--shots", type=int, nargs="+", default=[1, 5], help="numbers of shots")
     options = parser.parse_args()

@@ -1,9 +1,9 @@
 """The best achievable scores on the toy world, whose renderer is known.
 
 The oracle redraws the appearance of each test layout: its diversity and its layout fidelity are
-ceilings, its similarity to the nearest sample is what chance allows. What compares two sets of
+upper bounds, its similarity to the nearest sample is what chance allows. What compares two sets of
 images is measured between the test images and as many others: the floor of the distances, the
-ceiling of precision and recall. ``python -m benchmarks.oracle toy_street`` prints all of them.
+upper bound of precision and recall. ``python -m benchmarks.studies.oracle toy_street`` prints all.
 """
 
 import argparse
@@ -157,7 +157,9 @@ def config_of(world: str, test_size: int, num_samples: int, image_size: int = 64
 
 def main(args: Sequence[str] | None = None) -> None:
     """Measure the oracle of a toy world by all metrics, and print its scores."""
-    parser = argparse.ArgumentParser(description=main.__doc__, prog="python -m benchmarks.oracle")
+    parser = argparse.ArgumentParser(
+        description=main.__doc__, prog="python -m benchmarks.studies.oracle"
+    )
     parser.add_argument("world", choices=WORLDS, nargs="?", default="toy_street")
     parser.add_argument("--test-size", type=int, default=256)
     parser.add_argument("--num-samples", type=int, default=4)

@@ -1,4 +1,4 @@
-"""How well few labelled photos label samples: ``python -m benchmarks.photo_labels``.
+"""How well few labelled photos label samples: ``python -m benchmarks.studies.photo_labels``.
 
 Photos of toy portraits are inverted, and samples of the prior labelled by them. Prints the mean
 IoU, in per cent, against the segmenter's labels of 64 samples, by rule and number of photos, with
@@ -13,8 +13,8 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from benchmarks.labelling import cell
-from benchmarks.toy_prior import NUM_CLASSES, mean_iou, segment
+from benchmarks.figures.toy_prior import NUM_CLASSES, mean_iou, segment
+from benchmarks.studies.labelling import cell
 from semsynth.data import ToyPortrait
 from semsynth.data.shots import collate_shots
 from semsynth.methods import FewShotSMIS
@@ -37,7 +37,9 @@ RULES: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     """Measure and print a line for each kind of labels and rule."""
-    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.photo_labels")
+    parser = argparse.ArgumentParser(
+        description=__doc__, prog="python -m benchmarks.studies.photo_labels"
+    )
     parser.add_argument("--prior", default="toy_portrait", help="name or file of a prior")
     parser.add_argument("--photos", type=int, nargs="+", default=[1, 5], help="photos of a set")
     options = parser.parse_args()

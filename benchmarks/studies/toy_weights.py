@@ -1,4 +1,4 @@
-"""Retrain the weights that ship: ``python -m benchmarks.toy_weights [NAME ...]``.
+"""Retrain the weights that ship: ``python -m benchmarks.studies.toy_weights [NAME ...]``.
 
 Each is trained by its experiment through the command line, and written to ``semsynth/assets`` as
 half-precision safetensors with a card that says how it was made and what it scores.
@@ -21,8 +21,8 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from benchmarks.figures.toy_prior import measure as measure_prior
 from benchmarks.results import current_commit
-from benchmarks.toy_prior import measure as measure_prior
 from semsynth.data import GeneratedPairs, LabelSpace, ToyPortrait, ToyStreet
 from semsynth.data.decode import read_image
 from semsynth.data.sparse import scribbles
@@ -48,7 +48,9 @@ SHOTS = 5
 
 def main() -> None:
     """Train and write what is named, or everything."""
-    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.toy_weights")
+    parser = argparse.ArgumentParser(
+        description=__doc__, prog="python -m benchmarks.studies.toy_weights"
+    )
     parser.add_argument("names", nargs="*", choices=[*NAMES, []], help="default: all")
     for name in parser.parse_args().names or NAMES:
         if name in SEGMENTERS:

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from benchmarks import report
-from benchmarks.report_figures import pictures, read_log
-from benchmarks.report_rows import best, entries, label, published, written
-from benchmarks.report_tables import html_tables, markdown
+from benchmarks.report.figures import pictures, read_log
+from benchmarks.report.rows import best, entries, label, published, written
+from benchmarks.report.tables import html_tables, markdown
 from benchmarks.results import comparable_groups, latest_rows
 from semsynth.images import save_png
 from semsynth.metrics.protocol import ProtocolError

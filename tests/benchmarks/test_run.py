@@ -237,4 +237,4 @@ def test_missing_sweep_file_is_named(tmp_path: Path) -> None:
 def test_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SystemExit, match=r"file is a file, not a directory\. Change --output"):
-        run.main(["benchmarks/toy.yaml", "--output", str(tmp_path / "file")])
+        run.main(["benchmarks/suites/toy.yaml", "--output", str(tmp_path / "file")])

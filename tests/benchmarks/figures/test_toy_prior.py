@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from benchmarks.toy_prior import NUM_CLASSES, complete, mean_iou, measure, sheet
+from benchmarks.figures.toy_prior import NUM_CLASSES, complete, mean_iou, measure, sheet
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.networks.unet import UNet
 

@@ -2,7 +2,7 @@ from functools import partial
 
 import torch
 
-from benchmarks.speed.layout import SIZES, Ours, Released, WrittenOutAttention, build
+from benchmarks.speed.editing import SIZES, Ours, Released, WrittenOutAttention, build
 from benchmarks.speed.stylegan2 import check
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import choose_photos
+from benchmarks.studies import choose_photos
 from semsynth.data import ToyPortrait
 from semsynth.data.shots import choose_shots
 from semsynth.inversion.stored_codes import StoredCodes

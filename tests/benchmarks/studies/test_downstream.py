@@ -3,14 +3,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks import downstream
-from benchmarks.report_rows import label
+from benchmarks.report.rows import label
 from benchmarks.results import Row
+from benchmarks.studies import downstream
 from benchmarks.sweep import read_sweep
 from semsynth.data import FewShotFolder
 from tests.data.trees import only_batch
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_labelled_portraits_are_written_as_a_user_has_them(
 
 
 def test_every_arm_is_in_the_sweep_and_told_apart_in_the_report() -> None:
-    points = read_sweep(ROOT / "benchmarks/downstream.yaml")
+    points = read_sweep(ROOT / "benchmarks/suites/downstream.yaml")
     rows: list[Row] = [
         {"parameters": p.parameters, "varied": p.varied, "method": "Segmenter"} for p in points
     ]

@@ -1,7 +1,7 @@
 import torch
 
-from benchmarks.labelling import RULES, SCORED, SETS, cell, scores
-from benchmarks.toy_prior import NUM_CLASSES
+from benchmarks.figures.toy_prior import NUM_CLASSES
+from benchmarks.studies.labelling import RULES, SCORED, SETS, cell, scores
 
 
 def test_features_that_tell_all_give_a_perfect_score_and_noise_a_bad_one() -> None:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import oracle
+from benchmarks.studies import oracle
 
 pytestmark = pytest.mark.filterwarnings("ignore:Precision, recall:UserWarning")
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import photo_labels
-from benchmarks.photo_labels import PHOTOS, RULES, build, labelled, samples, score, sets
+from benchmarks.studies import photo_labels
+from benchmarks.studies.photo_labels import PHOTOS, RULES, build, labelled, samples, score, sets
 
 
 def test_each_photo_is_in_as_many_sets() -> None:
