@@ -3,20 +3,25 @@
 import hashlib
 import itertools
 import json
+import math
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
-from benchmarks.draws import Drawn, draw_point
 from semsynth.errors import UserError
+
+Drawn = str | bool | int | float
+Distribution = Callable[[dict[str, Any], np.random.Generator], Drawn]
 
 
 class SweepError(UserError):
-    """A sweep file is not what it must be; the message names file, key and remedy."""
+    """A sweep file that cannot be run; the message names file, key and remedy."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Point:
 
     @property
     def name(self) -> str:
-        """Readable and unique: the values that vary, and a hash of all that the run is given."""
+        """The values that vary, readable, and a hash of everything that the run is given."""
         words = [word for key in self.varied for word in _words(key, self.parameters[key])]
         identity = json.dumps([self.command[1:], self.parameters])  # not where Python is
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
@@ -63,7 +68,7 @@ def _plain(value: Any) -> str:
 
 
 def read_sweep(file: Path, seed: int = 0) -> list[Point]:
-    """The points of a sweep: those of a grid in the order of the file, or drawn at random.
+    """The points of a sweep: a grid in the order of the file, or drawn at random.
 
     Args:
         file: A W&B sweep file with ``command``, ``parameters`` and ``method``: ``grid``, or
@@ -75,29 +80,31 @@ def read_sweep(file: Path, seed: int = 0) -> list[Point]:
         SweepError: The file is missing or has something that cannot be run here.
     """
     sweep = load(file)
-    command, parameters = sweep["command"], sweep["parameters"]
-    if sweep["method"] == "grid":
-        values = {key: _values(file, key, spec) for key, spec in parameters.items()}
-        points = [
-            dict(zip(values, combination, strict=True))
-            for combination in itertools.product(*values.values())
-        ]
-        varied = tuple(key for key, choices in values.items() if len(choices) > 1)
-    elif sweep["method"] == "random":
-        points = _random_points(file, sweep, seed)
-        varied = tuple(key for key, spec in parameters.items() if "value" not in spec)
-    else:
-        raise SweepError(
-            f"{file}: method is {sweep['method']!r}; only grid and random can be run here. "
-            "`wandb sweep` and `wandb agent` run the others."
-        )
-    for key in parameters:
-        if any(point[key] is None for point in points):
-            raise SweepError(
-                f"{file}: parameter {key} has the value null, which W&B writes as None; "
-                'write "null".'
+    parameters = sweep["parameters"]
+    try:
+        if sweep["method"] == "grid":
+            values = {key: _values(key, spec) for key, spec in parameters.items()}
+            points = [
+                dict(zip(values, combination, strict=True))
+                for combination in itertools.product(*values.values())
+            ]
+            varied = tuple(key for key, choices in values.items() if len(choices) > 1)
+        elif sweep["method"] == "random":
+            points = _random_points(sweep, seed)
+            varied = tuple(key for key, spec in parameters.items() if "value" not in spec)
+        else:
+            raise ValueError(
+                f"method is {sweep['method']!r}; only grid and random can be run here. "
+                "`wandb sweep` and `wandb agent` run the others."
             )
-    return [Point(p, varied, render_command(command, p)) for p in points]
+        for key in parameters:
+            if any(point[key] is None for point in points):
+                raise ValueError(
+                    f'parameter {key} has the value null, which W&B writes as None; write "null".'
+                )
+    except ValueError as error:
+        raise SweepError(f"{file}: {error}") from error
+    return [Point(point, varied, render_command(sweep["command"], point)) for point in points]
 
 
 def load(file: Path) -> dict[str, Any]:
@@ -111,36 +118,98 @@ def load(file: Path) -> dict[str, Any]:
     return sweep
 
 
-def _values(file: Path, key: str, spec: Any) -> list[Any]:
+def render_command(template: list[str], parameters: dict[str, Any]) -> tuple[str, ...]:
+    """Fill in ``${env}``, ``${interpreter}`` and ``${args}`` as ``wandb agent`` does."""
+    words: dict[str, list[str]] = {
+        "${env}": [],
+        "${interpreter}": [sys.executable],
+        "${args}": [f"--{key}={value}" for key, value in parameters.items()],
+        "semsynth": [sys.executable, "-m", "semsynth"],
+    }
+    return tuple(word for part in template for word in words.get(part, [part]))
+
+
+def _values(key: str, spec: Any) -> list[Any]:
     if isinstance(spec, dict) and isinstance(spec.get("values"), list):
         return spec["values"]
     if isinstance(spec, dict) and "value" in spec:
         return [spec["value"]]
-    raise SweepError(f"{file}: parameter {key} must have `value` or a list `values`, got {spec!r}.")
+    raise ValueError(f"parameter {key} must have `value` or a list `values`, got {spec!r}.")
 
 
-def _random_points(file: Path, sweep: dict[str, Any], seed: int) -> list[dict[str, Drawn]]:
+def _random_points(sweep: dict[str, Any], seed: int) -> list[dict[str, Any]]:
     count = sweep.get("run_cap")
     if not isinstance(count, int) or count < 1:
-        raise SweepError(f"{file}: a random sweep needs run_cap, the number of its runs.")
-    try:
-        return [draw_point(sweep["parameters"], (seed, number)) for number in range(count)]
-    except ValueError as error:
-        raise SweepError(f"{file}: {error}") from error
+        raise ValueError("a random sweep needs run_cap, its number of runs.")
+    return [  # a value depends on the seed, the point and its key, not on other parameters
+        {k: draw_value(k, s, (seed, i, *k.encode())) for k, s in sweep["parameters"].items()}
+        for i in range(count)
+    ]
 
 
-def render_command(template: list[str], parameters: dict[str, Any]) -> tuple[str, ...]:
-    """Fill in a command as ``wandb agent`` does, for this interpreter.
+def draw_value(key: str, spec: Any, seed: tuple[int, ...]) -> Drawn:
+    """Draw a parameter from one of W&B's distributions.
 
-    Args:
-        template: Words, among them ``${env}``, ``${interpreter}`` and ``${args}``.
-        parameters: Value of each dotted key.
+    Raises:
+        ValueError: The specification is incomplete or has an unknown distribution.
     """
-    arguments = [f"--{key}={value}" for key, value in parameters.items()]
-    words: dict[str, list[str]] = {
-        "${env}": [],
-        "${interpreter}": [sys.executable],
-        "${args}": arguments,
-        "semsynth": [sys.executable, "-m", "semsynth"],
-    }
-    return tuple(word for part in template for word in words.get(part, [part]))
+    if not isinstance(spec, dict):
+        raise ValueError(f"parameter {key} must be a mapping, got {spec!r}.")
+    name = spec.get("distribution") or _implied(spec)
+    if name not in DISTRIBUTIONS:
+        known = ", ".join(DISTRIBUTIONS)
+        raise ValueError(f"parameter {key} has the distribution {name!r}; known are {known}.")
+    try:
+        return DISTRIBUTIONS[name](spec, np.random.default_rng(seed))
+    except KeyError as missing:
+        raise ValueError(f"parameter {key} of distribution {name} lacks {missing}.") from missing
+
+
+def _implied(spec: dict[str, Any]) -> str:
+    """The distribution that W&B takes where none is named."""
+    if "value" in spec:
+        return "constant"
+    if "values" in spec:
+        return "categorical"
+    whole = all(isinstance(spec.get(end), int) for end in ("min", "max"))
+    return "int_uniform" if whole else "uniform"
+
+
+def _categorical(spec: dict[str, Any], rng: np.random.Generator) -> Drawn:
+    return spec["values"][int(rng.choice(len(spec["values"]), p=spec.get("probabilities")))]
+
+
+def _uniform(spec: dict[str, Any], rng: np.random.Generator) -> float:
+    return float(rng.uniform(spec["min"], spec["max"]))
+
+
+def _log_uniform_values(spec: dict[str, Any], rng: np.random.Generator) -> float:
+    return math.exp(rng.uniform(math.log(spec["min"]), math.log(spec["max"])))
+
+
+def _normal(spec: dict[str, Any], rng: np.random.Generator) -> float:
+    return float(rng.normal(spec.get("mu", 0), spec.get("sigma", 1)))
+
+
+def _quantised(draw: Distribution) -> Distribution:
+    def quantise(spec: dict[str, Any], rng: np.random.Generator) -> Drawn:
+        step = spec.get("q", 1)
+        value = round(float(draw(spec, rng)) / step) * step
+        return value if isinstance(step, int) else float(f"{value:.12g}")
+
+    return quantise
+
+
+DISTRIBUTIONS: dict[str, Distribution] = {
+    "constant": lambda spec, _: spec["value"],
+    "categorical": _categorical,
+    "int_uniform": lambda spec, rng: int(rng.integers(spec["min"], spec["max"], endpoint=True)),
+    "uniform": _uniform,
+    "q_uniform": _quantised(_uniform),
+    "log_uniform": lambda spec, rng: math.exp(_uniform(spec, rng)),
+    "log_uniform_values": _log_uniform_values,
+    "q_log_uniform_values": _quantised(_log_uniform_values),
+    "normal": _normal,
+    "q_normal": _quantised(_normal),
+    "log_normal": lambda spec, rng: math.exp(_normal(spec, rng)),
+}

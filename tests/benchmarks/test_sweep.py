@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
-from benchmarks.draws import draw_value
-from benchmarks.sweep import SweepError, read_sweep
+from benchmarks.sweep import SweepError, draw_value, read_sweep
 
 RANDOM = {"method": "random", "run_cap": 3}
 
