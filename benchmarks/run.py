@@ -1,11 +1,11 @@
 """Run a sweep: ``python -m benchmarks.run FILE [--output DIR] [--backend local|slurm|wandb]``.
 
-Each run is a process of its own. Its scores go to ``DIR/results.jsonl`` and ``DIR/results.csv``
-when it is done, one line a run; run again, the command goes on where it stopped, at most the run
-in progress is lost, and that goes on from its last checkpoint. A run that fails is recorded with
-its error and does not stop the rest. With ``--jobs`` several small runs share a GPU; each still
-writes ``output.log`` in its directory. ``slurm`` submits the runs as an array job and waits for
-them; ``wandb`` creates the sweep and prints the command of its agents.
+Each run is a process of its own. When it is done, its scores go to ``DIR/results.jsonl`` and
+``DIR/results.csv``, one line a run. Rerun the command to resume: the run in progress continues from
+its last checkpoint. A run that fails is recorded with its error and does not stop the rest. With
+``--jobs`` several small runs share a GPU; each still writes ``output.log`` in its directory.
+``slurm`` submits the runs as an array job and waits for them; ``wandb`` creates the sweep and
+prints the command of its agents.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
-from benchmarks import report, slurm
+from benchmarks import slurm
 from benchmarks.attempt import run_point
 from benchmarks.results import Row, append_result, latest_rows, mend, read_results
 from benchmarks.sweep import Point, load, read_sweep
@@ -59,6 +59,8 @@ def main(args: Sequence[str] | None = None) -> int:
             names = {point.name for point in points}
             rows = [row for row in latest_rows(options.output) if row["run"] in names]
             add_oracles(options.output, rows)
+            from benchmarks import report  # imports torch
+
             report.write(options.output, title=options.file.stem)
     except filelock.Timeout:
         sys.exit(f"Another runner is at work in {options.output}; choose another --output.")

@@ -2,8 +2,8 @@
 
 A job has one task for each process of its training: ``trainer.devices`` tasks on each of
 ``trainer.num_nodes`` nodes. SIGUSR1, which SLURM sends ahead of the time limit, makes the training
-save itself and the job requeue. The runner may be stopped; the jobs go on, and the next runner
-takes their rows.
+save a checkpoint and the job requeue. The jobs outlive the runner, and the next one takes their
+rows.
 """
 
 import json
@@ -20,8 +20,9 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import attempt
-from benchmarks.results import Row, append_result, latest_rows, read_results, replace_text
+from benchmarks.results import Row, append_result, latest_rows, read_results
 from benchmarks.sweep import Point, SweepError
+from semsynth.files import write_text
 
 POLL_SECONDS = 5
 WARNING_SECONDS = 90  # between SIGUSR1 and the time limit
@@ -45,13 +46,7 @@ def parse_resources(words: list[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class PointJob:
-    """What each task of a job does: one process of the training of one point.
-
-    Attributes:
-        point: The point.
-        output: Directory of the benchmark.
-        sweep: Name of the sweep.
-    """
+    """What each task of a job does: one process of the training of one point."""
 
     point: Point
     output: Path
@@ -62,9 +57,7 @@ class PointJob:
         os.environ["SEMSYNTH_REQUEUE"] = "0"  # this process does it
         if os.environ["SLURM_PROCID"] == "0":
             row = self.first_task() | {"job": own_job()}
-            rows = self.output / "rows"
-            rows.mkdir(parents=True, exist_ok=True)
-            replace_text(rows / f"{self.point.name}.json", json.dumps(row) + "\n")
+            write_text(self.output / f"rows/{self.point.name}.json", json.dumps(row) + "\n")
         else:
             command = [*self.point.command, f"--run_dir={self.run_dir}", "--ckpt_path=last"]
             process = subprocess.Popen(command)
@@ -129,7 +122,7 @@ def run_all(points: list[Point], output: Path, sweep: str, resources: dict[str, 
         wait(jobs, {point.name: point for point in waiting}, output, sweep)
     except KeyboardInterrupt:
         ids = " ".join(sorted(jobs.values()))
-        console.print(f"The jobs go on; run again to take their rows, or: scancel {ids}")
+        console.print(f"The jobs go on; rerun to take their rows, or: scancel {ids}")
         raise
 
 
@@ -147,10 +140,7 @@ def submit(
     resources: dict[str, Any],
     shape: tuple[int, int],
 ) -> dict[str, str]:
-    """Submit points as one array job.
-
-    Returns:
-        Number of the job of each point.
+    """Submit points as one array job; returns the job of each point by name.
 
     Raises:
         SweepError: submitit is not installed, there is no SLURM, or it does not know a resource.
@@ -169,14 +159,12 @@ def submit(
     jobs = executor.submit_array([PointJob(point, output, sweep) for point in points])
     found = {point.name: str(job.job_id) for point, job in zip(points, jobs, strict=True)}
     for name, job in found.items():
-        run_dir = output / "runs" / name
-        run_dir.mkdir(parents=True, exist_ok=True)
-        replace_text(run_dir / "job", job)
+        write_text(output / "runs" / name / "job", job)
     return found
 
 
 def under_way(points: list[Point], output: Path) -> dict[str, str]:
-    """Number of the job of each point that an earlier runner submitted and that has not ended."""
+    """Jobs of an earlier runner that have not ended, by point."""
     files = {point.name: output / "runs" / point.name / "job" for point in points}
     jobs = {name: file.read_text() for name, file in files.items() if file.is_file()}
     alive = in_queue()
@@ -205,7 +193,7 @@ def wait(jobs: dict[str, str], points: dict[str, Point], output: Path, sweep: st
 
 
 def collect(output: Path) -> None:
-    """Take the rows that jobs have left; one that was taken before is not taken twice."""
+    """Take the rows that jobs have left, each once."""
     for file in sorted((output / "rows").glob("*.json")):
         row = json.loads(file.read_text())
         if row not in read_results(output):

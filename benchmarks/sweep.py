@@ -50,16 +50,22 @@ class Point:
 def _words(key: str, value: Any) -> list[str]:
     """A value as it may stand in a file name: of ``config``, the file and its flags."""
     if key != "config":
-        return [f"{key.split('.')[-1]}={_plain(value)}"]
+        return [f"{last_part(key)}={_plain(value)}"]
     file, *flags = shlex.split(value)
     path = Path(file)
-    return ["_".join([path.parent.name, path.stem]), *(f"{k}={_plain(v)}" for k, v in pairs(flags))]
+    given = [f"{last_part(flag)}={_plain(text)}" for flag, text in pairs(flags)]
+    return ["_".join([path.parent.name, path.stem]), *given]
 
 
 def pairs(flags: list[str]) -> list[tuple[str, str]]:
-    """Last part of the key, and value, of flags such as ``--model.lr 1 --model.betas=2``."""
+    """Flag and value of words such as ``--model.lr 1 --model.betas=2``."""
     words = iter(" ".join(flags).replace("=", " ").split())
-    return [(key.split(".")[-1].lstrip("-"), next(words, "")) for key in words]
+    return [(flag, next(words, "")) for flag in words]
+
+
+def last_part(key: str) -> str:
+    """``lr`` of ``model.lr`` or ``--model.lr``."""
+    return key.split(".")[-1].lstrip("-")
 
 
 def _plain(value: Any) -> str:

@@ -1,12 +1,12 @@
-"""Curves and pictures of the report, inline."""
+"""Curves and pictures of the report, as data addresses, so that the page needs no other file."""
 
 import base64
 import csv
-import html
 import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
@@ -16,20 +16,35 @@ from benchmarks.results import Row
 
 GRIDS = {
     "test_samples": "Many images of one mask: mask, real image, samples.",
-    "test_one_class": "The codes of the largest class drawn anew, all others fixed.",
-    "test_coarsest_level": "The codes of the coarsest level drawn anew, all others fixed.",
-    "test_finest_level": "The codes of the finest level drawn anew, all others fixed.",
+    "test_one_class": "The codes of the largest class resampled, all others fixed.",
+    "test_coarsest_level": "The codes of the coarsest level resampled, all others fixed.",
+    "test_finest_level": "The codes of the finest level resampled, all others fixed.",
 }
 DURING_TRAINING = re.compile(r"samples_\d+")
 INK = "#808080"  # readable on white and on black
 
 
-def curves(rows: Sequence[Row]) -> str:
+class Curves(NamedTuple):
+    """Training curves as a picture, and the colour of each label."""
+
+    picture: str
+    key: dict[str, str]
+
+
+class Picture(NamedTuple):
+    """A picture that a run left, with its caption."""
+
+    name: str
+    picture: str
+    caption: str
+
+
+def curves(rows: Sequence[Row]) -> Curves | None:
     """Training curves of all runs, one panel for each logged value."""
     series = [(label(row), read_log(Path(row["run_dir"]))) for row in rows if "run_dir" in row]
     names = sorted({name for _, log in series for name in log if wanted(name)})
     if not names:
-        return ""
+        return None
     labels = list(dict.fromkeys(title for title, _ in series))
     colours = {title: mpl.colormaps["tab10"](i % 10) for i, title in enumerate(labels)}
     lines = (len(names) + 2) // 3
@@ -53,12 +68,8 @@ def curves(rows: Sequence[Row]) -> str:
     figure.tight_layout()
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, transparent=True)
-    key = "".join(
-        f'<span style="color:{mpl.colors.to_hex(colours[t])}">■</span> {html.escape(t)} &nbsp; '
-        for t in labels
-    )
-    image = f'<img class="curve" alt="training curves" src="{as_data(buffer.getvalue())}">'
-    return f'<p class="key">{key}</p>{image}'
+    key = {title: mpl.colors.to_hex(colour) for title, colour in colours.items()}
+    return Curves(as_data(buffer.getvalue()), key)
 
 
 def wanted(name: str) -> bool:
@@ -80,30 +91,26 @@ def read_log(run_dir: Path) -> dict[str, list[tuple[float, float]]]:
 
 
 def as_data(png: bytes) -> str:
-    """A PNG as a data address, so that the page needs no other file."""
+    """A PNG as a data address."""
     return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
-def pictures(row: Row) -> str:
+def pictures(row: Row) -> list[Picture]:
     """The pictures of a run but those of its training.
 
     Any method may leave ``images/NAME.png``; ``images/NAME.txt`` is its caption.
     """
-    files = sorted((Path(row["run_dir"]) / "images").glob("*.png"))
+    files = sorted((Path(row.get("run_dir", "")) / "images").glob("*.png"))
     kept = [file for file in files if not DURING_TRAINING.fullmatch(file.stem)]
     order = list(GRIDS)
     kept.sort(key=lambda f: order.index(f.stem) if f.stem in order else len(order))
-    figures = [figure_of(file) for file in kept]
-    if not figures:
-        return ""
-    title = f"{html.escape(label(row))}, seed {row.get('seed', '?')}"
-    return f"<details open><summary>{title}</summary>{''.join(figures)}</details>"
+    return [Picture(f.stem, as_data(f.read_bytes()), caption_of(f)) for f in kept]
 
 
-def figure_of(file: Path) -> str:
-    """A picture with its caption."""
+def caption_of(file: Path) -> str:
+    """What stands below a picture."""
     text = file.with_suffix(".txt")
+    if text.is_file():
+        return text.read_text().strip()
     words = file.stem.removeprefix("test_").replace("_", " ").capitalize() + "."
-    caption = text.read_text().strip() if text.is_file() else GRIDS.get(file.stem, words)
-    image = f'<img alt="{html.escape(file.stem)}" src="{as_data(file.read_bytes())}">'
-    return f"<figure>{image}<figcaption>{html.escape(caption)}</figcaption></figure>"
+    return GRIDS.get(file.stem, words)

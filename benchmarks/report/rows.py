@@ -1,18 +1,20 @@
-"""What the report says about runs: their names, and means and spreads over seeds."""
+"""What the report says about runs: names, means over seeds, and which runs may be compared."""
 
 import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from benchmarks.results import Row
-from benchmarks.sweep import pairs
+from benchmarks.sweep import last_part, pairs
+from semsynth.metrics import protocol
 
 LOWER_IS_BETTER = (
     *("FID", "KID", "fd_", "kd_", "top1_", "mOCD_", "reconstruction_"),
@@ -22,17 +24,11 @@ SPREADS = ("_std", "_stderr")  # of the score before
 PER_CLASS = "IoU_class_"
 TOLD = ("--data.shots", "--shots", "--train_on")
 """Flags beside those of the model that tell runs apart."""
-PUBLISHED = Path(__file__).with_name("published.yaml")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of a table: the runs that differ in nothing but the seed.
-
-    Attributes:
-        label: What a reader calls it.
-        rows: Its runs.
-    """
+    """A line of a table: runs that differ in nothing but the seed."""
 
     label: str
     rows: tuple[Row, ...]
@@ -67,7 +63,7 @@ def entries(rows: Sequence[Row]) -> list[Entry]:
 
 
 def label(row: Row) -> str:
-    """What a reader calls a run: the method, and what it goes without; not its seed."""
+    """The name of a run without its seed: the method, and what it goes without."""
     if row.get("oracle"):
         return "oracle (renderer)"
     varied = settings(row)
@@ -81,7 +77,7 @@ def label(row: Row) -> str:
 
 
 def settings(row: Row) -> dict[str, Any]:
-    """What a reader tells a run from others of its sweep by: name and value, seed left out.
+    """Name and value of what tells a run from others of its sweep, without the seed.
 
     Of the flags of an experiment, those of the model and the shots; not how long it
     trains and how much it is measured on.
@@ -90,22 +86,13 @@ def settings(row: Row) -> dict[str, Any]:
     for key in row["varied"]:
         value = row["parameters"][key]
         if key == "config":
-            flags = shlex.split(value)[1:]
-            kept = [
-                (k, v)
-                for (k, v), full in zip(pairs(flags), flags_of(flags), strict=True)
-                if full.startswith("--model.") or full in TOLD
-            ]
-            found |= {k: {"true": True, "false": False}.get(v.lower(), v) for k, v in kept}
+            for flag, text in pairs(shlex.split(value)[1:]):
+                if flag.startswith("--model.") or flag in TOLD:
+                    found[last_part(flag)] = {"true": True, "false": False}.get(text.lower(), text)
         elif key != "seed_everything":
-            found[key.split(".")[-1]] = value
+            found[last_part(key)] = value
     order = {"class_wise": -2, "layer_wise": -1}
     return dict(sorted(found.items(), key=lambda pair: order.get(pair[0], 0)))
-
-
-def flags_of(words: list[str]) -> list[str]:
-    """The flags among words, in full."""
-    return [word.partition("=")[0] for word in words if word.startswith("--")]
 
 
 def method_of(row: Row) -> str:
@@ -137,7 +124,7 @@ def best(lines: Sequence[Entry], name: str) -> float | None:
 
 
 def written(values: Sequence[float]) -> str:
-    """A mean, with the spread over seeds if there are several."""
+    """A mean, with the standard deviation over seeds if there are several."""
     if not values:
         return ""
     spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
@@ -149,17 +136,8 @@ def arrow(name: str) -> str:
     return "↓" if name.startswith(LOWER_IS_BETTER) else "↑"
 
 
-@dataclass(frozen=True)
-class Published:
-    """A number that a paper prints.
-
-    Attributes:
-        label: The method, as the report calls it.
-        name: The score.
-        value: The number.
-        source: Where it is printed.
-        differs: Why it is not to be compared digit by digit; empty if it may be.
-    """
+class Published(NamedTuple):
+    """A number that a paper prints; ``differs`` says why ours is not comparable digit by digit."""
 
     label: str
     name: str
@@ -171,7 +149,7 @@ class Published:
 @cache
 def published(data: str | None) -> tuple[Published, ...]:
     """The numbers of papers on a data set."""
-    tables = yaml.safe_load(PUBLISHED.read_text())
+    tables = yaml.safe_load(Path(__file__).with_name("published.yaml").read_text())
     return tuple(
         Published(label, name, value, table["source"], table.get("differs", ""))
         for table in tables
@@ -179,3 +157,42 @@ def published(data: str | None) -> tuple[Published, ...]:
         for label, scores in table["scores"].items()
         for name, value in scores.items()
     )
+
+
+def comparable_groups(rows: Sequence[Row]) -> list[list[Row]]:
+    """Split rows by protocol; runs without scores go with the first group."""
+    groups: list[list[Row]] = []
+    for row in sorted(rows, key=lambda row: "scores" not in row):  # stable; scores come first
+        for group in groups:
+            if "scores" not in row or not differing(group[0], row):
+                group.append(row)
+                break
+        else:
+            groups.append([row])
+    return [[row for row in rows if any(row is member for member in g)] for g in groups]
+
+
+def differing(a: Row, b: Row) -> dict[str, tuple[Any, Any]]:
+    """Keys in which the protocols of two rows differ, with both values."""
+    return protocol.differences(a.get("protocol"), b.get("protocol"))
+
+
+def require_comparable(rows: Sequence[Row]) -> None:
+    """Refuse to rank rows that were not measured by one protocol.
+
+    Raises:
+        ProtocolError: The protocols of two rows differ; the keys are named.
+    """
+    measured = [row for row in rows if "scores" in row]
+    for a, b in pairwise(measured):
+        protocol.require_same(a.get("protocol"), b.get("protocol"), (a["run"], b["run"]))
+
+
+def version_notes(rows: Sequence[Row]) -> list[str]:
+    """Libraries of which rows were scored with different versions."""
+    measured = [row for row in rows if row.get("protocol")]
+    found: dict[str, None] = {}
+    for row in measured[1:]:
+        changed = protocol.version_differences(measured[0]["protocol"], row["protocol"])
+        found |= dict.fromkeys(f"{name} {a} and {b}" for name, (a, b) in changed.items())
+    return list(found)
