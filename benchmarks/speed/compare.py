@@ -1,24 +1,70 @@
-"""Medians of functions that are called in turns, so that what disturbs one disturbs all."""
+"""Forms of one computation, which must agree before they are timed in alternating blocks."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from statistics import median
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.benchmark import Timer
 
-Function = Callable[[], list[Tensor]]
+Form = Callable[[], list[Tensor]]
+BLOCK_SECONDS = 0.2
+VARIANTS = ("eager", "bf16", "compile", "bf16+compile")
 
 
-def interleaved(functions: dict[str, Function], repetitions: int, device: str) -> list[float]:
-    """Median milliseconds of each function, called in turns after one call to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in functions}
-    for repetition in range(repetitions + 1):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            function()
-            if device == "cuda":
-                torch.cuda.synchronize()
-            if repetition:
-                times[name].append(1000 * (time.perf_counter() - start))
-    return [median(values) for values in times.values()]
+class Setting(NamedTuple):
+    """Where and how to measure; ``variants`` are names of ``VARIANTS``."""
+
+    device: str
+    variants: Sequence[str]
+
+
+class Comparison(NamedTuple):
+    """Forms of one computation, ours first.
+
+    Attributes:
+        title: What is computed.
+        forms: Functions by name; each returns tensors that must be like those of ours.
+        tolerance: Largest difference, as a share of the norm.
+    """
+
+    title: str
+    forms: dict[str, Form]
+    tolerance: float = 0.01
+
+
+Case = Callable[[Setting], Iterator[Comparison]]
+
+
+def check(forms: dict[str, Form], tolerance: float) -> None:
+    """Refuse forms whose results differ from those of the first.
+
+    Raises:
+        AssertionError: A result differs by more than a share of its norm.
+    """
+    results = {name: form() for name, form in forms.items()}
+    (ours, expected), *others = results.items()
+    for name, result in others:
+        for a, b in zip(result, expected, strict=True):
+            error = float((a - b).norm() / b.norm())
+            if not error <= tolerance:
+                raise AssertionError(f"{name} differs from {ours} by {error:.2g} of its size.")
+
+
+def measure(forms: dict[str, Form], blocks: int) -> dict[str, float]:
+    """Median milliseconds of each form; blocks alternate, so that a disturbance meets all."""
+    threads = torch.get_num_threads()
+    timers = {
+        k: Timer("form()", globals={"form": f}, num_threads=threads) for k, f in forms.items()
+    }
+    times: dict[str, list[float]] = {name: [] for name in forms}
+    for _ in range(blocks):
+        for name, timer in timers.items():
+            times[name] += timer.blocked_autorange(min_run_time=BLOCK_SECONDS).times
+    return {name: 1000 * median(values) for name, values in times.items()}
+
+
+def precision(device: str, variant: str) -> torch.autocast:
+    """Autocast as a variant wants it."""
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled="bf16" in variant)

@@ -1,16 +1,16 @@
-"""Time layout editing against the released code's order of work, and cached pairs against new ones.
+"""Editing against the released code's order of work, and cached pairs against new ones.
 
-Run: ``python -m benchmarks.speed.editing``. The released order keeps gradients of the generator,
-synthesises the random latents too and the answer in every step, enlarges features to the whole
-canvas before it reads some of them, and writes attention out, with projections of which half is
-thrown away. Both hold the same weights and must give the same loss and the same edits, before they
-are timed in turns. *Cached* trains on pairs that were rendered before.
+The released order keeps gradients of the generator, synthesises the random latents too and the
+answer in every step, enlarges features to the whole canvas before it reads some of them, and writes
+attention out, with projections of which half is thrown away. Both hold the same weights and must
+give the same loss and the same edits. *New pairs*: ours, which renders pairs in each step, against
+which training on cached pairs is timed.
 """
 
-import argparse
 import copy
-import sys
+import math
 import tempfile
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,8 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.speed.compare import Function, interleaved
-from benchmarks.speed.stylegan2 import check
+from benchmarks.speed.compare import Comparison, Setting, precision
 from semsynth.editing.points import all_marks, read_cells
 from semsynth.losses.ranger import Ranger
 from semsynth.methods import UserControllableLT
@@ -30,34 +29,56 @@ from semsynth.weights.priors import save_generator
 
 
 class Size(NamedTuple):
-    """A generator, its transformer and the batch.
-
-    Attributes:
-        generator: Arguments of the generator.
-        method: Arguments of the method.
-        batch_size: Pairs of a step.
-    """
+    """Arguments of a generator and of the method, and the pairs of a step."""
 
     generator: dict[str, int]
     method: dict[str, Any]
     batch_size: int
 
 
-def generator(image_size: int, dim: int, layers: int, base: int, most: int) -> dict[str, int]:
-    """Arguments of a generator."""
-    sizes = {"image_size": image_size, "z_dim": dim, "w_dim": dim, "mapping_layers": layers}
-    return sizes | {"channel_base": base, "channel_max": most}
-
-
-TINY = {"dim": 16, "depth": 1, "num_heads": 2, "head_dim": 8, "mlp_dim": 16, "num_tokens": 3}
 TOY = {"dim": 128, "depth": 3, "num_heads": 4, "head_dim": 32, "mlp_dim": 128, "num_tokens": 4}
 SIZES = {
-    "tiny": Size(generator(32, 8, 2, 256, 8), TINY | {"feature_resolution": 16}, 2),
-    "toy64": Size(generator(64, 128, 4, 2048, 128), TOY | {"feature_resolution": 32}, 8),
-    "paper256": Size(generator(256, 512, 8, 32768, 512), {}, 1),
+    "toy64": Size(
+        {"image_size": 64, "z_dim": 128, "w_dim": 128, "mapping_layers": 4}
+        | {"channel_base": 2048, "channel_max": 128},
+        TOY | {"feature_resolution": 32},
+        8,
+    ),
+    "paper256": Size({"image_size": 256}, {}, 1),
 }
-VARIANTS = ("eager", "bf16", "compile", "bf16+compile")
 NUM_POINTS = (1, 16)
+
+
+def steps_and_edits(setting: Setting) -> Iterator[Comparison]:
+    """A training step, edits of one and of many points, and a step on cached pairs."""
+    for name, size in SIZES.items():
+        for variant in setting.variants:
+            torch.compiler.reset()
+            forms = build_forms(size, setting.device, variant)
+            ours = forms["ours"]
+            tolerance = 0.1 if "bf16" in variant else 0.01
+            title = f"{name}, {variant}"
+            pair = {form: one.step for form, one in forms.items()}
+            yield Comparison(f"step, {title}", pair, tolerance)
+            for K in NUM_POINTS:
+                points = torch.rand(1, K, 2, device=setting.device) * (ours.method.canvas_size - 1)
+                marks = points.floor(), torch.randn(1, K, 3, device=setting.device)
+                edits = {form: partial(one.edit, *marks) for form, one in forms.items()}
+                yield Comparison(f"edit of {K} points, {title}", edits, tolerance)
+            pairs = {k: v.detach() for k, v in ours.method.renderer(ours.seed).items()}
+            steps = {"cached": partial(ours.learn, pairs), "new pairs": ours.step}
+            yield Comparison(f"step on cached pairs, {title}", steps, math.inf)  # other pairs
+
+
+def build_forms(size: Size, device: str, variant: str) -> dict[str, "Ours"]:
+    """Both orders of work, with the same weights and latents."""
+    method = build(size, device)
+    seed = torch.arange(size.batch_size, device=device)
+    forms = {}
+    for form, kind in (("ours", Ours), ("released", Released)):
+        torch.manual_seed(1)
+        forms[form] = kind(method, seed, variant)
+    return forms
 
 
 class WrittenOutAttention(Attention):
@@ -92,7 +113,7 @@ class Ours:
     def __init__(self, method: UserControllableLT, seed: Tensor, variant: str) -> None:
         self.method = copy.deepcopy(method)
         self.seed = seed
-        self.half = "bf16" in variant
+        self.variant = variant
         self.optimizer = Ranger(self.method.transformer.parameters(), 1e-4)
         self.adapt()
         if "compile" in variant:
@@ -106,12 +127,12 @@ class Ours:
 
     def step(self) -> list[Tensor]:
         """One step on new pairs; returns the loss."""
-        with self.precision():
+        with precision(self.seed.device.type, self.variant):
             return self.learn(self.render())
 
     def learn(self, pairs: dict[str, Any]) -> list[Tensor]:
         """One step on pairs that are there; returns the loss."""
-        with self.precision():
+        with precision(self.seed.device.type, self.variant):
             answer = self.method.answer(pairs, all_marks(torch.ones_like(pairs["valid"])))
             loss = F.mse_loss(answer.float(), pairs["w_target"])
         self.optimizer.zero_grad()
@@ -130,13 +151,9 @@ class Ours:
     def edit(self, points: Tensor, motions: Tensor) -> list[Tensor]:
         """Image of an edit."""
         there = torch.ones_like(points[..., 0], dtype=torch.bool)
-        with torch.no_grad(), self.precision():
+        with torch.no_grad(), precision(self.seed.device.type, self.variant):
             moved = self.method.edit(self.w_plus, self.features, points, motions, there)
             return [self.method.generator.synthesis(moved)]
-
-    def precision(self) -> torch.autocast:
-        """Autocast as the variant wants it."""
-        return torch.autocast(self.seed.device.type, torch.bfloat16, enabled=self.half)
 
 
 class Released(Ours):
@@ -170,7 +187,7 @@ class Released(Ours):
 
     def preview(self, pairs: dict[str, Any], answer: Tensor) -> None:
         """The image of the answer, in every step."""
-        with self.precision():
+        with precision(self.seed.device.type, self.variant):
             rest = self.method.generator.repeat(pairs["w"])[:, answer.shape[1] :]
             self.method.generator.synthesis(torch.cat([answer, rest], 1))
 
@@ -181,7 +198,7 @@ class Released(Ours):
     def edit(self, points: Tensor, motions: Tensor) -> list[Tensor]:
         """Image of an edit, with gradients, from features that are enlarged for each."""
         method, T = self.method, self.method.num_tokens
-        with self.precision():
+        with precision(self.seed.device.type, self.variant):
             pixels = points.long()
             cells = pixels[..., 1] * method.canvas_size + pixels[..., 0]
             features = read_cells(self.enlarged(self.features), cells)
@@ -204,61 +221,3 @@ def build(size: Size, device: str) -> UserControllableLT:
         )
     _ = method.to(device).renderer
     return method
-
-
-def compare(name: str, variant: str, repetitions: int, device: str) -> None:
-    """Check and time one size; print a line for each task."""
-    size = SIZES[name]
-    torch.compiler.reset()
-    method = build(size, device)
-    seed = torch.arange(size.batch_size, device=device)
-    forms = {}
-    for form, kind in (("ours", Ours), ("released", Released)):
-        torch.manual_seed(1)
-        forms[form] = kind(method, seed, variant)
-    tasks: dict[str, dict[str, Function]] = {"step": {k: v.step for k, v in forms.items()}}
-    for K in NUM_POINTS:
-        points = torch.rand(1, K, 2, device=device) * (method.canvas_size - 1)
-        marks = points.floor(), torch.randn(1, K, 3, device=device)
-        tasks[f"edit, {K} points"] = {k: partial(v.edit, *marks) for k, v in forms.items()}
-    for task, functions in tasks.items():
-        check(functions, 0.1 if "bf16" in variant else 0.01)
-        report(f"{name}, {variant}: {task}", interleaved(functions, repetitions, device))
-    pairs = {k: v.detach() for k, v in method.renderer(seed).items()}
-    cached: dict[str, Function] = {
-        "cached": partial(forms["ours"].learn, pairs),
-        "new": forms["ours"].step,
-    }
-    report(f"{name}, {variant}: cached, not new", interleaved(cached, repetitions, device))
-
-
-def report(title: str, times: list[float]) -> None:
-    """Write a line of the table."""
-    sys.stdout.write(f"{title:44}{times[0]:10.1f}{times[1]:12.1f}{times[1] / times[0]:8.2f}x\n")
-    sys.stdout.flush()
-
-
-def main() -> None:
-    """Print medians in milliseconds, and how many times ours the others take."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["toy64", "paper256"])
-    parser.add_argument(
-        "--variants", nargs="+", choices=VARIANTS, help="all on a GPU, eager on a processor"
-    )
-    parser.add_argument("--repetitions", type=int, help="20 on a GPU, 3 on a processor")
-    args = parser.parse_args()
-    on_gpu = args.device == "cuda"
-    repetitions = args.repetitions or (20 if on_gpu else 3)
-    machine = torch.cuda.get_device_name() if on_gpu else f"{torch.get_num_threads()} threads"
-    sys.stdout.write(
-        f"{args.device}, {machine}, torch {torch.__version__}; medians of {repetitions} in ms\n"
-        f"{'':44}{'ours':>10}{'released':>12}{'ratio':>9}\n"
-    )
-    for name in args.sizes:
-        for variant in args.variants or (VARIANTS if on_gpu else VARIANTS[:1]):
-            compare(name, variant, repetitions, args.device)
-
-
-if __name__ == "__main__":
-    main()
