@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
@@ -12,7 +13,7 @@ from semsynth.images import save_png
 SCALE = 3  # of each pixel of the image
 SMOOTH = 4  # marks are drawn this much larger, and then reduced
 FRAMES = 4
-DRAG, ANCHOR, ZOOM = (255, 220, 0), (0, 200, 255), (255, 80, 200)
+DRAG, ANCHOR, ZOOM = (255, 220, 0, 255), (0, 200, 255, 255), (255, 80, 200, 255)
 
 
 def write_strips(
@@ -20,19 +21,16 @@ def write_strips(
 ) -> None:
     """Write ``layout_NAME.png`` for each show: a row for each editor and each list of marks.
 
-    Args:
-        editors: Editors with their canvas.
-        shows: Lists of marks by ``NAME-SEED``, for the sample of that seed.
-        output: Directory.
+    The key of a show is ``NAME-SEED``, for the sample of that seed.
     """
-    for name, rows in shows.items():
-        seed = int(name.rsplit("-", 1)[1])
+    for key, rows in shows.items():
+        name, seed = key.rsplit("-", 1)
         strips = [
-            strip(Session.from_sample(canvas, editor, seed), marks)
+            strip(Session.from_sample(canvas, editor, int(seed)), marks)
             for editor, canvas in editors.values()
             for marks in rows
         ]
-        save_png(torch.cat(strips, dim=1), output / f"layout_{name.rsplit('-', 1)[0]}.png")
+        save_png(torch.cat(strips, dim=1), output / f"layout_{name}.png")
 
 
 def strip(session: Session, marks: list[Mark]) -> Tensor:
@@ -53,24 +51,21 @@ def drawn(image: Tensor, marks: list[Mark], size: int) -> Tensor:
         draw_mark(pen, mark, unit)
     small = layer.resize(picture.size, Image.Resampling.LANCZOS)
     picture = Image.alpha_composite(picture.convert("RGBA"), small).convert("RGB")
-    return (
-        torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-        .view(side, side, 3)
-        .permute(2, 0, 1)
-    )
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
 
 
 def draw_mark(pen: ImageDraw.ImageDraw, mark: Mark, unit: float) -> None:
     """Draw a dot, with a line to the target of a drag or a circle for a zoom."""
     x, y, radius = (mark.x + 0.5) * unit, (mark.y + 0.5) * unit, 0.9 * unit
-    colour = DRAG if mark.dx or mark.dy else ZOOM if mark.log_expansion else ANCHOR
-    end_x, end_y = x + mark.dx * unit, y + mark.dy * unit
+    end = x + mark.dx * unit, y + mark.dy * unit
     width = round(0.6 * unit)
-    if colour == DRAG:
-        pen.line((x, y, end_x, end_y), fill=(*colour, 255), width=width)
-        box = (end_x - radius, end_y - radius, end_x + radius, end_y + radius)
-        pen.ellipse(box, outline=(*colour, 255), width=width)
-    if colour == ZOOM:
-        far = 6 * unit
-        pen.ellipse((x - far, y - far, x + far, y + far), outline=(*colour, 255), width=width)
-    pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(*colour, 255))
+    if mark.dx or mark.dy:
+        colour = DRAG
+        pen.line((x, y, *end), fill=colour, width=width)
+        pen.circle(end, radius, outline=colour, width=width)
+    elif mark.log_expansion:
+        colour = ZOOM
+        pen.circle((x, y), 6 * unit, outline=colour, width=width)
+    else:
+        colour = ANCHOR
+    pen.circle((x, y), radius, fill=colour)

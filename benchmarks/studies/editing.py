@@ -1,10 +1,9 @@
-"""Compare layout editing with baselines on a toy prior, beside the renderer that knows the truth.
+"""Compare editors on a toy prior, beside the renderer that knows the truth.
 
 ``python -m benchmarks.studies.editing --checkpoint OURS --official PAPER --output DIR`` writes
-``results.jsonl``, a table ``layout.md`` and strips of pictures. Rows that are there already are not
-measured again. Two judges measure what was done:
-the centres of parts as a segmenter sees them, which no method knows of, and the generator's
-features, which the closed loop and the optimisation use themselves.
+``results.jsonl``, a table ``layout.md`` and strips of pictures. Editors that have a row already
+are skipped. Two judges measure what was done: the centres of parts as a segmenter sees them, which
+no method knows of, and the generator's features, which the closed loop and the optimisation use.
 """
 
 import argparse
@@ -31,6 +30,8 @@ from benchmarks.studies.editing_tasks import (
 )
 from semsynth.editing import Canvas, ClosedLoop, DragOptimisation, Editor, Mark
 from semsynth.editing.pairs import PairRenderer, on_canvas
+from semsynth.editing.requests import Requests
+from semsynth.files import write_text
 from semsynth.methods import UserControllableLT
 from semsynth.metrics import EditingAccuracy, FrechetDistance, TrackingAccuracy
 from semsynth.metrics.class_diversity import weights_within
@@ -48,50 +49,51 @@ SHOWS = {
 """Marks of the strips, by name and seed."""
 ORACLE = "oracle (renderer)"
 Scores = dict[str, float]
+Builder = Callable[[], tuple[Editor, Canvas]]
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Measure all editors, then write the table and the strips."""
-    options = build_parser().parse_args(args)
+    options = parse(args)
     torch.set_grad_enabled(False)
     console = Console(stderr=True)
     ours = load(options.checkpoint)
-    canvas = Canvas.of(ours)
-    tasks = draw_tasks(canvas, options.drags, options.others)
+    tasks = draw_tasks(Canvas.of(ours), options.drags, options.others)
     editors = editors_of(ours, options)
-    card = protocol(options)
+    card = {
+        "metrics": {"edits": {"drags": options.drags, "others": options.others}},
+        "truncation": TRUNCATION,
+        "slow_share": options.slow_share,
+        "versions": installed_versions(),
+    }
     found = read_results(options.output)
     rows = {row["run"]: row["scores"] for row in found if row["protocol"] == card}
     for name, build in editors.items():
         if name in rows:
             continue
-        editor, own_canvas = build()
+        editor, canvas = build()
         console.print(f"Measuring {name}.")
-        some = tasks
-        if isinstance(editor, DragOptimisation | BestOfJitters):
-            some = [first_of(task, round(options.slow_share * len(task.image))) for task in tasks]
+        slow = isinstance(editor, DragOptimisation | BestOfJitters)
         rows[name] = {}
-        for task in some:
-            rows[name] |= measure(editor, own_canvas, task)
-        rows[name] |= seconds(editor, own_canvas, tasks[0], options.timed)
+        for task in tasks:
+            some = first_of(task, round(options.slow_share * len(task.image))) if slow else task
+            rows[name] |= measure(editor, canvas, some)
+        rows[name] |= seconds(editor, canvas, tasks[0], options.timed)
         append_result(options.output, {"run": name, "scores": rows[name], "protocol": card})
     if ORACLE not in rows:
         rows[ORACLE] = oracle(options.drags, options.others)
         row = {"run": ORACLE, "oracle": True, "scores": rows[ORACLE], "protocol": card}
         append_result(options.output, row)
-    rows = {name: rows[name] for name in (*editors, ORACLE)}
-    (options.output / "layout.md").write_text(table(rows))
-    names = [name for name in editors if name in ("ours, closed loop", "DragGAN-style")]
-    shown = {name: editors[name]() for name in names}
-    write_strips(shown, SHOWS, options.output)
-    console.print(table(rows))
+    shown = table({name: rows[name] for name in (*editors, ORACLE)})
+    write_text(options.output / "layout.md", shown)
+    drawn = [name for name in editors if name in ("ours, closed loop", "DragGAN-style")]
+    write_strips({name: editors[name]() for name in drawn}, SHOWS, options.output)
+    console.print(shown)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def parse(args: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, prog="python -m benchmarks.studies.editing"
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", default="toy_portrait", help="ours; default: what ships")
     parser.add_argument("--official", help="one that was trained by the paper's recipe")
     parser.add_argument("--output", type=Path, required=True, metavar="DIR")
@@ -101,15 +103,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=2, help="rounds of the closed loop")
     parser.add_argument("--steps", type=int, default=100, help="steps of the optimisation")
     parser.add_argument("--timed", type=int, default=24, help="edits that are timed, one by one")
-    parser.add_argument(
-        "--slow-share", type=float, default=1.0, help="of edits for the two slow editors"
-    )
+    parser.add_argument("--slow-share", type=float, default=1.0, help="of edits for slow editors")
     parser.add_argument("--pairs", type=int, default=2048, help="pairs of the ridge regression")
-    return parser
+    return parser.parse_args(args)
 
 
 def load(path: str) -> UserControllableLT:
-    """A trained method, in eval mode: of a checkpoint, or by the name of one that ships."""
+    """A trained method in eval mode, from a checkpoint or by the name of one that ships."""
     if not path.endswith(".ckpt"):
         return UserControllableLT.from_file(path).requires_grad_(False)
     method = UserControllableLT.load_from_checkpoint(path, map_location="cpu", weights_only=True)
@@ -125,9 +125,7 @@ def draw_tasks(canvas: Canvas, drags: int, others: int) -> list[Task]:
     return [*tasks, zoom_task(canvas, others, TRUNCATION)]
 
 
-def editors_of(
-    ours: UserControllableLT, options: argparse.Namespace
-) -> dict[str, Callable[[], tuple[Editor, Canvas]]]:
+def editors_of(ours: UserControllableLT, options: argparse.Namespace) -> dict[str, Builder]:
     """What builds each editor, with its canvas, by name."""
     canvas = Canvas.of(ours)
     renderer: PairRenderer = ours.renderer
@@ -136,7 +134,7 @@ def editors_of(
         method = load(options.official)
         return method, Canvas.of(method)
 
-    builders: dict[str, Callable[[], tuple[Editor, Canvas]]] = {
+    builders: dict[str, Builder] = {
         "no edit": lambda: (NoEdit(), canvas),
         "ridge regression": lambda: (Ridge(renderer, options.pairs), canvas),
         "closed-form directions": lambda: (Directions(canvas, renderer.estimator), canvas),
@@ -148,9 +146,7 @@ def editors_of(
     }
     if options.official is None:
         del builders["official recipe"]
-    return {
-        name: build for name, build in builders.items() if name in (options.editors or builders)
-    }
+    return {k: build for k, build in builders.items() if k in (options.editors or builders)}
 
 
 def measure(editor: Editor, canvas: Canvas, task: Task, batch: int = 50) -> Scores:
@@ -186,15 +182,14 @@ def edit(editor: Editor, canvas: Canvas, task: Task, rows: Tensor) -> Tensor:
 
 def judge_images(task: Task, after: Tensor) -> Scores:
     """Scores by the parts of images, their distribution, and their change far from the drag."""
-    parts, distance = EditingAccuracy(f"parts:{SEGMENTER}"), FrechetDistance(SEGMENTER)
+    parts, small = (EditingAccuracy(f"parts:{SEGMENTER}") for _ in range(2))
+    distance = FrechetDistance(SEGMENTER)
     for rows in torch.arange(len(after)).split(64):
         parts.update(task.image[rows], after[rows], *(tensor[rows] for tensor in task.requests))
         distance.update(image=task.image[rows], fake=after[rows])
-    scores = {name: float(value) for name, value in parts.compute().items()}
-    scores |= {name: float(value) for name, value in distance.compute().items()}
-    small = EditingAccuracy(f"parts:{SEGMENTER}")
     rows = in_small_parts(task).nonzero()[:, 0]
     small.update(task.image[rows], after[rows], *(tensor[rows] for tensor in task.requests))
+    scores = {k: float(v) for k, v in (parts.compute() | distance.compute()).items()}
     scores |= {f"{name}_small": float(value) for name, value in small.compute().items()}
     if task.requests.motions[:, 0, :2].any():
         scores["change_outside_toy"] = float(change_outside(task, after).mean())
@@ -237,32 +232,16 @@ def seconds(editor: Editor, canvas: Canvas, task: Task, number: int) -> Scores:
 def oracle(drags: int, others: int) -> Scores:
     """What the judges say of the renderer, which does exactly what it is asked."""
     scores: Scores = {}
-    tasks: list[Callable[[], tuple[Task, Tensor]]] = [
-        lambda: renderer_drags(drags),
-        lambda: renderer_zooms(others),
-    ]
-    for make in tasks:
-        task, edited = make()
+    for task, edited in (renderer_drags(drags), renderer_zooms(others)):
         scores |= {f"{task.name}/{k}": v for k, v in judge_images(task, edited).items()}
     return scores
 
 
 def first_of(task: Task, number: int) -> Task:
     """The first edits of a task."""
-    requests = type(task.requests)(*(tensor[:number] for tensor in task.requests))
-    return Task(
-        task.name, task.w_plus[:number], task.image[:number], requests, task.supplied[:number]
-    )
-
-
-def protocol(options: argparse.Namespace) -> dict[str, object]:
-    """What the scores depend on."""
-    return {
-        "metrics": {"edits": {"drags": options.drags, "others": options.others}},
-        "truncation": TRUNCATION,
-        "slow_share": options.slow_share,
-        "versions": installed_versions(),
-    }
+    requests = Requests(*(tensor[:number] for tensor in task.requests))
+    w_plus, image, supplied = (x[:number] for x in (task.w_plus, task.image, task.supplied))
+    return Task(task.name, w_plus, image, requests, supplied)
 
 
 COLUMNS = {

@@ -1,4 +1,4 @@
-"""Baselines of layout editing that need no training of a network; all of them are editors."""
+"""Editors that need no training of a network, as baselines."""
 
 import torch
 import torch.nn.functional as F
@@ -32,12 +32,11 @@ class Ridge:
     Args:
         renderer: Makes the pairs that it learns from.
         num_pairs: How many.
-        penalty: Of squared weights, of inputs with unit variance.
     """
 
-    def __init__(
-        self, renderer: PairRenderer, num_pairs: int = 2048, penalty: float = 10.0
-    ) -> None:
+    PENALTY = 10.0  # of squared weights, of inputs with unit variance
+
+    def __init__(self, renderer: PairRenderer, num_pairs: int) -> None:
         self.renderer = renderer
         inputs, outputs = [], []
         for seed in sample_seed(1 << 20, torch.arange(num_pairs)).split(32):
@@ -52,7 +51,7 @@ class Ridge:
         self.mean, self.scale = x.mean(0), x.std(0).clamp(min=1e-6)
         self.offset = y.mean(0)
         x = (x - self.mean) / self.scale
-        gram = x.mT @ x + penalty * torch.eye(x.shape[1], dtype=x.dtype)
+        gram = x.mT @ x + self.PENALTY * torch.eye(x.shape[1], dtype=x.dtype)
         self.weight = torch.linalg.solve(gram, x.mT @ (y - self.offset))
 
     def edit(
@@ -67,31 +66,24 @@ class Ridge:
 
 
 class BestOfJitters:
-    """Draws random changes of the latents and keeps the one whose motion fits the marks best.
+    """Draws random changes of the latents and keeps the one whose motion fits the marks best."""
 
-    Args:
-        canvas: Where the edits take place.
-        estimator: Measures the motion.
-        number: Changes that are tried.
-        largest: Largest part of the way to a random latent; the parts are drawn evenly.
-    """
+    NUMBER = 64  # changes that are tried
+    LARGEST = 0.8  # part of the way to a random latent; the parts are drawn evenly
 
-    def __init__(
-        self, canvas: Canvas, estimator: MotionEstimator, number: int = 64, largest: float = 0.8
-    ) -> None:
+    def __init__(self, canvas: Canvas, estimator: MotionEstimator) -> None:
         self.canvas, self.estimator = canvas, estimator
-        self.number, self.largest = number, largest
 
     def edit(
         self, w_plus: Tensor, features: Tensor, points: Tensor, motions: Tensor, points_mask: Tensor
     ) -> Tensor:
         """Move content (see ``Editor.edit``)."""
         B, num_ws, _ = w_plus.shape
-        T, n = self.canvas.num_tokens, self.number
+        T, n = self.canvas.num_tokens, self.NUMBER
         G = self.canvas.generator
         seed = sample_seed(2 << 20, torch.arange(n))
         other = G.mapping(seeded_normal(seed, T, G.z_dim))  # (n, T, w_dim)
-        share = self.largest * seeded_uniform(seed, 1, 1).float()
+        share = self.LARGEST * seeded_uniform(seed, 1, 1).float()
         first = torch.lerp(w_plus[:, None, :T], other, share)  # (B, n, T, w_dim)
         tried = torch.cat([first, w_plus[:, None, T:].expand(B, n, num_ws - T, -1)], dim=2)
         motion = motions_of(self.canvas, self.estimator, w_plus, tried, points)
@@ -105,34 +97,23 @@ class Directions:
 
     The directions are the first eigenvectors of the modulation weights of the layers that edits
     change, after SeFa (Shen & Zhou, CVPR 2021, https://arxiv.org/abs/2007.06600).
-
-    Args:
-        canvas: Where the edits take place.
-        estimator: Measures the flow.
-        number: Directions.
-        step: How far each is followed to measure its flow, as a part of the spread of latents.
-        damping: Of the least squares; large values make small changes.
     """
 
-    def __init__(
-        self,
-        canvas: Canvas,
-        estimator: MotionEstimator,
-        number: int = 16,
-        step: float = 0.5,
-        damping: float = 1.0,
-    ) -> None:
-        self.canvas, self.estimator, self.damping = canvas, estimator, damping
+    NUMBER = 16  # directions
+    STEP = 0.5  # how far each is followed to measure its flow, as a part of the spread of latents
+    DAMPING = 1.0  # of the least squares; large values make small changes
+
+    def __init__(self, canvas: Canvas, estimator: MotionEstimator) -> None:
+        self.canvas, self.estimator = canvas, estimator
         modules = canvas.generator.synthesis.blocks.modules()
-        convs = [
-            m for m in modules if isinstance(m, ModulatedConv2d) and m.demodulate
-        ]  # no colours
+        # Layers that do not demodulate make colours.
+        convs = [m for m in modules if isinstance(m, ModulatedConv2d) and m.demodulate]
         weight = torch.cat([conv.affine.weight for conv in convs[: canvas.num_tokens]])
-        vectors = torch.linalg.svd(weight, full_matrices=False).Vh[:number]
+        vectors = torch.linalg.svd(weight, full_matrices=False).Vh[: self.NUMBER]
         G = canvas.generator
         w = G.mapping(seeded_normal(torch.arange(1024), G.z_dim))
         spread = (w - G.mean_latent).norm(dim=1).mean()
-        self.directions = step * spread * vectors  # (n, w_dim)
+        self.directions = self.STEP * spread * vectors  # (n, w_dim)
 
     def edit(
         self, w_plus: Tensor, features: Tensor, points: Tensor, motions: Tensor, points_mask: Tensor
@@ -146,7 +127,7 @@ class Directions:
         weight = unit * points_mask[..., None]  # (B, K, 3)
         jacobian = (motion * weight[:, None]).flatten(2).mT  # (B, 3 K, n)
         request = (motions * weight).flatten(1)[..., None]
-        gram = jacobian.mT @ jacobian + self.damping * torch.eye(n)
+        gram = jacobian.mT @ jacobian + self.DAMPING * torch.eye(n)
         share = torch.linalg.solve(gram, jacobian.mT @ request)[..., 0]  # (B, n)
         return w_plus + torch.einsum("bn,ntd->btd", share, steps)
 

@@ -1,4 +1,4 @@
-"""The edits that the comparison of layout editing asks for, on the prior and of the renderer."""
+"""The edits that the comparison of editors asks for, on the prior and of the renderer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,9 +19,7 @@ WORLD = PortraitWorld()
 SEGMENTER = "toy_portrait"
 SMALL = ("brow", "eye", "nose", "mouth")
 PARTS = ("skin", "hair", *SMALL)
-HELD_OUT = 5 << 20
-"""Seed of the images to edit. No method trains on them, and no setting was chosen on them: rounds
-and gain of the closed loop were chosen on those of 3 << 20."""
+HELD_OUT = 5 << 20  # seed of images that nothing was trained or tuned on
 REAL = 1 << 42  # first sample of the renderer that is looked at
 
 
@@ -30,10 +28,8 @@ class Task:
     """Edits to be done.
 
     Attributes:
-        name: What is asked for.
-        w_plus: Latents (N, num_ws, w_dim) to edit; none for the renderer.
+        w_plus: Latents (N, num_ws, w_dim) to edit; images for the renderer, which has none.
         image: Their images (N, 3, H, W), on the canvas.
-        requests: What is asked for.
         supplied: Which of the marks the editor is told (N, K); the others are only measured.
     """
 
@@ -53,10 +49,7 @@ def drag_task(canvas: Canvas, number: int, truncation: float, num_anchors: int) 
     seed = sample_seed(HELD_OUT, torch.arange(2 * number), num_anchors)
     w_plus, image = samples(canvas, seed, truncation)
     weight = part_weight(image) * edges(canvas.features(w_plus), canvas.size)
-    unit = canvas.size / 64
-    requests = draw_drags(seed, weight, 2 * unit, 8 * unit, num_anchors, accept=plausible(image))
-    good = requests.points_mask[:, 0].nonzero()[:number, 0]  # some have no plausible target
-    requests = Requests(*(tensor[good] for tensor in requests))
+    requests, good = plausible_drags(seed, image, weight, number, num_anchors)
     name = f"drag, {num_anchors} anchors" if num_anchors else "drag"
     return Task(name, w_plus[good], image[good], requests, requests.points_mask)
 
@@ -80,17 +73,24 @@ def renderer_drags(number: int, size: int = 64) -> tuple[Task, Tensor]:
     """Drags of true portraits, and the portraits moved by the renderer as they ask."""
     layout, appearance, image = portraits(2 * number, size)
     seed = sample_seed(HELD_OUT, torch.arange(2 * number))
-    unit = size / 64
-    requests = draw_drags(seed, part_weight(image), 2 * unit, 8 * unit, accept=plausible(image))
-    good = requests.points_mask[:, 0].nonzero()[:number, 0]
+    requests, good = plausible_drags(seed, image, part_weight(image), number)
     shift = requests.motions[:, 0, :2] * 2 / size
-    moved = layout | {
-        "shift_x": layout["shift_x"] + shift[:, 0],
-        "shift_y": layout["shift_y"] + shift[:, 1],
-    }
-    edited = WORLD.render(moved, appearance, size).image
-    requests = Requests(*(tensor[good] for tensor in requests))
-    return Task("drag", image[good], image[good], requests, requests.points_mask), edited[good]
+    moved = {factor: value[good] for factor, value in layout.items()}
+    moved["shift_x"] = moved["shift_x"] + shift[:, 0]
+    moved["shift_y"] = moved["shift_y"] + shift[:, 1]
+    looks = {factor: value[good] for factor, value in appearance.items()}
+    edited = WORLD.render(moved, looks, size).image
+    return Task("drag", image[good], image[good], requests, requests.points_mask), edited
+
+
+def plausible_drags(
+    seed: Tensor, image: Tensor, weight: Tensor, number: int, num_anchors: int = 0
+) -> tuple[Requests, Tensor]:
+    """The first drags that have a plausible target, and the rows (number,) of their images."""
+    unit = image.shape[-1] / 64
+    found = draw_drags(seed, weight, 2 * unit, 8 * unit, num_anchors, accept=plausible(image))
+    good = found.points_mask[:, 0].nonzero()[:number, 0]
+    return Requests(*(tensor[good] for tensor in found)), good
 
 
 def renderer_zooms(number: int, size: int = 64) -> tuple[Task, Tensor]:

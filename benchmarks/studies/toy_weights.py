@@ -10,12 +10,12 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 import yaml
-from lightning import LightningModule, Trainer
+from lightning import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import instantiate_class
 from PIL import Image
 from safetensors.torch import save_file
@@ -26,6 +26,7 @@ from benchmarks.results import current_commit
 from semsynth.data import GeneratedPairs, LabelSpace, ToyPortrait, ToyStreet
 from semsynth.data.decode import read_image
 from semsynth.data.sparse import scribbles
+from semsynth.files import replaced, write_text
 from semsynth.images import from_uint8
 from semsynth.methods import (
     CLVAE,
@@ -40,79 +41,61 @@ from semsynth.weights import ASSETS, load_segmenter
 from semsynth.weights.editors import save_editor
 from semsynth.weights.priors import fingerprint, save_generator
 
-SEGMENTERS = ("toy_street", "toy_portrait")
-NAMES = (*SEGMENTERS, "toy_flow", "toy_prior", "toy_layout", "toy_clvae", "toy_fewshot")
+PLACE = Path("outputs/toy_weights")
 PAIRS = 16384
 SHOTS = 5
+Config = dict[str, Any]
+Trained = tuple[Path, Config, Config]
+"""Directory of a run, its configuration, and what its card says about how it was made."""
+Kind = TypeVar("Kind", bound=LightningModule)
 
 
 def main() -> None:
     """Train and write what is named, or everything."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, prog="python -m benchmarks.studies.toy_weights"
-    )
-    parser.add_argument("names", nargs="*", choices=[*NAMES, []], help="default: all")
-    for name in parser.parse_args().names or NAMES:
-        if name in SEGMENTERS:
-            train_segmenter(name)
-        elif name == "toy_flow":
-            train_flow_estimator()
-        elif name == "toy_layout":
-            train_layout()
-        elif name == "toy_clvae":
-            train_clvae()
-        elif name == "toy_fewshot":
-            train_fewshot()
-        else:
-            write_prior(*train("experiments/stylegan2/toy64.yaml", "toy_prior"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*WEIGHTS, []], help="default: all")
+    for name in parser.parse_args().names or WEIGHTS:
+        WEIGHTS[name](name)
 
 
-def train_segmenter(name: str) -> None:
-    """Train a toy segmenter and write it with its card."""
+def segmenter(name: str) -> None:
+    """A toy segmenter."""
     run_dir, config, made = train(f"experiments/segmenter/{name}.yaml", name)
-    segmenter = Segmenter.load_from_checkpoint(
-        last_checkpoint(run_dir), map_location="cpu", weights_only=True
-    )
-    half = halve(segmenter.network)
+    method = load(Segmenter, run_dir)
+    half = halve(method.network)
     card = {
         "what": f"U-Net segmenter of {config['data']['class_path'].rsplit('.', 1)[-1]}",
-        "network": {k: segmenter.hparams[k] for k in ("num_classes", "channels", "depth")},
-        "test_mean_iou": round(measure(segmenter, config)["test/MeanIoU"], 4),
+        "network": {k: method.hparams[k] for k in ("num_classes", "channels", "depth")},
+        "test_mean_iou": round(test(method, data_of(config))["test/MeanIoU"], 4),
         "test_images": config["data"]["init_args"]["test_size"],
         "images_seen": samples_seen(run_dir, config),
     }
     write(ASSETS / f"{name}_segmenter.safetensors", half, card | made)
 
 
-def train_flow_estimator() -> None:
-    """Train the toy estimator of motion and write it with its card."""
-    experiment = "experiments/flow_estimator/toy_portrait.yaml"
-    run_dir, config, made = train(experiment, "toy_flow")
-    estimator = FlowEstimator.load_from_checkpoint(
-        last_checkpoint(run_dir), map_location="cpu", weights_only=True
-    )
-    half = halve(estimator.network)
-    scores = measure(estimator, config)
+def flow_estimator(name: str) -> None:
+    """The toy estimator of motion."""
+    run_dir, config, made = train("experiments/flow_estimator/toy_portrait.yaml", name)
+    method = load(FlowEstimator, run_dir)
+    half = halve(method.network)
+    scores = test(method, data_of(config))
     widths = ("channels", "feature_dim", "hidden_dim", "context_dim")
     keys = (*widths, "num_levels", "radius", "num_updates")
+    measured = ("EPE", "EPE_dis", "log_expansion_mae", "log_expansion_mae_dis")
     card = {
         "what": "RAFT with log expansion of ToyPortrait",
-        "network": {k: estimator.hparams[k] for k in keys},
-        "test_epe": round(scores["test/EPE"], 4),
-        "test_epe_dis": round(scores["test/EPE_dis"], 4),
-        "test_log_expansion_mae": round(scores["test/log_expansion_mae"], 4),
-        "test_log_expansion_mae_dis": round(scores["test/log_expansion_mae_dis"], 4),
+        "network": {k: method.hparams[k] for k in keys},
+        **{f"test_{k.replace('EPE', 'epe')}": round(scores[f"test/{k}"], 4) for k in measured},
         "test_pairs": config["data"]["init_args"]["test_size"],
         "images_seen": 2 * samples_seen(run_dir, config),
     }
     write(ASSETS / "toy_flow.safetensors", half, card | made)
 
 
-def write_prior(run_dir: Path, config: dict[str, Any], made: dict[str, Any]) -> None:
-    """Write the averaged generator of a training with its card."""
-    method = StyleGAN2.load_from_checkpoint(
-        last_checkpoint(run_dir), map_location="cpu", weights_only=True
-    )
+def prior(name: str) -> None:
+    """The averaged generator of the toy prior."""
+    run_dir, config, made = train("experiments/stylegan2/toy64.yaml", name)
+    method = load(StyleGAN2, run_dir)
     generator = method.generator.eval().requires_grad_(False)
     halve(generator)
     generator.estimate_mean_latent()
@@ -130,37 +113,26 @@ def write_prior(run_dir: Path, config: dict[str, Any], made: dict[str, Any]) -> 
         "images_seen": samples_seen(run_dir, config),
         **made,
     }
-    path = ASSETS / "toy_portrait_stylegan2.safetensors"
-    save_generator(generator, path, card, half=True)
+    save_generator(generator, ASSETS / "toy_portrait_stylegan2.safetensors", card, half=True)
 
 
-def train_layout() -> None:
-    """Cache pairs of the toy prior, train a latent transformer on them, write it with its card."""
+def editor(name: str) -> None:
+    """The latent transformer of the toy prior, trained on cached pairs."""
     experiment = "experiments/user_controllable_lt/toy_portrait.yaml"
     arguments = yaml.safe_load(Path(experiment).read_text())["model"]["init_args"]
-    root = Path("outputs/toy_weights/layout_pairs")
-    words = ["pairs", "--prior", arguments["prior"], "--num", str(PAIRS), "--out", str(root)]
+    root = str(PLACE / "editing_pairs")
     low, high = map(str, arguments["perturbation"])
+    words = ["pairs", "--prior", arguments["prior"], "--num", str(PAIRS), "--out", root]
     words += ["--num_tokens", str(arguments["num_tokens"]), "--perturbation", low, high]
     words += ["--truncation", str(arguments["train_truncation"]), "--centred", "--shared"]
     words += ["--feature_resolution", str(arguments["feature_resolution"])]
-    subprocess.run([sys.executable, "-m", "semsynth", *words], check=True)
-    flags = ["--data", "CachedPairs", "--data.root", str(root), "--data.batch_size", "32"]
-    run_dir, config, made = train(experiment, "toy_layout", *flags)
-    write_layout(run_dir, config, made | {"pairs": shlex.join(["semsynth", *words])})
-
-
-def write_layout(run_dir: Path, config: dict[str, Any], made: dict[str, Any]) -> None:
-    """Write the latent transformer of a training with its card."""
-    checkpoint = last_checkpoint(run_dir)
-    method = UserControllableLT.load_from_checkpoint(
-        checkpoint, map_location="cpu", weights_only=True
-    ).eval()
+    semsynth(*words)
+    flags = ["--data", "CachedPairs", "--data.root", root, "--data.batch_size", "32"]
+    run_dir, config, made = train(experiment, name, *flags)
+    method = load(UserControllableLT, run_dir).eval()
     halve(method.transformer)
     method.calibrate()
-    data = GeneratedPairs(test_size=512, eval_batch_size=32)
-    trainer = Trainer(accelerator="auto", devices=1, logger=False, enable_checkpointing=False)
-    scores = trainer.test(method, data, verbose=False)[0]
+    scores = test(method, GeneratedPairs(test_size=512, eval_batch_size=32))
     card = {
         "what": "latent transformer of the toy prior",
         "method": {k: v for k, v in config["model"]["init_args"].items() if k != "prior"},
@@ -170,21 +142,16 @@ def write_layout(run_dir: Path, config: dict[str, Any], made: dict[str, Any]) ->
         "gain": round(float(method.gain), 3),
         "pairs_seen": samples_seen(run_dir, config),
         **made,
+        "pairs": shlex.join(["semsynth", *words]),
     }
     save_editor(method.editor_state(), ASSETS / "toy_portrait_layout.safetensors", card, half=True)
 
 
-def train_clvae() -> None:
-    """Train the CLVAE of the studio and write it with its card."""
+def clvae(name: str) -> None:
+    """The CLVAE of the studio."""
     flags = ["--trainer.max_steps", "5000", "--trainer.limit_val_batches", "0"]
     flags += ["--trainer.callbacks", "GeneratorEMA", "--checkpoint.every_n_train_steps", "500"]
-    write_clvae(*train("experiments/clvae/toy_street.yaml", "toy_clvae", *flags))
-
-
-def write_clvae(run_dir: Path, config: dict[str, Any], made: dict[str, Any]) -> None:
-    """Write the CLVAE of a training with its card."""
-    checkpoint = last_checkpoint(run_dir)
-    method = CLVAE.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    run_dir, config, made = train("experiments/clvae/toy_street.yaml", name, *flags)
     card = {
         "what": "CLVAE of ToyStreet",
         "classes": classes_of(ToyStreet.world.label_space),
@@ -192,15 +159,15 @@ def write_clvae(run_dir: Path, config: dict[str, Any], made: dict[str, Any]) -> 
         "images_seen": samples_seen(run_dir, config),
         **made,
     }
-    save_trained(method, ASSETS / "toy_street_clvae_trained.safetensors", card)
+    save_trained(load(CLVAE, run_dir), ASSETS / "toy_street_clvae_trained.safetensors", card)
 
 
-def train_fewshot() -> None:
-    """Train the encoder of the studio on scribbled samples, and write it with its card."""
-    root = Path("outputs/toy_weights/scribbled")
+def fewshot(name: str) -> None:
+    """The encoder of the studio, trained on scribbled samples."""
+    root = PLACE / "scribbled"
     words = ["draw", "--prior", "toy_portrait", "--num", str(SHOTS), "--truncation", "0.7"]
     words += ["--output", str(root)]
-    subprocess.run([sys.executable, "-m", "semsynth", *words, "--overwrite"], check=True)
+    semsynth(*words, "--overwrite")
     scribble_on(root / "train")
     flags = ["--data", "FewShotFolder", "--data.root", str(root), "--data.num_classes", "10"]
     flags += ["--data.labels", "sparse", "--data.image_size", "64", "--data.batch_size", "16"]
@@ -208,23 +175,7 @@ def train_fewshot() -> None:
     flags += ["--trainer.val_check_interval", "600", "--model.refine", "none"]
     flags += ["--model.augment", "sparse", "--model.style_weight", "0", "--model.truncation", "0.7"]
     flags += ["--model.train_truncation", "[0.5,1.0]", "--checkpoint.every_n_train_steps", "250"]
-    made = train("experiments/fewshot_smis/toy_scribble_better.yaml", "toy_fewshot", *flags)
-    write_fewshot(*made[:2], made[2] | {"drawn": shlex.join(["semsynth", *words])})
-
-
-def scribble_on(folder: Path) -> None:
-    """Label samples as a person might: strokes in the regions that the toy segmenter sees."""
-    segmenter = load_segmenter("toy_portrait")
-    for number, file in enumerate(sorted((folder / "images").glob("*.png"))):
-        mask = segmenter(from_uint8(read_image(file))[None]).argmax(1)[0]
-        strokes = scribbles(mask.numpy(), np.random.default_rng(number))
-        Image.fromarray(strokes.astype(np.uint8)).save(folder / "labels" / file.name)
-
-
-def write_fewshot(run_dir: Path, config: dict[str, Any], made: dict[str, Any]) -> None:
-    """Write the encoder of a training, and what refinement needs, with its card."""
-    checkpoint = last_checkpoint(run_dir)
-    method = FewShotSMIS.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
+    run_dir, config, made = train("experiments/fewshot_smis/toy_scribble_better.yaml", name, *flags)
     data = ["--data", "ToyPortrait", "--data.labels", "scribbles", "--data.image_size", "64"]
     card = {
         "what": f"FewShotSMIS from {SHOTS} scribbled samples of the toy prior",
@@ -233,8 +184,31 @@ def write_fewshot(run_dir: Path, config: dict[str, Any], made: dict[str, Any]) -
         **test_scores(run_dir, *data, "--data.test_size", "200"),
         "samples_seen": samples_seen(run_dir, config),
         **made,
+        "drawn": shlex.join(["semsynth", *words]),
     }
+    method = load(FewShotSMIS, run_dir)
     save_trained(method, ASSETS / "toy_portrait_fewshot_trained.safetensors", card)
+
+
+WEIGHTS = {
+    "toy_street": segmenter,
+    "toy_portrait": segmenter,
+    "toy_flow": flow_estimator,
+    "toy_prior": prior,
+    "toy_editor": editor,
+    "toy_clvae": clvae,
+    "toy_fewshot": fewshot,
+}
+"""What trains and writes each; the later ones use the earlier ones."""
+
+
+def scribble_on(folder: Path) -> None:
+    """Label samples as a person might: strokes in the regions that the toy segmenter sees."""
+    network = load_segmenter("toy_portrait")
+    for number, file in enumerate(sorted((folder / "images").glob("*.png"))):
+        mask = network(from_uint8(read_image(file))[None]).argmax(1)[0]
+        strokes = scribbles(mask.numpy(), np.random.default_rng(number))
+        Image.fromarray(strokes.astype(np.uint8)).save(folder / "labels" / file.name)
 
 
 def classes_of(space: LabelSpace) -> dict[str, Any]:
@@ -242,33 +216,17 @@ def classes_of(space: LabelSpace) -> dict[str, Any]:
     return {"names": list(space.names), "palette": [list(colour) for colour in space.palette]}
 
 
-def test_scores(run_dir: Path, *flags: str) -> dict[str, float]:
-    """Scores of a training on the test split, by the command line, before weights are rounded."""
-    checkpoint = str(last_checkpoint(run_dir))
-    words = ["test", "--config", str(run_dir / "config.yaml"), "--ckpt_path", checkpoint, *flags]
-    words += ["--run_dir", str(run_dir)]
+def semsynth(*words: str) -> None:
+    """Run the command line."""
     subprocess.run([sys.executable, "-m", "semsynth", *words], check=True)
-    scores = json.loads((run_dir / "scores/test.json").read_text())["scores"]
-    names = ("MeanIoU", "PixelAccuracy", "fd_toy", "diversity_toy")
-    return {f"test_{name}": round(scores[name], 4) for name in names}
 
 
-def train(experiment: str, name: str, *flags: str) -> tuple[Path, dict[str, Any], dict[str, Any]]:
-    """Train an experiment through the command line.
-
-    Args:
-        experiment: Path of its YAML file.
-        name: Name of the run below ``outputs/toy_weights``.
-        flags: More arguments.
-
-    Returns:
-        Directory of the run, its configuration, and what its card says about how it was made.
-    """
+def train(experiment: str, name: str, *flags: str) -> Trained:
+    """Train an experiment with more flags, in a directory of its own."""
     commit = current_commit()  # before the training, during which the tree may change
-    run_dir = Path("outputs/toy_weights") / name
+    run_dir = PLACE / name
     words = ["fit", "--config", experiment, "--run_dir", str(run_dir), *flags]
-    command = [sys.executable, "-m", "semsynth", *words, "--overwrite", "true"]
-    subprocess.run([*command, "--test_after_fit", "false"], check=True)
+    semsynth(*words, "--overwrite", "true", "--test_after_fit", "false")
     config = yaml.safe_load((run_dir / "config.yaml").read_text())
     made = {
         "seed": config["seed_everything"],
@@ -286,6 +244,12 @@ def last_checkpoint(run_dir: Path) -> Path:
     return run_dir / "checkpoints/last.ckpt"
 
 
+def load(kind: type[Kind], run_dir: Path) -> Kind:
+    """The method that a training ended with."""
+    path = last_checkpoint(run_dir)
+    return kind.load_from_checkpoint(path, map_location="cpu", weights_only=True)
+
+
 def halve(network: nn.Module) -> dict[str, Tensor]:
     """Weights in half precision, which the network gets too: what ships is what is measured."""
     half = {k: v.half() if v.is_floating_point() else v for k, v in network.state_dict().items()}
@@ -293,22 +257,34 @@ def halve(network: nn.Module) -> dict[str, Tensor]:
     return half
 
 
-def measure(method: LightningModule, config: dict[str, Any]) -> dict[str, float]:
+def data_of(config: Config) -> LightningDataModule:
+    """The data of a run."""
+    return instantiate_class((), config["data"])
+
+
+def test(method: LightningModule, data: LightningDataModule) -> dict[str, float]:
     """Scores on the test split."""
     trainer = Trainer(accelerator="auto", devices=1, logger=False, enable_checkpointing=False)
-    data = instantiate_class((), config["data"])
     return dict(trainer.test(method, data, verbose=False)[0])
+
+
+def test_scores(run_dir: Path, *flags: str) -> dict[str, float]:
+    """Scores of a training on the test split, by the command line, before weights are rounded."""
+    words = ["test", "--config", str(run_dir / "config.yaml"), "--run_dir", str(run_dir)]
+    semsynth(*words, "--ckpt_path", str(last_checkpoint(run_dir)), *flags)
+    scores = json.loads((run_dir / "scores/test.json").read_text())["scores"]
+    names = ("MeanIoU", "PixelAccuracy", "fd_toy", "diversity_toy")
+    return {f"test_{name}": round(scores[name], 4) for name in names}
 
 
 def write(path: Path, state: dict[str, Tensor], card: dict[str, Any]) -> None:
     """Write weights and their card."""
-    temporary = path.with_suffix(".part")
-    save_file({k: v.contiguous() for k, v in state.items()}, temporary)
-    temporary.replace(path)
-    path.with_suffix(".json").write_text(json.dumps(card, indent=2) + "\n")
+    with replaced(path) as temporary:
+        save_file({k: v.contiguous() for k, v in state.items()}, temporary)
+    write_text(path.with_suffix(".json"), json.dumps(card, indent=2) + "\n")
 
 
-def samples_seen(run_dir: Path, config: dict[str, Any]) -> int:
+def samples_seen(run_dir: Path, config: Config) -> int:
     """Training samples, repeats counted."""
     checkpoint = torch.load(last_checkpoint(run_dir), map_location="cpu", weights_only=True)
     return int(checkpoint["global_step"]) * int(config["data"]["init_args"]["batch_size"])
