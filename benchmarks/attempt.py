@@ -33,12 +33,7 @@ def run_point(
 ) -> Row:
     """Run a point, or take the scores that a run without a runner left, and return its row.
 
-    Args:
-        point: The point.
-        output: Directory of the benchmark.
-        sweep: Name of the sweep.
-        stopping: Set it to stop the run.
-        watched: Print what the run prints.
+    ``stopping`` stops the run when it is set; if ``watched``, what the run prints is printed.
     """
     run_dir = output / "runs" / point.name
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -118,11 +113,11 @@ def follow(
     stopping = stopping or threading.Event()
     try:
         with log.open("rb") as opened:
-            while process.poll() is None and not stopping.wait(0.1):
-                if watched:
-                    show(opened)
-            if watched:
-                show(opened)
+            running = True
+            while running:
+                running = process.poll() is None and not stopping.wait(0.1)
+                if watched and (text := opened.read()):
+                    print(text.decode(errors="replace"), end="", flush=True)
     finally:
         if process.poll() is None:
             process.terminate()
@@ -131,12 +126,6 @@ def follow(
             except subprocess.TimeoutExpired:
                 process.kill()
     return process.returncode
-
-
-def show(log: IO[bytes]) -> None:
-    """Print what has been added to a log."""
-    if text := log.read():
-        print(text.decode(errors="replace"), end="", flush=True)
 
 
 def row_of(point: Point, run_dir: Path, sweep: str, record: dict[str, Any]) -> Row:
@@ -151,7 +140,7 @@ def row_of(point: Point, run_dir: Path, sweep: str, record: dict[str, Any]) -> R
         "started": round(record["started"], 3),
         "seconds": round(record["ended"] - record["started"], 1),
     }
-    row |= what_ran(run_dir)
+    row |= what_ran(run_dir / "config.yaml")
     scores, cost = (run_dir / "scores" / f"{name}.json" for name in ("test", "cost"))
     if cost.is_file():
         row["cost"] = json.loads(cost.read_text())
@@ -161,17 +150,16 @@ def row_of(point: Point, run_dir: Path, sweep: str, record: dict[str, Any]) -> R
     return json.loads(scores.read_text()) | row  # its seed is the noise's
 
 
-def what_ran(run_dir: Path) -> Row:
+def what_ran(file: Path) -> Row:
     """Method, data, seed and hash of the configuration that a run has written."""
-    file = run_dir / "config.yaml"
     if not file.is_file():
         return {}
     from semsynth.callbacks.run_directory import config_hash  # imports Lightning
 
     config = yaml.safe_load(file.read_text())
-    names = {key: config[k]["class_path"] for key, k in (("method", "model"), ("data", "data"))}
     return {
-        **{key: path.rsplit(".", 1)[-1] for key, path in names.items()},
+        "method": config["model"]["class_path"].rsplit(".", 1)[-1],
+        "data": config["data"]["class_path"].rsplit(".", 1)[-1],
         "seed": config["seed_everything"],
         "config_hash": config_hash(config)[:16],
     }

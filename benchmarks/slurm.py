@@ -27,14 +27,11 @@ from semsynth.files import write_text
 POLL_SECONDS = 5
 WARNING_SECONDS = 90  # between SIGUSR1 and the time limit
 console = Console()
+Shape = tuple[int, int]
 
 
 def parse_resources(words: list[str]) -> dict[str, Any]:
-    """``partition=gpu time=600`` as a dictionary; numbers become numbers.
-
-    Raises:
-        SweepError: A word has no ``=``.
-    """
+    """``partition=gpu time=600`` as a dictionary; numbers become numbers."""
     found: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
@@ -126,25 +123,16 @@ def run_all(points: list[Point], output: Path, sweep: str, resources: dict[str, 
         raise
 
 
-def tasks_of(point: Point) -> tuple[int, int]:
+def tasks_of(point: Point) -> Shape:
     """Nodes, and tasks on each, of a point's training."""
-    keys = ("trainer.num_nodes", "trainer.devices")
-    nodes, tasks = (int(point.parameters.get(key, 1)) for key in keys)
-    return nodes, tasks
+    get = point.parameters.get
+    return int(get("trainer.num_nodes", 1)), int(get("trainer.devices", 1))
 
 
 def submit(
-    points: list[Point],
-    output: Path,
-    sweep: str,
-    resources: dict[str, Any],
-    shape: tuple[int, int],
+    points: list[Point], output: Path, sweep: str, resources: dict[str, Any], shape: Shape
 ) -> dict[str, str]:
-    """Submit points as one array job; returns the job of each point by name.
-
-    Raises:
-        SweepError: submitit is not installed, there is no SLURM, or it does not know a resource.
-    """
+    """Submit points as one array job; returns the number of each point's job."""
     try:
         import submitit
 

@@ -26,13 +26,7 @@ class SweepError(UserError):
 
 @dataclass(frozen=True)
 class Point:
-    """One run of a sweep.
-
-    Attributes:
-        parameters: Value of each dotted key.
-        varied: Keys that have several values in the sweep.
-        command: Command line that runs it.
-    """
+    """One run of a sweep: values by dotted key, the keys that vary, and the command line."""
 
     parameters: dict[str, Any]
     varied: tuple[str, ...]
@@ -154,11 +148,7 @@ def _random_points(sweep: dict[str, Any], seed: int) -> list[dict[str, Any]]:
 
 
 def draw_value(key: str, spec: Any, seed: tuple[int, ...]) -> Drawn:
-    """Draw a parameter from one of W&B's distributions.
-
-    Raises:
-        ValueError: The specification is incomplete or has an unknown distribution.
-    """
+    """Draw a parameter from one of W&B's distributions."""
     if not isinstance(spec, dict):
         raise ValueError(f"parameter {key} must be a mapping, got {spec!r}.")
     name = spec.get("distribution") or _implied(spec)
@@ -173,10 +163,8 @@ def draw_value(key: str, spec: Any, seed: tuple[int, ...]) -> Drawn:
 
 def _implied(spec: dict[str, Any]) -> str:
     """The distribution that W&B takes where none is named."""
-    if "value" in spec:
-        return "constant"
-    if "values" in spec:
-        return "categorical"
+    if "value" in spec or "values" in spec:
+        return "constant" if "value" in spec else "categorical"
     whole = all(isinstance(spec.get(end), int) for end in ("min", "max"))
     return "int_uniform" if whole else "uniform"
 
@@ -185,22 +173,14 @@ def _categorical(spec: dict[str, Any], rng: np.random.Generator) -> Drawn:
     return spec["values"][int(rng.choice(len(spec["values"]), p=spec.get("probabilities")))]
 
 
-def _uniform(spec: dict[str, Any], rng: np.random.Generator) -> float:
-    return float(rng.uniform(spec["min"], spec["max"]))
-
-
 def _log_uniform_values(spec: dict[str, Any], rng: np.random.Generator) -> float:
     return math.exp(rng.uniform(math.log(spec["min"]), math.log(spec["max"])))
 
 
-def _normal(spec: dict[str, Any], rng: np.random.Generator) -> float:
-    return float(rng.normal(spec.get("mu", 0), spec.get("sigma", 1)))
-
-
-def _quantised(draw: Distribution) -> Distribution:
+def _quantised(name: str) -> Distribution:
     def quantise(spec: dict[str, Any], rng: np.random.Generator) -> Drawn:
         step = spec.get("q", 1)
-        value = round(float(draw(spec, rng)) / step) * step
+        value = round(float(DISTRIBUTIONS[name](spec, rng)) / step) * step
         return value if isinstance(step, int) else float(f"{value:.12g}")
 
     return quantise
@@ -210,12 +190,10 @@ DISTRIBUTIONS: dict[str, Distribution] = {
     "constant": lambda spec, _: spec["value"],
     "categorical": _categorical,
     "int_uniform": lambda spec, rng: int(rng.integers(spec["min"], spec["max"], endpoint=True)),
-    "uniform": _uniform,
-    "q_uniform": _quantised(_uniform),
-    "log_uniform": lambda spec, rng: math.exp(_uniform(spec, rng)),
+    "uniform": lambda spec, rng: float(rng.uniform(spec["min"], spec["max"])),
+    "log_uniform": lambda spec, rng: math.exp(rng.uniform(spec["min"], spec["max"])),
     "log_uniform_values": _log_uniform_values,
-    "q_log_uniform_values": _quantised(_log_uniform_values),
-    "normal": _normal,
-    "q_normal": _quantised(_normal),
-    "log_normal": lambda spec, rng: math.exp(_normal(spec, rng)),
+    "normal": lambda spec, rng: float(rng.normal(spec.get("mu", 0), spec.get("sigma", 1))),
+    "log_normal": lambda spec, rng: math.exp(rng.normal(spec.get("mu", 0), spec.get("sigma", 1))),
+    **{f"q_{name}": _quantised(name) for name in ("uniform", "log_uniform_values", "normal")},
 }

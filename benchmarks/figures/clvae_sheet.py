@@ -5,10 +5,10 @@
 the last row redraws all levels.
 """
 
-import argparse
 from pathlib import Path
 
 import torch
+from jsonargparse import auto_cli
 from torch import Tensor
 
 from semsynth.data import ToyStreet
@@ -24,13 +24,8 @@ COLUMNS = 6
 SCALE = 2
 
 
-def main() -> None:
+def main(output: Path = Path("outputs")) -> None:
     """Draw both sheets with the CLVAE that ships."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, prog="python -m benchmarks.figures.clvae_sheet"
-    )
-    parser.add_argument("--output", type=Path, default=Path("outputs"))
-    output: Path = parser.parse_args().output
     torch.set_grad_enabled(False)
     method, _ = load_trained("toy_street_clvae")
     assert isinstance(method, CLVAE)
@@ -78,4 +73,4 @@ def levels(method: CLVAE, batch: Batch) -> list[Tensor]:
 
 
 if __name__ == "__main__":
-    main()
+    auto_cli(main)

@@ -5,13 +5,13 @@ images in which the segmenter finds every class, how well one labelled sample la
 features of each resolution, and how well held-out portraits are inverted. Draws a sheet.
 """
 
-import argparse
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from jsonargparse import auto_cli
 from rich.console import Console
 from torch import Tensor
 
@@ -34,26 +34,29 @@ MIN_PIXELS = 4  # a class with fewer is not found
 TRUNCATIONS = (0.7, 1.0)
 
 
-def main() -> None:
-    """Measure, print and draw."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, prog="python -m benchmarks.figures.toy_prior"
-    )
-    parser.add_argument("--prior", default="toy_portrait", help="name or file of a prior")
-    parser.add_argument("--output", type=Path, default=Path("outputs/toy_prior.png"))
-    parser.add_argument("--samples", type=int, default=2048, help="images of each set")
-    parser.add_argument("--inversions", type=int, default=16, help="portraits to invert; 0: none")
-    parser.add_argument("--steps", type=int, default=300, help="steps of inversion")
-    options = parser.parse_args()
-    generator = load_generator(options.prior)
-    console = Console()
-    save_png(sheet(generator), options.output)
-    console.print(f"Wrote {options.output}.")
-    for name, value in measure(generator, options.samples).items():
-        console.print(f"{name}: {value}")
-    if options.inversions:
-        for name, value in measure_inversion(generator, options.inversions, options.steps).items():
-            console.print(f"{name}: {value}")
+def main(
+    prior: str = "toy_portrait",
+    output: Path = Path("outputs/toy_prior.png"),
+    samples: int = 2048,
+    inversions: int = 16,
+    steps: int = 300,
+) -> None:
+    """Measure, print and draw.
+
+    Args:
+        prior: Name or file of a prior.
+        output: The picture.
+        samples: Images of each set.
+        inversions: Portraits to invert; 0: none.
+        steps: Steps of inversion.
+    """
+    generator = load_generator(prior)
+    save_png(sheet(generator), output)
+    scores = measure(generator, samples)
+    if inversions:
+        scores |= measure_inversion(generator, inversions, steps)
+    for name, value in scores.items():
+        Console().print(f"{name}: {value}")
 
 
 def measure(generator: StyleGAN2Generator, num_samples: int) -> dict[str, float]:
@@ -63,13 +66,14 @@ def measure(generator: StyleGAN2Generator, num_samples: int) -> dict[str, float]
     features = torch.cat([network.features_of(batch) for batch in real.split(64)])
     halves = features.split(num_samples)
     scores = {
-        "fd_toy_floor": distance(*halves),
+        "fd_toy_floor": float(frechet_distance_from_features(*halves)),
         "complete_real": complete(segmenter, real[:num_samples]),
     }
     for truncation in TRUNCATIONS:
         fake = in_batches(partial(draw, generator, truncation), 0, num_samples)
         fakes = torch.cat([network.features_of(batch) for batch in fake.split(64)])
-        scores[f"fd_toy_psi_{truncation}"] = distance(halves[0], fakes)
+        distance = frechet_distance_from_features(halves[0], fakes)
+        scores[f"fd_toy_psi_{truncation}"] = float(distance)
         scores[f"complete_psi_{truncation}"] = complete(segmenter, fake)
     for resolution in generator.synthesis.resolutions[2:]:
         scores[f"one_shot_miou_{resolution}"] = one_shot_miou(generator, segmenter, resolution)
@@ -92,11 +96,6 @@ def render(index: Tensor) -> Tensor:
 def draw(generator: StyleGAN2Generator, truncation: float, index: Tensor) -> Tensor:
     """Generated portraits (B, 3, 64, 64) by number."""
     return generator(seeded_normal(index, generator.z_dim), truncation).clamp(-1, 1)
-
-
-def distance(a: Tensor, b: Tensor) -> float:
-    """Frechet distance between two sets of features."""
-    return float(frechet_distance_from_features(a, b))
 
 
 @torch.no_grad()
@@ -188,4 +187,4 @@ def sheet(generator: StyleGAN2Generator, columns: int = 12) -> Tensor:
 
 
 if __name__ == "__main__":
-    main()
+    auto_cli(main)

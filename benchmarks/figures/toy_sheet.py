@@ -1,18 +1,19 @@
 """Contact sheet of the toy worlds: ``python -m benchmarks.figures.toy_sheet [--output FILE]``."""
 
-import argparse
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 import torch
 import torch.nn.functional as F
+from jsonargparse import auto_cli
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from torch import Tensor
 
 from semsynth.data.toy import PortraitWorld, StreetWorld, World
 from semsynth.data.toy.shading import hsv_to_rgb
+from semsynth.files import replaced
 from semsynth.networks.motion.geometry import warp
 
 COLUMNS = 8
@@ -22,16 +23,11 @@ Row = tuple[str, Tensor]
 """Title, and images (COLUMNS, 3, H, W) in [0, 1]."""
 
 
-def main() -> None:
+def main(output: Path = Path("outputs/toy_sheet.png")) -> None:
     """Draw both worlds into one PNG."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=Path("outputs/toy_sheet.png"))
-    output: Path = parser.parse_args().output
     rows = [*world_rows(PortraitWorld()), *motion_rows(PortraitWorld()), *world_rows(StreetWorld())]
-    output.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = output.with_suffix(".part.png")
-    save_sheet(rows, unfinished)
-    unfinished.replace(output)
+    with replaced(output) as temporary:
+        save_sheet(rows, temporary)
 
 
 def world_rows(world: World) -> list[Row]:
@@ -90,7 +86,7 @@ def save_sheet(rows: list[Row], path: Path) -> None:
     for axis, (title, images) in zip(axes, rows, strict=True):
         draw_row(axis, title, images)
     figure.subplots_adjust(0.01, 0.003, 0.99, 0.988, hspace=0.14)
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=110, format="png")
     plt.close(figure)
 
 
@@ -105,4 +101,4 @@ def draw_row(axis: Axes, title: str, images: Tensor) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    auto_cli(main)

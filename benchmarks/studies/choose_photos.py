@@ -4,8 +4,7 @@ Draws some toy portraits for each seed, inverts them, and prints them by how wel
 them, the best first: one whose inversion is bad teaches wrong labels. No label is looked at.
 """
 
-import argparse
-
+from jsonargparse import auto_cli
 from rich.console import Console
 
 from semsynth.data import ToyPortrait
@@ -17,19 +16,13 @@ from semsynth.weights.priors import load_generator
 PERCEPTUAL = "toy_street"  # knows nothing of portraits
 
 
-def main() -> None:
-    """Invert and print a line for each seed."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, prog="python -m benchmarks.studies.choose_photos"
-    )
-    parser.add_argument("--prior", default="toy_portrait", help="name or file of a prior")
-    parser.add_argument("--candidates", type=int, default=8, help="photos to choose from")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="of their draws")
-    options = parser.parse_args()
-    console = Console()
-    for seed in options.seeds:
-        ranked = rank(options.prior, options.candidates, seed)
-        console.print(f"{seed}:", ", ".join(f"{name} ({error:.3f})" for name, error in ranked))
+def main(
+    prior: str = "toy_portrait", candidates: int = 8, seeds: tuple[int, ...] = (1, 2, 3)
+) -> None:
+    """Invert and print a line for each seed of the draw."""
+    for seed in seeds:
+        ranked = rank(prior, candidates, seed)
+        Console().print(f"{seed}:", ", ".join(f"{name} ({error:.3f})" for name, error in ranked))
 
 
 def rank(prior: str, candidates: int, seed: int) -> list[tuple[str, float]]:
@@ -46,4 +39,4 @@ def rank(prior: str, candidates: int, seed: int) -> list[tuple[str, float]]:
 
 
 if __name__ == "__main__":
-    main()
+    auto_cli(main)

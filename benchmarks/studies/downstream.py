@@ -17,7 +17,7 @@ import filelock
 import torch
 
 from semsynth.cli import main as semsynth
-from semsynth.data import ToyPortrait, ToyStreet
+from semsynth.data import ToyPortrait
 from semsynth.export.finish import write_classes
 from semsynth.export.sources import labelled_samples
 from semsynth.images import save_mask, save_png
@@ -29,14 +29,11 @@ JUDGES = 2
 ALL = 8192  # training samples of a toy world
 SHOTS = "--data.labelled.init_args.shots"
 QUIET = ["--trainer.logger=false", "--images.num_masks=1", "--trainer.enable_progress_bar=false"]
-WORLDS = {"toy_street": ToyStreet, "toy_portrait": ToyPortrait}
 
 
 def main(args: Sequence[str] | None = None) -> None:
     """Prepare and run one point of the sweep."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.studies.downstream", description=__doc__
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", required=True, help="FILE --train_on ARM --shots K")
     parser.add_argument("--seed_everything", type=int, default=1)
     parser.add_argument("--run_dir", type=Path, default=Path("outputs/downstream/runs/run"))
@@ -44,12 +41,12 @@ def main(args: Sequence[str] | None = None) -> None:
     point = argparse.ArgumentParser()
     point.add_argument("file", type=Path)
     point.add_argument("--train_on", choices=ARMS, required=True)
-    point.add_argument("--shots", type=int, default=None)
+    point.add_argument("--shots", type=int)
     chosen = point.parse_args(shlex.split(options.config))
-    world = chosen.file.stem.removesuffix("_few")
+    world, seed = chosen.file.stem.removesuffix("_few"), options.seed_everything
     place = options.run_dir.resolve().parents[1]
-    flags = flags_of(chosen.train_on, world, chosen.shots, options.seed_everything, place)
-    fit(chosen.file, options.seed_everything, options.run_dir, *flags, *rest)
+    flags = flags_of(chosen.train_on, world, chosen.shots, seed, place)
+    fit(chosen.file, seed, options.run_dir, *flags, *rest)
 
 
 def flags_of(arm: str, world: str, shots: int | None, seed: int, place: Path) -> list[str]:
@@ -60,22 +57,21 @@ def flags_of(arm: str, world: str, shots: int | None, seed: int, place: Path) ->
     flags = [f"{SHOTS}={shots}"]
     if arm == "pairs+recolour":
         flags.append("--model.recolour=1.0")
-    if arm in ("pairs+exported", "pairs+filtered", "exported"):
+    elif arm != "pairs":
         root = exported(world, shots, seed, place, filtered=arm == "pairs+filtered")
-        share = 0 if arm == "exported" else SHARE
-        flags += [f"--data.exported={root}", f"--data.share={share}"]
+        flags += [f"--data.exported={root}", f"--data.share={0 if arm == 'exported' else SHARE}"]
     return flags
 
 
 def exported(world: str, shots: int, seed: int, place: Path, filtered: bool) -> Path:
-    """An exported data set; a command that was stopped goes on."""
+    """An exported data set; an export that was stopped resumes."""
     name = f"{world}-{shots}-{seed}"
     output = place / "exported" / (f"{name}-filtered" if filtered else name)
     words = ["export", f"--num={NUM_EXPORTED}", f"--seed={seed}", "--split", "1", "0", "0"]
     words += ["--output", str(output), *SOURCES[world](shots, place)]
     if filtered:
-        judges = [str(judge(world, shots, number, place)) for number in range(JUDGES)]
-        words += ["--judges", *judges, "--filters", *FILTERS[world]]
+        judges = [judge(world, shots, number, place) for number in range(JUDGES)]
+        words += ["--judges", *map(str, judges), "--filters", *FILTERS[world]]
     with locked(output):
         if not (output / "manifest.jsonl").is_file():
             semsynth(words)
@@ -128,12 +124,11 @@ def judge(world: str, shots: int, number: int, place: Path) -> Path:
 
 def trained(config: Path, seed: int, run_dir: Path, *flags: str) -> Path:
     """The checkpoint of a training, which is done if it is not there."""
-    checkpoint = run_dir / "checkpoints" / "last.ckpt"
     with locked(run_dir):
         if not (run_dir / "done").is_file():
             fit(config, seed, run_dir, "--ckpt_path=last", "--test_after_fit=false", *flags)
             (run_dir / "done").touch()
-    return checkpoint
+    return run_dir / "checkpoints" / "last.ckpt"
 
 
 def fit(config: Path, seed: int, run_dir: Path, *flags: str) -> None:

@@ -6,12 +6,12 @@ are skipped. Two judges measure what was done: the centres of parts as a segment
 no method knows of, and the generator's features, which the closed loop and the optimisation use.
 """
 
-import argparse
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from jsonargparse import auto_cli
 from rich.console import Console
 from torch import Tensor
 
@@ -42,6 +42,8 @@ from semsynth.networks.motion.geometry import pixel_grid
 ANCHORS = (1, 4, 8)
 NEAR = 12 / 64  # of the canvas: what is farther from a drag than this should stay
 TRUNCATION = 0.7
+ROUNDS, STEPS = 2, 100  # of the closed loop and of the optimisation
+TIMED = 24  # edits, one by one
 SHOWS = {
     "drag-9": [[Mark(32, 33, 6, 0)], [Mark(32, 33, 6, 0), Mark(30, 58)]],
     "zoom-9": [[Mark(32, 33, log_expansion=-0.2)], [Mark(32, 33, log_expansion=0.2)]],
@@ -52,23 +54,38 @@ Scores = dict[str, float]
 Builder = Callable[[], tuple[Editor, Canvas]]
 
 
-def main(args: Sequence[str] | None = None) -> None:
-    """Measure all editors, then write the table and the strips."""
-    options = parse(args)
+def main(
+    output: Path,
+    checkpoint: str = "toy_portrait",
+    official: str | None = None,
+    drags: int = 500,
+    others: int = 200,
+    slow_share: float = 1.0,
+) -> None:
+    """Measure all editors, then write the table and the strips.
+
+    Args:
+        output: Directory.
+        checkpoint: Ours; by default what ships.
+        official: One that was trained by the paper's recipe.
+        drags: Single drags.
+        others: Edits of each other kind.
+        slow_share: Share of the edits for the two slow editors.
+    """
     torch.set_grad_enabled(False)
     console = Console(stderr=True)
-    ours = load(options.checkpoint)
-    tasks = draw_tasks(Canvas.of(ours), options.drags, options.others)
-    editors = editors_of(ours, options)
+    ours = load(checkpoint)
+    tasks = draw_tasks(Canvas.of(ours), drags, others)
+    builders = editors_of(ours, official)
     card = {
-        "metrics": {"edits": {"drags": options.drags, "others": options.others}},
+        "metrics": {"edits": {"drags": drags, "others": others}},
         "truncation": TRUNCATION,
-        "slow_share": options.slow_share,
+        "slow_share": slow_share,
         "versions": installed_versions(),
     }
-    found = read_results(options.output)
+    found = read_results(output)
     rows = {row["run"]: row["scores"] for row in found if row["protocol"] == card}
-    for name, build in editors.items():
+    for name, build in builders.items():
         if name in rows:
             continue
         editor, canvas = build()
@@ -76,36 +93,19 @@ def main(args: Sequence[str] | None = None) -> None:
         slow = isinstance(editor, DragOptimisation | BestOfJitters)
         rows[name] = {}
         for task in tasks:
-            some = first_of(task, round(options.slow_share * len(task.image))) if slow else task
+            some = first_of(task, round(slow_share * len(task.image))) if slow else task
             rows[name] |= measure(editor, canvas, some)
-        rows[name] |= seconds(editor, canvas, tasks[0], options.timed)
-        append_result(options.output, {"run": name, "scores": rows[name], "protocol": card})
+        rows[name] |= seconds(editor, canvas, tasks[0])
+        append_result(output, {"run": name, "scores": rows[name], "protocol": card})
     if ORACLE not in rows:
-        rows[ORACLE] = oracle(options.drags, options.others)
+        rows[ORACLE] = oracle(drags, others)
         row = {"run": ORACLE, "oracle": True, "scores": rows[ORACLE], "protocol": card}
-        append_result(options.output, row)
-    shown = table({name: rows[name] for name in (*editors, ORACLE)})
-    write_text(options.output / "layout.md", shown)
-    drawn = [name for name in editors if name in ("ours, closed loop", "DragGAN-style")]
-    write_strips({name: editors[name]() for name in drawn}, SHOWS, options.output)
+        append_result(output, row)
+    shown = table({name: rows[name] for name in (*builders, ORACLE)})
+    write_text(output / "layout.md", shown)
+    drawn = ("ours, closed loop", "DragGAN-style")
+    write_strips({name: builders[name]() for name in drawn}, SHOWS, output)
     console.print(shown)
-
-
-def parse(args: Sequence[str] | None) -> argparse.Namespace:
-    """The options."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--checkpoint", default="toy_portrait", help="ours; default: what ships")
-    parser.add_argument("--official", help="one that was trained by the paper's recipe")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--editors", nargs="+", metavar="NAME", help="only these rows")
-    parser.add_argument("--drags", type=int, default=500, help="single drags")
-    parser.add_argument("--others", type=int, default=200, help="edits of each other kind")
-    parser.add_argument("--rounds", type=int, default=2, help="rounds of the closed loop")
-    parser.add_argument("--steps", type=int, default=100, help="steps of the optimisation")
-    parser.add_argument("--timed", type=int, default=24, help="edits that are timed, one by one")
-    parser.add_argument("--slow-share", type=float, default=1.0, help="of edits for slow editors")
-    parser.add_argument("--pairs", type=int, default=2048, help="pairs of the ridge regression")
-    return parser.parse_args(args)
 
 
 def load(path: str) -> UserControllableLT:
@@ -125,28 +125,23 @@ def draw_tasks(canvas: Canvas, drags: int, others: int) -> list[Task]:
     return [*tasks, zoom_task(canvas, others, TRUNCATION)]
 
 
-def editors_of(ours: UserControllableLT, options: argparse.Namespace) -> dict[str, Builder]:
+def editors_of(ours: UserControllableLT, official: str | None) -> dict[str, Builder]:
     """What builds each editor, with its canvas, by name."""
     canvas = Canvas.of(ours)
     renderer: PairRenderer = ours.renderer
-
-    def official() -> tuple[Editor, Canvas]:
-        method = load(options.official)
-        return method, Canvas.of(method)
-
     builders: dict[str, Builder] = {
         "no edit": lambda: (NoEdit(), canvas),
-        "ridge regression": lambda: (Ridge(renderer, options.pairs), canvas),
+        "ridge regression": lambda: (Ridge(renderer), canvas),
         "closed-form directions": lambda: (Directions(canvas, renderer.estimator), canvas),
-        "official recipe": official,
         "ours, open loop": lambda: (ours, canvas),
-        "ours, closed loop": lambda: (ClosedLoop(ours, canvas, options.rounds), canvas),
-        "DragGAN-style": lambda: (DragOptimisation(canvas, options.steps), canvas),
+        "ours, closed loop": lambda: (ClosedLoop(ours, canvas, ROUNDS), canvas),
+        "DragGAN-style": lambda: (DragOptimisation(canvas, STEPS), canvas),
         "best of 64 jitters": lambda: (BestOfJitters(canvas, renderer.estimator), canvas),
     }
-    if options.official is None:
-        del builders["official recipe"]
-    return {k: build for k, build in builders.items() if k in (options.editors or builders)}
+    if official is not None:
+        other = load(official)
+        builders["official recipe"] = lambda: (other, Canvas.of(other))
+    return builders
 
 
 def measure(editor: Editor, canvas: Canvas, task: Task, batch: int = 50) -> Scores:
@@ -218,10 +213,10 @@ def change_outside(task: Task, after: Tensor) -> Tensor:
     return torch.cat(distances)
 
 
-def seconds(editor: Editor, canvas: Canvas, task: Task, number: int) -> Scores:
+def seconds(editor: Editor, canvas: Canvas, task: Task) -> Scores:
     """Median and 95th percentile of the seconds of an edit, from latents to the image."""
     taken = []
-    for row in torch.arange(min(number, len(task.image))).split(1):
+    for row in torch.arange(min(TIMED, len(task.image))).split(1):
         start = time.perf_counter()
         canvas.draw(edit(editor, canvas, task, row))
         taken.append(time.perf_counter() - start)
@@ -264,14 +259,11 @@ def table(rows: dict[str, Scores]) -> str:
     """A Markdown table with a row for each editor."""
     lines = [f"| | {' | '.join(COLUMNS)} |", f"|---|{'---|' * len(COLUMNS)}"]
     for name, scores in rows.items():
-        cells = []
-        for key, style in COLUMNS.values():
-            value = scores.get(key)
-            factor = 1000 if key.startswith("seconds") else 1
-            cells.append("" if value is None else format(value * factor, style))
+        scores = {k: 1000 * v if k.startswith("seconds") else v for k, v in scores.items()}
+        cells = [format(scores[k], style) if k in scores else "" for k, style in COLUMNS.values()]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
-    main()
+    auto_cli(main, as_positional=False)

@@ -27,19 +27,15 @@ class NoEdit:
 
 
 class Ridge:
-    """Ridge regression from the mean motion and feature of the marks to the change of latents.
+    """Ridge regression from the mean motion and feature of the marks to the change of latents."""
 
-    Args:
-        renderer: Makes the pairs that it learns from.
-        num_pairs: How many.
-    """
-
+    NUM_PAIRS = 2048
     PENALTY = 10.0  # of squared weights, of inputs with unit variance
 
-    def __init__(self, renderer: PairRenderer, num_pairs: int) -> None:
+    def __init__(self, renderer: PairRenderer) -> None:
         self.renderer = renderer
         inputs, outputs = [], []
-        for seed in sample_seed(1 << 20, torch.arange(num_pairs)).split(32):
+        for seed in sample_seed(1 << 20, torch.arange(self.NUM_PAIRS)).split(32):
             pairs = renderer(seed)
             marks = random_marks(pairs["flow"], pairs["valid"], seed, 0.5, max_points=8)
             motion = torch.cat([pairs["flow"], pairs["log_expansion"]], dim=1)

@@ -5,12 +5,12 @@ the generator and number of shots, with the standard error over sets of shots. T
 with the segmenter's labels; 32 other samples are scored.
 """
 
-import argparse
 from collections.abc import Callable
 from statistics import mean, stdev
 
 import torch
 import torch.nn.functional as F
+from jsonargparse import auto_cli
 from rich.console import Console
 from torch import Tensor
 
@@ -30,29 +30,20 @@ SCORED, SETS = 32, 8
 Labeller = DensePrototypes | LinearReadout
 RULES: dict[str, Callable[[], Labeller]] = {
     "mean": lambda: DensePrototypes(NUM_CLASSES),
-    "3 clusters": lambda: DensePrototypes(NUM_CLASSES, 3),
-    "5 clusters": lambda: DensePrototypes(NUM_CLASSES, 5),
     "linear": lambda: LinearReadout(NUM_CLASSES),
 }
 LAYERS = ((16,), (32,), (64,), (16, 32), (32, 64), (16, 32, 64))
 
 
-def main() -> None:
+def main(prior: str = "toy_portrait", shots: tuple[int, ...] = (1, 5)) -> None:
     """Measure and print a line for each rule and choice of layers."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, prog="python -m benchmarks.studies.labelling"
-    )
-    parser.add_argument("--prior", default="toy_portrait", help="name or file of a prior")
-    parser.add_argument("--shots", type=int, nargs="+", default=[1, 5], help="numbers of shots")
-    options = parser.parse_args()
     console = Console()
-    generator = load_generator(options.prior)
-    maps, labels = samples(generator, SCORED + SETS * max(options.shots))
-    console.print("layers, rule, and mean IoU by shots", *options.shots)
+    maps, labels = samples(load_generator(prior), SCORED + SETS * max(shots))
+    console.print("layers, rule, and mean IoU by shots", *shots)
     for layers in LAYERS:
         features = stack_features([maps[r] for r in layers], max(layers))
         for name, rule in RULES.items():
-            cells = [cell(scores(rule, features, labels, count)) for count in options.shots]
+            cells = [cell(scores(rule, features, labels, count)) for count in shots]
             console.print(f"{'+'.join(map(str, layers)):10} {name:12} {'  '.join(cells)}")
 
 
@@ -70,13 +61,9 @@ def samples(generator: StyleGAN2Generator, count: int) -> tuple[dict[int, Tensor
 def scores(
     rule: Callable[[], Labeller], features: Tensor, labels: Tensor, count: int
 ) -> list[float]:
-    """Mean IoU over the scored samples, by each set of shots.
+    """Mean IoU over the scored samples, by each set of ``count`` shots.
 
-    Args:
-        rule: Makes a labeller.
-        features: Features (N, C, h, w).
-        labels: Label maps (N, H, W).
-        count: Shots of a set.
+    ``features`` are (N, C, h, w), ``labels`` (N, H, W).
     """
     truth, results = labels[:SCORED], []
     small = downsample_labels(labels, features.shape[-1], NUM_CLASSES)
@@ -96,4 +83,4 @@ def cell(results: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    auto_cli(main)

@@ -6,14 +6,13 @@ images is measured between the test images and as many others: the floor of the 
 upper bound of precision and recall. ``python -m benchmarks.studies.oracle toy_street`` prints all.
 """
 
-import argparse
 import inspect
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from jsonargparse import auto_cli
 from lightning import Trainer
 from lightning.pytorch.cli import instantiate_class
 from rich.console import Console
@@ -27,6 +26,7 @@ from semsynth.metrics import ImageMetric
 from semsynth.networks.clvae.encoder import draw_class
 
 WORLDS = {"toy_portrait": "ToyPortrait", "toy_street": "ToyStreet"}
+World = Literal["toy_portrait", "toy_street"]
 METRICS = {
     "FrechetDistance": "extractor",
     "KernelDistance": "extractor",
@@ -39,11 +39,7 @@ METRICS = {
 
 
 class Oracle(Method):
-    """Renders the layouts of the batch with other appearances.
-
-    Args:
-        data: The toy world.
-    """
+    """Renders the layouts of the batch with other appearances."""
 
     def __init__(self, data: ToyDataModule) -> None:
         super().__init__()
@@ -63,12 +59,8 @@ class Oracle(Method):
             self.data.render_like("test", batch["index"], seed, (varied_class, seed + 1 + i))
             for i in range(num_images)
         ]
-        levels = torch.full_like(varied_class, level)
-        return {
-            "varied": torch.stack(images, 1),
-            "varied_class": varied_class,
-            "varied_level": levels,
-        }
+        varied, levels = torch.stack(images, 1), torch.full_like(varied_class, level)
+        return {"varied": varied, "varied_class": varied_class, "varied_level": levels}
 
     def appearance_seed(self, batch: Batch) -> int:
         """Never the data's own seed, which would give the real images back."""
@@ -82,16 +74,11 @@ def data_key(config: dict[str, Any]) -> str:
 
 def exists_for(config: dict[str, Any]) -> bool:
     """Whether the data of a run's configuration come from a known renderer."""
-    return config["data"]["class_path"].rsplit(".", 1)[-1] in ("ToyPortrait", "ToyStreet")
+    return config["data"]["class_path"].rsplit(".", 1)[-1] in WORLDS.values()
 
 
 def measure(config: dict[str, Any], directory: Path) -> dict[str, float]:
-    """Scores of the oracle under the evaluation of a run.
-
-    Args:
-        config: A run's configuration, as its ``config.yaml`` holds it.
-        directory: Where the scores are written.
-    """
+    """Scores of the oracle under the evaluation of a run, which are also written to a directory."""
     data = instantiate_class((), config["data"])
     metrics = [instantiate_class((), metric) for metric in config["evaluation"]["metrics"]]
     settings = {k: v for k, v in config["evaluation"].items() if k != "metrics"}
@@ -131,44 +118,32 @@ def between_real_images(metric: ImageMetric, data: ToyDataModule) -> dict[str, f
     return {name: float(value) for name, value in metric.compute().items()}
 
 
-def config_of(world: str, test_size: int, num_samples: int, image_size: int = 64) -> dict[str, Any]:
-    """A configuration that evaluates a toy world by all metrics.
+def config_of(world: World, test_size: int, num_samples: int, image_size: int) -> dict[str, Any]:
+    """A configuration that evaluates a toy world by all metrics."""
+    metrics = [
+        {"class_path": f"semsynth.metrics.{name}", "init_args": {argument: world}}
+        for name, argument in METRICS.items()
+    ]
+    size = {"test_size": test_size, "image_size": image_size}
+    return {
+        "data": {"class_path": f"semsynth.data.{WORLDS[world]}", "init_args": size},
+        "evaluation": {"metrics": metrics, "num_samples": num_samples},
+    }
+
+
+def main(world: World, test_size: int = 256, num_samples: int = 4, image_size: int = 64) -> None:
+    """Measure the oracle of a toy world by all metrics, and print its scores.
 
     Args:
-        world: ``toy_portrait`` or ``toy_street``.
+        world: The toy world.
         test_size: Number of test images.
         num_samples: Images for each mask.
         image_size: Height and width.
     """
-    return {
-        "data": {
-            "class_path": f"semsynth.data.{WORLDS[world]}",
-            "init_args": {"test_size": test_size, "image_size": image_size},
-        },
-        "evaluation": {
-            "metrics": [
-                {"class_path": f"semsynth.metrics.{name}", "init_args": {argument: world}}
-                for name, argument in METRICS.items()
-            ],
-            "num_samples": num_samples,
-        },
-    }
-
-
-def main(args: Sequence[str] | None = None) -> None:
-    """Measure the oracle of a toy world by all metrics, and print its scores."""
-    parser = argparse.ArgumentParser(
-        description=main.__doc__, prog="python -m benchmarks.studies.oracle"
-    )
-    parser.add_argument("world", choices=WORLDS, nargs="?", default="toy_street")
-    parser.add_argument("--test-size", type=int, default=256)
-    parser.add_argument("--num-samples", type=int, default=4)
-    parser.add_argument("--image-size", type=int, default=64)
-    options = parser.parse_args(args)
-    config = config_of(options.world, options.test_size, options.num_samples, options.image_size)
+    config = config_of(world, test_size, num_samples, image_size)
     with tempfile.TemporaryDirectory() as directory:
         scores = measure(config, Path(directory))
-    title = f"Oracle of {options.world}: {options.test_size} masks, {options.num_samples} samples"
+    title = f"Oracle of {world}: {test_size} masks, {num_samples} samples"
     table = Table("score", "oracle", title=title)
     for name, value in scores.items():
         table.add_row(name, f"{value:.6g}")
@@ -176,4 +151,4 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    auto_cli(main)

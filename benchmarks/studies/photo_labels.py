@@ -6,10 +6,10 @@ the standard error over sets of photos. The paper's rule for scribbles leaves mo
 label, and so is not among them.
 """
 
-import argparse
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
+from jsonargparse import auto_cli
 from rich.console import Console
 from torch import Tensor
 
@@ -22,7 +22,6 @@ from semsynth.networks.noise import seeded_normal
 from semsynth.weights import load_segmenter
 
 Kind = Literal["dense", "scribbles"]
-KINDS: tuple[Kind, ...] = ("dense", "scribbles")
 SCORED, PHOTOS, FIRST = 64, 8, 100  # of the training split, away from those of experiments
 LAYERS = {"label_resolutions": (16, 32, 64), "label_size": 64}
 RULES: dict[str, dict[str, Any]] = {
@@ -35,27 +34,20 @@ RULES: dict[str, dict[str, Any]] = {
 }
 
 
-def main() -> None:
+def main(prior: str = "toy_portrait", photos: tuple[int, ...] = (1, 5)) -> None:
     """Measure and print a line for each kind of labels and rule."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, prog="python -m benchmarks.studies.photo_labels"
-    )
-    parser.add_argument("--prior", default="toy_portrait", help="name or file of a prior")
-    parser.add_argument("--photos", type=int, nargs="+", default=[1, 5], help="photos of a set")
-    options = parser.parse_args()
     console = Console()
-    console.print("labels, rule, and mean IoU by photos", *options.photos)
-    for kind in KINDS:
+    console.print("labels, rule, and mean IoU by photos", *photos)
+    for kind in get_args(Kind):
         shots = labelled(kind)
         for name, rule in RULES.items():
             if kind == "scribbles" and not rule:
                 continue
             cells = []
-            for count in options.photos:
-                if count > 1 and "shot_views" in rule:
-                    continue  # views are for one photo
-                method = build(options.prior, kind, rule)
-                cells.append(cell([score(method, shots, s) for s in sets(count)]))
+            for count in photos:
+                if count == 1 or "shot_views" not in rule:  # views are for one photo
+                    method = build(prior, kind, rule)
+                    cells.append(cell([score(method, shots, s) for s in sets(count)]))
             console.print(f"{kind:10} {name:24} {'  '.join(cells)}")
 
 
@@ -108,4 +100,4 @@ def samples(method: FewShotSMIS) -> tuple[Tensor, Tensor]:
 
 
 if __name__ == "__main__":
-    main()
+    auto_cli(main)

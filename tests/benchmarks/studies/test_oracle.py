@@ -58,7 +58,7 @@ def test_oracle_writes_its_scores_like_a_run(scores: dict[str, float], directory
 
 
 def test_command_prints_every_score(capsys: pytest.CaptureFixture[str]) -> None:
-    oracle.main(["toy_street", "--test-size", "12", "--num-samples", "2", "--image-size", "32"])
+    oracle.main("toy_street", test_size=12, num_samples=2, image_size=32)
     printed = capsys.readouterr().out
     for name in ("fd_toy", "kd_toy", "recall_toy", "diversity_toy", "top1_toy", "MeanIoU"):
         assert name in printed
