@@ -109,14 +109,17 @@ def run_all(points: list[Point], output: Path, sweep: str, resources: dict[str, 
     """Submit what has no scores and is not under way, and take rows until all jobs have ended."""
     collect(output)
     done = {row["run"] for row in latest_rows(output) if "scores" in row}
-    waiting = [point for point in points if point.name not in done]
-    jobs = under_way(waiting, output)
-    new = [point for point in waiting if point.name not in jobs]
+    waiting = {point.name: point for point in points if point.name not in done}
+    alive = in_queue()
+    files = {name: output / "runs" / name / "job" for name in waiting}
+    found = {name: file.read_text() for name, file in files.items() if file.is_file()}
+    jobs = {name: job for name, job in found.items() if job in alive}  # of an earlier runner
+    new = [point for name, point in waiting.items() if name not in jobs]
     for shape, group in groupby(sorted(new, key=tasks_of), key=tasks_of):
         jobs |= submit(list(group), output, sweep, resources, shape)
-    console.print(f"{len(done & {p.name for p in points})} done, {len(jobs)} jobs under way")
+    console.print(f"{len(points) - len(waiting)} done, {len(jobs)} jobs under way")
     try:
-        wait(jobs, {point.name: point for point in waiting}, output, sweep)
+        wait(jobs, waiting, output, sweep)
     except KeyboardInterrupt:
         ids = " ".join(sorted(jobs.values()))
         console.print(f"The jobs go on; rerun to take their rows, or: scancel {ids}")
@@ -149,14 +152,6 @@ def submit(
     for name, job in found.items():
         write_text(output / "runs" / name / "job", job)
     return found
-
-
-def under_way(points: list[Point], output: Path) -> dict[str, str]:
-    """Jobs of an earlier runner that have not ended, by point."""
-    files = {point.name: output / "runs" / point.name / "job" for point in points}
-    jobs = {name: file.read_text() for name, file in files.items() if file.is_file()}
-    alive = in_queue()
-    return {name: job for name, job in jobs.items() if job in alive}
 
 
 def in_queue() -> set[str]:

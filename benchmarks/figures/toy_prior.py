@@ -41,15 +41,7 @@ def main(
     inversions: int = 16,
     steps: int = 300,
 ) -> None:
-    """Measure, print and draw.
-
-    Args:
-        prior: Name or file of a prior.
-        output: The picture.
-        samples: Images of each set.
-        inversions: Portraits to invert; 0: none.
-        steps: Steps of inversion.
-    """
+    """Measure, print and draw a prior, from so many samples and inverted portraits."""
     generator = load_generator(prior)
     save_png(sheet(generator), output)
     scores = measure(generator, samples)

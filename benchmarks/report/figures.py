@@ -20,6 +20,7 @@ GRIDS = {
     "test_coarsest_level": "The codes of the coarsest level resampled, all others fixed.",
     "test_finest_level": "The codes of the finest level resampled, all others fixed.",
 }
+LEFT_OUT = ("_real", *SPREADS)
 DURING_TRAINING = re.compile(r"samples_\d+")
 INK = "#808080"  # readable on white and on black
 
@@ -42,7 +43,8 @@ class Picture(NamedTuple):
 def curves(rows: Sequence[Row]) -> Curves | None:
     """Training curves of all runs, one panel for each logged value."""
     series = [(label(row), read_log(Path(row["run_dir"]))) for row in rows if "run_dir" in row]
-    names = sorted({name for _, log in series for name in log if wanted(name)})
+    logged = {name for _, log in series for name in log}
+    names = sorted(n for n in logged if not n.endswith(LEFT_OUT) and "_class_" not in n)
     if not names:
         return None
     labels = list(dict.fromkeys(title for title, _ in series))
@@ -72,11 +74,6 @@ def curves(rows: Sequence[Row]) -> Curves | None:
     return Curves(as_data(buffer.getvalue()), key)
 
 
-def wanted(name: str) -> bool:
-    """Whether a logged value has a panel: spreads, real images and single classes have none."""
-    return not name.endswith(("_real", *SPREADS)) and "_class_" not in name
-
-
 def read_log(run_dir: Path) -> dict[str, list[tuple[float, float]]]:
     """Logged values of a training, as (step, value), from the CSV files of all its starts."""
     log: dict[str, dict[float, float]] = {}
@@ -100,17 +97,11 @@ def pictures(row: Row) -> list[Picture]:
 
     Any method may leave ``images/NAME.png``; ``images/NAME.txt`` is its caption.
     """
-    files = sorted((Path(row.get("run_dir", "")) / "images").glob("*.png"))
-    kept = [file for file in files if not DURING_TRAINING.fullmatch(file.stem)]
-    order = list(GRIDS)
-    kept.sort(key=lambda f: order.index(f.stem) if f.stem in order else len(order))
-    return [Picture(f.stem, as_data(f.read_bytes()), caption_of(f)) for f in kept]
-
-
-def caption_of(file: Path) -> str:
-    """What stands below a picture."""
-    text = file.with_suffix(".txt")
-    if text.is_file():
-        return text.read_text().strip()
-    words = file.stem.removeprefix("test_").replace("_", " ").capitalize() + "."
-    return GRIDS.get(file.stem, words)
+    order, found = list(GRIDS), []
+    for file in sorted((Path(row.get("run_dir", "")) / "images").glob("*.png")):
+        words = file.stem.removeprefix("test_").replace("_", " ").capitalize() + "."
+        text = file.with_suffix(".txt")
+        caption = text.read_text().strip() if text.is_file() else GRIDS.get(file.stem, words)
+        if not DURING_TRAINING.fullmatch(file.stem):
+            found.append(Picture(file.stem, as_data(file.read_bytes()), caption))
+    return sorted(found, key=lambda p: order.index(p.name) if p.name in order else len(order))

@@ -69,11 +69,18 @@ def label(row: Row) -> str:
     varied = settings(row)
     off = [name.replace("_", "-") for name, value in varied.items() if value is False]
     others = [f"{name}={v}" for name, v in varied.items() if not isinstance(v, bool)]
-    words = [method_of(row)]
+    words = [row.get("method") or method_in(Path(row.get("run_dir", "")) / "config.yaml")]
     if "config" in row["varied"]:
         words.append(f"({Path(shlex.split(row['parameters']['config'])[0]).stem})")
     words.append(f"without {' and '.join(off)}" if off else "full")
     return ", ".join([" ".join(words), *others])
+
+
+def method_in(config: Path) -> str:
+    """Class name of the method of a run that ended before its row could tell."""
+    if not config.is_file():
+        return "run"
+    return str(yaml.safe_load(config.read_text())["model"]["class_path"]).rsplit(".", 1)[-1]
 
 
 def settings(row: Row) -> dict[str, Any]:
@@ -93,16 +100,6 @@ def settings(row: Row) -> dict[str, Any]:
             found[last_part(key)] = value
     order = {"class_wise": -2, "layer_wise": -1}
     return dict(sorted(found.items(), key=lambda pair: order.get(pair[0], 0)))
-
-
-def method_of(row: Row) -> str:
-    """Class name of a run's method."""
-    if "method" in row:
-        return str(row["method"])
-    file = Path(row.get("run_dir", "")) / "config.yaml"
-    if not file.is_file():
-        return "run"
-    return str(yaml.safe_load(file.read_text())["model"]["class_path"]).rsplit(".", 1)[-1]
 
 
 def columns(rows: Sequence[Row]) -> list[str]:
@@ -178,11 +175,7 @@ def differing(a: Row, b: Row) -> dict[str, tuple[Any, Any]]:
 
 
 def require_comparable(rows: Sequence[Row]) -> None:
-    """Refuse to rank rows that were not measured by one protocol.
-
-    Raises:
-        ProtocolError: The protocols of two rows differ; the keys are named.
-    """
+    """Refuse to rank rows that were not measured by one protocol."""
     measured = [row for row in rows if "scores" in row]
     for a, b in pairwise(measured):
         protocol.require_same(a.get("protocol"), b.get("protocol"), (a["run"], b["run"]))

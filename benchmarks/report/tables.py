@@ -38,9 +38,6 @@ class Table:
     Args:
         rows: The rows.
         first: Those of the first table of the report.
-
-    Raises:
-        ProtocolError: The rows were not measured by one protocol.
     """
 
     def __init__(self, rows: Sequence[Row], first: Sequence[Row]) -> None:
@@ -121,17 +118,16 @@ def links(line: Entry, output: Path) -> list[str]:
 
 
 def cost_lines(rows: Sequence[Row]) -> list[tuple[str, list[str]]]:
-    """Label and ``COSTS`` of each line whose throughput is known."""
+    """Label and ``COSTS`` of each line whose throughput is known: means, or names that occur."""
+
+    def cost(values: list[Any]) -> str:
+        if not values or isinstance(values[0], str):
+            return ", ".join(dict.fromkeys(values))
+        return f"{mean(values):.4g}"
+
     lines = entries([row for row in rows if "scores" in row])
     return [
         (line.label, [cost(line.costs(name)) for name in COSTS])
         for line in lines
         if line.costs("images_per_second")
     ]
-
-
-def cost(values: list[Any]) -> str:
-    """Mean of numbers, or the names that occur."""
-    if not values or isinstance(values[0], str):
-        return ", ".join(dict.fromkeys(values))
-    return f"{mean(values):.4g}"

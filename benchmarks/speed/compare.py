@@ -21,13 +21,7 @@ class Setting(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Forms of one computation, ours first.
-
-    Attributes:
-        title: What is computed.
-        forms: Functions by name; each returns tensors that must be like those of ours.
-        tolerance: Largest difference, as a share of the norm.
-    """
+    """Forms of one computation, ours first, and how far their results may differ."""
 
     title: str
     forms: dict[str, Form]
@@ -38,11 +32,7 @@ Case = Callable[[Setting], Iterator[Comparison]]
 
 
 def check(forms: dict[str, Form], tolerance: float) -> None:
-    """Refuse forms whose results differ from those of the first.
-
-    Raises:
-        AssertionError: A result differs by more than a share of its norm.
-    """
+    """Refuse forms whose results differ from the first one's by more than a share of the norm."""
     results = {name: form() for name, form in forms.items()}
     (ours, expected), *others = results.items()
     for name, result in others:

@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,7 +52,10 @@ def epochs(setting: Setting, samples: int = 32, batch_size: int = 4) -> Iterator
         }
         against: dict[str, Form] = {"plain loader": lambda: consume(plain_loader)}
         if on_gpu:
-            against["plain loader, moved"] = lambda: consume(moved(plain_loader, device))
+            against["plain loader, moved"] = lambda: consume(
+                (image.to(device, non_blocking=True), layout.to(device, non_blocking=True))
+                for image, layout in plain_loader
+            )
         for title, form in forms.items():
             yield Comparison(f"{title}, {samples} images", {"ours": form, **against})
 
@@ -70,9 +74,8 @@ class Plain(Dataset[tuple[Tensor, Tensor]]):
         photo = Image.open(self.photos[index], formats=FORMATS).convert("RGB")
         photo = photo.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
         image = torch.from_numpy(np.array(photo)).permute(2, 0, 1).float() / 127.5 - 1
-        labels = Image.open(self.labels[index], formats=FORMATS).resize(
-            (SIZE, SIZE), Image.Resampling.NEAREST
-        )
+        labels = Image.open(self.labels[index], formats=FORMATS)
+        labels = labels.resize((SIZE, SIZE), Image.Resampling.NEAREST)
         mask = (torch.from_numpy(np.array(labels)).long() - 1) % NUM_CLASSES
         return image, F.one_hot(mask, NUM_CLASSES).permute(2, 0, 1).float()
 
@@ -97,7 +100,7 @@ def write_samples(root: Path, count: int) -> None:
 
 def ours(root: Path, batch_size: int, cache: str | None = None) -> ADE20K:
     """ADE20K at 256 x 256 with one worker, ready to train."""
-    sizes = {"image_size": SIZE, "load_size": None, "batch_size": batch_size}
+    sizes: dict[str, Any] = {"image_size": SIZE, "load_size": None, "batch_size": batch_size}
     data = ADE20K(str(root), flip=False, num_workers=1, cache=cache, **sizes)
     data.setup("fit")
     return data
@@ -124,12 +127,6 @@ def with_layout(data: ADE20K, loader: Iterable[Batch], device: str) -> Iterator[
         moved = data.on_after_batch_transfer(moved, 0)
         layout = moved["image"].new_zeros(len(moved["mask"]), NUM_CLASSES, SIZE, SIZE)
         yield layout.scatter_(1, moved["mask"][:, None], 1)
-
-
-def moved(loader: Iterable[tuple[Tensor, Tensor]], device: str) -> Iterator[object]:
-    """Floats of a loader on the device."""
-    for image, layout in loader:
-        yield image.to(device, non_blocking=True), layout.to(device, non_blocking=True)
 
 
 def consume(batches: Iterable[object]) -> list[Tensor]:

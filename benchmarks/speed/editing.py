@@ -71,8 +71,17 @@ def steps_and_edits(setting: Setting) -> Iterator[Comparison]:
 
 
 def build_forms(size: Size, device: str, variant: str) -> dict[str, "Ours"]:
-    """Both orders of work, with the same weights and latents."""
-    method = build(size, device)
+    """Both orders of work on a random prior, with the same weights and latents."""
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "prior.safetensors")
+        network = StyleGAN2Generator(**size.generator)
+        network.estimate_mean_latent(100)
+        save_generator(network, path, {"generator": size.generator})
+        noise: dict[str, Any] = {"sigma_flow": 4.0, "sigma_expansion": 0.05}
+        noise["perturbation"] = (0.3, 0.3)
+        method = UserControllableLT(str(path), **noise, **size.method)
+    _ = method.to(device).renderer
     seed = torch.arange(size.batch_size, device=device)
     forms = {}
     for form, kind in (("ours", Ours), ("released", Released)):
@@ -112,18 +121,13 @@ class Ours:
 
     def __init__(self, method: UserControllableLT, seed: Tensor, variant: str) -> None:
         self.method = copy.deepcopy(method)
-        self.seed = seed
-        self.variant = variant
+        self.seed, self.variant = seed, variant
         self.optimizer = Ranger(self.method.transformer.parameters(), 1e-4)
-        self.adapt()
         if "compile" in variant:
             self.method.transformer.compile()
         G = self.method.generator
         self.w_plus = G.repeat(G.mapping(torch.randn(1, G.z_dim, device=seed.device))).contiguous()
         self.features = self.method.draw(self.w_plus)[1]
-
-    def adapt(self) -> None:
-        """Nothing to change."""
 
     def step(self) -> list[Tensor]:
         """One step on new pairs; returns the loss."""
@@ -157,13 +161,14 @@ class Ours:
 
 
 class Released(Ours):
-    """The same in the released code's order of work."""
+    """The same in the released code's order of work, which keeps gradients of the generator."""
 
-    def adapt(self) -> None:
-        """Write attention out, and let gradients of the generator be kept."""
-        for module in self.method.transformer.modules():
+    def __init__(self, method: UserControllableLT, seed: Tensor, variant: str) -> None:
+        method = copy.deepcopy(method)
+        for module in method.transformer.modules():
             if isinstance(module, Attention):
                 module.__class__ = WrittenOutAttention
+        super().__init__(method, seed, variant)
         self.method.generator.requires_grad_(True)
 
     def render(self) -> dict[str, Any]:
@@ -171,19 +176,16 @@ class Released(Ours):
         renderer, G = self.method.renderer, self.method.generator
         w, w_target = renderer.latents(self.seed)
         before = G.repeat(w)
-        G.synthesis(torch.cat([w_target, before[:, renderer.num_tokens :]], 1))  # the random ones
+        after = torch.cat([w_target, before[:, renderer.num_tokens :]], 1)
+        G.synthesis(after)  # the random ones
         image, features = G.synthesis.image_and_features(before, renderer.feature_resolution)
-        target = G.synthesis(torch.cat([w_target, before[:, renderer.num_tokens :]], 1))
+        target = G.synthesis(after)
         motion = renderer.estimator(image.detach().clamp(-1, 1), target.detach().clamp(-1, 1))
         large, step = self.enlarged(features), renderer.canvas_size // renderer.grid_size
-        return {
-            "w": w.detach(),
-            "w_target": w_target.detach(),
-            "features": large.detach()[:, :, ::step, ::step],
-            "flow": motion.flow[:, :, ::step, ::step],
-            "log_expansion": motion.log_expansion[:, :, ::step, ::step],
-            "valid": motion.valid[:, :, ::step, ::step],
-        }
+        maps = {"features": large.detach(), "flow": motion.flow, "valid": motion.valid}
+        maps["log_expansion"] = motion.log_expansion
+        latents = {"w": w.detach(), "w_target": w_target.detach()}
+        return latents | {name: value[:, :, ::step, ::step] for name, value in maps.items()}
 
     def preview(self, pairs: dict[str, Any], answer: Tensor) -> None:
         """The image of the answer, in every step."""
@@ -206,18 +208,3 @@ class Released(Ours):
             there = torch.ones_like(cells, dtype=torch.bool)
             moved = method.transformer(self.w_plus[:, :T], request, features, there, alpha)
             return [method.generator.synthesis(torch.cat([moved, self.w_plus[:, T:]], 1)).detach()]
-
-
-def build(size: Size, device: str) -> UserControllableLT:
-    """A method on a random prior."""
-    torch.manual_seed(0)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "prior.safetensors")
-        network = StyleGAN2Generator(**size.generator)
-        network.estimate_mean_latent(100)
-        save_generator(network, path, {"generator": size.generator})
-        method = UserControllableLT(
-            str(path), sigma_flow=4.0, sigma_expansion=0.05, perturbation=(0.3, 0.3), **size.method
-        )
-    _ = method.to(device).renderer
-    return method

@@ -129,13 +129,7 @@ FORMS: dict[str, dict[type[nn.Module], type[nn.Module]]] = {
 
 
 class Pair:
-    """Both networks in one form, with their optimizers.
-
-    Args:
-        networks: Generator and discriminator; copied.
-        form: A name of ``FORMS``.
-        variant: A name of ``VARIANTS``.
-    """
+    """Copies of both networks in a form of ``FORMS``, with their optimizers."""
 
     def __init__(self, networks: Sequence[nn.Module], form: str, variant: str) -> None:
         twins: list[Any] = [in_form(network, form) for network in networks]

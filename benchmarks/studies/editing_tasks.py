@@ -47,8 +47,7 @@ def drag_task(canvas: Canvas, number: int, truncation: float, num_anchors: int) 
     the centre of that part where it can be in portraits.
     """
     seed = sample_seed(HELD_OUT, torch.arange(2 * number), num_anchors)
-    w_plus, image = samples(canvas, seed, truncation)
-    weight = part_weight(image) * edges(canvas.features(w_plus), canvas.size)
+    w_plus, image, weight = samples(canvas, seed, truncation)
     requests, good = plausible_drags(seed, image, weight, number, num_anchors)
     name = f"drag, {num_anchors} anchors" if num_anchors else "drag"
     return Task(name, w_plus[good], image[good], requests, requests.points_mask)
@@ -57,8 +56,7 @@ def drag_task(canvas: Canvas, number: int, truncation: float, num_anchors: int) 
 def zoom_task(canvas: Canvas, number: int, truncation: float) -> Task:
     """Zooms by 5 to 22 % in or out, at such points."""
     seed = sample_seed(HELD_OUT, torch.arange(number), 100)
-    w_plus, image = samples(canvas, seed, truncation)
-    weight = part_weight(image) * edges(canvas.features(w_plus), canvas.size)
+    w_plus, image, weight = samples(canvas, seed, truncation)
     requests = draw_zooms(seed, weight, 0.05, 0.2)
     return Task("zoom", w_plus, image, requests, requests.points_mask)
 
@@ -110,12 +108,13 @@ def renderer_zooms(number: int, size: int = 64) -> tuple[Task, Tensor]:
     return Task("zoom", image, image, requests, requests.points_mask), edited
 
 
-def samples(canvas: Canvas, seed: Tensor, truncation: float) -> tuple[Tensor, Tensor]:
-    """Latents and images, on the canvas, of seeds (B,)."""
+def samples(canvas: Canvas, seed: Tensor, truncation: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Latents and images, on the canvas, of seeds (B,), and how likely each pixel is marked."""
     G = canvas.generator
     w_plus = G.repeat(G.truncate(G.mapping(seeded_normal(seed, G.z_dim)), truncation))
-    image = torch.cat([canvas.draw(part) for part in w_plus.split(64)])
-    return w_plus, on_canvas(image, canvas.size)
+    image = on_canvas(torch.cat([canvas.draw(part) for part in w_plus.split(64)]), canvas.size)
+    weight = part_weight(image) * edges(canvas.features(w_plus), canvas.size)
+    return w_plus, image, weight
 
 
 def portraits(number: int, size: int) -> tuple[Factors, Factors, Tensor]:
@@ -127,8 +126,7 @@ def portraits(number: int, size: int) -> tuple[Factors, Factors, Tensor]:
 
 def part_weight(image: Tensor) -> Tensor:
     """Weights (B, H, W) of pixels with which each part of ``PARTS`` is alike likely."""
-    classes = classes_of(PARTS)
-    members = (labels(image)[:, None] == classes[:, None, None]).double()  # (B, P, H, W)
+    members = (labels(image)[:, None] == classes_of(PARTS)[:, None, None]).double()  # (B, P, H, W)
     return (members / members.sum(dim=(2, 3), keepdim=True).clamp(min=1)).sum(dim=1)
 
 
@@ -161,8 +159,7 @@ def plausible(image: Tensor) -> Accept:
 
     def accept(start: Tensor, target: Tensor) -> Tensor:
         part = part_at(seen, start)
-        rows = torch.arange(len(part))
-        centre = centres[rows, part][:, None] + target - start[:, None]
+        centre = centres[torch.arange(len(part)), part][:, None] + target - start[:, None]
         return ((centre >= low[part][:, None]) & (centre <= high[part][:, None])).all(dim=2)
 
     return accept
@@ -172,8 +169,7 @@ def plausible(image: Tensor) -> Accept:
 def ranges_of_centres(size: int) -> tuple[Tensor, Tensor]:
     """Lowest and highest 2 % of the centres (P, 2) of the parts of true portraits."""
     centres = judge().parts(portraits(1024, size)[2])[1].float()
-    low, high = torch.tensor([0.02, 0.98])
-    return centres.quantile(low, dim=0), centres.quantile(high, dim=0)
+    return centres.quantile(torch.tensor(0.02), dim=0), centres.quantile(torch.tensor(0.98), dim=0)
 
 
 @cache
