@@ -40,7 +40,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     options = parse(args)
     try:
-        points = read_sweep(options.file, options.seed)
+        points = read_sweep(options.file)
         if options.backend == "wandb":
             return create_wandb_sweep(options.file)
         resources = slurm.parse_resources(options.slurm)
@@ -78,7 +78,6 @@ def parse(args: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmark"))
     parser.add_argument("--backend", choices=("local", "slurm", "wandb"), default="local")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, of backend local")
-    parser.add_argument("--seed", type=int, default=0, help="of the points of a random sweep")
     parser.add_argument(
         "--slurm",
         nargs="*",

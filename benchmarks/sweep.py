@@ -1,23 +1,17 @@
 """W&B sweep files, read without W&B: the points of a sweep and the command of each."""
 
 import hashlib
-import itertools
 import json
-import math
 import shlex
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from semsynth.errors import UserError
-
-Drawn = str | bool | int | float
-Distribution = Callable[[dict[str, Any], np.random.Generator], Drawn]
 
 
 class SweepError(UserError):
@@ -67,43 +61,26 @@ def _plain(value: Any) -> str:
     return "".join(c if c.isalnum() or c in "._+" else "_" for c in text.replace(" ", ""))
 
 
-def read_sweep(file: Path, seed: int = 0) -> list[Point]:
-    """The points of a sweep: a grid in the order of the file, or drawn at random.
+def read_sweep(file: Path) -> list[Point]:
+    """The points of a grid in the order of the file.
 
     Args:
-        file: A W&B sweep file with ``command``, ``parameters`` and ``method``: ``grid``, or
-            ``random`` with ``run_cap``, the number of points. A value of the parameter ``config``
-            may carry flags, ``FILE --KEY VALUE``: a list of points that share nothing else.
-        seed: Seed of random points.
+        file: A W&B sweep file with ``command``, ``parameters`` and ``method: grid``. A value of the
+            parameter ``config`` may carry flags, ``FILE --KEY VALUE``: a list of points that share
+            nothing else.
 
     Raises:
         SweepError: The file is missing or has something that cannot be run here.
     """
     sweep = load(file)
-    parameters = sweep["parameters"]
-    try:
-        if sweep["method"] == "grid":
-            values = {key: _values(key, spec) for key, spec in parameters.items()}
-            points = [
-                dict(zip(values, combination, strict=True))
-                for combination in itertools.product(*values.values())
-            ]
-            varied = tuple(key for key, choices in values.items() if len(choices) > 1)
-        elif sweep["method"] == "random":
-            points = _random_points(sweep, seed)
-            varied = tuple(key for key, spec in parameters.items() if "value" not in spec)
-        else:
-            raise ValueError(
-                f"method is {sweep['method']!r}; only grid and random can be run here. "
-                "`wandb sweep` and `wandb agent` run the others."
-            )
-        for key in parameters:
-            if any(point[key] is None for point in points):
-                raise ValueError(
-                    f'parameter {key} has the value null, which W&B writes as None; write "null".'
-                )
-    except ValueError as error:
-        raise SweepError(f"{file}: {error}") from error
+    if sweep["method"] != "grid":
+        raise SweepError(
+            f"{file}: method is {sweep['method']!r}; only grid can be run here. `wandb sweep` and "
+            "`wandb agent` run the others."
+        )
+    values = {key: _values(file, key, spec) for key, spec in sweep["parameters"].items()}
+    varied = tuple(key for key, choices in values.items() if len(choices) > 1)
+    points = [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
     return [Point(point, varied, render_command(sweep["command"], point)) for point in points]
 
 
@@ -129,71 +106,15 @@ def render_command(template: list[str], parameters: dict[str, Any]) -> tuple[str
     return tuple(word for part in template for word in words.get(part, [part]))
 
 
-def _values(key: str, spec: Any) -> list[Any]:
-    if isinstance(spec, dict) and isinstance(spec.get("values"), list):
-        return spec["values"]
-    if isinstance(spec, dict) and "value" in spec:
-        return [spec["value"]]
-    raise ValueError(f"parameter {key} must have `value` or a list `values`, got {spec!r}.")
-
-
-def _random_points(sweep: dict[str, Any], seed: int) -> list[dict[str, Any]]:
-    count = sweep.get("run_cap")
-    if not isinstance(count, int) or count < 1:
-        raise ValueError("a random sweep needs run_cap, its number of runs.")
-    return [  # a value depends on the seed, the point and its key, not on other parameters
-        {k: draw_value(k, s, (seed, i, *k.encode())) for k, s in sweep["parameters"].items()}
-        for i in range(count)
-    ]
-
-
-def draw_value(key: str, spec: Any, seed: tuple[int, ...]) -> Drawn:
-    """Draw a parameter from one of W&B's distributions."""
-    if not isinstance(spec, dict):
-        raise ValueError(f"parameter {key} must be a mapping, got {spec!r}.")
-    name = spec.get("distribution") or _implied(spec)
-    if name not in DISTRIBUTIONS:
-        known = ", ".join(DISTRIBUTIONS)
-        raise ValueError(f"parameter {key} has the distribution {name!r}; known are {known}.")
-    try:
-        return DISTRIBUTIONS[name](spec, np.random.default_rng(seed))
-    except KeyError as missing:
-        raise ValueError(f"parameter {key} of distribution {name} lacks {missing}.") from missing
-
-
-def _implied(spec: dict[str, Any]) -> str:
-    """The distribution that W&B takes where none is named."""
-    if "value" in spec or "values" in spec:
-        return "constant" if "value" in spec else "categorical"
-    whole = all(isinstance(spec.get(end), int) for end in ("min", "max"))
-    return "int_uniform" if whole else "uniform"
-
-
-def _categorical(spec: dict[str, Any], rng: np.random.Generator) -> Drawn:
-    return spec["values"][int(rng.choice(len(spec["values"]), p=spec.get("probabilities")))]
-
-
-def _log_uniform_values(spec: dict[str, Any], rng: np.random.Generator) -> float:
-    return math.exp(rng.uniform(math.log(spec["min"]), math.log(spec["max"])))
-
-
-def _quantised(name: str) -> Distribution:
-    def quantise(spec: dict[str, Any], rng: np.random.Generator) -> Drawn:
-        step = spec.get("q", 1)
-        value = round(float(DISTRIBUTIONS[name](spec, rng)) / step) * step
-        return value if isinstance(step, int) else float(f"{value:.12g}")
-
-    return quantise
-
-
-DISTRIBUTIONS: dict[str, Distribution] = {
-    "constant": lambda spec, _: spec["value"],
-    "categorical": _categorical,
-    "int_uniform": lambda spec, rng: int(rng.integers(spec["min"], spec["max"], endpoint=True)),
-    "uniform": lambda spec, rng: float(rng.uniform(spec["min"], spec["max"])),
-    "log_uniform": lambda spec, rng: math.exp(rng.uniform(spec["min"], spec["max"])),
-    "log_uniform_values": _log_uniform_values,
-    "normal": lambda spec, rng: float(rng.normal(spec.get("mu", 0), spec.get("sigma", 1))),
-    "log_normal": lambda spec, rng: math.exp(rng.normal(spec.get("mu", 0), spec.get("sigma", 1))),
-    **{f"q_{name}": _quantised(name) for name in ("uniform", "log_uniform_values", "normal")},
-}
+def _values(file: Path, key: str, spec: Any) -> list[Any]:
+    given = spec if isinstance(spec, dict) else {}
+    values = given.get("values", [given["value"]] if "value" in given else None)
+    if not isinstance(values, list):
+        raise SweepError(
+            f"{file}: parameter {key} must have `value` or a list `values`, got {spec!r}."
+        )
+    if None in values:
+        raise SweepError(
+            f'{file}: parameter {key} has the value null, which W&B writes as None; write "null".'
+        )
+    return values

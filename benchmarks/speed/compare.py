@@ -1,6 +1,6 @@
 """Forms of one computation, which must agree before they are timed in alternating blocks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
@@ -24,14 +24,14 @@ class Comparison(NamedTuple):
     """Forms of one computation, ours first, and how far their results may differ."""
 
     title: str
-    forms: dict[str, Form]
+    forms: Mapping[str, Form]
     tolerance: float = 0.01
 
 
 Case = Callable[[Setting], Iterator[Comparison]]
 
 
-def check(forms: dict[str, Form], tolerance: float) -> None:
+def check(forms: Mapping[str, Form], tolerance: float) -> None:
     """Refuse forms whose results differ from the first one's by more than a share of the norm."""
     results = {name: form() for name, form in forms.items()}
     (ours, expected), *others = results.items()
@@ -42,7 +42,7 @@ def check(forms: dict[str, Form], tolerance: float) -> None:
                 raise AssertionError(f"{name} differs from {ours} by {error:.2g} of its size.")
 
 
-def measure(forms: dict[str, Form], blocks: int) -> dict[str, float]:
+def measure(forms: Mapping[str, Form], blocks: int) -> dict[str, float]:
     """Median milliseconds of each form; blocks alternate, so that a disturbance meets all."""
     threads = torch.get_num_threads()
     timers = {

@@ -74,8 +74,8 @@ class Plain(Dataset[tuple[Tensor, Tensor]]):
         photo = Image.open(self.photos[index], formats=FORMATS).convert("RGB")
         photo = photo.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
         image = torch.from_numpy(np.array(photo)).permute(2, 0, 1).float() / 127.5 - 1
-        labels = Image.open(self.labels[index], formats=FORMATS)
-        labels = labels.resize((SIZE, SIZE), Image.Resampling.NEAREST)
+        opened = Image.open(self.labels[index], formats=FORMATS)
+        labels = opened.resize((SIZE, SIZE), Image.Resampling.NEAREST)
         mask = (torch.from_numpy(np.array(labels)).long() - 1) % NUM_CLASSES
         return image, F.one_hot(mask, NUM_CLASSES).permute(2, 0, 1).float()
 

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.speed.compare import Comparison, Setting, precision
+from benchmarks.speed.compare import Comparison, Form, Setting, precision
 from semsynth.editing.points import all_marks, read_cells
 from semsynth.losses.ranger import Ranger
 from semsynth.methods import UserControllableLT
@@ -66,7 +66,7 @@ def steps_and_edits(setting: Setting) -> Iterator[Comparison]:
                 edits = {form: partial(one.edit, *marks) for form, one in forms.items()}
                 yield Comparison(f"edit of {K} points, {title}", edits, tolerance)
             pairs = {k: v.detach() for k, v in ours.method.renderer(ours.seed).items()}
-            steps = {"cached": partial(ours.learn, pairs), "new pairs": ours.step}
+            steps: dict[str, Form] = {"cached": partial(ours.learn, pairs), "new pairs": ours.step}
             yield Comparison(f"step on cached pairs, {title}", steps, math.inf)  # other pairs
 
 

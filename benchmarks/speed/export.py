@@ -82,8 +82,8 @@ def one_by_one(source: SampleSource, num: int, output: Path) -> list[Tensor]:
 def share_of_equal_pixels(a: Path, b: Path) -> float:
     """Share of pixels that are equal in the label maps of two folders."""
     names = sorted(file.name for file in (a / "labels").iterdir())
-    maps = [
-        np.stack([Image.open(folder / "labels" / name, formats=["PNG"]) for name in names])
+    one, other = (
+        np.stack([np.asarray(Image.open(folder / "labels" / n, formats=["PNG"])) for n in names])
         for folder in (a, b)
-    ]
-    return float((maps[0] == maps[1]).mean())
+    )
+    return float((one == other).mean())
