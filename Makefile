@@ -49,15 +49,8 @@ benchmark: $(READY) ## run benchmarks/suites/$(SUITE).yaml (SUITE=toy) and write
 studio: $(READY) ## paint, scribble and drag in a browser: http://127.0.0.1:7860
 	$(BIN)/semsynth studio --open
 
-speed: $(READY) ## measure the vectorised parts against naive ones, minutes
-	$(BIN)/python -m benchmarks.speed.clvae
-	$(BIN)/python -m benchmarks.speed.data
-	$(BIN)/python -m benchmarks.speed.export
-	$(BIN)/python -m benchmarks.speed.fewshot
-	$(BIN)/python -m benchmarks.speed.frechet
-	$(BIN)/python -m benchmarks.speed.editing
-	$(BIN)/python -m benchmarks.speed.studio
-	$(BIN)/python -m benchmarks.speed.stylegan2
+speed: $(READY) ## time the vectorised parts against naive ones, minutes
+	$(BIN)/python -m benchmarks.speed
 
 toy-sheet: $(READY) ## draw the toy world: outputs/toy_sheet.png
 	$(BIN)/python -m benchmarks.figures.toy_sheet --output outputs/toy_sheet.png
