@@ -121,14 +121,16 @@ def editor(name: str) -> None:
     experiment = "experiments/user_controllable_lt/toy_portrait.yaml"
     arguments = yaml.safe_load(Path(experiment).read_text())["model"]["init_args"]
     root = str(PLACE / "editing_pairs")
-    low, high = map(str, arguments["perturbation"])
-    words = ["pairs", "--prior", arguments["prior"], "--num", str(PAIRS), "--out", root]
-    words += ["--num_tokens", str(arguments["num_tokens"]), "--perturbation", low, high]
-    words += ["--truncation", str(arguments["train_truncation"]), "--centred", "--shared"]
-    words += ["--feature_resolution", str(arguments["feature_resolution"])]
-    semsynth(*words)
-    flags = ["--data", "CachedPairs", "--data.root", root, "--data.batch_size", "32"]
-    run_dir, config, made = train(experiment, name, *flags)
+    low, high = arguments["perturbation"]
+    words = (
+        f"pairs --prior {arguments['prior']} --num {PAIRS} --out {root} --num_tokens "
+        f"{arguments['num_tokens']} --perturbation {low} {high} --truncation "
+        f"{arguments['train_truncation']} --centred --shared --feature_resolution "
+        f"{arguments['feature_resolution']}"
+    )
+    semsynth(*words.split())
+    flags = f"--data CachedPairs --data.root {root} --data.batch_size 32"
+    run_dir, config, made = train(experiment, name, flags)
     method = load(UserControllableLT, run_dir).eval()
     halve(method.transformer)
     method.calibrate()
@@ -142,20 +144,22 @@ def editor(name: str) -> None:
         "gain": round(float(method.gain), 3),
         "pairs_seen": samples_seen(run_dir, config),
         **made,
-        "pairs": shlex.join(["semsynth", *words]),
+        "pairs": f"semsynth {words}",
     }
     save_editor(method.editor_state(), ASSETS / "toy_portrait_layout.safetensors", card, half=True)
 
 
 def clvae(name: str) -> None:
     """The CLVAE of the studio."""
-    flags = ["--trainer.max_steps", "5000", "--trainer.limit_val_batches", "0"]
-    flags += ["--trainer.callbacks", "GeneratorEMA", "--checkpoint.every_n_train_steps", "500"]
-    run_dir, config, made = train("experiments/clvae/toy_street.yaml", name, *flags)
+    flags = (
+        "--trainer.max_steps 5000 --trainer.limit_val_batches 0 --trainer.callbacks GeneratorEMA "
+        "--checkpoint.every_n_train_steps 500"
+    )
+    run_dir, config, made = train("experiments/clvae/toy_street.yaml", name, flags)
     card = {
         "what": "CLVAE of ToyStreet",
         "classes": classes_of(ToyStreet.world.label_space),
-        **test_scores(run_dir),
+        **scores_by_command(run_dir),
         "images_seen": samples_seen(run_dir, config),
         **made,
     }
@@ -165,26 +169,33 @@ def clvae(name: str) -> None:
 def fewshot(name: str) -> None:
     """The encoder of the studio, trained on scribbled samples."""
     root = PLACE / "scribbled"
-    words = ["draw", "--prior", "toy_portrait", "--num", str(SHOTS), "--truncation", "0.7"]
-    words += ["--output", str(root)]
-    semsynth(*words, "--overwrite")
-    scribble_on(root / "train")
-    flags = ["--data", "FewShotFolder", "--data.root", str(root), "--data.num_classes", "10"]
-    flags += ["--data.labels", "sparse", "--data.image_size", "64", "--data.batch_size", "16"]
-    flags += ["--data.shots", "null", "--trainer.max_steps", "1200"]
-    flags += ["--trainer.val_check_interval", "600", "--model.refine", "none"]
-    flags += ["--model.augment", "sparse", "--model.style_weight", "0", "--model.truncation", "0.7"]
-    flags += ["--model.train_truncation", "[0.5,1.0]", "--checkpoint.every_n_train_steps", "250"]
-    run_dir, config, made = train("experiments/fewshot_smis/toy_scribble_better.yaml", name, *flags)
-    data = ["--data", "ToyPortrait", "--data.labels", "scribbles", "--data.image_size", "64"]
+    words = f"draw --prior toy_portrait --num {SHOTS} --truncation 0.7 --output {root}"
+    semsynth(*words.split(), "--overwrite")
+    network = load_segmenter("toy_portrait")
+    for number, file in enumerate(sorted((root / "train/images").glob("*.png"))):
+        mask = network(from_uint8(read_image(file))[None]).argmax(1)[0]
+        strokes = scribbles(mask.numpy(), np.random.default_rng(number))  # as a person might
+        Image.fromarray(strokes.astype(np.uint8)).save(root / "train/labels" / file.name)
+    flags = (
+        f"--data FewShotFolder --data.root {root} --data.num_classes 10 --data.labels sparse "
+        "--data.image_size 64 --data.batch_size 16 --data.shots null --trainer.max_steps 1200 "
+        "--trainer.val_check_interval 600 --model.refine none --model.augment sparse "
+        "--model.style_weight 0 --model.truncation 0.7 --model.train_truncation [0.5,1.0] "
+        "--checkpoint.every_n_train_steps 250"
+    )
+    experiment = "experiments/fewshot_smis/toy_scribble_better.yaml"
+    run_dir, config, made = train(experiment, name, flags)
     card = {
         "what": f"FewShotSMIS from {SHOTS} scribbled samples of the toy prior",
         "classes": classes_of(ToyPortrait.world.label_space.with_unknown(first=True)),
         "unknown": 0,
-        **test_scores(run_dir, *data, "--data.test_size", "200"),
+        **scores_by_command(
+            run_dir,
+            "--data ToyPortrait --data.labels scribbles --data.image_size 64 --data.test_size 200",
+        ),
         "samples_seen": samples_seen(run_dir, config),
         **made,
-        "drawn": shlex.join(["semsynth", *words]),
+        "drawn": f"semsynth {words}",
     }
     method = load(FewShotSMIS, run_dir)
     save_trained(method, ASSETS / "toy_portrait_fewshot_trained.safetensors", card)
@@ -202,15 +213,6 @@ WEIGHTS = {
 """What trains and writes each; the later ones use the earlier ones."""
 
 
-def scribble_on(folder: Path) -> None:
-    """Label samples as a person might: strokes in the regions that the toy segmenter sees."""
-    network = load_segmenter("toy_portrait")
-    for number, file in enumerate(sorted((folder / "images").glob("*.png"))):
-        mask = network(from_uint8(read_image(file))[None]).argmax(1)[0]
-        strokes = scribbles(mask.numpy(), np.random.default_rng(number))
-        Image.fromarray(strokes.astype(np.uint8)).save(folder / "labels" / file.name)
-
-
 def classes_of(space: LabelSpace) -> dict[str, Any]:
     """Names and colours for a card."""
     return {"names": list(space.names), "palette": [list(colour) for colour in space.palette]}
@@ -221,11 +223,11 @@ def semsynth(*words: str) -> None:
     subprocess.run([sys.executable, "-m", "semsynth", *words], check=True)
 
 
-def train(experiment: str, name: str, *flags: str) -> Trained:
+def train(experiment: str, name: str, flags: str = "") -> Trained:
     """Train an experiment with more flags, in a directory of its own."""
     commit = current_commit()  # before the training, during which the tree may change
     run_dir = PLACE / name
-    words = ["fit", "--config", experiment, "--run_dir", str(run_dir), *flags]
+    words = ["fit", "--config", experiment, "--run_dir", str(run_dir), *flags.split()]
     semsynth(*words, "--overwrite", "true", "--test_after_fit", "false")
     config = yaml.safe_load((run_dir / "config.yaml").read_text())
     made = {
@@ -268,10 +270,10 @@ def test(method: LightningModule, data: LightningDataModule) -> dict[str, float]
     return dict(trainer.test(method, data, verbose=False)[0])
 
 
-def test_scores(run_dir: Path, *flags: str) -> dict[str, float]:
+def scores_by_command(run_dir: Path, flags: str = "") -> dict[str, float]:
     """Scores of a training on the test split, by the command line, before weights are rounded."""
     words = ["test", "--config", str(run_dir / "config.yaml"), "--run_dir", str(run_dir)]
-    semsynth(*words, "--ckpt_path", str(last_checkpoint(run_dir)), *flags)
+    semsynth(*words, "--ckpt_path", str(last_checkpoint(run_dir)), *flags.split())
     scores = json.loads((run_dir / "scores/test.json").read_text())["scores"]
     names = ("MeanIoU", "PixelAccuracy", "fd_toy", "diversity_toy")
     return {f"test_{name}": round(scores[name], 4) for name in names}

@@ -59,13 +59,6 @@ def test_every_point_has_a_row_and_a_failure_does_not_stop_the_rest(
     assert (output / "report.html").is_file()
 
 
-def test_run_again_it_repeats_only_what_failed(sweep: Path, tmp_path: Path) -> None:
-    output = tmp_path / "out"
-    run.main([str(sweep), "--output", str(output)])
-    run.main([str(sweep), "--output", str(output)])
-    assert (output / "runs" / "calls").read_text() == "1232"
-
-
 def test_line_that_was_cut_off_is_written_again_without_a_run(sweep: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     run.main([str(sweep), "--output", str(output)])
@@ -78,10 +71,13 @@ def test_line_that_was_cut_off_is_written_again_without_a_run(sweep: Path, tmp_p
     assert [row["run"] for row in rows(output)] == [whole[i]["run"] for i in (0, 1, 1, 2)]
 
 
-def test_csv_has_the_last_row_of_each_run(sweep: Path, tmp_path: Path) -> None:
+def test_run_again_it_repeats_only_what_failed_and_csv_has_the_last_rows(
+    sweep: Path, tmp_path: Path
+) -> None:
     output = tmp_path / "out"
     for _ in range(2):
         run.main([str(sweep), "--output", str(output)])
+    assert (output / "runs" / "calls").read_text() == "1232"
     with (output / "results.csv").open() as file:
         table = list(csv.DictReader(file))
     assert [(row["value"], row["MeanIoU"]) for row in table] == [("1", "1"), ("2", ""), ("3", "3")]
@@ -223,24 +219,16 @@ def test_second_runner_in_a_directory_is_refused(sweep: Path, tmp_path: Path) ->
 def test_sweep_is_created_on_the_server_of_wandb(
     sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    created = []
-
-    def create(sweep: object, project: str) -> str:
-        created.append(sweep)
-        return "abc"
-
-    monkeypatch.setattr("wandb.sweep", create)
+    created: list[object] = []
+    monkeypatch.setattr("wandb.sweep", lambda s, project: created.append(s) or "abc")
     assert run.main([str(sweep), "--backend", "wandb"]) == 0
     assert created == [yaml.safe_load(sweep.read_text())]
     assert "wandb agent abc" in capsys.readouterr().out
 
 
-def test_missing_sweep_file_is_named(tmp_path: Path) -> None:
+def test_missing_sweep_file_and_output_that_is_a_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"gone\.yaml cannot be read"):
         run.main([str(tmp_path / "gone.yaml")])
-
-
-def test_output_that_is_a_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(SystemExit, match=r"file is a file, not a directory\. Change --output"):
         run.main(["benchmarks/suites/toy.yaml", "--output", str(tmp_path / "file")])

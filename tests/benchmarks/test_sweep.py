@@ -23,12 +23,8 @@ def write(file: Path, **changes: object) -> Path:
 
 def test_grid_has_every_combination_in_order(tmp_path: Path) -> None:
     points = read_sweep(write(tmp_path / "s.yaml"))
-    assert [tuple(p.parameters.values()) for p in points] == [
-        (1, True, 3),
-        (1, False, 3),
-        (2, True, 3),
-        (2, False, 3),
-    ]
+    values = [tuple(point.parameters.values()) for point in points]
+    assert values == [(1, True, 3), (1, False, 3), (2, True, 3), (2, False, 3)]
     assert len({p.name for p in points}) == 4
     assert all("d=" not in p.name for p in points)  # it has one value
 

@@ -13,13 +13,11 @@ def small_config() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("oracle")
-
-
-@pytest.fixture(scope="module")
-def scores(directory: Path) -> dict[str, float]:
-    return oracle.measure(small_config(), directory)
+def scores(tmp_path_factory: pytest.TempPathFactory) -> dict[str, float]:
+    directory = tmp_path_factory.mktemp("oracle")
+    scores = oracle.measure(small_config(), directory)
+    assert (directory / "scores" / "test.json").is_file()  # like those of a run
+    return scores
 
 
 def test_oracle_keeps_the_layout_and_varies_the_appearance(scores: dict[str, float]) -> None:
@@ -51,10 +49,6 @@ def test_oracle_redraws_single_classes(tmp_path: Path) -> None:
 def test_oracle_exists_for_toy_data_alone() -> None:
     assert oracle.exists_for(small_config())
     assert not oracle.exists_for({"data": {"class_path": "semsynth.data.ADE20K"}})
-
-
-def test_oracle_writes_its_scores_like_a_run(scores: dict[str, float], directory: Path) -> None:
-    assert (directory / "scores" / "test.json").is_file()
 
 
 def test_command_prints_every_score(capsys: pytest.CaptureFixture[str]) -> None:
