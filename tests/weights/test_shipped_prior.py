@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.toy_prior import complete, draw, render
+from benchmarks.figures.toy_prior import complete, draw, render
 from semsynth.metrics.features import build_features
 from semsynth.metrics.frechet import frechet_distance_from_features
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
