@@ -40,11 +40,11 @@ from semsynth.callbacks import (
 from semsynth.callbacks.checkpoint_io import SafeCheckpointIO
 from semsynth.callbacks.loggers import RunLabels, build_loggers, silence_noise
 from semsynth.cli import COMMANDS, preflight
-from semsynth.cli.faults import FaultError, explain
 from semsynth.cli.messages import Parser, check_files, unwrapped
 from semsynth.cli.predict_style import add_style_arguments, read_style
 from semsynth.data import MaskFolder, SynthesisDataModule
 from semsynth.errors import UserError, require_writable
+from semsynth.files import write_text
 from semsynth.methods.opening import check_checkpoint
 
 DEFAULTS = Path(__file__).parents[1] / "default.yaml"
@@ -62,6 +62,10 @@ MASKS = "Directory of masks to synthesise from (default: those of the test split
 OUTPUT = "Directory of the images (default: RUN_DIR/predictions)."
 
 
+class TrainingParser(Parser, LightningArgumentParser):
+    """LightningCLI's parser with errors in one sentence."""
+
+
 class SaveConfig(SaveConfigCallback):
     """Writes ``config.yaml`` into the run directory and logs it to W&B."""
 
@@ -70,14 +74,10 @@ class SaveConfig(SaveConfigCallback):
         if stage != "fit":
             return
         directory = Path(trainer.default_root_dir)
-        directory.mkdir(parents=True, exist_ok=True)
         config = self.config.clone()
         for key in ("config", "ckpt_path", "overwrite"):
             config.pop(key, None)
-        text = self.parser.dump(config, skip_none=False)
-        temporary = directory / ".config.yaml.part"
-        temporary.write_text(text)
-        temporary.replace(directory / "config.yaml")
+        write_text(directory / "config.yaml", self.parser.dump(config, skip_none=False))
         space = getattr(trainer.datamodule, "label_space", None)  # type: ignore[attr-defined]
         if space is not None:
             (directory / "classes.json").write_text(json.dumps(list(space.names)) + "\n")
@@ -116,7 +116,7 @@ class SemsynthCLI(LightningCLI):
                     "default_config_files": [str(DEFAULTS)],
                 },
             },
-            parser_class=Parser,
+            parser_class=TrainingParser,
             auto_configure_optimizers=False,
             args=args,
         )
@@ -124,7 +124,7 @@ class SemsynthCLI(LightningCLI):
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """A parser that knows the configuration files, for its messages."""
         parser = super().init_parser(**kwargs)
-        assert isinstance(parser, Parser)
+        assert isinstance(parser, TrainingParser)
         parser.files = self.config_files
         return parser
 
@@ -248,9 +248,9 @@ class SemsynthCLI(LightningCLI):
             with preflight.explained(checkpoint):
                 super()._run_subcommand(subcommand)
         except Exception as error:
-            if (message := explain(error, self.config[self.command])) is None:
+            if (message := preflight.explain_fault(error, self.config[self.command])) is None:
                 raise
-            raise FaultError(message) from error
+            raise preflight.FaultError(message) from error
 
 
 class WeightsCheck(SemsynthCLI):

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from semsynth.data.labels import LabelSpace
 from semsynth.export.filters import Thresholds
-from semsynth.export.job import SPLITS, Plan, lock_of, records, write_text
+from semsynth.export.job import SPLITS, Plan, lock_of, records
 from semsynth.export.writers import DROPPED, Writer
+from semsynth.files import write_text
 from semsynth.images import colour_mask, from_uint8, image_grid, save_png
 
 ROWS, COLUMNS = 6, 6  # of a sheet

@@ -26,6 +26,7 @@ from semsynth.export.filters import Scores, Thresholds, Verdict, judge
 from semsynth.export.judges import Judges, class_agreement, count_pixels, disagreement
 from semsynth.export.sources import Drawn, Source
 from semsynth.export.writers import DROPPED, Sample, Writer
+from semsynth.files import write_text
 
 SPLITS = ("train", "val", "test")
 PARTS = ".parts"
@@ -120,6 +121,26 @@ class Judged:
             distance, nearest = self.photos(drawn.image)
             scores = scores._replace(distance=distance, nearest=nearest)
         return scores
+
+
+def read_shard(text: str | None) -> tuple[int, int]:
+    """Number of a part, from 0, and of all parts.
+
+    Args:
+        text: ``I/N``; if not given, ``RANK`` and ``WORLD_SIZE`` of the environment, else 0 of 1.
+
+    Raises:
+        ValueError: It is no such thing.
+    """
+    if text is None:
+        text = f"{os.environ.get('RANK', 0)}/{os.environ.get('WORLD_SIZE', 1)}"
+    try:
+        part, parts = map(int, text.split("/"))
+    except ValueError:
+        part, parts = 0, 0
+    if not 0 <= part < parts:
+        raise ValueError(f"--shard must be I/N with I from 0 to N - 1, got {text!r}.")
+    return part, parts
 
 
 def run(
@@ -230,14 +251,6 @@ def lock_of(output: Path) -> filelock.BaseFileLock:
     """What one process holds while it begins or completes the data set."""
     output.mkdir(parents=True, exist_ok=True)
     return filelock.FileLock(output / ".lock")
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write a text file under a name of this process, then rename it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
-    temporary.write_text(text)
-    temporary.replace(file)
 
 
 def records(plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import tarfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from semsynth.data import DataError
+from semsynth.files import replaced
 from semsynth.images import png_bytes, save_mask, save_png
 
 DROPPED = "dropped"
@@ -97,14 +97,14 @@ class ShardWriter:
     def write(self, chunk: int, samples: Sequence[Sample]) -> None:
         """Write a shard for each split that the chunk has samples of."""
         for split in sorted({s.record["split"] for s in samples}):
-            file = self._file(split, chunk)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
-            with temporary.open("wb") as opened, self.tar_writer(opened, mtime=0) as tar:
+            with (
+                replaced(self._file(split, chunk)) as temporary,
+                temporary.open("wb") as opened,
+                self.tar_writer(opened, mtime=0) as tar,
+            ):
                 for sample in samples:
                     if sample.record["split"] == split:
                         tar.write(self._entry(sample))
-            temporary.replace(file)
 
     def read(self, record: dict[str, Any], chunk: int) -> tuple[Tensor, Tensor]:
         """Read a sample back."""
