@@ -8,7 +8,7 @@ from typing import Any
 
 from semsynth import __version__
 from semsynth.cli.sbatch import script, wants_script
-from semsynth.errors import UserError
+from semsynth.errors import UsageError, UserError
 
 COMMANDS = {
     "fit": "train a method, then test it",
@@ -52,11 +52,7 @@ set: semsynth fit --model.help CLVAE, semsynth fit --data.help ToyStreet.
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line; a mistake of the user ends in one message and status 1 or 2.
-
-    Args:
-        args: Arguments without the program's name; those of the process if not given.
-    """
+    """Run the command line; a mistake of the user ends in one message and status 1 or 2."""
     given = sys.argv[1:] if args is None else args
     args = [arg for arg in given if arg != DEBUG]
     # a tool may be given a value that no check foresaw; of a training, keep the trace
@@ -67,7 +63,7 @@ def main(args: list[str] | None = None) -> None:
         if DEBUG in given:
             raise
         message = f"semsynth {args[0]}: {error}"
-        if type(error).__name__ != "UsageError":
+        if not isinstance(error, UsageError):
             sys.exit(message)
         sys.stderr.write(f"{message}\n")
         sys.exit(2)
@@ -118,12 +114,7 @@ def verbs(functions: dict[str, Any]) -> dict[str, str]:
 
 
 def menu(prog: str, entries: dict[str, str]) -> argparse.ArgumentParser:
-    """The parser for what stands before a command or verb.
-
-    Args:
-        prog: What was typed before.
-        entries: Commands or verbs with what they do.
-    """
+    """The parser for what stands before a command or verb."""
     whole = prog == "semsynth"
     parser = argparse.ArgumentParser(
         prog=prog,

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from semsynth.cli.messages import Parser, UsageError, unwrapped
-from semsynth.errors import UserError
+from semsynth.cli.messages import Parser, unwrapped
+from semsynth.errors import UsageError, UserError
 
 if TYPE_CHECKING:
     from semsynth.data.check.splits import DataReport
@@ -151,11 +151,7 @@ def open_pairs(
 
 
 def class_named(name: str) -> str:
-    """The class of a data set by a friendly name: ``celebamask-hq`` is ``CelebAMaskHQ``.
-
-    Raises:
-        UserError: There is no such data set; the message lists those that there are.
-    """
+    """The class of a data set by a friendly name: ``celebamask-hq`` is ``CelebAMaskHQ``."""
     from semsynth import data
     from semsynth.data.disk import PairsOnDisk
 

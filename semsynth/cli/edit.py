@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semsynth.cli.messages import UsageError
-from semsynth.errors import UserError, require_writable
+from semsynth.errors import UsageError, UserError, require_writable
 
 if TYPE_CHECKING:
     import torch
@@ -96,11 +95,7 @@ def edit(
 
 
 def parse_marks(drag: Sequence[str], anchor: Sequence[str], zoom: Sequence[str]) -> "list[Mark]":
-    """The marks of the command line.
-
-    Raises:
-        UserError: One is not written as it should be.
-    """
+    """The marks of the command line."""
     from semsynth.editing import Mark
 
     drags = [Mark(*numbers(text, "--drag X,Y,DX,DY")) for text in drag]
@@ -110,11 +105,7 @@ def parse_marks(drag: Sequence[str], anchor: Sequence[str], zoom: Sequence[str])
 
 
 def numbers(text: str, what: str) -> list[float]:
-    """Numbers between commas, as many as ``what`` names.
-
-    Raises:
-        UserError: There are more, fewer or other things.
-    """
+    """Numbers between commas, as many as ``what`` names."""
     count = what.count(",") + 1
     try:
         values = [float(part) for part in text.split(",")]

@@ -108,11 +108,7 @@ def evaluate(
 
 
 def recipe(name: str, segmenter: str | None) -> "Callable[[], ImageMetric]":
-    """How to build the metric of a name.
-
-    Raises:
-        UserError: There is no such metric, or it lacks an argument.
-    """
+    """How to build the metric of a name."""
     from semsynth import metrics
 
     kind, _, features = name.partition(":")

@@ -206,11 +206,7 @@ def require_one_source(
     source: str | None,
     masks: Path | None,
 ) -> None:
-    """Refuse a checkpoint, a prior and masks that do not go together.
-
-    Raises:
-        ValueError: They do not; the message says what to give.
-    """
+    """Refuse a checkpoint, a prior and masks that do not go together."""
     if (ckpt_path is None) == (prior is None):
         raise ValueError("Give --ckpt_path of a training, or --prior and --labelled; one of them.")
     if prior is not None and labelled is None:

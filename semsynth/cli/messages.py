@@ -14,7 +14,7 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 import yaml
 from jsonargparse import ArgumentParser
 
-from semsynth.errors import UserError
+from semsynth.errors import UsageError, UserError
 
 CHOICES = {  # keys that name a class, where the classes are, and what they have in common
     "model": ("semsynth.methods", "LightningModule"),
@@ -28,10 +28,6 @@ NOTHING = (
     "There is no method and no data to work with. Name an experiment, --config "
     "experiments/clvae/toy_street.yaml, or a checkpoint of a run, --ckpt_path FILE."
 )
-
-
-class UsageError(UserError):
-    """Flags that are out of range or do not go together; the exit status is 2."""
 
 
 def require_at_least(low: int, **values: int | None) -> None:
@@ -154,9 +150,7 @@ class Parser(ArgumentParser):
 
 def spelling(action: argparse.Action) -> list[str]:
     """An argument as usage shows it: the flag and its value, or the name of a position."""
-    choices = f"{{{','.join(map(str, action.choices))}}}" if action.choices else None
-    value = choices or action.metavar
-    return [*action.option_strings[:1], *([str(value)] if value else [])]
+    return [*action.option_strings[:1], action.dest.upper()]
 
 
 def causes(error: BaseException | None) -> list[BaseException]:
@@ -209,11 +203,7 @@ def classes_of(module: str, base: str) -> list[str]:
 
 
 def check_files(files: Iterable[str]) -> None:
-    """See that configuration files are YAML with keys and values.
-
-    Raises:
-        UserError: One is missing or is something else.
-    """
+    """See that configuration files are YAML with keys and values."""
     for file in files:
         path = Path(file)
         if not path.is_file():
@@ -233,11 +223,7 @@ def check_files(files: Iterable[str]) -> None:
 
 @contextmanager
 def unwrapped() -> Iterator[None]:
-    """Bring to light what a constructor raised, which jsonargparse wraps in errors of its own.
-
-    Raises:
-        UserError: A constructor refused its values.
-    """
+    """Bring to light what a constructor raised, which jsonargparse wraps in errors of its own."""
     try:
         yield
     except (TypeError, ValueError) as error:

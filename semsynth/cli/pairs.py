@@ -123,11 +123,7 @@ def pairs(
 
 
 def start_card(root: Path, card: dict[str, Any]) -> None:
-    """Write the card before the first pair, or see that the one there says the same.
-
-    Raises:
-        UserError: It says something else.
-    """
+    """Write the card before the first pair, or see that the one there says the same."""
     file = root / "card.json"
     if not file.is_file():
         write_card(root, card)

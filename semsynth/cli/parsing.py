@@ -37,13 +37,7 @@ class Formatter(DefaultHelpFormatter):
 
 
 def arguments_of(function: Callable[..., Any], args: Sequence[str], prog: str) -> dict[str, Any]:
-    """The keyword arguments that a command line gives to a function.
-
-    Args:
-        function: The function.
-        args: The words after the command.
-        prog: The command, for help and errors.
-    """
+    """The keyword arguments that a command line gives to a function."""
     given: dict[str, Any] = {}
     hints = {name: without_none(hint) for name, hint in get_type_hints(function).items()}
     for name, hint in hints.items():

@@ -48,12 +48,7 @@ def choose_device(name: str | None) -> torch.device:
 
 
 def require_config(args: list[str], files: tuple[str, ...]) -> None:
-    """Refuse a checkpoint without a configuration: none was given, and none lies in its run.
-
-    Args:
-        args: The command and its arguments.
-        files: Configuration files among them.
-    """
+    """Refuse a checkpoint without a configuration: none was given, and none lies in its run."""
     paths = [
         b if a == "--ckpt_path" else a.partition("=")[2]
         for a, b in pairwise([*args, ""])
@@ -69,12 +64,7 @@ def require_config(args: list[str], files: tuple[str, ...]) -> None:
 
 
 def check_numbers(values: Any, key: str = "") -> None:
-    """Refuse numbers that are not finite, anywhere in a configuration.
-
-    Args:
-        values: Dictionaries, lists and plain values.
-        key: Dotted key that leads to them.
-    """
+    """Refuse numbers that are not finite, anywhere in a configuration."""
     if isinstance(values, float) and not math.isfinite(values):
         raise UserError(f"{key} is {values}; give a finite number.")
     if isinstance(values, dict):
@@ -86,11 +76,7 @@ def check_numbers(values: Any, key: str = "") -> None:
 
 
 def check_trainer(trainer: dict[str, Any]) -> None:
-    """Refuse devices, strategies and intervals that Lightning refuses in its own words.
-
-    Args:
-        trainer: Arguments of the trainer.
-    """
+    """Refuse devices, strategies and intervals that Lightning refuses in its own words."""
     if trainer["accelerator"] in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UserError(
             f"trainer.accelerator is {trainer['accelerator']}, and torch sees no GPU here. Give "
@@ -115,11 +101,7 @@ def check_trainer(trainer: dict[str, Any]) -> None:
 
 @contextmanager
 def explained(checkpoint: str | None) -> Iterator[None]:
-    """Say what Lightning and torch find while a run starts, in terms of the configuration.
-
-    Args:
-        checkpoint: The checkpoint that the run takes, for the message.
-    """
+    """Say what Lightning and torch find while a run starts, in terms of the configuration."""
     try:
         yield
     except MisconfigurationException as error:
@@ -135,15 +117,7 @@ def explained(checkpoint: str | None) -> Iterator[None]:
 
 
 def explain_fault(error: BaseException, config: Any) -> str | None:
-    """A message with a remedy for errors that a user can do something about.
-
-    Args:
-        error: What was raised.
-        config: Configuration of the command.
-
-    Returns:
-        The message; None for an error of another kind.
-    """
+    """A message with a remedy for errors that a user can do something about."""
     text = str(error)
     go_on = f"Then go on with --run_dir {config.run_dir} --ckpt_path last."
     if is_out_of_memory(error):

@@ -87,12 +87,7 @@ class SaveConfig(SaveConfigCallback):
 
 
 class SemsynthCLI(LightningCLI):
-    """``semsynth fit | validate | test | predict``.
-
-    Args:
-        command: The command; only its parser is built.
-        args: All arguments, the command included.
-    """
+    """``semsynth fit | validate | test | predict``."""
 
     def __init__(self, command: str, args: list[str]) -> None:
         self.command = command
@@ -268,14 +263,7 @@ class WeightsCheck(SemsynthCLI):
 
 
 def prepare_weights(args: list[str]) -> None:
-    """Look for all the weights that ``semsynth fit`` with these arguments would need.
-
-    Args:
-        args: Arguments of ``fit``, without the command.
-
-    Raises:
-        MissingWeightsError: Some are missing; the error has their names.
-    """
+    """Look for all the weights that ``semsynth fit`` with these arguments would need."""
     here = ["accelerator=cpu", "devices=1", "num_nodes=1", "strategy=auto", "logger=false"]
     silence_noise()
     WeightsCheck("fit", ["fit", *args, *(f"--trainer.{flag}" for flag in here)])
@@ -304,11 +292,7 @@ def rank_of_process() -> int:
 
 
 def refuse_accumulation(method: LightningModule, trainer: Trainer) -> None:
-    """Say where gradients are accumulated by a method that has its own optimisation.
-
-    Raises:
-        MisconfigurationException: The trainer was asked to.
-    """
+    """Say where gradients are accumulated by a method that has its own optimisation."""
     if not method.automatic_optimization and trainer.accumulate_grad_batches > 1:
         own = "accumulate_grad_batches" in method.hparams
         remedy = "--model.accumulate_grad_batches" if own else "a larger --data.batch_size"
@@ -387,11 +371,7 @@ def with_config_of_run(args: list[str]) -> list[str]:
 
 
 def run(args: list[str]) -> None:
-    """Run a command.
-
-    Args:
-        args: The command and its arguments.
-    """
+    """Run a command."""
     logging.basicConfig(format="%(message)s")
     silence_noise()
     torch.set_float32_matmul_precision("high")

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from semsynth import weights
-from semsynth.cli.messages import UsageError
+from semsynth.errors import UsageError
 from semsynth.weights import download, store
 from semsynth.weights.registry import DOWNLOADS
 

@@ -29,17 +29,7 @@ def calibrate(
     target: float | None,
     held_out: Path | None,
 ) -> Thresholds:
-    """Thresholds of the filters that are on, but of copies, whose distance is given.
-
-    Args:
-        plan: What is exported.
-        judged: What draws and scores.
-        opened: The method.
-        filters: The filters that are on.
-        keep: Share of the best that is kept.
-        target: Precision to reach instead.
-        held_out: Directory of labelled images to measure it with.
-    """
+    """Thresholds of the filters that are on, but of copies, whose distance is given."""
     if not set(filters) - {"copies"}:
         return Thresholds()
     if target is None or held_out is None:

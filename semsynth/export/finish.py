@@ -20,11 +20,7 @@ REMOVED = "removed_by_"
 
 
 def finish(plan: Plan, space: LabelSpace, thresholds: Thresholds, writer: Writer) -> bool:
-    """Complete the data set if all chunks are done.
-
-    Returns:
-        Whether it is complete now.
-    """
+    """Complete the data set if all chunks are done."""
     if not all(plan.part(chunk).is_file() for chunk in plan.chunks):
         return False
     with lock_of(plan.output):

@@ -83,14 +83,7 @@ class Plan:
 
 
 class Judged:
-    """Draws samples, and scores them.
-
-    Args:
-        source: What draws.
-        num_classes: Number of classes.
-        judges: Segmenters, if there are any.
-        photos: Training images, if copies are looked for.
-    """
+    """Draws samples, and scores them."""
 
     def __init__(
         self,
@@ -124,14 +117,7 @@ class Judged:
 
 
 def read_shard(text: str | None) -> tuple[int, int]:
-    """Number of a part, from 0, and of all parts.
-
-    Args:
-        text: ``I/N``; if not given, ``RANK`` and ``WORLD_SIZE`` of the environment, else 0 of 1.
-
-    Raises:
-        ValueError: It is no such thing.
-    """
+    """Number of a part, from 0, and of all parts: of ``I/N``, or of torchrun if not given."""
     if text is None:
         text = f"{os.environ.get('RANK', 0)}/{os.environ.get('WORLD_SIZE', 1)}"
     try:
@@ -146,15 +132,7 @@ def read_shard(text: str | None) -> tuple[int, int]:
 def run(
     plan: Plan, judged: Judged, thresholds: Thresholds, writer: Writer, shard: tuple[int, int]
 ) -> None:
-    """Do the chunks of one part that are not done yet.
-
-    Args:
-        plan: What is exported.
-        judged: What draws and scores.
-        thresholds: What the filters ask for.
-        writer: Where samples go.
-        shard: Number of this part, and of all.
-    """
+    """Do the chunks of one part that are not done yet."""
     mine = [c for c in plan.chunks if c % shard[1] == shard[0]]
     todo = [c for c in mine if not plan.part(c).is_file()]
     with progress() as bar:
@@ -227,11 +205,7 @@ def rounded(values: Tensor) -> list[Any]:
 
 
 def start_card(output: Path, card: dict[str, Any]) -> dict[str, Any]:
-    """The card of the export: the one that is there, if it says the same, or else this one.
-
-    Raises:
-        DataError: The directory holds another export.
-    """
+    """The card of the export: the one that is there, if it says the same, or else this one."""
     file = output / CARD
     if not file.is_file():
         if output.is_dir() and any(not p.name.startswith(".") for p in output.iterdir()):

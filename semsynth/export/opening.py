@@ -53,11 +53,7 @@ class Opened(NamedTuple):
 
 
 def open_checkpoint(file: Path, device: torch.device) -> Opened:
-    """A trained method.
-
-    Raises:
-        DataError: There is no such file, or it is not of a method that can export.
-    """
+    """A trained method."""
     config = of_checkpoint(str(file)) / "config.yaml"
     if not file.is_file():
         raise DataError(f"There is no checkpoint {file}; name one of a run's checkpoints.")
@@ -85,21 +81,7 @@ def open_prior(
     inversion_steps: int | None,
     device: torch.device,
 ) -> Opened:
-    """A prior that has learnt to label from a folder of few labelled images.
-
-    Args:
-        prior: Name or file of the prior.
-        root: The folder, as ``FewShotFolder`` reads it, with ``classes.txt``.
-        labelling: How its features label.
-        layers: Sizes of the features that label.
-        perceptual: Distance of inversion.
-        inversion_steps: Steps of inversion, for photos without codes.
-        device: Where to work.
-
-    Raises:
-        DataError: The folder names no classes.
-        MissingWeightsError: There is no such prior.
-    """
+    """A prior that has learnt to label from a ``FewShotFolder`` with ``classes.txt``."""
     file = root / "classes.txt"
     if not file.is_file():
         raise DataError(f"There is no {file}; write the names of your classes there, one a line.")
@@ -129,11 +111,7 @@ def open_prior(
 
 
 def sample_source(opened: Opened, seed: int, truncation: float) -> SampleSource:
-    """Samples of a generator, which labels them.
-
-    Raises:
-        DataError: The method has none.
-    """
+    """Samples of a generator, which labels them."""
     if not isinstance(opened.method, FewShotSMIS):
         raise DataError(
             f"{type(opened.method).__name__} has no samples without masks; leave out --source, or "
@@ -151,21 +129,7 @@ def mask_source(
     style: Literal["drawn", "photos"],
     seed: int,
 ) -> MaskSource:
-    """Images of masks.
-
-    Args:
-        opened: The method.
-        directory: The masks; those of the training if not given.
-        edit: Whether they are warped; by default those of the training are.
-        paste: Names of classes whose pixels are also taken from other masks.
-        styles: Images of a mask.
-        style: Whether styles are drawn or recombined from photos.
-        seed: Seed of the export.
-
-    Raises:
-        DataError: The method has no styles of photos.
-        ValueError: There is no such class.
-    """
+    """Images of a directory's masks as they are, or of those of the training, warped."""
     method, space = opened.method, opened.space
     if directory is None:
         masks, names = opened.masks, opened.names
@@ -190,11 +154,7 @@ def mask_source(
 
 
 def read_masks(directory: Path, trained_on: SynthesisDataModule) -> tuple[Tensor, list[str]]:
-    """Masks (M, H, W) of a folder, and their names.
-
-    Raises:
-        DataError: A file is not a mask of these classes.
-    """
+    """Masks (M, H, W) of a folder, and their names."""
     data = MaskFolder(str(directory), trained_on)
     data.setup("predict")
     dataset = data.dataset("test")

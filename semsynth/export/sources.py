@@ -163,10 +163,6 @@ def pseudo_labels(method: FewShotSMIS, w_plus: Tensor) -> tuple[Tensor, Tensor |
 
     Margins are differences of cosines, or of probabilities where the labels are a linear read-out.
     A segmenter's labels have none. Unknown pixels of sparse labels become 255.
-
-    Args:
-        method: A method that has learnt to label.
-        w_plus: Latents (B, num_ws, w_dim).
     """
     if method.labelling == "segmenter":
         return method.label(w_plus), None

@@ -46,11 +46,7 @@ class Writer(Protocol):
 
 
 class FolderWriter:
-    """``ROOT/{train,val,test,dropped}/{images,labels}/NAME.png``.
-
-    Args:
-        root: Directory of the data set.
-    """
+    """``ROOT/{train,val,test,dropped}/{images,labels}/NAME.png``."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -75,14 +71,7 @@ class FolderWriter:
 
 
 class ShardWriter:
-    """``ROOT/{train,val,test,dropped}/CHUNK.tar`` with NAME.image.png, NAME.label.png, NAME.json.
-
-    Args:
-        root: Directory of the data set.
-
-    Raises:
-        DataError: The library webdataset is not installed.
-    """
+    """``ROOT/{train,val,test,dropped}/CHUNK.tar``: NAME.image.png, NAME.label.png, NAME.json."""
 
     def __init__(self, root: Path) -> None:
         try:

@@ -5,7 +5,6 @@ import pytest
 
 from semsynth.cli.messages import (
     Parser,
-    UsageError,
     check_files,
     class_names,
     in_words,
@@ -14,7 +13,7 @@ from semsynth.cli.messages import (
     require_at_least,
     unwrapped,
 )
-from semsynth.errors import UserError
+from semsynth.errors import UsageError, UserError
 
 
 class Base:

@@ -86,7 +86,7 @@ def test_wrong_words_are_refused(
         parse(words)
     assert end.value.code == 2
     usage, said = capsys.readouterr().err.splitlines()
-    assert usage == "usage: example FILE --as {a,b} [OPTIONS]"
+    assert usage == "usage: example FILE --as KIND [OPTIONS]"
     assert message in said
 
 
