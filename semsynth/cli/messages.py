@@ -115,10 +115,10 @@ class Parser(ArgumentParser):
         if isinstance(error, TypeError):
             dests = {word.rpartition(".")[2] for word in words}
             return Mistake("", self.missing([a for a in actions if a.dest in dests]))
+        known = [flag for action in actions for flag in action.option_strings]
         flags = [word.partition("=")[0] for word in words if word.startswith("--")]
-        if error is None and flags:
-            known = [flag for action in actions for flag in action.option_strings]
-            return Mistake(f"There is no flag {flags[0]!r}", meant(flags[0], known))
+        if error is None and (unknown := [flag for flag in flags if flag not in known]):
+            return Mistake(f"There is no flag {unknown[0]!r}", meant(unknown[0], known))
         return Mistake(message, "")
 
     def missing(self, absent: list[argparse.Action]) -> str:

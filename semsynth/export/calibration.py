@@ -56,9 +56,14 @@ def calibrate(
 
 def joined(parts: list[Scores]) -> Scores:
     """Scores of several batches as those of one."""
-    names = ("margin", "disagreement", "class_agreement", "distance")
-    columns = [[getattr(part, name) for part in parts] for name in names]
-    return Scores(*(None if column[0] is None else torch.cat(column) for column in columns))
+
+    def column(name: str) -> Tensor | None:
+        values = [getattr(part, name) for part in parts]
+        return None if values[0] is None else torch.cat(values)
+
+    names = "margin", "disagreement", "class_agreement", "distance"
+    margin, disagreement, agreement, distance = map(column, names)
+    return Scores(margin, disagreement, agreement, distance)
 
 
 def threshold_for_precision(confidence: Tensor, right: Tensor, target: float) -> float:

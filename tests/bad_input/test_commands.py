@@ -31,7 +31,7 @@ COMMAND_LINE = [
     ("fit --config {p}/empty", 2, r"empty: a directory\. Name a file"),
     ("fit --print-sbatch --config x.yaml --trainer.devices auto", 1, r"as a number, got 'auto'"),
     (f"{FIT} --model.chanels 3", 2, r"'chanels'.*did you mean 'channels'"),
-    (f"{FIT} --trainer.max_step 3", 2, r"max_step.*did you mean 'trainer\.max_steps'"),
+    (f"{FIT} --trainer.max_step 3", 2, r"max_step.*did you mean '--trainer\.max_steps'"),
     (f"{FIT} --model.channels wide", 2, r"'channels'.*expected int, got wide"),
     (f"{FIT} --model.channels 1.5", 2, r"'channels'.*int.*1\.5"),
     (f"{FIT} --model.kl_norm mean", 2, r"'kl_norm'.*'level', 'mask'.*mean"),
