@@ -55,7 +55,8 @@ class Parser(ArgumentParser):
     """jsonargparse's parser with errors in one sentence.
 
     The arguments of a class have a parser of their own, which jsonargparse makes when the class is
-    named. What it finds is among the causes of the error that reaches the parser around it.
+    named. What it finds is among the causes of the error that reaches the parser around it. Two
+    private methods note which argument is being checked, which no error has as an attribute.
 
     Attributes:
         files: Configuration files of the command line, to say which of them a mistake is in.
