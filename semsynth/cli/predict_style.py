@@ -86,11 +86,7 @@ def read_whole_style(file: Path) -> Tensor:
 
 
 def class_numbers(classes: list[str | int], data: SynthesisDataModule) -> list[int]:
-    """Numbers of classes given by name or number.
-
-    Raises:
-        DataError: A name is not one of the data's.
-    """
+    """Numbers of classes given by name or number."""
     names = list(data.label_space.names)
     words = [str(c).strip() for c in classes]
     if unknown := [w for w in words if w not in names and not w.isdigit()]:

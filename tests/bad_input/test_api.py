@@ -9,7 +9,7 @@ import torch
 
 from semsynth.callbacks import run_directory
 from semsynth.callbacks.run_directory import RunExistsError
-from semsynth.cli.devices import choose_device
+from semsynth.cli.preflight import choose_device
 from semsynth.data import CelebAMaskHQ, DataError, Folder, ToyPortrait, ToyStreet
 from semsynth.data.decode import ColourMaskError, UnreadableError, read_image, read_mask
 from semsynth.data.errors import MissingSplitError, PairingError
