@@ -1,6 +1,7 @@
 """Files that are whole or not there, whatever happens while they are written."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,14 +11,14 @@ from pathlib import Path
 def replaced(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """A temporary name beside a file, which takes the file's place once all is written.
 
-    Each process has its own. If anything fails, nothing is left behind and the old file stays.
+    Each writer has its own. If anything fails, nothing is left behind and the old file stays.
 
     Args:
         path: The file; directories above it are made.
         durable: Wait until content and name are on the disk, for what must survive a power cut.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         yield temporary
         if durable:
