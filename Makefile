@@ -43,30 +43,23 @@ coverage: $(READY) ## the slow tests too, and which lines they reach: outputs/co
 docs: $(READY) ## the reference of the code from its docstrings: outputs/docs/index.html
 	$(BIN)/pdoc --docformat google --output-directory outputs/docs semsynth
 
-benchmark: $(READY) ## run benchmarks/$(SUITE).yaml (SUITE=toy) and write outputs/benchmark/report.html
-	$(BIN)/python -m benchmarks.run benchmarks/$(SUITE).yaml --output outputs/benchmark$(TABLE)
+benchmark: $(READY) ## run benchmarks/suites/$(SUITE).yaml (SUITE=toy) and write outputs/benchmark/report.html
+	$(BIN)/python -m benchmarks.run benchmarks/suites/$(SUITE).yaml --output outputs/benchmark$(TABLE)
 
 studio: $(READY) ## paint, scribble and drag in a browser: http://127.0.0.1:7860
 	$(BIN)/semsynth studio --open
 
-speed: $(READY) ## measure the vectorised parts against naive ones, minutes
-	$(BIN)/python -m benchmarks.speed.clvae
-	$(BIN)/python -m benchmarks.speed.data
-	$(BIN)/python -m benchmarks.speed.export
-	$(BIN)/python -m benchmarks.speed.fewshot
-	$(BIN)/python -m benchmarks.speed.frechet
-	$(BIN)/python -m benchmarks.speed.layout
-	$(BIN)/python -m benchmarks.speed.studio
-	$(BIN)/python -m benchmarks.speed.stylegan2
+speed: $(READY) ## time the vectorised parts against naive ones, minutes
+	$(BIN)/python -m benchmarks.speed
 
 toy-sheet: $(READY) ## draw the toy world: outputs/toy_sheet.png
-	$(BIN)/python -m benchmarks.toy_sheet --output outputs/toy_sheet.png
+	$(BIN)/python -m benchmarks.figures.toy_sheet --output outputs/toy_sheet.png
 
 toy-prior: $(READY) ## measure and draw the prior that ships: outputs/toy_prior.png
-	$(BIN)/python -m benchmarks.toy_prior --output outputs/toy_prior.png
+	$(BIN)/python -m benchmarks.figures.toy_prior --output outputs/toy_prior.png
 
 toy-weights: $(READY) ## retrain the weights that ship in semsynth/assets
-	$(BIN)/python -m benchmarks.toy_weights
+	$(BIN)/python -m benchmarks.studies.toy_weights
 
 clean: ## remove outputs and caches, not the environment
 	rm -rf outputs build .mypy_cache .ruff_cache .pytest_cache

@@ -1,8 +1,8 @@
-"""One run of a sweep: a process of its own, which nobody starts twice at the same time.
+"""One run of a sweep: a process of its own, which never runs twice at the same time.
 
-A run directory has a lock that the process of the run holds. If the runner is killed, the process
-goes on alone; the next runner waits for it and takes its scores. If the process was killed too, or
-failed, it is started again and goes on from its last checkpoint, or from the start if it has none.
+The process holds the lock of its run directory. If the runner is killed, the process goes on alone;
+the next runner waits for it and takes its scores. If the process was killed too, or failed, it is
+restarted and resumes from its last checkpoint if it has one.
 """
 
 import fcntl
@@ -19,9 +19,9 @@ from typing import IO, Any
 
 import yaml
 
-from benchmarks.results import Row, current_commit, replace_text
+from benchmarks.results import Row, current_commit
 from benchmarks.sweep import Point
-from semsynth.callbacks.run_directory import config_hash
+from semsynth.files import write_text
 
 INTERRUPTED = (75, -signal.SIGUSR1)
 """Exit codes of a run that was asked to make room: it saved itself, or had not begun."""
@@ -31,17 +31,9 @@ PATIENCE = 60  # seconds that a process gets to stop
 def run_point(
     point: Point, output: Path, sweep: str, stopping: threading.Event, watched: bool = True
 ) -> Row:
-    """Run a point, or take up what an earlier runner left, and return its row.
+    """Run a point, or take the scores that a run without a runner left, and return its row.
 
-    Args:
-        point: The point.
-        output: Directory of the benchmark.
-        sweep: Name of the sweep.
-        stopping: When it is set, the run is stopped.
-        watched: Print what the run prints.
-
-    Returns:
-        Its scores, or what went wrong.
+    ``stopping`` stops the run when it is set; if ``watched``, what the run prints is printed.
     """
     run_dir = output / "runs" / point.name
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -58,15 +50,11 @@ def run_point(
 
 @contextmanager
 def hold(path: Path, stopping: threading.Event | None = None) -> Iterator[IO[bytes]]:
-    """Hold the lock of a run directory; wait while a process without a runner still has it.
-
-    Raises:
-        SystemExit: This process is told to stop while it waits.
-    """
+    """Hold the lock of a run directory; wait while a process without a runner still has it."""
     stopping = stopping or threading.Event()
     with path.open("ab") as lock:
         if not try_lock(lock):
-            print(f"{path.parent} is at work without its runner, waiting for it", flush=True)
+            print(f"{path.parent} is running without its runner, waiting for it", flush=True)
             while not try_lock(lock):
                 if stopping.wait(0.1):
                     raise SystemExit
@@ -83,7 +71,7 @@ def try_lock(file: IO[bytes]) -> bool:
 
 
 def left_behind(run_dir: Path) -> dict[str, Any] | None:
-    """Record of an attempt that gave scores which nobody has taken, if there is one."""
+    """Record of an attempt whose scores no runner has taken, if there is one."""
     file, scores = run_dir / "run.json", run_dir / "scores" / "test.json"
     if not file.is_file() or not scores.is_file():
         return None
@@ -93,7 +81,7 @@ def left_behind(run_dir: Path) -> dict[str, Any] | None:
 
 
 def start_record(run_dir: Path) -> dict[str, Any]:
-    """Note that an attempt begins; from here on scores in the directory are its own."""
+    """Record that an attempt begins; from here on scores in the directory are its own."""
     (run_dir / "scores" / "test.json").unlink(missing_ok=True)
     record = {"started": time.time(), "commit": current_commit()}
     write_record(run_dir, record)
@@ -102,7 +90,7 @@ def start_record(run_dir: Path) -> dict[str, Any]:
 
 def write_record(run_dir: Path, record: dict[str, Any]) -> None:
     """Write the record of an attempt."""
-    replace_text(run_dir / "run.json", json.dumps(record) + "\n")
+    write_text(run_dir / "run.json", json.dumps(record) + "\n")
 
 
 def start(point: Point, run_dir: Path, sweep: str, lock: IO[bytes]) -> subprocess.Popen[bytes]:
@@ -121,15 +109,15 @@ def follow(
     stopping: threading.Event | None = None,
     watched: bool = True,
 ) -> int:
-    """Show what a process writes until it ends; stop it if this process is told to stop."""
+    """Print what a process logs until it ends; stop it if this process is told to stop."""
     stopping = stopping or threading.Event()
     try:
         with log.open("rb") as opened:
-            while process.poll() is None and not stopping.wait(0.1):
-                if watched:
-                    show(opened)
-            if watched:
-                show(opened)
+            running = True
+            while running:
+                running = process.poll() is None and not stopping.wait(0.1)
+                if watched and (text := opened.read()):
+                    print(text.decode(errors="replace"), end="", flush=True)
     finally:
         if process.poll() is None:
             process.terminate()
@@ -138,12 +126,6 @@ def follow(
             except subprocess.TimeoutExpired:
                 process.kill()
     return process.returncode
-
-
-def show(log: IO[bytes]) -> None:
-    """Print what has been added to a log."""
-    if text := log.read():
-        print(text.decode(errors="replace"), end="", flush=True)
 
 
 def row_of(point: Point, run_dir: Path, sweep: str, record: dict[str, Any]) -> Row:
@@ -158,7 +140,7 @@ def row_of(point: Point, run_dir: Path, sweep: str, record: dict[str, Any]) -> R
         "started": round(record["started"], 3),
         "seconds": round(record["ended"] - record["started"], 1),
     }
-    row |= what_ran(run_dir)
+    row |= what_ran(run_dir / "config.yaml")
     scores, cost = (run_dir / "scores" / f"{name}.json" for name in ("test", "cost"))
     if cost.is_file():
         row["cost"] = json.loads(cost.read_text())
@@ -168,15 +150,16 @@ def row_of(point: Point, run_dir: Path, sweep: str, record: dict[str, Any]) -> R
     return json.loads(scores.read_text()) | row  # its seed is the noise's
 
 
-def what_ran(run_dir: Path) -> Row:
+def what_ran(file: Path) -> Row:
     """Method, data, seed and hash of the configuration that a run has written."""
-    file = run_dir / "config.yaml"
     if not file.is_file():
         return {}
+    from semsynth.callbacks.run_directory import config_hash  # imports Lightning
+
     config = yaml.safe_load(file.read_text())
-    names = {key: config[k]["class_path"] for key, k in (("method", "model"), ("data", "data"))}
     return {
-        **{key: path.rsplit(".", 1)[-1] for key, path in names.items()},
+        "method": config["model"]["class_path"].rsplit(".", 1)[-1],
+        "data": config["data"]["class_path"].rsplit(".", 1)[-1],
         "seed": config["seed_everything"],
         "config_hash": config_hash(config)[:16],
     }

@@ -1,11 +1,11 @@
 """Run a sweep: ``python -m benchmarks.run FILE [--output DIR] [--backend local|slurm|wandb]``.
 
-Each run is a process of its own. Its scores go to ``DIR/results.jsonl`` and ``DIR/results.csv``
-when it is done, one line a run; run again, the command goes on where it stopped, at most the run
-in progress is lost, and that goes on from its last checkpoint. A run that fails is recorded with
-its error and does not stop the rest. With ``--jobs`` several small runs share a GPU; each still
-writes ``output.log`` in its directory. ``slurm`` submits the runs as an array job and waits for
-them; ``wandb`` creates the sweep and prints the command of its agents.
+Each run is a process of its own. When it is done, its scores go to ``DIR/results.jsonl`` and
+``DIR/results.csv``, one line a run. Rerun the command to resume: the run in progress continues from
+its last checkpoint. A run that fails is recorded with its error and does not stop the rest. With
+``--jobs`` several small runs share a GPU; each still writes ``output.log`` in its directory.
+``slurm`` submits the runs as an array job and waits for them; ``wandb`` creates the sweep and
+prints the command of its agents.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
-from benchmarks import report, slurm
+from benchmarks import slurm
 from benchmarks.attempt import run_point
 from benchmarks.results import Row, append_result, latest_rows, mend, read_results
 from benchmarks.sweep import Point, load, read_sweep
@@ -40,7 +40,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     options = parse(args)
     try:
-        points = read_sweep(options.file, options.seed)
+        points = read_sweep(options.file)
         if options.backend == "wandb":
             return create_wandb_sweep(options.file)
         resources = slurm.parse_resources(options.slurm)
@@ -59,6 +59,8 @@ def main(args: Sequence[str] | None = None) -> int:
             names = {point.name for point in points}
             rows = [row for row in latest_rows(options.output) if row["run"] in names]
             add_oracles(options.output, rows)
+            from benchmarks import report  # imports torch
+
             report.write(options.output, title=options.file.stem)
     except filelock.Timeout:
         sys.exit(f"Another runner is at work in {options.output}; choose another --output.")
@@ -76,7 +78,6 @@ def parse(args: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--output", type=Path, default=Path("outputs/benchmark"))
     parser.add_argument("--backend", choices=("local", "slurm", "wandb"), default="local")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time, of backend local")
-    parser.add_argument("--seed", type=int, default=0, help="of the points of a random sweep")
     parser.add_argument(
         "--slurm",
         nargs="*",
@@ -140,7 +141,7 @@ def add_oracles(output: Path, rows: list[Row]) -> None:
         config_file = Path(row["run_dir"]) / "config.yaml"
         if "scores" not in row or not config_file.is_file():
             continue
-        from benchmarks import oracle  # imports torch
+        from benchmarks.studies import oracle  # imports torch
 
         config = yaml.safe_load(config_file.read_text())
         data = oracle.data_key(config)

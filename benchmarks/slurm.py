@@ -2,8 +2,8 @@
 
 A job has one task for each process of its training: ``trainer.devices`` tasks on each of
 ``trainer.num_nodes`` nodes. SIGUSR1, which SLURM sends ahead of the time limit, makes the training
-save itself and the job requeue. The runner may be stopped; the jobs go on, and the next runner
-takes their rows.
+save a checkpoint and the job requeue. The jobs outlive the runner, and the next one takes their
+rows.
 """
 
 import json
@@ -20,20 +20,18 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import attempt
-from benchmarks.results import Row, append_result, latest_rows, read_results, replace_text
+from benchmarks.results import Row, append_result, latest_rows, read_results
 from benchmarks.sweep import Point, SweepError
+from semsynth.files import write_text
 
 POLL_SECONDS = 5
 WARNING_SECONDS = 90  # between SIGUSR1 and the time limit
 console = Console()
+Shape = tuple[int, int]
 
 
 def parse_resources(words: list[str]) -> dict[str, Any]:
-    """``partition=gpu time=600`` as a dictionary; numbers become numbers.
-
-    Raises:
-        SweepError: A word has no ``=``.
-    """
+    """``partition=gpu time=600`` as a dictionary; numbers become numbers."""
     found: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
@@ -45,13 +43,7 @@ def parse_resources(words: list[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class PointJob:
-    """What each task of a job does: one process of the training of one point.
-
-    Attributes:
-        point: The point.
-        output: Directory of the benchmark.
-        sweep: Name of the sweep.
-    """
+    """What each task of a job does: one process of the training of one point."""
 
     point: Point
     output: Path
@@ -62,9 +54,7 @@ class PointJob:
         os.environ["SEMSYNTH_REQUEUE"] = "0"  # this process does it
         if os.environ["SLURM_PROCID"] == "0":
             row = self.first_task() | {"job": own_job()}
-            rows = self.output / "rows"
-            rows.mkdir(parents=True, exist_ok=True)
-            replace_text(rows / f"{self.point.name}.json", json.dumps(row) + "\n")
+            write_text(self.output / f"rows/{self.point.name}.json", json.dumps(row) + "\n")
         else:
             command = [*self.point.command, f"--run_dir={self.run_dir}", "--ckpt_path=last"]
             process = subprocess.Popen(command)
@@ -119,42 +109,33 @@ def run_all(points: list[Point], output: Path, sweep: str, resources: dict[str, 
     """Submit what has no scores and is not under way, and take rows until all jobs have ended."""
     collect(output)
     done = {row["run"] for row in latest_rows(output) if "scores" in row}
-    waiting = [point for point in points if point.name not in done]
-    jobs = under_way(waiting, output)
-    new = [point for point in waiting if point.name not in jobs]
+    waiting = {point.name: point for point in points if point.name not in done}
+    alive = in_queue()
+    files = {name: output / "runs" / name / "job" for name in waiting}
+    found = {name: file.read_text() for name, file in files.items() if file.is_file()}
+    jobs = {name: job for name, job in found.items() if job in alive}  # of an earlier runner
+    new = [point for name, point in waiting.items() if name not in jobs]
     for shape, group in groupby(sorted(new, key=tasks_of), key=tasks_of):
         jobs |= submit(list(group), output, sweep, resources, shape)
-    console.print(f"{len(done & {p.name for p in points})} done, {len(jobs)} jobs under way")
+    console.print(f"{len(points) - len(waiting)} done, {len(jobs)} jobs under way")
     try:
-        wait(jobs, {point.name: point for point in waiting}, output, sweep)
+        wait(jobs, waiting, output, sweep)
     except KeyboardInterrupt:
         ids = " ".join(sorted(jobs.values()))
-        console.print(f"The jobs go on; run again to take their rows, or: scancel {ids}")
+        console.print(f"The jobs go on; rerun to take their rows, or: scancel {ids}")
         raise
 
 
-def tasks_of(point: Point) -> tuple[int, int]:
+def tasks_of(point: Point) -> Shape:
     """Nodes, and tasks on each, of a point's training."""
-    keys = ("trainer.num_nodes", "trainer.devices")
-    nodes, tasks = (int(point.parameters.get(key, 1)) for key in keys)
-    return nodes, tasks
+    get = point.parameters.get
+    return int(get("trainer.num_nodes", 1)), int(get("trainer.devices", 1))
 
 
 def submit(
-    points: list[Point],
-    output: Path,
-    sweep: str,
-    resources: dict[str, Any],
-    shape: tuple[int, int],
+    points: list[Point], output: Path, sweep: str, resources: dict[str, Any], shape: Shape
 ) -> dict[str, str]:
-    """Submit points as one array job.
-
-    Returns:
-        Number of the job of each point.
-
-    Raises:
-        SweepError: submitit is not installed, there is no SLURM, or it does not know a resource.
-    """
+    """Submit points as one array job; returns the number of each point's job."""
     try:
         import submitit
 
@@ -169,18 +150,8 @@ def submit(
     jobs = executor.submit_array([PointJob(point, output, sweep) for point in points])
     found = {point.name: str(job.job_id) for point, job in zip(points, jobs, strict=True)}
     for name, job in found.items():
-        run_dir = output / "runs" / name
-        run_dir.mkdir(parents=True, exist_ok=True)
-        replace_text(run_dir / "job", job)
+        write_text(output / "runs" / name / "job", job)
     return found
-
-
-def under_way(points: list[Point], output: Path) -> dict[str, str]:
-    """Number of the job of each point that an earlier runner submitted and that has not ended."""
-    files = {point.name: output / "runs" / point.name / "job" for point in points}
-    jobs = {name: file.read_text() for name, file in files.items() if file.is_file()}
-    alive = in_queue()
-    return {name: job for name, job in jobs.items() if job in alive}
 
 
 def in_queue() -> set[str]:
@@ -205,7 +176,7 @@ def wait(jobs: dict[str, str], points: dict[str, Point], output: Path, sweep: st
 
 
 def collect(output: Path) -> None:
-    """Take the rows that jobs have left; one that was taken before is not taken twice."""
+    """Take the rows that jobs have left, each once."""
     for file in sorted((output / "rows").glob("*.json")):
         row = json.loads(file.read_text())
         if row not in read_results(output):

@@ -1,33 +1,26 @@
 """W&B sweep files, read without W&B: the points of a sweep and the command of each."""
 
 import hashlib
-import itertools
 import json
 import shlex
 import sys
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from benchmarks.draws import Drawn, draw_point
 from semsynth.errors import UserError
 
 
 class SweepError(UserError):
-    """A sweep file is not what it must be; the message names file, key and remedy."""
+    """A sweep file that cannot be run; the message names file, key and remedy."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One run of a sweep.
-
-    Attributes:
-        parameters: Value of each dotted key.
-        varied: Keys that have several values in the sweep.
-        command: Command line that runs it.
-    """
+    """One run of a sweep: values by dotted key, the keys that vary, and the command line."""
 
     parameters: dict[str, Any]
     varied: tuple[str, ...]
@@ -35,7 +28,7 @@ class Point:
 
     @property
     def name(self) -> str:
-        """Readable and unique: the values that vary, and a hash of all that the run is given."""
+        """The values that vary, readable, and a hash of everything that the run is given."""
         words = [word for key in self.varied for word in _words(key, self.parameters[key])]
         identity = json.dumps([self.command[1:], self.parameters])  # not where Python is
         digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
@@ -45,16 +38,22 @@ class Point:
 def _words(key: str, value: Any) -> list[str]:
     """A value as it may stand in a file name: of ``config``, the file and its flags."""
     if key != "config":
-        return [f"{key.split('.')[-1]}={_plain(value)}"]
+        return [f"{last_part(key)}={_plain(value)}"]
     file, *flags = shlex.split(value)
     path = Path(file)
-    return ["_".join([path.parent.name, path.stem]), *(f"{k}={_plain(v)}" for k, v in pairs(flags))]
+    given = [f"{last_part(flag)}={_plain(text)}" for flag, text in pairs(flags)]
+    return ["_".join([path.parent.name, path.stem]), *given]
 
 
 def pairs(flags: list[str]) -> list[tuple[str, str]]:
-    """Last part of the key, and value, of flags such as ``--model.lr 1 --model.betas=2``."""
+    """Flag and value of words such as ``--model.lr 1 --model.betas=2``."""
     words = iter(" ".join(flags).replace("=", " ").split())
-    return [(key.split(".")[-1].lstrip("-"), next(words, "")) for key in words]
+    return [(flag, next(words, "")) for flag in words]
+
+
+def last_part(key: str) -> str:
+    """``lr`` of ``model.lr`` or ``--model.lr``."""
+    return key.split(".")[-1].lstrip("-")
 
 
 def _plain(value: Any) -> str:
@@ -62,42 +61,27 @@ def _plain(value: Any) -> str:
     return "".join(c if c.isalnum() or c in "._+" else "_" for c in text.replace(" ", ""))
 
 
-def read_sweep(file: Path, seed: int = 0) -> list[Point]:
-    """The points of a sweep: those of a grid in the order of the file, or drawn at random.
+def read_sweep(file: Path) -> list[Point]:
+    """The points of a grid in the order of the file.
 
     Args:
-        file: A W&B sweep file with ``command``, ``parameters`` and ``method``: ``grid``, or
-            ``random`` with ``run_cap``, the number of points. A value of the parameter ``config``
-            may carry flags, ``FILE --KEY VALUE``: a list of points that share nothing else.
-        seed: Seed of random points.
+        file: A W&B sweep file with ``command``, ``parameters`` and ``method: grid``. A value of the
+            parameter ``config`` may carry flags, ``FILE --KEY VALUE``: a list of points that share
+            nothing else.
 
     Raises:
         SweepError: The file is missing or has something that cannot be run here.
     """
     sweep = load(file)
-    command, parameters = sweep["command"], sweep["parameters"]
-    if sweep["method"] == "grid":
-        values = {key: _values(file, key, spec) for key, spec in parameters.items()}
-        points = [
-            dict(zip(values, combination, strict=True))
-            for combination in itertools.product(*values.values())
-        ]
-        varied = tuple(key for key, choices in values.items() if len(choices) > 1)
-    elif sweep["method"] == "random":
-        points = _random_points(file, sweep, seed)
-        varied = tuple(key for key, spec in parameters.items() if "value" not in spec)
-    else:
+    if sweep["method"] != "grid":
         raise SweepError(
-            f"{file}: method is {sweep['method']!r}; only grid and random can be run here. "
-            "`wandb sweep` and `wandb agent` run the others."
+            f"{file}: method is {sweep['method']!r}; only grid can be run here. `wandb sweep` and "
+            "`wandb agent` run the others."
         )
-    for key in parameters:
-        if any(point[key] is None for point in points):
-            raise SweepError(
-                f"{file}: parameter {key} has the value null, which W&B writes as None; "
-                'write "null".'
-            )
-    return [Point(p, varied, render_command(command, p)) for p in points]
+    values = {key: _values(file, key, spec) for key, spec in sweep["parameters"].items()}
+    varied = tuple(key for key, choices in values.items() if len(choices) > 1)
+    points = [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
+    return [Point(point, varied, render_command(sweep["command"], point)) for point in points]
 
 
 def load(file: Path) -> dict[str, Any]:
@@ -111,36 +95,26 @@ def load(file: Path) -> dict[str, Any]:
     return sweep
 
 
-def _values(file: Path, key: str, spec: Any) -> list[Any]:
-    if isinstance(spec, dict) and isinstance(spec.get("values"), list):
-        return spec["values"]
-    if isinstance(spec, dict) and "value" in spec:
-        return [spec["value"]]
-    raise SweepError(f"{file}: parameter {key} must have `value` or a list `values`, got {spec!r}.")
-
-
-def _random_points(file: Path, sweep: dict[str, Any], seed: int) -> list[dict[str, Drawn]]:
-    count = sweep.get("run_cap")
-    if not isinstance(count, int) or count < 1:
-        raise SweepError(f"{file}: a random sweep needs run_cap, the number of its runs.")
-    try:
-        return [draw_point(sweep["parameters"], (seed, number)) for number in range(count)]
-    except ValueError as error:
-        raise SweepError(f"{file}: {error}") from error
-
-
 def render_command(template: list[str], parameters: dict[str, Any]) -> tuple[str, ...]:
-    """Fill in a command as ``wandb agent`` does, for this interpreter.
-
-    Args:
-        template: Words, among them ``${env}``, ``${interpreter}`` and ``${args}``.
-        parameters: Value of each dotted key.
-    """
-    arguments = [f"--{key}={value}" for key, value in parameters.items()]
+    """Fill in ``${env}``, ``${interpreter}`` and ``${args}`` as ``wandb agent`` does."""
     words: dict[str, list[str]] = {
         "${env}": [],
         "${interpreter}": [sys.executable],
-        "${args}": arguments,
+        "${args}": [f"--{key}={value}" for key, value in parameters.items()],
         "semsynth": [sys.executable, "-m", "semsynth"],
     }
     return tuple(word for part in template for word in words.get(part, [part]))
+
+
+def _values(file: Path, key: str, spec: Any) -> list[Any]:
+    given = spec if isinstance(spec, dict) else {}
+    values = given.get("values", [given["value"]] if "value" in given else None)
+    if not isinstance(values, list):
+        raise SweepError(
+            f"{file}: parameter {key} must have `value` or a list `values`, got {spec!r}."
+        )
+    if None in values:
+        raise SweepError(
+            f'{file}: parameter {key} has the value null, which W&B writes as None; write "null".'
+        )
+    return values

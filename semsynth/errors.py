@@ -9,6 +9,10 @@ class UserError(ValueError):
     """Something that the user can mend; the message says what is wrong, where, and what to do."""
 
 
+class UsageError(UserError):
+    """Flags that are out of range or do not go together; the exit status is 2, not 1."""
+
+
 def require_positive(**values: float | None) -> None:
     """Refuse sizes and rates that are not positive, finite numbers; None is no value.
 

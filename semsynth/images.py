@@ -8,6 +8,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from semsynth.files import write_bytes
+
 Palette = Sequence[tuple[int, int, int]]
 UNLABELLED = (0, 0, 0)
 
@@ -54,13 +56,13 @@ def image_grid(columns: Sequence[Tensor], gap: int = 2) -> Tensor:
 
 
 def save_png(picture: Tensor, path: Path) -> None:
-    """Write a picture (3, H, W), uint8, under a temporary name and then rename it."""
-    _replace(path, png_bytes(picture.permute(1, 2, 0)))
+    """Write a picture (3, H, W), uint8, whole or not at all."""
+    write_bytes(path, png_bytes(picture.permute(1, 2, 0)))
 
 
 def save_mask(mask: Tensor, path: Path) -> None:
     """Write a label map (H, W) of values up to 255 as one channel, as ``save_png`` does."""
-    _replace(path, png_bytes(mask.to(torch.uint8)))
+    write_bytes(path, png_bytes(mask.to(torch.uint8)))
 
 
 def png_bytes(pixels: Tensor) -> bytes:
@@ -68,10 +70,3 @@ def png_bytes(pixels: Tensor) -> bytes:
     content = io.BytesIO()
     Image.fromarray(pixels.contiguous().cpu().numpy()).save(content, format="PNG")
     return content.getvalue()
-
-
-def _replace(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(content)
-    temporary.replace(path)

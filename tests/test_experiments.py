@@ -16,9 +16,8 @@ from benchmarks.sweep import Point, load, read_sweep
 from semsynth.cli import main
 
 ROOT = Path(__file__).parents[1]
-PUBLISHED = ROOT / "benchmarks" / "published.yaml"
 SWEEPS = [
-    *(p for p in ROOT.glob("benchmarks/*.yaml") if p != PUBLISHED),
+    *ROOT.glob("benchmarks/suites/*.yaml"),
     *ROOT.glob("experiments/*/sweeps/*.yaml"),
 ]
 EXPERIMENTS = [p for p in ROOT.glob("experiments/**/*.yaml") if p not in SWEEPS]

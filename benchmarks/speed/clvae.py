@@ -1,35 +1,62 @@
-"""Time encoder and generator of CLVAE, forward and backward, against their plain form.
+"""CLVAE against its plain form, which is what released code does.
 
-Run: ``python -m benchmarks.speed.clvae``. The plain form is what one would first write down, and
-what released code does: loops over classes, samples and levels; a one-hot layout that is copied for
-each layer; in each block a normalisation and two convolutions for every SPADE layer. Both have the
-same weights and must agree. On a GPU there are rows for bfloat16, eager and compiled.
+That is: loops over classes, samples and levels; a one-hot layout that is copied for each layer; in
+each block a normalisation and two convolutions for every SPADE layer. The weights are the same.
 """
 
-import argparse
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from copy import deepcopy
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.utils.parametrizations import _SpectralNorm
 
-from benchmarks.speed import clvae_codes
-from benchmarks.speed.clvae_codes import draw_mask, encode_by_loops, paint_by_loops
-from benchmarks.speed.timing import Function, interleaved
+from benchmarks.speed.compare import Comparison, Form, Setting, precision
 from semsynth.methods import CLVAE
-from semsynth.networks.clvae.spade import LEAK, SPADE, SPADEResBlock, SpectralNorm, one_hot
+from semsynth.networks.clvae.encoder import CLVAEEncoder
+from semsynth.networks.clvae.fast_spade import SPADEResBlock
+from semsynth.networks.clvae.generator import CLVAEGenerator
+from semsynth.networks.clvae.layouts import level_mask, one_hot
+from semsynth.networks.clvae.spade import LEAK, SPADE
+from semsynth.networks.clvae.spectral import SpectralNorm
 
 NUM_CLASSES, SIZE, CLASSES_PER_IMAGE = 151, 256, 16
 Step = Callable[[CLVAE, Tensor, Tensor], Tensor]
 
 
-def build(device: str, channels: int) -> CLVAE:
-    """The method of the paper for ADE20K."""
-    method = CLVAE(NUM_CLASSES, (SIZE, SIZE), channels, perceptual_weight=0.0)
-    return method.to(device)
+def steps(setting: Setting, channels: int = 64, batch_size: int = 1) -> Iterator[Comparison]:
+    """Encoder and generator of ADE20K, forward and backward."""
+    device = setting.device
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    method = CLVAE(NUM_CLASSES, (SIZE, SIZE), channels, perceptual_weight=0.0).to(device)
+    mask = draw_mask(CLASSES_PER_IMAGE, batch_size, device)
+    inputs = torch.randn(batch_size, 3, SIZE, SIZE, device=device).tanh(), mask
+    for variant in setting.variants:
+        ours, other = deepcopy(method), deepcopy(method).to(memory_format=torch.contiguous_format)
+        for module in other.modules():
+            if isinstance(module, SpectralNorm):
+                module.__class__ = _SpectralNorm  # type: ignore[assignment]  # torch's own
+        if "compile" in variant:
+            ours.encoder.compile()
+            ours.generator.compile()
+        forms = {
+            "ours": partial(step, vectorised, ours, inputs, variant),
+            "plain, float32": partial(step, plain, other, inputs, "eager"),
+        }
+        tolerance = 0.1 if "bf16" in variant else 0.01
+        yield Comparison(f"step, {channels} channels, {variant}", forms, tolerance)
+
+
+def step(form: Step, method: CLVAE, inputs: tuple[Tensor, Tensor], variant: str) -> list[Tensor]:
+    """Images, and the gradients that reach the first weights of both networks."""
+    method.zero_grad()
+    with precision(inputs[0].device.type, variant):
+        image = form(method, *inputs)
+    image.float().square().mean().backward()
+    first = [next(network.parameters()) for network in (method.encoder, method.generator.decoder)]
+    return [image.detach(), *(weight.grad for weight in first if weight.grad is not None)]
 
 
 def vectorised(method: CLVAE, image: Tensor, mask: Tensor) -> Tensor:
@@ -44,8 +71,7 @@ def plain(method: CLVAE, image: Tensor, mask: Tensor) -> Tensor:
     maps = encoder.feature_maps(image)
     mu_global, _ = encoder.encode_global(maps[-1])
     mu, _ = encode_by_loops(encoder, maps, mask)
-    layout = one_hot(mask, NUM_CLASSES)
-    layouts = [*paint_by_loops(generator, mask, mu), layout]
+    layouts = [*paint_by_loops(generator, mask, mu), one_hot(mask, NUM_CLASSES)]
     decoder = generator.decoder
     x = decoder.start(mu_global).unflatten(1, (-1, *decoder.grid))
     for block, level, doubled in zip(
@@ -70,84 +96,86 @@ def plain_spade(spade: SPADE, x: Tensor, layout: Tensor) -> Tensor:
     return spade.norm(x) * (1 + spade.gamma(hidden)) + spade.beta(hidden)
 
 
-def with_backward(step: Step, method: CLVAE, inputs: tuple[Tensor, Tensor], half: bool) -> Function:
-    """Forward and backward from a mean of squares, in bfloat16 if ``half``."""
-
-    def run() -> list[Tensor]:
-        method.zero_grad()
-        with torch.autocast(inputs[0].device.type, torch.bfloat16, enabled=half):
-            image = step(method, *inputs)
-        image.float().square().mean().backward()
-        return [image.detach()]
-
-    return run
-
-
-def check(method: CLVAE, inputs: tuple[Tensor, Tensor]) -> None:
-    """Both forms must give the same images and the same gradients."""
-    results = []
-    for step in (vectorised, plain):
-        copy = deepcopy(method)
-        image = step(copy, *inputs)
-        image.square().mean().backward()
-        parameters = [*copy.encoder.named_parameters(), *copy.generator.named_parameters()]
-        results.append((image, {k: p.grad for k, p in parameters if p.grad is not None}))
-    (image, gradients), (expected, expected_gradients) = results
-    torch.testing.assert_close(image, expected, atol=1e-4, rtol=1e-3)
-    assert gradients.keys() <= expected_gradients.keys()  # plain heads also give log-variances
-    largest = max(gradient.abs().max() for gradient in expected_gradients.values())
-    for key, gradient in gradients.items():
-        limit = 2e-2 * expected_gradients[key].abs().max() + 1e-5 * largest  # some are only noise
-        assert (gradient - expected_gradients[key]).abs().max() <= limit, key
-
-
-def cases(method: CLVAE, inputs: tuple[Tensor, Tensor], device: str) -> dict[str, Function]:
-    """What is timed, by name; the plain form comes first and keeps the plain memory format."""
-    contiguous = deepcopy(method).to(memory_format=torch.contiguous_format)
-    for module in contiguous.modules():
-        if isinstance(module, SpectralNorm):
-            module.__class__ = _SpectralNorm  # type: ignore[assignment]  # torch's own
-    functions = {
-        "plain, float32": with_backward(plain, contiguous, inputs, half=False),
-        "float32": with_backward(vectorised, method, inputs, half=False),
-    }
-    if device == "cuda":
-        compiled = deepcopy(method)
-        for network in (compiled.encoder, compiled.generator):
-            network.compile()
-        functions |= {
-            "bfloat16": with_backward(vectorised, method, inputs, half=True),
-            "bfloat16, compiled": with_backward(vectorised, compiled, inputs, half=True),
+def codes(setting: Setting, batch_size: int = 4) -> Iterator[Comparison]:
+    """Class pooling with its heads, and code maps, against loops; forward, then with backward."""
+    device = setting.device
+    encoder = CLVAEEncoder(NUM_CLASSES).to(device)
+    with torch.device("meta"):
+        generator = CLVAEGenerator(NUM_CLASSES)
+    generator.embedding.to_empty(device=device)  # the rest of the generator is not called
+    torch.nn.init.normal_(generator.embedding.weight)
+    with torch.no_grad():
+        maps = encoder.feature_maps(torch.randn(batch_size, 3, SIZE, SIZE, device=device))
+    maps = [m.requires_grad_() for m in maps]
+    z_local = torch.randn(batch_size, *generator.code_shape, device=device, requires_grad=True)
+    for count in (CLASSES_PER_IMAGE, NUM_CLASSES):
+        mask = draw_mask(count, batch_size, device)
+        both: dict[str, tuple[Form, Form]] = {
+            "pooling and heads": (
+                lambda mask=mask: list(encoder.encode_local(maps, mask)[:2]),  # type: ignore[misc]
+                partial(encode_by_loops, encoder, maps, mask),
+            ),
+            "code maps": (
+                partial(paint, generator, mask, z_local),
+                partial(paint_by_loops, generator, mask, z_local),
+            ),
         }
-    return functions
+        for name, (ours, loops) in both.items():
+            title = f"{name}, {count} classes"
+            yield Comparison(
+                title, {"ours": torch.no_grad()(ours), "loops": torch.no_grad()(loops)}
+            )
+            forms = {"ours": partial(backward, ours), "loops": partial(backward, loops)}
+            yield Comparison(f"{title}, and backward", forms)
 
 
-def main() -> None:
-    """Print medians in milliseconds and ratios to the plain form."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--batch_size", type=int, default=1)
-    parser.add_argument("--channels", type=int, default=64)
-    args = parser.parse_args()
-    torch.manual_seed(0)
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    mask = draw_mask(CLASSES_PER_IMAGE, args.device)[: args.batch_size]
-    inputs = torch.randn(len(mask), 3, SIZE, SIZE, device=args.device).tanh(), mask
-    check(build(args.device, channels=8), inputs)
-    functions = cases(build(args.device, args.channels), inputs, args.device)
-    times = interleaved(functions, args.repetitions, args.device)
-    sys.stdout.write(
-        f"Encoder and generator, forward and backward, {NUM_CLASSES} classes, {SIZE}x{SIZE}, batch "
-        f"{len(mask)}, channels {args.channels}; {args.device}, {torch.get_num_threads()} threads, "
-        f"torch {torch.__version__}; medians of {args.repetitions} in ms\n"
-    )
-    for name, time in zip(functions, times, strict=True):
-        sys.stdout.write(f"{name:36}{time:9.1f}{times[0] / time:7.2f}x\n")
-    for line in clvae_codes.report(args.device, args.repetitions):
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
+def backward(function: Form) -> list[Tensor]:
+    """Follow a function by a backward pass."""
+    outputs = function()
+    torch.autograd.backward(outputs, [torch.ones_like(output) for output in outputs])
+    return [output.detach() for output in outputs]
 
 
-if __name__ == "__main__":
-    main()
+def encode_by_loops(encoder: CLVAEEncoder, maps: list[Tensor], mask: Tensor) -> list[Tensor]:
+    """What ``encoder.encode_local`` does, one class of one sample at one level at a time."""
+    L, K, N = encoder.code_shape
+    B, absent = len(mask), torch.zeros(2, N, device=mask.device)
+    found = [absent] * (B * L * K)
+    for j, head in enumerate(encoder.heads):
+        labels, samples = level_mask(mask, j), maps[j].unbind()
+        for c in mask.unique().tolist():
+            for b in range(B):
+                region = labels[b] == c
+                if region.any():
+                    mu, logvar = head(samples[b][:, region].amax(1))
+                    found[(b * L + j) * K + c] = torch.stack([mu, logvar])
+    return list(torch.stack(found, 1).view(2, B, L, K, N))
+
+
+def paint(generator: CLVAEGenerator, mask: Tensor, z_local: Tensor) -> list[Tensor]:
+    """Maps of the codes, one for each level."""
+    return [layout.dense() for layout in generator.painted_codes(mask, z_local)[:-1]]
+
+
+def paint_by_loops(generator: CLVAEGenerator, mask: Tensor, z_local: Tensor) -> list[Tensor]:
+    """What ``paint`` does, one class of one sample at one level at a time."""
+    maps = []
+    for j in range(generator.num_maps):
+        labels = level_mask(mask, j)
+        samples = []
+        for b in range(len(mask)):
+            painted = torch.zeros(*labels.shape[1:], z_local.shape[-1], device=mask.device)
+            for c in labels[b].unique().tolist():
+                painted[labels[b] == c] = generator.embedding.weight[c] + z_local[b, j, c]
+            samples.append(painted)
+        maps.append(torch.stack(samples).permute(0, 3, 1, 2))
+    return maps
+
+
+def draw_mask(classes_per_image: int, batch_size: int, device: str) -> Tensor:
+    """Label maps of 16x16 cells, each image with its own set of classes, all of them used."""
+    cells = SIZE // 16
+    classes = torch.rand(batch_size, NUM_CLASSES).argsort(1)[:, :classes_per_image]
+    picks = (torch.arange(cells**2) % classes_per_image)[torch.randperm(cells**2)]
+    mask = classes[:, picks].view(batch_size, cells, cells)
+    return mask.repeat_interleave(16, 1).repeat_interleave(16, 2).to(device)

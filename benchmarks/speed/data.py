@@ -1,19 +1,15 @@
-"""Time the loader of ADE20K against a plain one: images a second with one worker.
+"""The loader of ADE20K against a plain one, by the epoch with one worker.
 
-Run: ``python -m benchmarks.speed.data``. The plain loader is what one would first write down:
-Pillow resizes, the photo becomes floats and the label map a one-hot layout of 151 channels, all in
-the worker. Ours sends bytes and class numbers; the device makes floats and the layout of them. Both
-give the same classes and nearly the same photos, which is checked first. All are timed in turns.
+The plain loader is what one would first write down: Pillow resizes, the photo becomes floats and
+the label map a one-hot layout of 151 channels, all in the worker. Ours sends bytes and class
+numbers; the device makes floats and the layout of them.
 """
 
-import argparse
 import os
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,13 +18,46 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.speed.compare import Comparison, Form, Setting
 from semsynth.data import ADE20K
 from semsynth.data.base import Batch
 from semsynth.data.decode import FORMATS
 
-Epoch = Callable[[], Iterable[object]]
-
 NUM_CLASSES, SIZE, WIDTH, HEIGHT = 151, 256, 683, 512
+
+
+def epochs(setting: Setting, samples: int = 32, batch_size: int = 4) -> Iterator[Comparison]:
+    """Epochs over JPEGs; both give the same classes and nearly the same photos."""
+    device, on_gpu = setting.device, setting.device == "cuda"
+    with tempfile.TemporaryDirectory() as directory:
+        os.environ["XDG_CACHE_HOME"] = directory  # what was checked is forgotten with the files
+        root = Path(directory, "ADEChallengeData2016")
+        write_samples(root, samples)
+        plain, data = Plain(root), ours(root, batch_size)
+        check_equal(data, plain)
+        cached = ours(root, batch_size, str(root.parent / "resized")).train_dataloader()
+        loader = data.train_dataloader()
+        plain_loader = DataLoader(
+            plain,
+            batch_size,
+            num_workers=1,
+            persistent_workers=True,
+            pin_memory=on_gpu,
+            shuffle=True,
+        )
+        forms: dict[str, Form] = {
+            "epoch": lambda: consume(loader),
+            "epoch, resized before (data.cache)": lambda: consume(cached),
+            f"epoch, layout made on {device}": lambda: consume(with_layout(data, loader, device)),
+        }
+        against: dict[str, Form] = {"plain loader": lambda: consume(plain_loader)}
+        if on_gpu:
+            against["plain loader, moved"] = lambda: consume(
+                (image.to(device, non_blocking=True), layout.to(device, non_blocking=True))
+                for image, layout in plain_loader
+            )
+        for title, form in forms.items():
+            yield Comparison(f"{title}, {samples} images", {"ours": form, **against})
 
 
 class Plain(Dataset[tuple[Tensor, Tensor]]):
@@ -45,9 +74,8 @@ class Plain(Dataset[tuple[Tensor, Tensor]]):
         photo = Image.open(self.photos[index], formats=FORMATS).convert("RGB")
         photo = photo.resize((SIZE, SIZE), Image.Resampling.BICUBIC)
         image = torch.from_numpy(np.array(photo)).permute(2, 0, 1).float() / 127.5 - 1
-        labels = Image.open(self.labels[index], formats=FORMATS).resize(
-            (SIZE, SIZE), Image.Resampling.NEAREST
-        )
+        opened = Image.open(self.labels[index], formats=FORMATS)
+        labels = opened.resize((SIZE, SIZE), Image.Resampling.NEAREST)
         mask = (torch.from_numpy(np.array(labels)).long() - 1) % NUM_CLASSES
         return image, F.one_hot(mask, NUM_CLASSES).permute(2, 0, 1).float()
 
@@ -72,15 +100,8 @@ def write_samples(root: Path, count: int) -> None:
 
 def ours(root: Path, batch_size: int, cache: str | None = None) -> ADE20K:
     """ADE20K at 256 x 256 with one worker, ready to train."""
-    data = ADE20K(
-        str(root),
-        image_size=SIZE,
-        load_size=None,
-        flip=False,
-        batch_size=batch_size,
-        num_workers=1,
-        cache=cache,
-    )
+    sizes: dict[str, Any] = {"image_size": SIZE, "load_size": None, "batch_size": batch_size}
+    data = ADE20K(str(root), flip=False, num_workers=1, cache=cache, **sizes)
     data.setup("fit")
     return data
 
@@ -108,71 +129,8 @@ def with_layout(data: ADE20K, loader: Iterable[Batch], device: str) -> Iterator[
         yield layout.scatter_(1, moved["mask"][:, None], 1)
 
 
-def moved(loader: Iterable[tuple[Tensor, Tensor]], device: str) -> Iterator[object]:
-    """Floats of a loader on the device."""
-    for image, layout in loader:
-        yield image.to(device, non_blocking=True), layout.to(device, non_blocking=True)
-
-
-def interleaved(epochs: dict[str, Epoch], repetitions: int, device: str) -> dict[str, float]:
-    """Median seconds of an epoch of each loader, run in turns after one to warm up."""
-    times: dict[str, list[float]] = {name: [] for name in epochs}
-    for repetition in range(repetitions + 1):
-        for name, epoch in epochs.items():
-            start = time.perf_counter()
-            for _ in epoch():
-                pass
-            if device == "cuda":
-                torch.cuda.synchronize()
-            if repetition:
-                times[name].append(time.perf_counter() - start)
-    return {name: median(values) for name, values in times.items()}
-
-
-def main() -> None:
-    """Print images a second, and ratios to the plain loader."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--samples", type=int, default=32)
-    parser.add_argument("--batch_size", type=int, default=4)
-    parser.add_argument("--repetitions", type=int, default=3)
-    args = parser.parse_args()
-    with tempfile.TemporaryDirectory() as directory:
-        os.environ["XDG_CACHE_HOME"] = directory  # what was checked is forgotten with the files
-        root = Path(directory, "ADEChallengeData2016")
-        write_samples(root, args.samples)
-        times = measure(root, args.device, args.batch_size, args.repetitions)
-    environment = f"{args.device}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    sys.stdout.write(
-        f"{args.samples} JPEGs of {WIDTH}x{HEIGHT} to {SIZE}x{SIZE}, {NUM_CLASSES} classes, one "
-        f"worker; {environment}; medians of {args.repetitions} epochs\n"
-        f"{'':36}{'images/s':>9}{'ratio':>8}\n"
-    )
-    for name, seconds in times.items():
-        ratio = times["plain loader"] / seconds
-        sys.stdout.write(f"{name:36}{args.samples / seconds:9.1f}{ratio:7.1f}x\n")
-
-
-def measure(root: Path, device: str, batch_size: int, repetitions: int) -> dict[str, float]:
-    """Median seconds of an epoch of each loader."""
-    plain, data = Plain(root), ours(root, batch_size)
-    check_equal(data, plain)
-    cached = ours(root, batch_size, str(root.parent / "resized"))
-    on_gpu = device == "cuda"
-    plain_loader = DataLoader(
-        plain, batch_size, num_workers=1, persistent_workers=True, pin_memory=on_gpu, shuffle=True
-    )
-    loader, cached_loader = data.train_dataloader(), cached.train_dataloader()
-    epochs: dict[str, Epoch] = {
-        "plain loader": lambda: plain_loader,
-        "ours": lambda: loader,
-        "ours, resized before (data.cache)": lambda: cached_loader,
-        f"ours, layout made on {device}": lambda: with_layout(data, loader, device),
-    }
-    if on_gpu:
-        epochs["plain loader, moved to cuda"] = lambda: moved(plain_loader, device)
-    return interleaved(epochs, repetitions, device)
-
-
-if __name__ == "__main__":
-    main()
+def consume(batches: Iterable[object]) -> list[Tensor]:
+    """Run through an epoch."""
+    for _ in batches:
+        pass
+    return []

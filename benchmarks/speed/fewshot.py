@@ -1,13 +1,11 @@
-"""Time the training of FewShotSMIS against the plain form of it.
+"""The training of FewShotSMIS against its plain form.
 
-Run: ``python -m benchmarks.speed.fewshot``. Labelling is timed against loops over samples and
-classes that look at their pixels on the processor (``numpy.unique``), as the released code does;
-a training step, forward and backward, against one that also draws the images, once of the sample
-and once of the latents found for it. Both forms must agree before they are timed in turns.
+Labelling is timed against loops over samples and classes that look at their pixels on the processor
+(``numpy.unique``), as the released code does; a training step, forward and backward, against one
+that also draws the images, once of the sample and once of the latents found for it.
 """
 
-import argparse
-import sys
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -16,9 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.speed.stylegan2 import VARIANTS, check
-from benchmarks.speed.timing import Function, interleaved
-from semsynth.networks.clvae.spade import one_hot
+from benchmarks.speed.compare import Comparison, Form, Setting, precision
+from semsynth.networks.clvae.layouts import one_hot
 from semsynth.networks.fewshot.pseudo_labels import DensePrototypes, SparseBank
 from semsynth.networks.fewshot.psp_encoder import GradualStyleEncoder
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
@@ -27,7 +24,32 @@ BATCH, RESOLUTION, CHANNELS = 2, 64, 512
 LANDMARKS, MASK_CLASSES = 71, 19
 
 
-def sparse_by_loops(bank: SparseBank, features: Tensor) -> list[Tensor]:
+def labels(setting: Setting) -> Iterator[Comparison]:
+    """Labels of two samples of 512 channels at 64x64."""
+    for kind, loops in (("sparse", sparse_by_loops), ("dense", dense_by_loops)):
+        labeller, features = fitted(kind, setting.device)
+        forms = {
+            "ours": partial(labelled, labeller, features),
+            "loops": partial(loops, labeller, features),
+        }
+        yield Comparison(f"{kind}, {labeller.num_classes} classes", forms)
+
+
+def steps(setting: Setting) -> Iterator[Comparison]:
+    """A training step at 256x256."""
+    for variant in setting.variants:
+        torch.compiler.reset()
+        forms, _ = build_steps(StyleGAN2Generator(256), variant, setting.device)
+        tolerance = 0.05 if "bf16" in variant else 0.01
+        yield Comparison(f"training step, 256x256, {variant}", forms, tolerance)
+
+
+def labelled(labeller: SparseBank | DensePrototypes, features: Tensor) -> list[Tensor]:
+    """Labels as floats, so that they can be compared."""
+    return [labeller(features).float()]
+
+
+def sparse_by_loops(bank: Any, features: Tensor) -> list[Tensor]:
     """What ``SparseBank.forward`` does, one class of one sample at a time."""
     maps = []
     for sample in features.flatten(2):
@@ -49,7 +71,7 @@ def sparse_by_loops(bank: SparseBank, features: Tensor) -> list[Tensor]:
     return [torch.stack(maps).float()]
 
 
-def dense_by_loops(prototypes: DensePrototypes, features: Tensor) -> list[Tensor]:
+def dense_by_loops(prototypes: Any, features: Tensor) -> list[Tensor]:
     """What ``DensePrototypes.forward`` does, one class of one sample at a time."""
     maps = []
     for sample in features:
@@ -80,131 +102,45 @@ def fitted(kind: str, device: str) -> tuple[SparseBank | DensePrototypes, Tensor
     return labeller, both[1:].contiguous()
 
 
-def compare_labelling(kind: str, repetitions: int, device: str) -> str:
-    """One line of the report for a labeller."""
-    labeller, features = fitted(kind, device)
-    loops: Any = sparse_by_loops if kind == "sparse" else dense_by_loops
-    functions: dict[str, Function] = {
-        "ours": lambda: [labeller(features).float()],
-        "loops": partial(loops, labeller, features),
-    }
-    check(functions, 0.01)
-    times = interleaved(functions, repetitions, device)
-    return line(f"{kind} labels, {labeller.num_classes} classes", times)
-
-
-class Step:
-    """A training step, forward and backward, with or without images.
-
-    Args:
-        generator: The frozen generator.
-        encoder: The encoder.
-        prototypes: What labels the features.
-        draws: Draw the images too, which the loss does not use.
-        variant: A name of ``VARIANTS``.
-    """
-
-    def __init__(
-        self,
-        generator: StyleGAN2Generator,
-        encoder: GradualStyleEncoder,
-        prototypes: DensePrototypes,
-        draws: bool,
-        variant: str,
-    ) -> None:
-        self.generator, self.prototypes, self.draws = generator, prototypes, draws
-        self.parameters = list(encoder.parameters())
-        synthesis = generator.synthesis
-        self.half = "bf16" in variant
-        functions: list[Any] = [
-            torch.compile(f) if "compile" in variant else f
-            for f in (encoder, synthesis.features, synthesis.image_and_features, synthesis)
-        ]
-        self.encode, self.features, self.draw_both, self.draw = functions
-
-    def __call__(self, z: Tensor) -> list[Tensor]:
-        """The loss, with gradients left in the encoder."""
-        G = self.generator
-        resolution = min(RESOLUTION, G.image_size)
-        with torch.autocast(z.device.type, torch.bfloat16, enabled=self.half):
-            with torch.no_grad():
-                w_plus = G.repeat(G.mapping(z))
-                if self.draws:
-                    features = self.draw_both(w_plus, resolution)[1]
-                else:
-                    features = self.features(w_plus, resolution)
-                labels = self.prototypes(features)
-                factor = G.image_size // resolution
-                mask = labels.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
-                layout = one_hot(mask, self.prototypes.num_classes)
-            found = G.mean_latent + self.encode(layout)
-            if self.draws:
-                self.draw(found)
-            loss = F.mse_loss(found, w_plus)
-        for parameter in self.parameters:
-            parameter.grad = None
-        loss.backward()
-        return [loss.detach()]
-
-
 def build_steps(
     generator: StyleGAN2Generator, variant: str, device: str, **encoder: Any
-) -> tuple[dict[str, Step], Tensor]:
-    """Both forms of the step with a generator and a random encoder, and a batch of z."""
-    image_size = generator.image_size
+) -> tuple[dict[str, Form], GradualStyleEncoder]:
+    """Both forms of the step with a generator and a random encoder, which they share."""
+    resolution = min(RESOLUTION, generator.image_size)
     options: dict[str, Any] = {"device": device, "memory_format": torch.channels_last}
     generator.eval().requires_grad_(False).to(**options)
-    network = GradualStyleEncoder(MASK_CLASSES, generator.num_ws, image_size, **encoder)
+    network = GradualStyleEncoder(MASK_CLASSES, generator.num_ws, generator.image_size, **encoder)
     network.to(**options)
     z = torch.randn(BATCH, generator.z_dim, device=device)
     prototypes = DensePrototypes(MASK_CLASSES).to(device)
-    resolution = min(RESOLUTION, image_size)
     with torch.no_grad():
         shot = generator.synthesis.features(generator.repeat(generator.mapping(z)), resolution)
     prototypes.fit(shot, torch.randint(MASK_CLASSES, (BATCH, resolution, resolution)).to(device))
-    forms = {"ours": False, "drawing": True}
-    parts = generator, network, prototypes
-    return {name: Step(*parts, draws, variant) for name, draws in forms.items()}, z
+    synthesis, factor = generator.synthesis, generator.image_size // resolution
+    functions: list[Any] = [
+        torch.compile(f) if "compile" in variant else f
+        for f in (network, synthesis.features, synthesis.image_and_features, synthesis)
+    ]
+    encode, features_of, draw_both, draw = functions
 
+    def step(draws: bool) -> list[Tensor]:
+        """The loss, with gradients left in the encoder."""
+        with precision(device, variant):
+            with torch.no_grad():
+                w_plus = generator.repeat(generator.mapping(z))
+                if draws:
+                    features = draw_both(w_plus, resolution)[1]
+                else:
+                    features = features_of(w_plus, resolution)
+                mask = prototypes(features)
+                mask = mask.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
+                layout = one_hot(mask, MASK_CLASSES)
+            found = generator.mean_latent + encode(layout)
+            if draws:
+                draw(found)
+            loss = F.mse_loss(found, w_plus)
+        network.zero_grad()
+        loss.backward()
+        return [loss.detach()]
 
-def compare_steps(variant: str, repetitions: int, device: str) -> str:
-    """One line of the report for the training step."""
-    torch.compiler.reset()
-    steps, z = build_steps(StyleGAN2Generator(256), variant, device)
-    functions: dict[str, Function] = {name: partial(step, z) for name, step in steps.items()}
-    check(functions, 0.05 if "bf16" in variant else 0.01)
-    return line(f"training step, 256x256, {variant}", interleaved(functions, repetitions, device))
-
-
-def line(title: str, times: list[float]) -> str:
-    """Ours, the other, and how many times ours the other takes."""
-    return f"{title:42}{times[0]:12.1f}{times[1]:12.1f}{times[1] / times[0]:7.2f}x\n"
-
-
-def main() -> None:
-    """Print medians in milliseconds and ratios."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument(
-        "--variants", nargs="+", choices=VARIANTS, help="all on a GPU, eager on a processor"
-    )
-    parser.add_argument("--repetitions", type=int, help="20 on a GPU, 3 on a processor")
-    args = parser.parse_args()
-    on_gpu = args.device == "cuda"
-    repetitions = args.repetitions or (20 if on_gpu else 3)
-    machine = torch.cuda.get_device_name() if on_gpu else f"{torch.get_num_threads()} threads"
-    sys.stdout.write(
-        f"{args.device}, {machine}, torch {torch.__version__}; batch {BATCH}, {CHANNELS} channels "
-        f"at {RESOLUTION}x{RESOLUTION}; medians of {repetitions} in ms\n"
-        f"{'':42}{'ours':>12}{'plain':>12}{'ratio':>8}\n"
-    )
-    torch.manual_seed(0)
-    for kind in ("sparse", "dense"):
-        sys.stdout.write(compare_labelling(kind, 5 * repetitions, args.device))
-    for variant in args.variants or (VARIANTS if on_gpu else VARIANTS[:1]):
-        sys.stdout.write(compare_steps(variant, repetitions, args.device))
-        sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    main()
+    return {"ours": partial(step, False), "drawing the images": partial(step, True)}, network

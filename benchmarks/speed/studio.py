@@ -1,12 +1,11 @@
-"""Time a drag in the studio's page, from the mouse's event to the frame that is painted.
+"""Latency of a drag in the studio's page, from the mouse's event to the frame that is painted.
 
-Run: ``python -m benchmarks.speed.studio``. A studio of its own is started, and Debian's Chromium
-moves the mouse at the rate of a screen, as a hand would. The page itself takes the times: from the
-event's own time stamp to the first moment after the frame that shows what it asked for. Frames that
-were overtaken are not shown, so they have no time; how many events had a frame is told beside.
+A studio of its own is started, and Debian's Chromium moves the mouse at the rate of a screen, as a
+hand would. The page itself takes the times: from the event's own time stamp to the first moment
+after the frame that shows what it asked for. Frames that were overtaken are not shown, so they have
+no time; how many events had a frame is told beside.
 """
 
-import argparse
 import re
 import shutil
 import subprocess
@@ -14,7 +13,6 @@ import sys
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 NOSE = (32, 32)
@@ -22,30 +20,29 @@ RATE = 60  # events a second
 STEPS = 90  # events of a drag
 
 
-def main() -> None:
-    """Measure, and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__, prog="python -m benchmarks.speed.studio")
-    parser.add_argument("--drags", type=int, default=5, help="drags of each kind (default: 5)")
-    options = parser.parse_args()
+def latency(drags: int = 5) -> Table | str:
+    """Medians and tails of each kind of drag, and how many frames were shown in order."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
-        sys.stdout.write(
-            "The studio is not timed: there is no Chromium (apt-get install chromium).\n"
-        )
-        return
+        return "The studio is not timed: there is no Chromium (apt-get install chromium)."
+    table = Table("studio: drag", "p50, ms", "p95, ms", "frames", "events", "in order")
     words = [sys.executable, "-m", "semsynth", "studio", "--port", "0"]
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as studio:
         try:
             assert studio.stdout is not None
             found = re.search(r"http://\S+", studio.stdout.readline())
             assert found, "the studio did not start"
-            print_table(measure(found[0], chromium, options.drags))
+            for kind, (times, in_order) in measure(found[0], chromium, drags).items():
+                p50, p95 = np.percentile(times, [50, 95])
+                cells = (f"{p50:.0f}", f"{p95:.0f}", str(len(times)), str(drags * STEPS))
+                table.add_row(kind, *cells, "yes" if in_order else "NO")
         finally:
             studio.terminate()
+    return table
 
 
-def measure(address: str, chromium: str, drags: int) -> dict[str, tuple[list[float], int, bool]]:
-    """Times in milliseconds, number of events, and whether frames came in order, of each kind."""
+def measure(address: str, chromium: str, drags: int) -> dict[str, tuple[list[float], bool]]:
+    """Times in milliseconds, and whether frames came in order, of each kind."""
     from playwright.sync_api import sync_playwright
 
     results = {}
@@ -64,7 +61,7 @@ def measure(address: str, chromium: str, drags: int) -> dict[str, tuple[list[flo
             frames = page.evaluate("window.studio.frames")
             times = page.evaluate("window.studio.latency")
             skipped = len(times) // (drags + 1)
-            results[kind] = times[skipped:], drags * STEPS, frames == sorted(set(frames))
+            results[kind] = times[skipped:], frames == sorted(set(frames))
             page.context.close()
         browser.close()
     return results
@@ -90,17 +87,3 @@ def on_screen(page: Any, place: tuple[float, float]) -> tuple[float, float]:
     box = page.locator("#drag-overlay").bounding_box()
     x, y = ((value + 0.5) / 64 for value in place)
     return box["x"] + x * box["width"], box["y"] + y * box["height"]
-
-
-def print_table(results: dict[str, tuple[list[float], int, bool]]) -> None:
-    """Print medians, tails and how many frames were shown."""
-    table = Table("drag", "p50 ms", "p95 ms", "frames", "events", "in order")
-    for kind, (times, events, in_order) in results.items():
-        p50, p95 = np.percentile(times, [50, 95])
-        order = "yes" if in_order else "NO"
-        table.add_row(kind, f"{p50:.0f}", f"{p95:.0f}", str(len(times)), str(events), order)
-    Console().print(table)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,16 +1,13 @@
-"""Time StyleGAN2 against two usual forms of its layers that need no compiled extension either.
+"""StyleGAN2 against two usual forms of its layers that need no compiled extension either.
 
-Run: ``python -m benchmarks.speed.stylegan2``. *Grouped* gives each sample weights of its own, in
-one convolution with a group for each sample. *Reshaped* filters with [1, 3, 3, 1] as if each
-channel were an image. All forms hold the same weights, and must agree, before they are timed in
-turns: the generator's forward pass, and a training step of both networks without the regularisation
-that is done at times.
+*Grouped* gives each sample weights of its own, in one convolution with a group for each sample.
+*Reshaped* filters with [1, 3, 3, 1] as if each channel were an image. All forms hold the same
+weights. Timed are the generator's forward pass, and a training step of both networks without the
+lazy regularisation.
 """
 
-import argparse
 import copy
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -18,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.speed.timing import Function, interleaved
+from benchmarks.speed.compare import Comparison, Setting, precision
 from semsynth.losses.losses import nonsaturating_loss_d, nonsaturating_loss_g
 from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
@@ -26,16 +23,7 @@ from semsynth.networks.stylegan2.layers import SQRT2, EqualisedConv2d, Modulated
 
 
 class Size(NamedTuple):
-    """A generator and discriminator, and the batch that they are trained with.
-
-    Attributes:
-        image_size: Height and width.
-        latent_dim: Length of z and w.
-        mapping_layers: Linear layers of the mapping network.
-        channel_base: Channels times resolution.
-        channel_max: Most channels of a layer.
-        batch_size: Images of a batch.
-    """
+    """A generator and discriminator, and the batch that they are trained with."""
 
     image_size: int
     latent_dim: int
@@ -46,11 +34,27 @@ class Size(NamedTuple):
 
 
 SIZES = {
-    "tiny": Size(16, 8, 2, 128, 8, 4),  # to try this program
     "toy64": Size(64, 128, 4, 2048, 128, 16),
     "slim256": Size(256, 512, 8, 16384, 512, 4),
 }
-VARIANTS = ("eager", "bf16", "compile", "bf16+compile")
+
+
+def passes_and_steps(setting: Setting) -> Iterator[Comparison]:
+    """A forward pass and a training step of each size in all forms."""
+    for name, size in SIZES.items():
+        for variant in setting.variants:
+            torch.compiler.reset()  # beyond its limit torch runs eagerly, silently
+            networks = build(size, setting.device)
+            shape = (size.batch_size, 3, size.image_size, size.image_size)
+            z = torch.randn(size.batch_size, size.latent_dim, device=setting.device)
+            real = torch.rand(shape, device=setting.device) * 2 - 1
+            pairs = {form: Pair(networks, form, variant) for form in FORMS}
+            tolerance = 0.1 if "bf16" in variant else 0.01  # TF32, signs in Adam's first step
+            title = f"{name}, batch {size.batch_size}, {variant}"
+            forms = {form: partial(pair.forward, z) for form, pair in pairs.items()}
+            yield Comparison(f"forward, {title}", forms, tolerance)
+            forms = {form: partial(pair.step, z, real) for form, pair in pairs.items()}
+            yield Comparison(f"step, {title}", forms, tolerance)
 
 
 class GroupedModulatedConv2d(ModulatedConv2d):
@@ -125,34 +129,28 @@ FORMS: dict[str, dict[type[nn.Module], type[nn.Module]]] = {
 
 
 class Pair:
-    """Both networks in one form, with their optimizers.
-
-    Args:
-        networks: Generator and discriminator; copied.
-        form: A name of ``FORMS``.
-        variant: A name of ``VARIANTS``.
-    """
+    """Copies of both networks in a form of ``FORMS``, with their optimizers."""
 
     def __init__(self, networks: Sequence[nn.Module], form: str, variant: str) -> None:
         twins: list[Any] = [in_form(network, form) for network in networks]
         self.optimizers = [torch.optim.Adam(n.parameters(), 1e-3, fused=True) for n in twins]
         compiled = "compile" in variant
         self.generator, self.discriminator = [torch.compile(t) if compiled else t for t in twins]
-        self.half = "bf16" in variant
+        self.variant = variant
 
     def forward(self, z: Tensor) -> list[Tensor]:
         """Images, without gradients."""
-        with torch.no_grad(), self.precision(z):
+        with torch.no_grad(), precision(z.device.type, self.variant):
             return [self.generator(z)]
 
     def step(self, z: Tensor, real: Tensor) -> list[Tensor]:
         """One step of each network; returns the losses."""
-        with self.precision(z):
+        with precision(z.device.type, self.variant):
             with torch.no_grad():
                 fake = self.generator(z)
             loss_d = nonsaturating_loss_d(self.discriminator(real), self.discriminator(fake))
         self.update(1, loss_d)
-        with self.precision(z):
+        with precision(z.device.type, self.variant):
             loss_g = nonsaturating_loss_g(self.discriminator(self.generator(z)))
         self.update(0, loss_g)
         return [loss_d.detach(), loss_g.detach()]
@@ -163,10 +161,6 @@ class Pair:
             optimizer.zero_grad()
         loss.backward()
         self.optimizers[index].step()
-
-    def precision(self, z: Tensor) -> torch.autocast:
-        """Autocast as the variant wants it."""
-        return torch.autocast(z.device.type, torch.bfloat16, enabled=self.half)
 
 
 def in_form(network: nn.Module, form: str) -> nn.Module:
@@ -186,61 +180,3 @@ def build(size: Size, device: str) -> tuple[nn.Module, nn.Module]:
     discriminator = StyleGAN2Discriminator(size.image_size, *widths)
     options: dict[str, Any] = {"device": device, "memory_format": torch.channels_last}
     return generator.to(**options), discriminator.to(**options)
-
-
-def check(functions: dict[str, Function], tolerance: float) -> None:
-    """Refuse forms whose results differ from ours by more than a share of their size."""
-    results = {name: function() for name, function in functions.items()}
-    for name, result in results.items():
-        for a, b in zip(result, results["ours"], strict=True):
-            error = float((a - b).norm() / b.norm())
-            if error > tolerance:
-                raise AssertionError(f"{name} differs from ours by {error:.2g} of its size.")
-
-
-def compare(name: str, variant: str, repetitions: int, device: str) -> None:
-    """Check and time the forms of one size; print a line for each task."""
-    size = SIZES[name]
-    torch.compiler.reset()  # what is compiled for too many cases is run as it is, in silence
-    torch.manual_seed(0)
-    networks = build(size, device)
-    z = torch.randn(size.batch_size, size.latent_dim, device=device)
-    real = torch.rand(size.batch_size, 3, size.image_size, size.image_size, device=device) * 2 - 1
-    pairs = {form: Pair(networks, form, variant) for form in FORMS}
-    tasks: dict[str, dict[str, Function]] = {
-        "forward": {form: partial(pair.forward, z) for form, pair in pairs.items()},
-        "step": {form: partial(pair.step, z, real) for form, pair in pairs.items()},
-    }
-    for task, functions in tasks.items():
-        check(functions, 0.1 if "bf16" in variant else 0.01)  # TF32, and signs in Adam's first step
-        times = interleaved(functions, repetitions, device)
-        cells = "".join(f"{t:12.1f}{t / times[0]:7.2f}x" for t in times[1:])
-        title = f"{name}, batch {size.batch_size}, {variant}: {task}"
-        sys.stdout.write(f"{title:44}{times[0]:10.1f}{cells}\n")
-        sys.stdout.flush()
-
-
-def main() -> None:
-    """Print medians in milliseconds, and how many times ours the others take."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--sizes", nargs="+", choices=SIZES, default=["toy64", "slim256"])
-    parser.add_argument(
-        "--variants", nargs="+", choices=VARIANTS, help="all on a GPU, eager on a processor"
-    )
-    parser.add_argument("--repetitions", type=int, help="20 on a GPU, 3 on a processor")
-    args = parser.parse_args()
-    on_gpu = args.device == "cuda"
-    repetitions = args.repetitions or (20 if on_gpu else 3)
-    machine = torch.cuda.get_device_name() if on_gpu else f"{torch.get_num_threads()} threads"
-    sys.stdout.write(
-        f"{args.device}, {machine}, torch {torch.__version__}; medians of {repetitions} in ms\n"
-        f"{'':44}{'ours':>10}{'grouped':>12}{'ratio':>8}{'reshaped':>12}{'ratio':>8}\n"
-    )
-    for name in args.sizes:
-        for variant in args.variants or (VARIANTS if on_gpu else VARIANTS[:1]):
-            compare(name, variant, repetitions, args.device)
-
-
-if __name__ == "__main__":
-    main()

@@ -6,9 +6,7 @@ from semsynth.callbacks.ema import GeneratorEMA
 from semsynth.callbacks.evaluation import Evaluation
 from semsynth.callbacks.finite import FiniteLosses
 from semsynth.callbacks.images import ImageLogger, PredictionWriter
-from semsynth.callbacks.position import Position
-from semsynth.callbacks.requeue import Requeue
-from semsynth.callbacks.step_seed import StepSeed
+from semsynth.callbacks.resume import Position, Requeue, StepSeed
 
 __all__ = [
     "Checkpoint",

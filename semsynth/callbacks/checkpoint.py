@@ -13,6 +13,7 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from torch import Tensor
 
 from semsynth.callbacks.generation import Batch
+from semsynth.files import replaced
 
 
 class Checkpoint(ModelCheckpoint):
@@ -34,7 +35,7 @@ class Checkpoint(ModelCheckpoint):
         """Remove what a process that was killed had begun to write."""
         super().setup(trainer, pl_module, stage)
         if stage == "fit" and trainer.is_global_zero and self.dirpath is not None:
-            for unfinished in Path(self.dirpath).glob(".*.ckpt.part"):
+            for unfinished in Path(self.dirpath).glob(".*.ckpt*.part"):
                 unfinished.unlink(missing_ok=True)
 
     def on_train_batch_start(
@@ -47,12 +48,7 @@ class Checkpoint(ModelCheckpoint):
         self.step_before = trainer.global_step
 
     def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
         """See whether a checkpoint falls due; after the last step, write it at once."""
         self.accumulating = trainer.global_step == self.step_before
@@ -124,10 +120,9 @@ class Checkpoint(ModelCheckpoint):
         """Point the link to another file at once: at no moment is there none."""
         link, target = Path(linkpath), Path(filepath)
         if trainer.is_global_zero and link.absolute() != target.absolute():
-            new = link.with_name(f".{link.name}.part")
-            new.unlink(missing_ok=True)
-            new.symlink_to(target.name)
-            new.replace(link)
+            with replaced(link) as new:
+                new.unlink(missing_ok=True)
+                new.symlink_to(target.name)
         trainer.strategy.barrier()
 
 

@@ -1,15 +1,13 @@
 """Checkpoint files that are whole or not there, whatever happens while they are written."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from semsynth.errors import UserError
+from semsynth.files import replaced
 
 PREVIOUS = "previous.ckpt"
 """The checkpoint that the newest one came after, in case that the newest is lost."""
@@ -29,21 +27,11 @@ class SafeCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
     ) -> None:
-        """Write a checkpoint.
-
-        Args:
-            checkpoint: What to store.
-            path: Its file; of a link, the link is replaced.
-            storage_options: Not used.
-
-        Raises:
-            CheckpointFileError: The disk is full, or the directory cannot be written to.
-        """
+        """Write a checkpoint; a link is replaced."""
         path = Path(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with renamed_when_whole(path) as unfinished:
-                torch.save(checkpoint, unfinished)
+            with replaced(path, durable=True) as unfinished, unfinished.open("wb") as opened:
+                torch.save(checkpoint, opened)
         except OSError as error:
             raise CheckpointFileError(
                 f"The checkpoint {path} could not be written: {error.strerror or error}. The one "
@@ -54,11 +42,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read a checkpoint, to the CPU if nothing else is said, tensors and plain values alone.
-
-        Raises:
-            CheckpointFileError: The file is missing, damaged, or holds other things.
-        """
+        """Read a checkpoint, to the CPU if nothing else is said, tensors and plain values alone."""
         try:
             loaded: dict[str, Any] = torch.load(path, map_location or "cpu", weights_only=True)
         except Exception as error:  # whatever a damaged file makes of torch's reader
@@ -75,31 +59,6 @@ class SafeCheckpointIO(TorchCheckpointIO):
             path.unlink(missing_ok=True)
         elif path.exists():
             path.replace(path.with_name(PREVIOUS))
-
-
-@contextmanager
-def renamed_when_whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file under a temporary name, which takes another's place when it is on the disk."""
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
-        with unfinished.open("wb") as opened:
-            yield opened
-            opened.flush()
-            os.fsync(opened.fileno())
-        unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
-        raise
-    sync_names(path.parent)
-
-
-def sync_names(directory: Path) -> None:
-    """Wait until the names in a directory are on the disk."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def first_line(error: BaseException) -> str:

@@ -10,8 +10,8 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from semsynth.callbacks.evaluation import write_atomically
 from semsynth.callbacks.generation import Batch
+from semsynth.files import write_text
 
 WARM_UP = 3  # steps of each start that are not timed: allocation, autotuning, first reads
 
@@ -49,12 +49,7 @@ class Cost(Callback):
             torch.cuda.reset_peak_memory_stats(pl_module.device)
 
     def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
         """Count a step, with the time that its data took."""
         now = time.perf_counter()
@@ -85,7 +80,7 @@ class Cost(Callback):
             "num_processes": trainer.world_size,
         }
         path = Path(trainer.default_root_dir) / "scores" / "cost.json"
-        write_atomically(path, json.dumps(record, indent=2) + "\n")
+        write_text(path, json.dumps(record, indent=2) + "\n")
 
     def _add(self, prefix: str, seconds: float, images: int) -> None:
         self.totals[f"{prefix}seconds"] += seconds

@@ -43,12 +43,7 @@ class GeneratorEMA(Callback):
 
     @torch.no_grad()
     def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
         """Move the average towards the current weights."""
         self.num_updates += 1

@@ -1,7 +1,7 @@
 """Generate on the validation and test splits, and measure."""
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,15 +10,14 @@ from lightning import Callback, LightningModule, Trainer
 from lightning_utilities.core.rank_zero import rank_zero_warn
 from torch import Tensor
 
-from semsynth.callbacks.generation import Batch, generate
+from semsynth.callbacks.generation import Batch, generate, supply
 from semsynth.callbacks.real_statistics import RealStatistics
+from semsynth.files import write_text
 from semsynth.images import from_uint8, to_uint8
-from semsynth.metrics import ClassDiversity, ImageMetric
-from semsynth.metrics.base import card_of, wanted
+from semsynth.metrics import ImageMetric
+from semsynth.metrics.base import card_of
 from semsynth.metrics.census import Census
-from semsynth.metrics.editing import EditingScores
 from semsynth.metrics.protocol import Card, installed_versions
-from semsynth.networks.noise import sample_seed
 from semsynth.weights import MissingWeightsError
 
 Stage = Literal["val", "test"]
@@ -28,10 +27,9 @@ class Evaluation(Callback):
     """Measures generated images on the validation and test splits.
 
     Each sample gets ``num_samples`` images. A metric's ``update`` names what it wants: ``fake``
-    (B, 3, H, W), the first of them, ``fakes`` (B, num_samples, 3, H, W), or any key of the batch.
-    Images are rounded to 8 bits first, real ones too, as if they had been written to files. If a
-    metric judges edits, all see what the method's ``edits`` returns: ``image`` before an edit and
-    ``edited``, which is also ``fake``, after it.
+    (B, 3, H, W), the first of them, ``fakes`` (B, num_samples, 3, H, W), any key of the batch, or
+    what the method supplies, which replaces the batch's own, such as the ``image`` before an edit.
+    Images are rounded to 8 bits first, real ones too, as if they had been written to files.
 
     The scores are logged as ``val/NAME`` and ``test/NAME`` and written to ``scores/`` in the run
     directory, with the protocol that they depend on. All processes take part, each with its own
@@ -69,11 +67,7 @@ class Evaluation(Callback):
         self.protocol: Card = {}
 
     def build(self) -> None:
-        """Build the metrics, which are in no module tree.
-
-        Raises:
-            MissingWeightsError: Metrics lack their weights; all of them are named.
-        """
+        """Build the metrics, which are in no module tree, or name all missing weights."""
         if not self.recipes:
             return
         self.metrics, errors = build_metrics(self.recipes)
@@ -109,25 +103,13 @@ class Evaluation(Callback):
         self._start(trainer, "test")
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
         """Generate for a batch and update the metrics."""
         self._update(trainer, pl_module, batch)
 
     def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
         """Generate for a batch and update the metrics."""
         self._update(trainer, pl_module, batch)
@@ -147,64 +129,31 @@ class Evaluation(Callback):
     def _update(self, trainer: Trainer, method: LightningModule, batch: Batch) -> None:
         if not self.metrics:
             return
-        edits = any(isinstance(metric, EditingScores) for metric in self.metrics)
-        make = self._edited if edits else self._generated
-        inputs = {**batch, **make(trainer, method, batch)}
-        if "image" in inputs:
-            inputs["image"] = as_on_disk(inputs["image"])
+        names = set().union(*(metric.wants for metric in self.metrics))
+        supplied = supply(trainer, method, batch, self.seed, self.num_samples, names)
+        inputs = {**batch, **supplied}
+        if "fake" not in supplied:
+            inputs |= self._generated(trainer, method, batch)
+        inputs |= {k: as_on_disk(inputs[k]) for k in inputs.keys() & {"image", *supplied}}
         if "full_mask" in batch:  # the method saw scribbles; images are measured against all of it
             inputs["mask"] = batch["full_mask"]
         self.census.update(inputs["fake"], inputs.get("image"), inputs.get("mask"))
-        inputs |= self._supplied(trainer, method, batch, inputs.keys())
         for metric in self.metrics:
-            if isinstance(metric, ClassDiversity):
-                self._update_varied(metric, trainer, method, batch)
-                continue
-            if missing := wanted(metric) - inputs.keys():
+            if missing := metric.wants - inputs.keys():
                 raise ValueError(
-                    f"{type(metric).__name__} wants {', '.join(sorted(missing))}, which data "
-                    f"and method do not give; the data has {', '.join(sorted(batch))}. Take it out "
-                    "of evaluation.metrics or choose data that has it."
+                    f"{type(metric).__name__} wants {', '.join(sorted(missing))}, which "
+                    f"{type(method).__name__} and its data do not give; the data has "
+                    f"{', '.join(sorted(batch))}. Take the metric out of evaluation.metrics, or "
+                    "choose data that has it."
                 )
-            metric.update(**{name: inputs[name] for name in wanted(metric)})
+            metric.update(**{name: inputs[name] for name in metric.wants})
 
     def _generated(self, trainer: Trainer, method: LightningModule, batch: Batch) -> Batch:
         """Images of each sample, ``num_samples`` if a metric wants them."""
-        draws = self.num_samples if any("fakes" in wanted(m) for m in self.metrics) else 1
+        draws = self.num_samples if any("fakes" in metric.wants for metric in self.metrics) else 1
         images = [generate(trainer, method, batch, self.seed, draw) for draw in range(draws)]
         fakes = torch.stack([as_on_disk(image) for image in images], dim=1)
         return {"fake": fakes[:, 0], "fakes": fakes}
-
-    def _edited(self, trainer: Trainer, method: LightningModule, batch: Batch) -> Batch:
-        """Images before and after edits; the latter are those that other metrics measure."""
-        seeded = {**batch, "seed": sample_seed(self.seed, batch["index"])}
-        with trainer.precision_plugin.forward_context():
-            inputs = method.edits(seeded)  # type: ignore[operator]  # of Method
-        edited = as_on_disk(inputs["edited"])
-        return inputs | {"edited": edited, "fake": edited}
-
-    def _supplied(
-        self, trainer: Trainer, method: LightningModule, batch: Batch, there: Collection[str]
-    ) -> Batch:
-        """What metrics want and only the method can make, such as reconstructions."""
-        others = [m for m in self.metrics if not isinstance(m, ClassDiversity)]
-        names = set().union(*map(wanted, others)) - set(there)
-        if not names or (supply := getattr(method, "supply", None)) is None:
-            return {}
-        seeded = {**batch, "seed": sample_seed(self.seed, batch["index"])}
-        with trainer.precision_plugin.forward_context():
-            return {name: as_on_disk(x) for name, x in supply(seeded, names).items()}
-
-    def _update_varied(
-        self, metric: ClassDiversity, trainer: Trainer, method: LightningModule, batch: Batch
-    ) -> None:
-        """Redraw one class of each mask, at all levels and at each that the metric tells apart."""
-        seeded = {**batch, "seed": sample_seed(self.seed, batch["index"])}
-        for level in range(-1, metric.num_levels):
-            with trainer.precision_plugin.forward_context():
-                inputs = method.vary(seeded, self.num_samples, level)  # type: ignore[operator]  # of Method
-            varied = as_on_disk(inputs["varied"].flatten(0, 1)).view_as(inputs["varied"])
-            metric.update(**inputs | {"varied": varied}, mask=batch["mask"])
 
     def _finish(self, trainer: Trainer, method: LightningModule, stage: Stage) -> None:
         if not self.metrics:
@@ -235,17 +184,13 @@ class Evaluation(Callback):
                 "protocol": self.protocol,
             }
             path = Path(trainer.default_root_dir) / "scores" / f"{stage}.json"
-            write_atomically(path, json.dumps(record, indent=2) + "\n")
+            write_text(path, json.dumps(record, indent=2) + "\n")
 
 
 def build_metrics(
     recipes: Sequence[Callable[[], ImageMetric]],
 ) -> tuple[list[ImageMetric], list[MissingWeightsError]]:
-    """Build metrics, or take them as they are.
-
-    Returns:
-        The metrics that could be built, and an error for each that lacks its weights.
-    """
+    """Build metrics, or take them as they are; an error for each that lacks its weights."""
     metrics, errors = [], []
     for recipe in recipes:
         try:
@@ -255,15 +200,8 @@ def build_metrics(
     return metrics, errors
 
 
-def as_on_disk(image: Tensor) -> Tensor:
-    """Images (B, 3, H, W) in [-1, 1] as a PNG file would keep them; anything else as it is."""
-    is_image = image.ndim == 4 and image.is_floating_point()
+def as_on_disk(image: Any) -> Any:
+    """Images (..., 3, H, W) in [-1, 1] as a PNG file would keep them; anything else as it is."""
+    is_float = isinstance(image, Tensor) and image.is_floating_point()
+    is_image = is_float and image.ndim >= 4 and image.shape[-3] == 3
     return from_uint8(to_uint8(image)) if is_image else image
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file under a temporary name and then rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(text)
-    temporary.replace(path)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.utilities import move_data_to_device
 from torch import Tensor
 
 from semsynth.callbacks.generation import Batch
@@ -85,11 +86,7 @@ class FiniteLosses(Callback):
             raise NonFiniteLossError(report(trainer, self.latest, dict.fromkeys(spoilt, math.nan)))
 
     def look(self, trainer: Trainer) -> None:
-        """Look at what was logged since the last time, in all processes.
-
-        Raises:
-            NonFiniteLossError: A value is not finite, in this process or another one.
-        """
+        """Look at what was logged since the last time, in all processes."""
         recent, self.recent = self.recent, []
         if not recent:
             return
@@ -126,7 +123,15 @@ def report(trainer: Trainer, seen: Seen, found: dict[str, float]) -> str:
     name = f"step_{place['step']:08d}_rank{place['rank']}.pt"
     file = Path(trainer.default_root_dir, "faults", name)
     file.parent.mkdir(parents=True, exist_ok=True)
-    torch.save({**place, "seed": seed, "found": found, "batch": to_cpu(seen.batch)}, file)
+    torch.save(
+        {
+            **place,
+            "seed": seed,
+            "found": found,
+            "batch": move_data_to_device(seen.batch, torch.device("cpu")),
+        },
+        file,
+    )
     bad = [f"{name} {value}" for name, value in found.items() if not math.isfinite(value)]
     listed = ", ".join(bad[:5]) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
     return (
@@ -142,10 +147,3 @@ def samples(batch: Batch) -> str:
     found = next((batch[key] for key in ("name", "index", "seed") if key in batch), ["unnamed"])
     listed = found.flatten().tolist() if isinstance(found, Tensor) else found
     return ", ".join(str(name) for name in listed)
-
-
-def to_cpu(value: Any) -> Any:
-    """The tensors of nested dictionaries on the CPU."""
-    if isinstance(value, dict):
-        return {key: to_cpu(item) for key, item in value.items()}
-    return value.cpu() if isinstance(value, Tensor) else value

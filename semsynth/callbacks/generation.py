@@ -1,5 +1,6 @@
 """Images of a batch that depend on seed, sample and draw, and on nothing else."""
 
+from collections.abc import Collection
 from typing import Any
 
 from lightning import LightningModule, Trainer
@@ -13,11 +14,23 @@ Batch = dict[str, Any]
 def generate(
     trainer: Trainer, method: LightningModule, batch: Batch, seed: int, draw: int
 ) -> Tensor:
-    """Images of a batch, from noise that depends on seed, sample and draw alone.
-
-    Returns:
-        Images (B, 3, H, W) in [-1, 1], float32, the same on any number of devices.
-    """
+    """Images (B, 3, H, W), float32, from noise that depends on seed, sample and draw alone."""
     seeded = {**batch, "seed": sample_seed(seed, batch["index"], draw)}
     with trainer.precision_plugin.forward_context():
         return method.predict_step(seeded, 0).float()
+
+
+def supply(
+    trainer: Trainer,
+    method: LightningModule,
+    batch: Batch,
+    seed: int,
+    num_samples: int,
+    names: Collection[str],
+) -> Batch:
+    """What a method's own ``supply`` gives of some names; nothing if it has none."""
+    if (own := getattr(method, "supply", None)) is None:
+        return {}
+    seeded = {**batch, "seed": sample_seed(seed, batch["index"]), "num_samples": num_samples}
+    with trainer.precision_plugin.forward_context():
+        return own(seeded, names)

@@ -9,7 +9,7 @@ from lightning.fabric.utilities import move_data_to_device
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
-from semsynth.callbacks.generation import Batch, generate
+from semsynth.callbacks.generation import Batch, generate, supply
 from semsynth.callbacks.overlays import log_overlays, log_samples
 from semsynth.errors import require_positive, require_writable
 from semsynth.images import Palette, colour_mask, image_grid, save_png, to_uint8
@@ -20,7 +20,7 @@ class ImageLogger(Callback):
     """Writes grids of samples to ``images/`` in the run directory and to W&B.
 
     Validation shows fixed samples as they get better; a test adds the series that the method
-    calls its variations.
+    supplies as its ``variations``.
 
     Args:
         num_masks: Rows of a grid, each a sample.
@@ -40,7 +40,7 @@ class ImageLogger(Callback):
         outputs: Any,
         batch: Batch,
         batch_idx: int,
-        dataloader_idx: int = 0,
+        *_: Any,
     ) -> None:
         """Draw samples of the first batch."""
         if batch_idx == 0 and trainer.is_global_zero and not trainer.sanity_checking:
@@ -55,7 +55,7 @@ class ImageLogger(Callback):
         outputs: Any,
         batch: Batch,
         batch_idx: int,
-        dataloader_idx: int = 0,
+        *_: Any,
     ) -> None:
         """Draw samples and variations of the first batch."""
         if batch_idx > 0 or not trainer.is_global_zero:
@@ -63,13 +63,9 @@ class ImageLogger(Callback):
         rows = self._first_rows(batch)
         samples = self._samples(trainer, pl_module, rows)
         self._write(trainer, pl_module, rows, samples, "test_samples")
-        seeded = {**rows, "seed": sample_seed(self.seed, rows["index"])}
-        variations = getattr(pl_module, "variations", None)
-        if variations is None:
-            return
-        with trainer.precision_plugin.forward_context():
-            series = variations(seeded, self.num_samples)
-        for name, images in series.items():
+        names = {"variations"}
+        found = supply(trainer, pl_module, rows, self.seed, self.num_samples, names)
+        for name, images in found.get("variations", {}).items():
             self._write(trainer, pl_module, rows, images, f"test_{name}")
 
     def _first_rows(self, batch: Batch) -> Batch:
@@ -147,7 +143,7 @@ class PredictionWriter(Callback):
         outputs: Any,
         batch: Batch,
         batch_idx: int,
-        dataloader_idx: int = 0,
+        *_: Any,
     ) -> None:
         """Write the first images of the batch, then generate and write the others."""
         names = batch.get("name", [f"{i:06d}" for i in batch["index"].tolist()])

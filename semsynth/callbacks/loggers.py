@@ -51,12 +51,6 @@ def build_wandb_logger(run_dir: Path, command: str, labels: RunLabels, segment: 
 
     W&B cannot continue a run offline. A training that goes on is a run of its own, in the same
     group and under the same name, with the tag ``segment-2``; steps go on.
-
-    Args:
-        run_dir: Directory of the run.
-        command: The command: W&B's type of the job.
-        labels: What W&B groups and filters the run by.
-        segment: How often the command has been started in this directory.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     if "WANDB_MODE" not in os.environ and not has_wandb_key():

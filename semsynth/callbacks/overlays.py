@@ -12,15 +12,7 @@ from semsynth.images import to_uint8
 def log_overlays(
     logger: WandbLogger, title: str, image: Tensor, mask: Tensor, names: list[str]
 ) -> None:
-    """Log images whose label maps can be switched on and off.
-
-    Args:
-        logger: W&B's logger.
-        title: What they are called.
-        image: Images (B, 3, H, W) in [-1, 1].
-        mask: Label maps (B, H, W); values without a name are left out.
-        names: Name of each class.
-    """
+    """Log images (B, 3, H, W) whose label maps (B, H, W) can be switched on and off."""
     shown = overlays(image, mask, names)
     logger.log_image(title, shown["images"], masks=shown["masks"])
 

@@ -2,18 +2,17 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning import Trainer
 from lightning_utilities.core.rank_zero import rank_zero_warn
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from semsynth.files import replaced
 from semsynth.images import to_uint8
 from semsynth.metrics import ImageMetric
 from semsynth.metrics.census import fingerprint, hexadecimal
@@ -44,32 +43,22 @@ class RealStatistics:
                 self._read(key)
             everywhere = trainer.strategy.reduce_boolean_decision(key in self.loaded, all=True)
             state = self.loaded[key][0] if key is not None and everywhere else None
-            metric.load_real_state(state and to_device(state, metric.device))
+            on_device = state and {name: x.to(metric.device) for name, x in state.items()}
+            metric.load_real_state(on_device)
 
     def keep_those_of(
-        self,
-        trainer: Trainer,
-        stage: str,
-        metrics: Sequence[ImageMetric],
-        census: dict[str, Any],
+        self, trainer: Trainer, stage: str, metrics: Sequence[ImageMetric], census: dict[str, Any]
     ) -> list[ImageMetric]:
-        """Save new statistics and check those that were loaded against the images that were seen.
-
-        Returns:
-            The metrics whose statistics are of these images.
-        """
+        """Save new statistics and check loaded ones; return the metrics that are valid."""
         census = {key: census[key] for key in ("num_images", "real_images", "masks")}
         kept = []
         for metric, key in zip(metrics, self.keys, strict=True):
-            if key is None:
-                kept.append(metric)
-            elif metric.loaded_real is None:
-                self._save(trainer, key, metric, census)
-                kept.append(metric)
-            elif self.loaded[key][1] == census:
-                kept.append(metric)
-            else:
+            if key is not None and metric.loaded_real is not None and self.loaded[key][1] != census:
                 self._forget(key, metric, stage)
+                continue
+            if key is not None and metric.loaded_real is None:
+                self._save(trainer, key, metric, census)
+            kept.append(metric)
         return kept
 
     def path(self, key: str) -> Path:
@@ -86,7 +75,7 @@ class RealStatistics:
         except FileNotFoundError:
             return
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            rank_zero_warn(f"{self.path(key)} is damaged ({error}) and will be written anew.")
+            rank_zero_warn(f"{self.path(key)} is damaged ({error}) and will be rewritten.")
 
     def _save(
         self, trainer: Trainer, key: str, metric: ImageMetric, census: dict[str, Any]
@@ -96,12 +85,9 @@ class RealStatistics:
         self.loaded[key] = (state, census)
         if not trainer.is_global_zero:
             return
-        path = self.path(key)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(state, temporary, {"key": key, "census": json.dumps(census)})
-            temporary.replace(path)
+            with replaced(self.path(key)) as temporary:
+                save_file(state, temporary, {"key": key, "census": json.dumps(census)})
         except OSError as error:
             rank_zero_warn(f"Statistics of the real images were not kept: {error}")
 
@@ -140,8 +126,3 @@ def describe_split(trainer: Trainer, stage: str) -> dict[str, Any] | None:
     data = type(getattr(trainer, "datamodule", None)).__name__
     probes = [hexadecimal(number) for number in hashes]
     return {"split": stage, "data": data, "num_images": count, "probes": probes}
-
-
-def to_device(state: State, device: torch.device) -> State:
-    """Tensors on a device."""
-    return {name: tensor.to(device) for name, tensor in state.items()}

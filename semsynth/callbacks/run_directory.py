@@ -49,11 +49,7 @@ def default_directory(config: dict[str, Any], config_file: str | None) -> Path:
 
 
 def config_hash(config: dict[str, Any]) -> str:
-    """SHA-256 of what a configuration says about a run, wherever the run is kept.
-
-    Args:
-        config: The complete configuration.
-    """
+    """SHA-256 of what a configuration says about a run, wherever the run is kept."""
     identity = {k: v for k, v in config.items() if k not in NOT_IDENTITY}
     for key, place in (("checkpoint", "dirpath"), ("trainer", "default_root_dir")):
         if place in identity.get(key, {}):
@@ -127,11 +123,7 @@ def derived(config: Path) -> list[str]:
 
 
 def prepare(directory: Path, overwrite: bool) -> None:
-    """Make sure that a new run may use a directory.
-
-    Raises:
-        RunExistsError: It holds checkpoints of a run, and ``overwrite`` is off.
-    """
+    """Make sure that a new run may use a directory, and empty it."""
     if any((directory / "checkpoints").glob("*.ckpt")) and not overwrite:
         raise RunExistsError(
             f"{directory} already holds a run with this configuration. Continue it with "

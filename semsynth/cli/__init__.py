@@ -2,11 +2,13 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from importlib import import_module
+from typing import Any
 
 from semsynth import __version__
 from semsynth.cli.sbatch import script, wants_script
-from semsynth.errors import UserError
+from semsynth.errors import UsageError, UserError
 
 COMMANDS = {
     "fit": "train a method, then test it",
@@ -14,26 +16,21 @@ COMMANDS = {
     "test": "measure a checkpoint on the test split",
     "predict": "synthesise images from a folder of masks",
 }
-TOOLS = {  # commands with a parser of their own: what they do, and the module whose run does it
-    "data": ("check and prepare data on disk", "semsynth.cli.data"),
-    "import": (
-        "convert an official checkpoint, or one of ours, to a prior",
-        "semsynth.cli.convert",
-    ),
-    "draw": ("draw samples of a prior for you to label", "semsynth.cli.draw"),
-    "pairs": ("render pairs for layout editing", "semsynth.cli.pairs"),
-    "invert": ("find the latents of photos", "semsynth.cli.invert"),
-    "export": ("write a labelled data set that a method makes", "semsynth.cli.export"),
-    "edit": ("drag, zoom and hold points of an image", "semsynth.cli.edit"),
-    "studio": ("paint, scribble and drag in a browser", "semsynth.cli.studio"),
-    "evaluate": ("measure a folder of images that anyone made", "semsynth.cli.evaluate"),
-    "weights": ("list, fetch and check pretrained weights", "semsynth.cli.weights"),
-    "doctor": ("say what is here, what will not work, and what to do", "semsynth.cli.doctor"),
-    "completion": ("print a script for your shell", "semsynth.cli.completion"),
+TOOLS = {  # each is a function, or several by name, in the file that is called like it
+    "data": "check and prepare data on disk",
+    "import": "convert an official checkpoint, or one of ours, to a prior",
+    "draw": "draw samples of a prior for you to label",
+    "pairs": "render pairs for layout editing",
+    "invert": "find the latents of photos",
+    "export": "write a labelled data set that a method makes",
+    "edit": "drag, zoom and hold points of an image",
+    "studio": "paint, scribble and drag in a browser",
+    "evaluate": "measure a folder of images that anyone made",
+    "weights": "list, fetch and check pretrained weights",
+    "doctor": "say what is here, what will not work, and what to do",
+    "completion": "print a script for your shell",
 }
-
 DEBUG = "--debug"
-
 EPILOG = """\
 examples:
   semsynth fit --config experiments/clvae/toy_street.yaml
@@ -54,56 +51,82 @@ set: semsynth fit --model.help CLVAE, semsynth fit --data.help ToyStreet.
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser for everything that stands before a command."""
-    parser = argparse.ArgumentParser(
-        prog="semsynth",
-        description="Semantic image synthesis with little or no labelled data.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--version", action="version", version=f"semsynth {__version__}")
-    parser.add_argument(DEBUG, action="store_true", help="show where a mistake was found")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, text in [*COMMANDS.items(), *((name, text) for name, (text, _) in TOOLS.items())]:
-        commands.add_parser(name, help=text)
-    return parser
-
-
 def main(args: list[str] | None = None) -> None:
-    """Run the command line; a mistake of the user ends in one message and status 1.
-
-    Args:
-        args: Arguments without the program's name; those of the process if not given.
-    """
+    """Run the command line; a mistake of the user ends in one message and status 1 or 2."""
     given = sys.argv[1:] if args is None else args
     args = [arg for arg in given if arg != DEBUG]
-    # a value that no check foresaw can be a tool's user's alone; of a training, keep the trace
+    # a tool may be given a value that no check foresaw; of a training, keep the trace
     foreseen = ValueError if args and args[0] in TOOLS else UserError
     try:
         dispatch(args)
     except (foreseen, OSError) as error:
         if DEBUG in given:
             raise
-        sys.exit(f"semsynth {args[0]}: {error}")
+        message = f"semsynth {args[0]}: {error}"
+        if not isinstance(error, UsageError):
+            sys.exit(message)
+        sys.stderr.write(f"{message}\n")
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
         sys.exit(130)  # as shells say it
 
 
 def dispatch(args: list[str]) -> None:
-    """Do what the arguments ask for.
-
-    Args:
-        args: The command and its arguments.
-    """
-    if args and args[0] in TOOLS:
-        import_module(TOOLS[args[0]][1]).run(args[1:])
-    elif not args or args[0] not in COMMANDS:
-        build_parser().parse_args(args or ["--help"])
-    elif wants_script(args):
-        sys.stdout.write(script(args))
-    else:
+    """Do what the arguments ask for; a tool that returns False found something bad: status 1."""
+    if not args or args[0] not in {*COMMANDS, *TOOLS}:
+        menu("semsynth", COMMANDS | TOOLS).parse_args(args or ["--help"])
+    elif args[0] in COMMANDS:
+        if wants_script(args):
+            sys.stdout.write(script(args))
+            return
         from semsynth.cli.train import run  # imports torch
 
         run(args)
+    else:
+        from semsynth.cli.parsing import arguments_of
+
+        function, rest, prog = find(args)
+        if function(**arguments_of(function, rest, prog)) is False:
+            sys.exit(1)
+
+
+def find(args: list[str]) -> tuple[Callable[..., Any], list[str], str]:
+    """The function of a tool, the words that are its arguments, and those before."""
+    function, prog, rest = tool(args[0]), f"semsynth {args[0]}", args[1:]
+    if isinstance(function, dict):
+        if not rest or rest[0] not in function:
+            menu(prog, verbs(function)).parse_args(rest)
+        function, prog, rest = function[rest[0]], f"{prog} {rest[0]}", rest[1:]
+    return function, rest, prog
+
+
+def tool(name: str) -> Any:
+    """The function of a tool, or its functions by verb."""
+    file = "convert" if name == "import" else name  # import is a word of Python
+    module = import_module(f"semsynth.cli.{file}")
+    return getattr(module, "VERBS", None) or getattr(module, file)
+
+
+def verbs(functions: dict[str, Any]) -> dict[str, str]:
+    """The first line of each function's docstring."""
+    return {name: function.__doc__.splitlines()[0] for name, function in functions.items()}
+
+
+def menu(prog: str, entries: dict[str, str]) -> argparse.ArgumentParser:
+    """The parser for what stands before a command or verb."""
+    whole = prog == "semsynth"
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Semantic image synthesis with little or no labelled data." if whole else None,
+        epilog=EPILOG if whole else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    if whole:
+        parser.add_argument("--version", action="version", version=f"semsynth {__version__}")
+        text = "show where a mistake was found"
+        parser.add_argument(DEBUG, action="store_true", help=text)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, text in entries.items():
+        commands.add_parser(name, help=text)
+    return parser

@@ -2,17 +2,15 @@
 
 import argparse
 import sys
-from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
 
 import shtab
 
-EPILOG = """\
-bash  semsynth completion bash > ~/.local/share/bash-completion/completions/semsynth
-zsh   semsynth completion zsh > DIR/_semsynth, where DIR is in $fpath
-fish  semsynth completion fish > ~/.config/fish/completions/semsynth.fish
-"""
-SHELLS = ("bash", "zsh", "fish")
-FILES = {"--config": "FILE", "--ckpt_path": "FILE", "--masks": "DIR", "--output": "DIR"}
+from semsynth.cli.messages import type_of
+from semsynth.cli.parsing import parser_of
+
+FILES = {"--config": Path, "--ckpt_path": Path, "--masks": Path, "--output": Path}
 SHARED = ("--config", "--ckpt_path", "--run_dir", "--overwrite", "--print_config")
 OF_COMMAND = {  # the flags that one types most; all others are keys of YAML
     "fit": ("--print-sbatch", "--model.help", "--data.help", "--trainer.devices", "--data.root"),
@@ -22,52 +20,43 @@ OF_COMMAND = {  # the flags that one types most; all others are keys of YAML
 }
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the command."""
-    parser = argparse.ArgumentParser(
-        prog="semsynth completion",
-        description="Print a script for your shell that completes commands, flags and files.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("shell", choices=SHELLS, help="your shell")
-    return parser
+def completion(shell: Literal["bash", "zsh", "fish"]) -> None:
+    """Print a script for your shell that completes commands, flags and files.
 
-
-def run(args: list[str]) -> None:
-    """Run the command.
+    bash  semsynth completion bash > ~/.local/share/bash-completion/completions/semsynth
+    zsh   semsynth completion zsh > DIR/_semsynth, where DIR is in $fpath
+    fish  semsynth completion fish > ~/.config/fish/completions/semsynth.fish
 
     Args:
-        args: The arguments after the command.
+        shell: Your shell.
     """
-    options = build_parser().parse_args(args)
-    sys.stdout.write(shtab.complete(whole_parser(), options.shell) + "\n")
+    sys.stdout.write(shtab.complete(whole_parser(), shell) + "\n")
 
 
 def whole_parser() -> argparse.ArgumentParser:
     """All commands and tools with their flags, built without torch."""
-    from semsynth.cli import COMMANDS, TOOLS  # it imports this module by name
+    from semsynth.cli import COMMANDS, TOOLS, menu, tool, verbs  # it imports this module by name
 
     parser = argparse.ArgumentParser(prog="semsynth")
     commands = parser.add_subparsers()
     for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text)
         for flag in (*SHARED, *OF_COMMAND[name]):
-            add_flag(command, flag)
-    for name, (text, module) in TOOLS.items():
-        tool = import_module(module).build_parser()
-        tool.prog = f"semsynth {name}"
+            command.add_argument(flag, type=FILES.get(flag, str))
+    for name, text in TOOLS.items():
+        function, prog = tool(name), f"semsynth {name}"
+        if isinstance(function, dict):
+            below = {verb: parser_of(f, f"{prog} {verb}") for verb, f in function.items()}
+            made: Any = menu(prog, verbs(function))
+            made._subparsers._group_actions[0].choices.update(below)
+        else:
+            made = parser_of(function, prog)
         commands.add_parser(name, help=text)
-        commands.choices[name] = tool
+        commands.choices[name] = made
     for action in actions_below(parser):
-        if action.metavar in ("FILE", "DIR"):
-            action.complete = shtab.FILE if action.metavar == "FILE" else shtab.DIRECTORY  # type: ignore[attr-defined]
+        if type_of(action) is Path:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]  # and directories
     return parser
-
-
-def add_flag(parser: argparse.ArgumentParser, flag: str) -> None:
-    """Add a flag that takes a value."""
-    parser.add_argument(flag, metavar=FILES.get(flag, "VALUE"))
 
 
 def actions_below(parser: argparse.ArgumentParser) -> list[argparse.Action]:

@@ -1,106 +1,113 @@
 """``semsynth import``: official checkpoints, and our own trainings, to ours."""
 
-import argparse
-import hashlib
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from semsynth.cli.arguments import at_least
-from semsynth.errors import require_writable
+from semsynth.cli.messages import require_at_least
+from semsynth.errors import UserError, require_writable
 
 if TYPE_CHECKING:
     from semsynth.interop.stylegan2 import ImportedStyleGAN2
 
-EPILOG = """\
-formats of stylegan2:
-  .pt    of rosinality's code (converted, or of a training), bundles of pSp and its descendants
-  .pkl   of NVIDIA's stylegan2-ada-pytorch and stylegan3 repositories (StyleGAN2 networks)
-  .ckpt  of our own method StyleGAN2
-format of fewshot_smis:
-  .pt    of pSp and its descendants: an encoder, for a method, and its generator, a prior
-format of user_controllable_lt:
-  .pt    as released: a latent transformer, NAME_layout, and its generator, a prior,
-         NAME_stylegan2. Give --dataset, for the files do not say in which units of motion they
-         were trained
-formats of clvae, imported to a run directory for --ckpt_path:
-  DIR    with latest_net_G.pth and, if you have them, latest_net_E.pth and latest_net_D.pth
-  .pth   *_net_G.pth of another epoch; the others are looked for beside it
-Nothing that a file carries is run.
-"""
-LABEL_ORDER = """clvae: raw if channel 0 of the checkpoint is unknown and channel k the value k of
-the label files, as in the official checkpoints for ADE20K, whose shift of the labels has no effect;
-the channels are then brought to the order of our ADE20K, unknown last. shifted takes the channels
-as they are. Default: raw for 151 classes, else shifted"""
-IMAGE_SIZE = """clvae: height and width of the images, which the shapes of the weights cannot tell
-(default: those of the paper's models with as large a first map)"""
 
-DATASETS = ("ffhq", "car", "cat", "church", "anime")
+def convert(
+    file: Path,
+    *,
+    kind: Annotated[Literal["stylegan2", "fewshot_smis", "user_controllable_lt", "clvae"], "--as"],
+    out: Path,
+    dataset: Literal["ffhq", "car", "cat", "church", "anime"] | None = None,
+    half: bool = False,
+    overwrite: bool = False,
+    label_order: Literal["raw", "shifted"] | None = None,
+    image_size: tuple[int, int] | None = None,
+) -> None:
+    """Convert a checkpoint to safetensors files with JSON cards, or to a run directory (clvae).
 
+    formats of stylegan2:
+      .pt    of rosinality's code (converted, or of a training), bundles of pSp and its descendants
+      .pkl   of NVIDIA's stylegan2-ada-pytorch and stylegan3 repositories (StyleGAN2 networks)
+      .ckpt  of our own method StyleGAN2
+    format of fewshot_smis:
+      .pt    of pSp and its descendants: an encoder, for a method, and its generator, a prior
+    format of user_controllable_lt:
+      .pt    as released: a latent transformer, NAME_layout, and its generator, a prior,
+             NAME_stylegan2. Give --dataset, for the files do not say in which units of motion they
+             were trained
+    formats of clvae, imported to a run directory for --ckpt_path:
+      DIR    with latest_net_G.pth and, if you have them, latest_net_E.pth and latest_net_D.pth
+      .pth   *_net_G.pth of another epoch; the others are looked for beside it
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the command."""
-    parser = argparse.ArgumentParser(
-        prog="semsynth import",
-        description="Convert a checkpoint: stylegan2 to one safetensors file with a JSON card, "
-        "clvae to a run directory for --ckpt_path.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("file", type=Path, metavar="FILE", help="the checkpoint")
-    parser.add_argument("--as", dest="kind", choices=WRITERS, required=True, help="what it is")
-    parser.add_argument(
-        "--dataset", choices=DATASETS, help="what a latent transformer was trained on"
-    )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
-    parser.add_argument("--half", action="store_true", help="store float16, in half the space")
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that is there")
-    parser.add_argument("--label_order", choices=["raw", "shifted"], help=LABEL_ORDER)
-    parser.add_argument(
-        "--image_size", type=at_least(1), nargs=2, metavar=("HEIGHT", "WIDTH"), help=IMAGE_SIZE
-    )
-    return parser
-
-
-def run(args: list[str]) -> None:
-    """Run the command.
+    Nothing in a file is executed.
 
     Args:
-        args: The arguments after the command.
+        file: The checkpoint.
+        kind: What it is.
+        out: Where to write.
+        dataset: What a latent transformer was trained on.
+        half: Store float16, in half the space.
+        overwrite: Replace a file that is there.
+        label_order: For clvae: raw if channel 0 of the checkpoint is unknown and channel k is value
+            k of the label files, as in the official checkpoints for ADE20K, whose label shift has
+            no effect; the channels are then reordered as in our ADE20K, unknown last. shifted takes
+            the channels as they are. By default raw for 151 classes, else shifted.
+        image_size: For clvae: height and width of the images, which the shapes of the weights do
+            not tell; by default those of the paper's models with a first map of this size.
     """
-    options = build_parser().parse_args(args)
-    require_writable(options.out, "--out")
-    sys.stdout.write(WRITERS[options.kind](options))
+    require_at_least(1, image_size=min(image_size or [1]))
+    require_writable(out, "--out")
+    if kind == "clvae":
+        if half:
+            raise UserError("--half is for safetensors; checkpoints of methods are float32.")
+        text = write_clvae(file, out, overwrite, label_order, image_size)
+    elif kind == "user_controllable_lt":
+        text = write_latent_transformer(file, out, overwrite, half, dataset)
+    elif kind == "fewshot_smis":
+        text = write_encoder(file, out, overwrite, half)
+    else:
+        text = write_prior(file, out, overwrite, half)
+    sys.stdout.write(text)
 
 
-def write_prior(options: argparse.Namespace) -> str:
+def free(target: Path, overwrite: bool) -> Path:
+    """A file to write, after a check that nothing is lost."""
+    if target.exists() and not overwrite:
+        raise UserError(f"{target} is there already; replace it with --overwrite.")
+    return target
+
+
+def write_prior(file: Path, out: Path, overwrite: bool, half: bool) -> str:
     """Import StyleGAN2 and write it; returns what was found and where it is."""
     from semsynth.interop.stylegan2 import import_stylegan2
     from semsynth.weights.priors import save_generator
 
-    (target,) = free_targets(options, "")
-    imported = import_stylegan2(options.file)
-    card = describe(imported, options.file)
-    networks = imported.generator, target, card, imported.discriminator
-    save_generator(*networks, half=options.half)
+    target = free(out / f"{file.stem}.safetensors", overwrite)
+    imported = import_stylegan2(file)
+    card = describe(imported, file)
+    save_generator(imported.generator, target, card, imported.discriminator, half=half)
     return summary(card) + wrote(target)
 
 
-def write_encoder(options: argparse.Namespace) -> str:
+def write_encoder(file: Path, out: Path, overwrite: bool, half: bool) -> str:
     """Import an encoder and its generator and write both; returns what was found and where."""
     from semsynth.interop.psp import import_psp
     from semsynth.weights.encoders import SUFFIX, save_encoder
     from semsynth.weights.priors import read_card, save_generator
 
-    prior, target = free_targets(options, "", SUFFIX)
-    imported = import_psp(options.file)
-    card = describe(imported.prior, options.file)
-    save_generator(imported.prior.generator, prior, card, half=options.half)
-    source = {key: card[key] for key in ("source", "licence")}
-    encoder = {"encoder": imported.encoder_arguments, "prior": read_card(prior)["fingerprint"]}
-    what = {"what": "encoder of layouts to styles", "prior_file": prior.name}
-    save_encoder(imported.encoder, target, what | encoder | source, half=options.half)
+    prior = free(out / f"{file.stem}.safetensors", overwrite)
+    target = free(out / f"{file.stem}{SUFFIX}.safetensors", overwrite)
+    imported = import_psp(file)
+    card = describe(imported.prior, file)
+    save_generator(imported.prior.generator, prior, card, half=half)
     E = imported.encoder_arguments
+    of_encoder = {
+        "what": "encoder of layouts to styles",
+        "prior_file": prior.name,
+        "encoder": E,
+        "prior": read_card(prior)["fingerprint"],
+        **{key: card[key] for key in ("source", "licence")},
+    }
+    save_encoder(imported.encoder, target, of_encoder, half=half)
     return (
         summary(card)
         + f"Encoder of {E['in_channels']} channels at {E['image_size']}x{E['image_size']} to "
@@ -108,42 +115,60 @@ def write_encoder(options: argparse.Namespace) -> str:
     )
 
 
-def free_targets(options: argparse.Namespace, *suffixes: str) -> list[Path]:
-    """Where to write, after a check that nothing is lost."""
-    from semsynth.weights.priors import PriorError
-
-    targets = [options.out / f"{options.file.stem}{suffix}.safetensors" for suffix in suffixes]
-    for target in targets:
-        if target.exists() and not options.overwrite:
-            raise PriorError(f"{target} is there already; replace it with --overwrite.")
-    return targets
-
-
-def wrote(target: Path) -> str:
-    """Where something was written, for the user."""
-    return f"Wrote {target} and {target.with_suffix('.json').name}.\n"
-
-
-def write_latent_transformer(options: argparse.Namespace) -> str:
+def write_latent_transformer(
+    file: Path, out: Path, overwrite: bool, half: bool, dataset: str | None
+) -> str:
     """Import a latent transformer and its generator and write both; returns what was found."""
-    from semsynth.cli.convert_editor import import_editor
+    from semsynth.interop.latent_transformer import SIGMAS, import_latent_transformer
+    from semsynth.weights.editors import SUFFIX, save_editor
+    from semsynth.weights.priors import SUFFIX as PRIOR_SUFFIX
+    from semsynth.weights.priors import fingerprint, load_generator, save_generator
 
-    return import_editor(options)
+    if dataset is None:
+        raise UserError(
+            "a latent transformer asks for motion in units that its file does not hold, and its "
+            f"name is no proof. Say what it was trained on: --dataset {' | '.join(SIGMAS)}."
+        )
+    prior = free(out / f"{file.stem}{PRIOR_SUFFIX}.safetensors", overwrite)
+    target = free(out / f"{file.stem}{SUFFIX}.safetensors", overwrite)
+    imported = import_latent_transformer(file)
+    card = describe(imported.prior, file)
+    save_generator(imported.prior.generator, prior, card, half=half)
+    sigma_flow, sigma_expansion = SIGMAS[dataset]
+    state = {f"transformer.{k}": v for k, v in imported.transformer.state_dict().items()}
+    new = imported.transformer.position.new_tensor
+    state["motion_scale"] = new([sigma_flow, sigma_flow, sigma_expansion])
+    state["gain"] = new(1.0)
+    method = {"normalise_layers": True, "points": "grid", "gain": "released"}
+    of_editor = {
+        "what": "latent transformer of UserControllableLT",
+        "method": imported.arguments | method,
+        "prior": {"name": prior.name, "fingerprint": fingerprint(load_generator(prior))},
+        "dataset": dataset,
+        "source": card["source"],
+        "licence": "MIT, as the code it was trained with",
+    }
+    save_editor(state, target, of_editor, half=half)
+    return (
+        f"{file.name}: generator of {imported.prior.generator.image_size} pixels, latent "
+        f"transformer of {imported.arguments['num_tokens']} latents, units {sigma_flow} px and "
+        f"{sigma_expansion} ({dataset}).\nWrote {prior} and {target} with their cards.\n"
+    )
 
 
-def write_clvae(options: argparse.Namespace) -> str:
+def write_clvae(
+    file: Path,
+    out: Path,
+    overwrite: bool,
+    label_order: Literal["raw", "shifted"] | None,
+    image_size: tuple[int, int] | None,
+) -> str:
     """Import CLVAE's networks to a run directory; returns what was found and where it is."""
-    from semsynth.interop.checkpoints import CheckpointError
     from semsynth.interop.clvae import LICENCE, import_clvae, save_clvae
 
-    target = options.out / "checkpoints" / "official.ckpt"
-    size = None if options.image_size is None else tuple(options.image_size)
-    if options.half:
-        raise CheckpointError("--half is for safetensors; checkpoints of methods are float32.")
-    if target.exists() and not options.overwrite:
-        raise CheckpointError(f"{target} is there already; replace it with --overwrite.")
-    imported = import_clvae(options.file, size, options.label_order)
-    save_clvae(imported, options.out)
+    target = free(out / "checkpoints" / "official.ckpt", overwrite)
+    imported = import_clvae(file, image_size, label_order)
+    save_clvae(imported, out)
     a = imported.arguments
     return (
         f"{', '.join(file.name for file in imported.files)}: images of {a['image_size'][0]}x"
@@ -154,10 +179,15 @@ def write_clvae(options: argparse.Namespace) -> str:
     )
 
 
+def wrote(target: Path) -> str:
+    """Where something was written, for the user."""
+    return f"Wrote {target} and {target.with_suffix('.json').name}.\n"
+
+
 def describe(imported: "ImportedStyleGAN2", file: Path) -> dict[str, Any]:
     """The card of an imported prior."""
-    with file.open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    from semsynth.weights.download import sha256_of
+
     card = {
         "what": "StyleGAN2 prior",
         "generator": imported.generator_arguments,
@@ -165,7 +195,7 @@ def describe(imported: "ImportedStyleGAN2", file: Path) -> dict[str, Any]:
         "mean_latent": "estimated" if imported.mean_latent_estimated else "of the source",
         "source": {
             "file": file.name,
-            "sha256": digest,
+            "sha256": sha256_of(file),
             "format": imported.source.format,
             "left_out": imported.source.left_out,
         },
@@ -186,11 +216,3 @@ def summary(card: dict[str, Any]) -> str:
         f"{G['channel_max']}; mean latent {card['mean_latent']}; left out: {left_out}.\n"
         f"Licence: {card['licence']}.\n"
     )
-
-
-WRITERS = {
-    "stylegan2": write_prior,
-    "fewshot_smis": write_encoder,
-    "user_controllable_lt": write_latent_transformer,
-    "clvae": write_clvae,
-}

@@ -1,115 +1,198 @@
-"""``semsynth data check`` and ``semsynth data prepare``: the arguments; help imports no torch."""
+"""``semsynth data check`` and ``semsynth data prepare``."""
 
-import argparse
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
-DATA = "check and prepare data on disk"
-CHECK = """\
-Read every file of a data set: is it whole, is its partner there, do the sizes agree, has every
-value of a label map a class? What is wrong is listed by kind, and the exit status is then 1.
-"""
-CHECK_EPILOG = """\
-examples:
-  semsynth data check --config experiments/clvae/ade20k.yaml
-  semsynth data check --data ade20k --root DIR
-  semsynth data check --data folder --root DIR --data.num_classes 12 --fix-palette
+from semsynth.cli.messages import Parser, unwrapped
+from semsynth.errors import UsageError, UserError
 
-Arguments of the data set itself are given as for fit: --data.KEY VALUE.
-
---fix-palette replaces label maps in colour by indices of classes. The colours are those of the
-label space; for a folder of yours they stand in ROOT/classes.txt, one class a line: sky #4682b4.
-Black has no label where no class is black. The colours are kept beside as NAME.png.colour.
-"""
-PREPARE = """\
-Verify an unpacked data set, count its samples, and write OUTPUT/manifest.jsonl (files, split and
-size of each sample), classes.json (the label space) and stats.json (how often a class is seen). The
-parts of CelebAMask-HQ are merged. Nothing is downloaded; where data are missing, their official
-page is named. Stopped and started again, it goes on where it was.
-"""
-PREPARE_EPILOG = """\
-examples:
-  semsynth data prepare cityscapes --root DIR --dry-run
-  semsynth data prepare celebamask-hq --root DIR --workers 16
-  semsynth data prepare ade20k --root DIR --size 286 286
-  semsynth data prepare folder --root DIR --data.num_classes=12
-
-Arguments of the data set itself are given as for fit: --data.KEY=VALUE.
-"""
+if TYPE_CHECKING:
+    from semsynth.data.check.splits import DataReport
+    from semsynth.data.disk import PairsOnDisk
+    from semsynth.data.errors import Problem
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of both commands."""
-    parser = argparse.ArgumentParser(
-        prog="semsynth data", description=DATA.capitalize() + ".", allow_abbrev=False
-    )
-    verbs = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    _add_check(verbs)
-    _add_prepare(verbs)
-    return parser
+def check(
+    *,
+    config: Path | None = None,
+    data: str | None = None,
+    root: str | None = None,
+    limit: int = 10,
+    fix_palette: Annotated[bool, "--fix-palette"] = False,
+    workers: int | None = None,
+    arguments: Mapping[str, Any] | None = None,
+) -> bool:
+    """Read every file of a data set and list what is wrong.
 
+    Is each file whole, is its partner there, do the sizes agree, has every value of a label map a
+    class? What is wrong is listed by kind, and the exit status is then 1.
 
-def run(args: list[str]) -> None:
-    """Run a command.
+      semsynth data check --config experiments/clvae/ade20k.yaml
+      semsynth data check --data ade20k --root DIR
+      semsynth data check --data folder --root DIR --data.num_classes 12 --fix-palette
+
+    Arguments of the data set itself are given as for fit: --data.KEY VALUE.
+
+    --fix-palette replaces colour label maps by class indices. The colours are those of the label
+    space; for a folder of yours they stand in ROOT/classes.txt, one class a line: sky #4682b4.
+    Black has no label where no class is black. The colours are kept beside as NAME.png.colour.
 
     Args:
-        args: The arguments after ``data``.
+        config: Experiment whose data to check.
+        data: Data set: ade20k, cityscapes, folder and others.
+        root: Directory of the data set.
+        limit: Files to list of each kind.
+        fix_palette: Convert colour label maps to indices.
+        workers: Threads; a few more than cores by default.
+        arguments: Arguments of the data set, by key.
+
+    Returns:
+        Whether all is well.
     """
-    options, rest = build_parser().parse_known_args(args)
-    from semsynth.cli import data_work as data_cli
+    if (config is None) == (data is None):
+        raise UsageError("Give one of --config and --data.")
+    from semsynth.data.check.palette import convert_colour_masks
+    from semsynth.data.check.splits import check_data
 
-    data_cli.run(options, rest)
-
-
-def _add_check(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = verbs.add_parser(
-        "check",
-        help="read every file and list what is wrong",
-        description=CHECK,
-        epilog=CHECK_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.set_defaults(verb="check")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--config", type=Path, metavar="FILE", help="experiment whose data to check"
-    )
-    source.add_argument("--data", metavar="NAME", help="data set: ade20k, cityscapes, folder, ...")
-    parser.add_argument("--root", metavar="DIR", help="directory of the data set")
-    parser.add_argument("--limit", type=int, default=10, help="files to list of each kind (10)")
-    parser.add_argument(
-        "--fix-palette", action="store_true", help="convert label maps in colour to indices"
-    )
-    _add_workers(parser)
+    module = open_pairs("check", config, data, root, arguments)
+    if module is None:
+        return True
+    report = check_data(module, workers)
+    if fix_palette and report.problems:
+        space, lookup = module.label_space, module.lookup()
+        converted, failed = convert_colour_masks(report.problems, space, lookup)
+        say(f"Converted {len(converted)} label maps; the colours are kept as NAME.png.colour.")
+        report = check_data(module, workers)
+        unexplained = [p for p in report.problems if p.file not in {f.file for f in failed}]
+        report.problems = [*unexplained, *failed]
+    say(describe(module, report, limit))
+    return not report.problems
 
 
-def _add_prepare(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    parser = verbs.add_parser(
-        "prepare",
-        help="verify, count and describe an unpacked data set",
-        description=PREPARE,
-        epilog=PREPARE_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.set_defaults(verb="prepare", config=None)
-    parser.add_argument("data", metavar="NAME", help="data set: ade20k, cityscapes, folder, ...")
-    parser.add_argument("--root", metavar="DIR", required=True, help="directory of the data set")
-    parser.add_argument(
-        "--output", type=Path, metavar="DIR", help="where to write (default: ROOT/prepared)"
-    )
-    parser.add_argument(
-        "--size",
-        type=int,
-        nargs=2,
-        metavar=("H", "W"),
-        help="also resize all samples, for --data.cache OUTPUT/cache",
-    )
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done")
-    _add_workers(parser)
+def prepare(
+    data: str,
+    *,
+    root: str,
+    output: Path | None = None,
+    size: tuple[int, int] | None = None,
+    dry_run: Annotated[bool, "--dry-run"] = False,
+    workers: int | None = None,
+    arguments: Mapping[str, Any] | None = None,
+) -> bool:
+    """Verify, count and describe an unpacked data set.
+
+    Writes OUTPUT/manifest.jsonl (files, split and size of each sample), classes.json (the label
+    space) and stats.json (how often a class is seen). The parts of CelebAMask-HQ are merged.
+    Nothing is downloaded; where data are missing, their official page is named. Rerun it to resume.
+
+      semsynth data prepare cityscapes --root DIR --dry-run
+      semsynth data prepare celebamask-hq --root DIR --workers 16
+      semsynth data prepare ade20k --root DIR --size 286 286
+      semsynth data prepare folder --root DIR --data.num_classes=12
+
+    Arguments of the data set itself are given as for fit: --data.KEY=VALUE.
+
+    Args:
+        data: Data set: ade20k, cityscapes, folder and others.
+        root: Directory of the data set.
+        output: Where to write; ROOT/prepared by default.
+        size: Also resize all samples to this height and width, for --data.cache OUTPUT/cache.
+        dry_run: Say what would be done.
+        workers: Threads; a few more than cores by default.
+        arguments: Arguments of the data set, by key.
+
+    Returns:
+        Whether all is well.
+    """
+    from semsynth.data import prepare as preparation
+
+    module = open_pairs("prepare", None, data, root, arguments)
+    if module is None:
+        return True
+    folder = output or module.root / "prepared"
+    report = preparation.prepare(module, folder, size, dry_run, workers, say)
+    if report.problems:
+        say(describe(module, report, limit=10))
+    return not report.problems
 
 
-def _add_workers(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="threads (default: a few more than cores)"
-    )
+VERBS = {"check": check, "prepare": prepare}
+
+
+def open_pairs(
+    verb: str,
+    config: Path | None,
+    data: str | None,
+    root: str | None,
+    arguments: Mapping[str, Any] | None,
+) -> "PairsOnDisk | None":
+    """The data module that a command is about; None, and a remark, if it has no files."""
+    from semsynth.data import SynthesisDataModule
+    from semsynth.data.disk import PairsOnDisk
+    from semsynth.data.opening import data_of
+
+    args = [f"--data={json.dumps(data_of(config))}"] if config else []
+    args += [f"--data={class_named(data)}"] if data else []
+    args += [f"--data.root={root}"] if root else []
+    args += [f"--data.{key}={value}" for key, value in (arguments or {}).items()]
+    parser = Parser(prog=f"semsynth data {verb}", usage=f"semsynth data {verb} [OPTIONS]")
+    parser.files = (str(config),) if config else ()
+    parser.add_subclass_arguments(SynthesisDataModule, "data")
+    with unwrapped():
+        module = parser.instantiate(parser.parse_args(args)).data
+    if isinstance(module, PairsOnDisk):
+        return module
+    say(f"{type(module).__name__} has no files: its samples are drawn by code.")
+    return None
+
+
+def class_named(name: str) -> str:
+    """The class of a data set by a friendly name: ``celebamask-hq`` is ``CelebAMaskHQ``."""
+    from semsynth import data
+    from semsynth.data.disk import PairsOnDisk
+
+    def plain(text: str) -> str:
+        return "".join(c for c in text.lower() if c.isalnum())
+
+    kinds = {known: getattr(data, known) for known in data.__all__}
+    classes = {
+        plain(known): known
+        for known, kind in kinds.items()
+        if isinstance(kind, type) and issubclass(kind, PairsOnDisk)
+    }
+    if plain(name) not in classes:
+        known = ", ".join(classes)
+        raise UserError(f"There is no data set on disk called {name!r}; there are {known}.")
+    return classes[plain(name)]
+
+
+def describe(data: "PairsOnDisk", report: "DataReport", limit: int) -> str:
+    """The report of a check as text."""
+    names = data.label_space.names
+    lines = [f"{type(data).__name__} in {data.root}"]
+    for split in report.splits:
+        seen = [name for name, pixels in zip(names, split.counts, strict=False) if pixels]
+        counts = f"{len(split.pairs)} samples, {len(seen)} of {len(names)} classes"
+        lines.append(f"  {split.title}: {counts}")
+    lines += [f"  {note}" for note in report.notes]
+    kinds: dict[str, list[Problem]] = defaultdict(list)
+    for problem in report.problems:
+        kinds[problem.kind].append(problem)
+    for kind, problems in sorted(kinds.items()):
+        lines += ["", f"{kind}: {len(problems)}"]
+        lines += [f"  {problem.message}" for problem in problems[:limit]]
+        lines += [f"  and {len(problems) - limit} more"] if len(problems) > limit else []
+    files = len({problem.file for problem in report.problems})
+    total = len(report.problems)
+    end = f"Problems: {total}, in {files} files." if files else "No problem was found."
+    return "\n".join([*lines, "", end])
+
+
+def say(text: str) -> None:
+    """Print a line to the standard output."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()

@@ -1,93 +1,190 @@
-"""``semsynth edit``: drag, zoom and hold points of an image; help imports no torch."""
+"""``semsynth edit``: drag, zoom and hold points of an image."""
 
-import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from semsynth.errors import require_writable
+from semsynth.errors import UsageError, UserError, require_writable
 
-EPILOG = """\
-Points are in pixels of the canvas, x to the right and y down; its size is the image's, at most 256.
-All marks of a command act together.
+if TYPE_CHECKING:
+    import torch
 
-  semsynth edit --prior toy_portrait --seed 3 --drag 32,36,5,0 --anchor 20,50 --output edit
-  semsynth edit --ckpt_path RUN/checkpoints/last.ckpt --seed 3 --zoom 32,32,-0.15 --closed_loop \\
-      --output edit
+    from semsynth.editing import Canvas, Editor, Mark, Report, Session
 
-The output has before.png, after.png, edit.gif and trajectory.json, which the command goes on from:
---trajectory FILE in place of --seed.
-"""
+NUM_TOKENS = 6  # the paper's
+SMALLEST = 192  # pixels; smaller images are enlarged in films
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the command."""
-    parser = argparse.ArgumentParser(
-        prog="semsynth edit",
-        description="Move the content of an image: a sample, a photo, or where an edit ended.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    editor = parser.add_mutually_exclusive_group(required=True)
-    editor.add_argument(
-        "--prior",
-        help="one that ships, or its safetensors file; edits by the transformer that ships with "
-        "it, and without one by optimisation, which takes seconds to minutes",
-    )
-    editor.add_argument(
-        "--ckpt_path",
-        metavar="FILE",
-        help="a UserControllableLT: a checkpoint, or a safetensors file with its card",
-    )
-    parser.add_argument("--optimise", action="store_true", help="edit by optimisation in any case")
-    start = parser.add_mutually_exclusive_group()
-    start.add_argument("--seed", type=int, default=0, help="start from this sample (default: 0)")
-    start.add_argument("--image", type=Path, metavar="FILE", help="start from a photo")
-    start.add_argument(
-        "--trajectory", type=Path, metavar="FILE", help="go on from a saved trajectory"
-    )
-    parser.add_argument(
-        "--truncation", type=float, default=0.7, help="truncation of samples (default: 0.7)"
-    )
-    parser.add_argument(
-        "--drag", action="append", default=[], metavar="X,Y,DX,DY", help="move a point by DX, DY"
-    )
-    parser.add_argument("--anchor", action="append", default=[], metavar="X,Y", help="hold a point")
-    parser.add_argument(
-        "--zoom",
-        action="append",
-        default=[],
-        metavar="X,Y,S",
-        help="log of the old over the new size: -0.15 comes closer, 0.15 goes away",
-    )
-    parser.add_argument(
-        "--closed_loop", action="store_true", help="look where points went, and correct"
-    )
-    parser.add_argument("--style", type=int, metavar="SEED", help="take this sample's style first")
-    parser.add_argument("--mp4", action="store_true", help="write edit.mp4 too")
-    parser.add_argument("--output", type=Path, required=True, metavar="DIR", help="where to write")
-    parser.add_argument("--device", default=None, help="default: cuda if there is one, else cpu")
-    return parser
+def edit(
+    *,
+    output: Path,
+    prior: str | None = None,
+    ckpt_path: str | None = None,
+    optimise: bool = False,
+    seed: int | None = None,
+    image: Path | None = None,
+    trajectory: Path | None = None,
+    truncation: float = 0.7,
+    drag: Sequence[str] = (),
+    anchor: Sequence[str] = (),
+    zoom: Sequence[str] = (),
+    closed_loop: bool = False,
+    style: int | None = None,
+    mp4: bool = False,
+    device: str | None = None,
+) -> None:
+    r"""Move the content of an image: a sample, a photo, or where an edit ended.
 
+    Points are in pixels of the canvas, x to the right and y down; its size is the image's, at most
+    256. All marks of a command act together.
 
-def run(args: list[str]) -> None:
-    """Run the command.
+      semsynth edit --prior toy_portrait --seed 3 --drag 32,36,5,0 --output edit
+      semsynth edit --ckpt_path RUN/checkpoints/last.ckpt --zoom 32,32,-0.15 \
+          --closed_loop --output edit
+
+    The output has before.png, after.png, edit.gif and trajectory.json, which the command goes on
+    from: --trajectory FILE in place of --seed.
 
     Args:
-        args: The arguments after the command.
+        output: Where to write.
+        prior: One that ships, or its safetensors file. Edits by the transformer that ships with it,
+            or else by optimisation, which takes seconds to minutes.
+        ckpt_path: A UserControllableLT: a checkpoint, or a safetensors file with its card.
+        optimise: Edit by optimisation in any case.
+        seed: Start from this sample; 0 by default.
+        image: Start from a photo.
+        trajectory: Go on from a saved trajectory.
+        truncation: Truncation of samples.
+        drag: X,Y,DX,DY moves a point by DX, DY. Can be repeated.
+        anchor: X,Y holds a point. Can be repeated.
+        zoom: X,Y,S with the log of the old over the new size: -0.15 comes closer, 0.15 goes away.
+            Can be repeated.
+        closed_loop: Look where points went, and correct.
+        style: Take the style of the sample of this seed first.
+        mp4: Write edit.mp4 too.
+        device: A GPU if there is one, else the CPU.
     """
-    # argparse takes a value such as -3,4 for an option
-    options = build_parser().parse_args(joined(args))
-    require_writable(options.output, "--output")
-    from semsynth.cli.edit_work import edit_files  # imports torch
+    if (prior is None) == (ckpt_path is None):
+        raise UsageError("Give one of --prior and --ckpt_path.")
+    if [seed, image, trajectory].count(None) < 2:
+        raise UsageError("Give one of --seed, --image and --trajectory.")
+    require_writable(output, "--output")
+    from semsynth.cli.preflight import choose_device
+    from semsynth.editing import frames_of, save_gif, save_mp4
+    from semsynth.images import save_png, to_uint8
 
-    edit_files(options)
+    marks = parse_marks(drag, anchor, zoom)
+    if len(marks) == len(anchor) and style is None:
+        raise UserError("There is nothing to do: give a --drag, a --zoom or a --style.")
+    place = choose_device(device)
+    editor, canvas = build_editor(prior, ckpt_path, optimise, closed_loop, place)
+    session = take_up(canvas, editor, seed or 0, image, trajectory, truncation)
+    if style is not None:
+        session.restyle(style, truncation)
+    before = session.image()
+    done = session.commit(marks)
+    save_png(to_uint8(before), output / "before.png")
+    save_png(to_uint8(done.image), output / "after.png")
+    scale = max(1, -(-SMALLEST // before.shape[-1]))
+    frames = frames_of(canvas, session.steps)
+    save_gif(frames, output / "edit.gif", scale)
+    if mp4:
+        save_mp4(frames, output / "edit.mp4", scale)
+    session.save(output / "trajectory.json")
+    print_reports(marks, done.reports)
 
 
-def joined(args: list[str]) -> list[str]:
-    """Arguments with ``--drag VALUE`` written as ``--drag=VALUE``."""
-    result: list[str] = []
-    values = iter(args)
-    for argument in values:
-        if argument in ("--drag", "--anchor", "--zoom"):
-            argument = f"{argument}={next(values, '')}"
-        result.append(argument)
-    return result
+def parse_marks(drag: Sequence[str], anchor: Sequence[str], zoom: Sequence[str]) -> "list[Mark]":
+    """The marks of the command line."""
+    from semsynth.editing import Mark
+
+    drags = [Mark(*numbers(text, "--drag X,Y,DX,DY")) for text in drag]
+    anchors = [Mark(*numbers(text, "--anchor X,Y")) for text in anchor]
+    zooms = [numbers(text, "--zoom X,Y,S") for text in zoom]
+    return [*drags, *(Mark(x, y, log_expansion=s) for x, y, s in zooms), *anchors]
+
+
+def numbers(text: str, what: str) -> list[float]:
+    """Numbers between commas, as many as ``what`` names."""
+    count = what.count(",") + 1
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) != count:
+        raise UserError(f"{what} wants {count} numbers between commas, got {text!r}.")
+    return values
+
+
+def build_editor(
+    prior: str | None,
+    ckpt_path: str | None,
+    optimise: bool,
+    closed_loop: bool,
+    device: "torch.device",
+) -> "tuple[Editor, Canvas]":
+    """The editor and canvas of a transformer, or of a prior that has none."""
+    from semsynth.editing import Canvas, ClosedLoop, DragOptimisation, Editor
+    from semsynth.editing.pairs import default_canvas
+    from semsynth.methods.opening import load_editor
+    from semsynth.weights import MissingWeightsError
+    from semsynth.weights.priors import find_prior, load_generator, read_card
+
+    try:
+        method = load_editor(ckpt_path or str(prior))
+    except MissingWeightsError:
+        if prior is None:
+            raise
+        generator = load_generator(prior).to(device)
+        card = read_card(find_prior(prior))
+        resolution = card.get("feature_resolution", min(64, generator.image_size))
+        canvas = Canvas(generator, default_canvas(generator), resolution, NUM_TOKENS)
+        editor: Editor = DragOptimisation(canvas)
+    else:
+        canvas = Canvas.of(method.to(device).requires_grad_(False))
+        editor = DragOptimisation(canvas) if optimise else method
+    return (ClosedLoop(editor, canvas) if closed_loop else editor), canvas
+
+
+def take_up(
+    canvas: "Canvas",
+    editor: "Editor",
+    seed: int,
+    image: Path | None,
+    trajectory: Path | None,
+    truncation: float,
+) -> "Session":
+    """A session from a sample, a photo or a file."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from semsynth.data.decode import read_image
+    from semsynth.editing import Session
+    from semsynth.images import from_uint8
+
+    if trajectory is not None:
+        return Session.load(trajectory, canvas, editor)
+    if image is None:
+        return Session.from_sample(canvas, editor, seed, truncation)
+    photo = from_uint8(read_image(image))
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("Inverting")
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        return Session.from_image(canvas, editor, photo, progress=show)
+
+
+def print_reports(marks: "list[Mark]", reports: "tuple[Report, ...]") -> None:
+    """What became of each mark."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("mark", "requested", "achieved", "reached")
+    for mark, report in zip(marks, reports, strict=True):
+        motions = [
+            f"{dx:+.1f}, {dy:+.1f}, {s:+.2f}" for dx, dy, s in (report.requested, report.achieved)
+        ]
+        table.add_row(f"{mark.x:g}, {mark.y:g}", *motions, "yes" if report.reached else "no")
+    Console().print(table)

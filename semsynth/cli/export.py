@@ -1,105 +1,217 @@
-"""``semsynth export``: a labelled data set made to order; help imports no torch."""
+"""``semsynth export``: a labelled data set made to order."""
 
-import argparse
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
-DESCRIPTION = """\
-Write labelled images that a trained method makes: images, label maps of class indices, classes,
-splits, and a manifest with seed, source and confidence of each.
+from semsynth.files import write_text
 
-From masks: --ckpt_path of CLVAE or FewShotSMIS. The masks are the labelled ones of its training, or
-those of --masks, as they are or edited, in as many styles as you like.
-From samples: --ckpt_path of FewShotSMIS with --source samples, or --prior and --labelled: samples
-of the generator, with pseudo-labels that its features give.
-"""
-EPILOG = """\
-examples:
-  semsynth export --ckpt_path CLVAE.ckpt --num 2000 --paste car person --output exported
-  semsynth export --ckpt_path CLVAE.ckpt --masks DIR --edit none --styles 8 --output exported
-  semsynth export --prior toy_portrait --labelled mine --layers 16 32 --num 5000 --output exported
-
-Filters look at the samples, and a sample that does not pass goes to OUTPUT/dropped. Their
-thresholds keep a share of the best (--keep), or are the lowest at which so many of the held-out
-pixels and masks are right (--target_precision and --held_out, a folder with images and labels):
-  agreement        mean IoU of --judges with the mask, of each image
-  class_agreement  the same for each class; the pixels of a class that fails become unlabelled, 255
-  disagreement     of several --judges (Jensen-Shannon); pixels above it become unlabelled
-  margin           of a pseudo-label before the next class; pixels below it become unlabelled
-  copies           distance to the nearest labelled training image, at least --min_distance
-
-Many processes can write one data set: start the same command under torchrun, or with --shard 0/4 to
---shard 3/4. Started again, it goes on where it stopped; the files are the same. Read the result as
-Folder, beside your own labels as Extended, and check it: semsynth data check --data folder.
-"""
-STYLE = "CLVAE: drawn anew, or recombined from labelled photos, class by class (default: drawn)"
+OF_JUDGES = ("agreement", "class_agreement", "disagreement")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the command."""
-    parser = argparse.ArgumentParser(
-        prog="semsynth export",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--output", type=Path, required=True, metavar="DIR", help="where to write")
-    add("--ckpt_path", type=Path, metavar="FILE", help="checkpoint of CLVAE or FewShotSMIS")
-    add("--prior", help="a prior that ships, or its safetensors file")
-    add("--labelled", type=Path, metavar="DIR", help="few labelled images, as FewShotFolder")
-    add("--labelling", choices=("dense", "linear", "sparse"), default="dense", help="with --prior")
-    add("--layers", type=int, nargs="+", metavar="SIZE", help="sizes of the features that label")
-    add("--perceptual", default="auto", help="distance of inversion, as of semsynth invert")
-    add("--inversion_steps", type=int, metavar="N", help="of labelled photos without codes")
-    add("--source", choices=("masks", "samples"), help="default: masks of a checkpoint")
-    add("--masks", type=Path, metavar="DIR", help="masks (default: labelled ones of the training)")
-    add("--edit", choices=("none", "warp"), help="default: none of --masks, else warp")
-    add("--paste", nargs="+", metavar="CLASS", default=[], help="classes put into other masks")
-    add("--styles", type=int, default=1, metavar="K", help="images of a mask (default: 1)")
-    add("--style", choices=("drawn", "photos"), default="drawn", help=STYLE)
-    add("--num", type=int, metavar="N", help="samples (default: --styles for each mask)")
-    add("--truncation", type=float, default=1.0, help="of samples; 1 is none (default: 1)")
-    add("--seed", type=int, default=0, help="seed of all that is drawn (default: 0)")
-    add(
-        "--split",
-        type=float,
-        nargs=3,
-        default=[0.9, 0.1, 0.0],
-        metavar=("TRAIN", "VAL", "TEST"),
-        help="shares (default: 0.9 0.1 0)",
-    )
-    add("--format", choices=("folder", "webdataset"), default="folder", help="default: folder")
-    add_filters(parser)
-    add("--batch_size", type=int, default=32, metavar="N", help="drawn at once (default: 32)")
-    add("--chunk", type=int, default=256, metavar="N", help="of a shard, and of a loss (256)")
-    add("--shard", metavar="I/N", help="part I, from 0, of N (default: as torchrun numbers it)")
-    add("--device", help="default: cuda if there is one, else cpu")
-    return parser
+def export(
+    *,
+    output: Path,
+    ckpt_path: Path | None = None,
+    prior: str | None = None,
+    labelled: Path | None = None,
+    labelling: Literal["dense", "linear", "sparse"] = "dense",
+    layers: Sequence[int] = (),
+    perceptual: str = "auto",
+    inversion_steps: int | None = None,
+    source: Literal["masks", "samples"] | None = None,
+    masks: Path | None = None,
+    edit: Literal["none", "warp"] | None = None,
+    paste: Sequence[str] = (),
+    styles: int = 1,
+    style: Literal["drawn", "photos"] = "drawn",
+    num: int | None = None,
+    truncation: float = 1.0,
+    seed: int = 0,
+    split: tuple[float, float, float] = (0.9, 0.1, 0.0),
+    format: Literal["folder", "webdataset"] = "folder",
+    filters: Sequence[
+        Literal["agreement", "class_agreement", "disagreement", "margin", "copies"]
+    ] = (),
+    judges: Sequence[str] = (),
+    keep: float = 0.8,
+    target_precision: float | None = None,
+    held_out: Path | None = None,
+    min_distance: float = 0.03,
+    batch_size: int = 32,
+    chunk: int = 256,
+    shard: str | None = None,
+    device: str | None = None,
+) -> None:
+    r"""Write labelled images that a trained method makes.
 
+    Images, label maps of class indices, classes, splits, and a manifest with seed, source and
+    confidence of each.
 
-def add_filters(parser: argparse.ArgumentParser) -> None:
-    """Add what says which samples are good enough."""
-    group = parser.add_argument_group("filters")
-    names = ("agreement", "class_agreement", "disagreement", "margin", "copies")
-    group.add_argument("--filters", nargs="+", choices=names, default=[], metavar="NAME")
-    group.add_argument(
-        "--judges", nargs="+", default=[], metavar="FILE", help="segmenters trained on your labels"
-    )
-    group.add_argument("--keep", type=float, default=0.8, help="share that is kept (default: 0.8)")
-    group.add_argument("--target_precision", type=float, metavar="P", help="instead of --keep")
-    group.add_argument("--held_out", type=Path, metavar="DIR", help="labelled images to measure it")
-    group.add_argument(
-        "--min_distance", type=float, default=0.03, help="of colours in [0, 1] (default: 0.03)"
-    )
+    From masks: --ckpt_path of CLVAE or FewShotSMIS. The masks are the labelled ones of its
+    training, or those of --masks, as they are or edited, in as many styles as you like.
 
+    From samples: --ckpt_path of FewShotSMIS with --source samples, or --prior and --labelled:
+    samples of the generator, with pseudo-labels that its features give.
 
-def run(args: list[str]) -> None:
-    """Run the command.
+      semsynth export --ckpt_path CLVAE.ckpt --num 2000 --paste car --output exported
+      semsynth export --ckpt_path CLVAE.ckpt --masks DIR --styles 8 --output exported
+      semsynth export --prior toy_portrait --labelled mine --layers 16 32 \
+          --num 5000 --output exported
+
+    Filters look at the samples, and a sample that does not pass goes to OUTPUT/dropped. Their
+    thresholds keep a share of the best (--keep), or are the lowest at which so many of the held-out
+    pixels and masks are right (--target_precision and --held_out):
+
+      agreement        mean IoU of --judges with the mask, of each image
+      class_agreement  the same for each class; the pixels of a class that fails
+                       become unlabelled, 255
+      disagreement     of several --judges (Jensen-Shannon); pixels above it become
+                       unlabelled
+      margin           of a pseudo-label before the next class; pixels below it
+                       become unlabelled
+      copies           distance to the nearest labelled training image, at least
+                       --min_distance
+
+    Many processes can write one data set: start the same command under torchrun, or with --shard
+    0/4 to --shard 3/4. Rerun it to resume; the files are the same. Read the result as Folder,
+    beside your own labels as Extended, and check it: semsynth data check --data folder.
 
     Args:
-        args: The arguments after the command.
-    """
-    options = build_parser().parse_args(args)
-    from semsynth.export.command import export  # imports torch
+        output: Where to write.
+        ckpt_path: Checkpoint of CLVAE or FewShotSMIS.
+        prior: A prior that ships, or its safetensors file.
+        labelled: Few labelled images, as FewShotFolder, with --prior.
+        labelling: How the features of --prior label.
+        layers: Sizes of the features that label.
+        perceptual: Distance of inversion, as of semsynth invert.
+        inversion_steps: Steps of inversion, for labelled photos without codes.
+        source: What to make images from; masks of a checkpoint by default.
+        masks: Directory of masks; labelled ones of the training by default.
+        edit: How to edit masks; none of --masks, else warp by default.
+        paste: Classes put into other masks.
+        styles: Images of a mask.
+        style: For CLVAE, drawn at random, or recombined from labelled photos, class by class.
+        num: Samples; --styles for each mask by default.
+        truncation: Truncation of samples; 1 is none.
+        seed: Seed of all that is drawn.
+        split: Shares of train, val and test.
+        format: What to write.
+        filters: Filters that are on.
+        judges: Segmenters trained on your labels.
+        keep: Share that is kept.
+        target_precision: Precision to reach, in place of --keep.
+        held_out: Directory of images and labels to measure it with.
+        min_distance: Distance of colours in [0, 1] to training images.
+        batch_size: Samples drawn at once.
+        chunk: Samples of a shard, and what is lost at most if the process is killed.
+        shard: I/N, part I, from 0, of N; as torchrun numbers it by default.
+        device: A GPU if there is one, else the CPU.
 
-    export(options)
+    Raises:
+        ValueError: Values make no sense.
+        DataError: Files are missing or of something else.
+        MissingWeightsError: There is no such prior.
+    """
+    for name, value in {"batch_size": batch_size, "chunk": chunk, "styles": styles}.items():
+        if value < 1:
+            raise ValueError(f"--{name} must be at least 1, got {value}.")
+    if num is not None and num < 1:
+        raise ValueError(f"--num must be at least 1, got {num}.")
+    require_one_source(ckpt_path, prior, labelled, source, masks)
+    if min(split) < 0 or abs(sum(split) - 1) > 1e-6:
+        raise ValueError(f"--split must be three shares that add up to 1, got {list(split)}.")
+    if not 0 < keep <= 1:
+        raise ValueError(f"--keep must lie in 0..1, got {keep}.")
+    if (target_precision is None) != (held_out is None):
+        raise ValueError("--target_precision is measured on --held_out; give both or none.")
+    if needing := [name for name in filters if name in OF_JUDGES and not judges]:
+        raise ValueError(f"The filter {needing[0]} needs --judges, segmenters of these classes.")
+    if "disagreement" in filters and len(judges) < 2:
+        raise ValueError("The filter disagreement compares several --judges; name at least two.")
+    import torch
+    from rich.console import Console
+
+    from semsynth import __version__
+    from semsynth.cli.preflight import choose_device
+    from semsynth.export import opening
+    from semsynth.export.calibration import calibrate
+    from semsynth.export.copies import NearestPhoto
+    from semsynth.export.filters import Thresholds
+    from semsynth.export.finish import finish
+    from semsynth.export.job import CARD, Judged, Plan, lock_of, read_shard, run, start_card
+    from semsynth.export.judges import Judges
+    from semsynth.export.sources import Source
+    from semsynth.export.writers import FolderWriter, ShardWriter
+    from semsynth.weights.download import sha256_of
+
+    part = read_shard(shard)
+    writer = (FolderWriter if format == "folder" else ShardWriter)(output)
+    place = choose_device(device)
+    with torch.no_grad():  # and not inference_mode, whose tensors an inversion could not use
+        if prior is not None and labelled is not None:
+            opened = opening.open_prior(
+                prior, labelled, labelling, list(layers) or None, perceptual, inversion_steps, place
+            )
+        else:
+            assert ckpt_path is not None
+            opened = opening.open_checkpoint(ckpt_path, place)
+        made: Source
+        if prior is not None or source == "samples":
+            made = opening.sample_source(opened, seed, truncation)
+        else:
+            made = opening.mask_source(opened, masks, edit, paste, styles, style, seed)
+        if not (count := num or styles * made.num_masks):
+            raise ValueError("Samples are without end; say how many with --num.")
+        classes = opened.space.num_classes
+        plan = Plan(output, count, seed, chunk, batch_size, split, made.keeps_masks, classes)
+        of_masks = Judges(judges, classes, place) if judges else None
+        photos = NearestPhoto(opened.images, opened.names, place)
+        judged = Judged(made, classes, of_masks, photos)
+        card = {
+            "what": "labelled images",
+            "origin": made.describe() | opened.origin,
+            "seed": seed,
+            "split": split,
+            "format": format,
+            "filters": filters,
+            "keep": keep,
+            "target_precision": target_precision,
+            "min_distance": min_distance,
+            "batch_size": batch_size,
+            "chunk": chunk,
+            "judges": [sha256_of(Path(j)) if Path(j).is_file() else j for j in judges],
+            "num": count,
+            "semsynth": __version__,
+        }
+        with lock_of(output):
+            stored = start_card(output, card)
+            if "thresholds" not in stored:
+                found = calibrate(plan, judged, opened, filters, keep, target_precision, held_out)
+                found.copies = min_distance if "copies" in filters else None
+                stored["thresholds"] = found.to_json()
+                write_text(output / CARD, json.dumps(stored, indent=1) + "\n")
+        thresholds = Thresholds(**stored["thresholds"])
+        run(plan, judged, thresholds, writer, part)
+    complete = finish(plan, opened.space, thresholds, writer)
+    state = "complete; look at sheets/ and report.md" if complete else "waits for the other parts"
+    Console(stderr=True).print(f"{output} {state}.", soft_wrap=True)
+
+
+def require_one_source(
+    ckpt_path: Path | None,
+    prior: str | None,
+    labelled: Path | None,
+    source: str | None,
+    masks: Path | None,
+) -> None:
+    """Refuse a checkpoint, a prior and masks that do not go together."""
+    if (ckpt_path is None) == (prior is None):
+        raise ValueError("Give --ckpt_path of a training, or --prior and --labelled; one of them.")
+    if prior is not None and labelled is None:
+        raise ValueError("--prior needs --labelled, the folder of your labelled images.")
+    if prior is not None and (source == "masks" or masks is not None):
+        raise ValueError("A prior alone draws samples; train FewShotSMIS to export from masks.")
+    if source == "samples" and masks is not None:
+        raise ValueError("Samples have no --masks; leave them out, or --source samples.")

@@ -1,67 +1,127 @@
-"""``semsynth invert``: the latents of photos, to be resumed at any time; help imports no torch."""
+"""``semsynth invert``: the latents of photos, one file of codes for each."""
 
-import argparse
+import hashlib
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any, Literal
 
-from semsynth.cli.arguments import at_least
+from semsynth.cli.messages import require_at_least
 from semsynth.errors import require_writable
-
-EPILOG = """\
-Each photo NAME gives OUT/NAME.safetensors with codes (1, num_ws, w_dim) and its noise maps, as
-FewShotFolder reads them from ROOT/train/codes, and the image that they make as OUT/NAME.png.
-Started again with the same options, the command goes on where it stopped.
-"""
+from semsynth.files import write_text
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the command."""
-    parser = argparse.ArgumentParser(
-        prog="semsynth invert",
-        description="Find the latents of photos by optimisation.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--prior", required=True, help="one that ships, or its safetensors file")
-    parser.add_argument("--images", type=Path, required=True, metavar="DIR", help="the photos")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
-    parser.add_argument(
-        "--recipe",
-        choices=["default", "upstream"],
-        default="default",
-        help="in W, then in W+ with noise maps; or as the released code of FewShotSMIS",
-    )
-    parser.add_argument(
-        "--steps", type=at_least(2), help="steps (default: 1000, or 2000 of upstream)"
-    )
-    parser.add_argument(
-        "--starts",
-        type=at_least(1),
-        default=1,
-        help="latents to begin from, the best of which goes on (default: 1)",
-    )
-    parser.add_argument(
-        "--perceptual",
-        default="auto",
-        metavar="NAME",
-        help="distance beside that of pixels: alex, vgg, toy_portrait, a segmenter's file, or none "
-        "(default: alex if its weights are here, else what the prior's card names, else none)",
-    )
-    parser.add_argument(
-        "--batch_size", type=at_least(1), default=8, help="photos at a time (default: 8)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of start and noise (default: 0)")
-    parser.add_argument("--device", default=None, help="default: cuda if there is one, else cpu")
-    return parser
+def invert(
+    *,
+    prior: str,
+    images: Path,
+    out: Path,
+    recipe: Literal["default", "upstream"] = "default",
+    steps: int | None = None,
+    starts: int = 1,
+    perceptual: str = "auto",
+    batch_size: int = 8,
+    seed: int = 0,
+    device: str | None = None,
+) -> None:
+    """Find the latents of photos by optimisation.
 
-
-def run(args: list[str]) -> None:
-    """Run the command.
+    Each photo NAME gives OUT/NAME.safetensors with codes (1, num_ws, w_dim) and its noise maps, as
+    FewShotFolder reads them from ROOT/train/codes, and the image that they make as OUT/NAME.png.
+    Rerun it with the same options to resume.
 
     Args:
-        args: The arguments after the command.
+        prior: One that ships, or its safetensors file.
+        images: Directory of the photos.
+        out: Where to write.
+        recipe: In W, then in W+ with noise maps; or as the released code of FewShotSMIS.
+        steps: Steps; 1000 by default, 2000 for upstream.
+        starts: Latents to begin from, the best of which goes on.
+        perceptual: Distance beside that of pixels: alex, vgg, toy_portrait, a segmenter's file, or
+            none. auto is alex if its weights are here, else what the prior's card names, else none.
+        batch_size: Photos at a time.
+        seed: Seed of start and noise.
+        device: A GPU if there is one, else the CPU.
     """
-    options = build_parser().parse_args(args)
-    require_writable(options.out, "--out")
-    from semsynth.cli.invert_work import invert_folder  # imports torch
+    require_at_least(2, steps=steps)
+    require_at_least(1, starts=starts, batch_size=batch_size)
+    require_writable(out, "--out")
+    import torch
+    from rich.console import Console
+    from rich.progress import Progress
 
-    invert_folder(options)
+    from semsynth import inversion
+    from semsynth.cli.preflight import choose_device
+    from semsynth.data.decode import read_image
+    from semsynth.data.pairs import list_images
+    from semsynth.images import from_uint8
+    from semsynth.inversion.stored_codes import choose_distance, is_done, write_codes
+    from semsynth.inversion.terms import resize
+    from semsynth.weights.download import sha256_of
+    from semsynth.weights.priors import fingerprint, load_generator
+
+    place = choose_device(device)
+    files = list_images(images)
+    made = inversion.default_recipe if recipe == "default" else inversion.upstream_recipe
+    chosen = replace(made() if steps is None else made(steps), starts=starts)
+    name, distance = choose_distance(perceptual, prior, place)
+    generator = load_generator(prior).to(place)
+    made_by = {
+        "prior": fingerprint(generator),
+        "recipe": json.dumps(asdict(chosen)),
+        "perceptual": name,
+        "seed": str(seed),
+    }
+    wanted = {stem: made_by | {"image": sha256_of(file)} for stem, file in files.items()}
+    todo = [stem for stem in files if not is_done(out / f"{stem}.safetensors", wanted[stem])]
+    console = Console(stderr=True)
+    console.print(
+        f"{len(files)} photos, {len(files) - len(todo)} done already; perceptual distance: {name}."
+    )
+    with Progress(console=console) as bar:
+        total = sum(count for _, count in chosen.stages) * len(todo)
+        task = bar.add_task("Inverting", total=total)
+        for start in range(0, len(todo), batch_size):
+            stems = todo[start : start + batch_size]
+            # the aspect ratio is not kept, as in the papers
+            photos = [
+                resize(from_uint8(read_image(files[stem]))[None], generator.image_size)
+                for stem in stems
+            ]
+            found = inversion.invert(
+                generator,
+                torch.cat(photos).to(place),
+                chosen,
+                distance,
+                seed,
+                torch.tensor([identity(stem) for stem in stems], device=place),
+                lambda step, losses: bar.advance(task, len(losses)),
+            )
+            for i, stem in enumerate(stems):
+                write_codes(out, stem, found, i, wanted[stem])
+    report(out, list(files))
+
+
+def identity(stem: str) -> int:
+    """A number for a photo, the same in every batch and folder."""
+    return int.from_bytes(hashlib.sha256(stem.encode()).digest()[:7], "big")
+
+
+def report(out: Path, stems: list[str]) -> None:
+    """Print the errors, the largest first, and write them to ``inversion.json``."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from semsynth.inversion.stored_codes import stored_notes
+
+    notes = {stem: stored_notes(out / f"{stem}.safetensors") for stem in stems}
+    errors: dict[str, dict[str, Any]] = {
+        stem: {key: float(n[key]) for key in ("mse", "distance")} for stem, n in notes.items()
+    }
+    table = Table("photo", "mean squared error", "perceptual distance")
+    for stem in sorted(errors, key=lambda s: -errors[s]["mse"])[:20]:
+        table.add_row(stem, f"{errors[stem]['mse']:.4f}", f"{errors[stem]['distance']:.4f}")
+    mean = [sum(e[key] for e in errors.values()) / len(errors) for key in ("mse", "distance")]
+    table.add_row("mean", f"{mean[0]:.4f}", f"{mean[1]:.4f}")
+    Console().print(table)
+    write_text(out / "inversion.json", json.dumps(errors, indent=2).replace("NaN", "null") + "\n")

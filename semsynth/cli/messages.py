@@ -1,125 +1,194 @@
-"""Messages about a wrong configuration: what, where, and what may have been meant."""
+"""What the command line says about a mistake, in one sentence: what, where, what may be meant."""
 
+import argparse
 import difflib
-import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib import import_module
-from inspect import signature
 from pathlib import Path
-from typing import NoReturn
+from traceback import walk_tb
+from types import NoneType, UnionType
+from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 
 import yaml
-from lightning.pytorch.cli import LightningArgumentParser
+from jsonargparse import ArgumentParser
 
-from semsynth.errors import UserError
+from semsynth.errors import UsageError, UserError
 
-REFUSED_BY_CLASS = r"class_path '(?P<path>[\w.]+)':\s+Option '(?P<key>\w+)' is not accepted"
-REFUSED_BY_FACTORY = (  # of the metrics, which are built later
-    r"Option '(?P<key>\w+)' is not accepted\. Got value: Namespace\(class_path='(?P<path>[\w.]+)'"
-)
-OF_CLASS = r"class_path '([\w.]+)':\s+(?:Parser key \")?(\w+)\"?:\s+(.*)"
-OF_FACTORY = (
-    r"expects a function or a callable class: (?P<problem>.*?)\. "
-    r"Got value: Namespace\(class_path='(?P<path>[\w.]+)'"
-)
-UNION = re.compile(
-    r'Parser key "(?P<key>[\w.]+)":.*?\n\s*Errors:\n(?P<errors>.*)\n\s*Given value type:[^\n]*\n'
-    r"\s*Given value: (?P<value>.*)",
-    re.DOTALL,
-)
 CHOICES = {  # keys that name a class, where the classes are, and what they have in common
     "model": ("semsynth.methods", "LightningModule"),
     "data": ("semsynth.data", "SynthesisDataModule"),
     "evaluation.metrics": ("semsynth.metrics", "ImageMetric"),
     "trainer.callbacks": ("semsynth.callbacks", "Callback"),
 }
-WRAPPED = "Does not validate against any of the Union subtypes"
-NO_DATA = "There are no data to work with. Name them: --data CLASS, or --config FILE."
 SHARED = ("SynthesisDataModule", "PairsOnDisk", "MaskFolder", "ImageMetric")  # named in no YAML
-REQUIRED = (
+NO_DATA = "There are no data to work with. Name them: --data CLASS, or --config FILE."
+NOTHING = (
     "There is no method and no data to work with. Name an experiment, --config "
     "experiments/clvae/toy_street.yaml, or a checkpoint of a run, --ckpt_path FILE."
 )
 
 
-class Parser(LightningArgumentParser):
-    """LightningCLI's parser with messages in one sentence.
+def require_at_least(low: int, **values: int | None) -> None:
+    """Refuse values of flags below ``low``; None is no value."""
+    for name, value in values.items():
+        if value is not None and value < low:
+            raise UsageError(f"--{name} must be at least {low}, got {value}.")
+
+
+class Mistake(argparse.ArgumentError):
+    """What is wrong, from the parser of a class to the parser around it.
+
+    Args:
+        start: Begin of the sentence.
+        end: End of the sentence.
+        key: What to look for in the configuration files, which are named in between.
+    """
+
+    def __init__(self, start: str, end: str, key: str = "") -> None:
+        super().__init__(None, start + end)
+        self.start, self.end, self.key = start, end, key
+
+
+class Parser(ArgumentParser):
+    """jsonargparse's parser with errors in one sentence.
+
+    The arguments of a class have a parser of their own, which jsonargparse makes when the class is
+    named. What it finds is among the causes of the error that reaches the parser around it. Two
+    private methods note which argument is being checked, which no error has as an attribute.
 
     Attributes:
         files: Configuration files of the command line, to say which of them a mistake is in.
+        of_class: Name of the class whose arguments these are, if it is such a parser.
+        checked: The argument that is being checked, its value, and whether a file gave it.
     """
 
     files: tuple[str, ...] = ()
+    of_class = ""
+    checked: tuple[argparse.Action, Any, bool] | None = None
+
+    def add_class_arguments(self, theclass: Any, *args: Any, **kwargs: Any) -> Any:
+        """Add the arguments of a class; without a key, the parser is that of the class."""
+        if not args and "nested_key" not in kwargs:
+            self.of_class = theclass.__name__
+        return super().add_class_arguments(theclass, *args, **kwargs)
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        self.checked = action, " ".join(arg_strings), False
+        return super()._get_values(action, arg_strings)
+
+    def _check_value_key(self, action: argparse.Action, value: Any, *args: Any, **kw: Any) -> Any:
+        self.checked = action, value, True
+        return super()._check_value_key(action, value, *args, **kw)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Explain what is wrong and exit with status 2."""
-        parser = getattr(ex, "subcommand_parser", None) or self
-        keys = [action.dest for p in (parser, *self.subparsers()) for action in p._actions]
-        super().error(explain(message, keys, self.files), ex)
+        """Explain what is wrong; exit with status 2, or tell the parser around this one."""
+        mistake = self.explain(message, ex)
+        if not self.exit_on_error:
+            raise Mistake(mistake.start, mistake.end, mistake.key) from ex  # ex may hold mistake
+        parser = self.parsers()[-1]
+        parser.print_usage(sys.stderr)
+        sentence = f"{mistake.start}{place(mistake.key, self.files)}{mistake.end}"
+        self.exit(2, f"{parser.prog.replace(' [options]', '')}: {sentence}\n")
 
-    def subparsers(self) -> list["Parser"]:
-        """Parsers of the commands, if this is the parser that stands before them."""
+    def parsers(self) -> list["Parser"]:
+        """This parser, and that of the command if it stands before one."""
         choices = [action.choices for action in self._actions if isinstance(action.choices, dict)]
-        return [parser for of_action in choices for parser in of_action.values()]
+        return [self, *(parser for of_action in choices for parser in of_action.values())]
+
+    def explain(self, message: str, error: Exception | None) -> Mistake:
+        """What jsonargparse found, from the kind of its error.
+
+        Which key is unknown or missing stands in the text of the error and nowhere else: between
+        quotes, as a flag, or as a word. Nothing but that is read from the text.
+        """
+        if told := [cause for cause in causes(error) if isinstance(cause, Mistake)]:
+            return told[0]
+        actions = [action for parser in self.parsers() for action in parser._actions]
+        if isinstance(error, KeyError):
+            key, known = message.split("'")[-2], [action.dest for action in actions]
+            what = f"{self.of_class} has no argument" if self.of_class else "There is no key"
+            return Mistake(f"{what} {key!r}", meant(key, known), key)
+        if isinstance(error, TypeError) and error.__cause__ is not None:
+            return self.wrong_value(error)
+        words = message.replace(",", " ").split()
+        if isinstance(error, TypeError):
+            dests = {word.rpartition(".")[2] for word in words}
+            return Mistake("", self.missing([a for a in actions if a.dest in dests]))
+        known = [flag for action in actions for flag in action.option_strings]
+        flags = [word.partition("=")[0] for word in words if word.startswith("--")]
+        if error is None and (unknown := [flag for flag in flags if flag not in known]):
+            return Mistake(f"There is no flag {unknown[0]!r}", meant(unknown[0], known))
+        return Mistake(message, "")
+
+    def missing(self, absent: list[argparse.Action]) -> str:
+        """Which arguments have to be given and are not."""
+        names = {action.dest for action in absent}
+        if self.of_class:
+            return f"{self.of_class} needs {', '.join(sorted(names))}."
+        if names and names <= {"model", "data"}:
+            return NOTHING if "model" in names else NO_DATA
+        return f"required: {', '.join(spelling(action)[0] for action in absent)}."
+
+    def wrong_value(self, error: Exception) -> Mistake:
+        """A value of a wrong type, or a class that does not exist."""
+        action, value, in_file = next(p.checked for p in self.parsers()[::-1] if p.checked)
+        if self.of_class:
+            start = f"{self.of_class}: argument {action.dest!r}"
+        else:
+            start = action.dest if in_file else spelling(action)[0]
+        key = action.dest if in_file else ""
+        if action.dest in CHOICES and not self.of_class:
+            known = classes_of(*CHOICES[action.dest])
+            for name in class_names(value):
+                if "." not in name and name not in known:
+                    end = f": there is no class {name!r}{meant(name, known)}"
+                    return Mistake(start, f"{end} There are {', '.join(known)}.", key)
+            return Mistake(start, f": {' '.join(str(causes(error)[-1]).split())}.", key)
+        return Mistake(start, f": expected {in_words(type_of(action))}, got {value}.", key)
 
 
-def explain(message: str, keys: Iterable[str] = (), files: Iterable[str] = ()) -> str:
-    """Say in one sentence what jsonargparse reports in many lines.
-
-    Args:
-        message: The report.
-        keys: Keys that there are, for suggestions.
-        files: Configuration files in which a wrong key may stand.
-    """
-    if re.search(r"arguments are required: \w+\.(model|data)\b", message):
-        return REQUIRED if ".model" in message else NO_DATA
-    if found := re.search(REFUSED_BY_CLASS, message) or re.search(REFUSED_BY_FACTORY, message):
-        path, key = found["path"], found["key"]
-        name = path.rsplit(".", 1)[-1]
-        names = arguments_of(path)
-        return f"{name} has no argument {key!r}{place(key, files)}{meant(key, names)}"
-    if found := re.search(r"does not accept option '([\w.]+)'", message):
-        key = found.group(1)
-        last = key.rsplit(".", 1)[-1]
-        return f"There is no key {key!r}{place(last, files)}{meant(key, keys)}"
-    if found := re.search(r"nrecognized arguments: --([\w.]+)", message):
-        key = found.group(1)
-        return f"There is no flag '--{key}'{meant(key, keys)}"
-    if found := re.search(OF_CLASS, message):
-        path, key, problem = found.groups()
-        name = path.rsplit(".", 1)[-1]
-        return f"{name}: argument {key!r}{place(key, files)}: {problem}"
-    if found := re.search(OF_FACTORY, message, re.DOTALL):
-        name = found["path"].rsplit(".", 1)[-1]
-        return f"{name}: {' '.join(found['problem'].split())}."
-    if found := UNION.search(message):
-        return explain_union(found["key"], found["errors"], found["value"], message)
-    if found := re.search(r'Parser key "([\w.]+)":\s+(Expected .*)', message, re.DOTALL):
-        return f"{found[1]}: {' '.join(found[2].split())}."
-    return message
+def spelling(action: argparse.Action) -> list[str]:
+    """An argument as usage shows it: the flag and its value, or the name of a position."""
+    return [*action.option_strings[:1], action.dest.upper()]
 
 
-def explain_union(key: str, errors: str, value: str, message: str) -> str:
-    """Say what a value may be that is none of several kinds.
+def causes(error: BaseException | None) -> list[BaseException]:
+    """An error and what it was raised from, the first cause last."""
+    found = []
+    while error is not None:
+        found.append(error)
+        error = error.__cause__
+    return found
 
-    Args:
-        key: Dotted key of the value.
-        errors: What each kind has against it.
-        value: The value.
-        message: The report that says so, for what is not understood.
-    """
-    if found := re.search(r"dot import path string: (\S+)", errors):
-        module, base = CHOICES.get(key, ("", ""))
-        known = classes_of(module, base) if module else []
-        listed = f" There are {', '.join(known)}." if known else ""
-        return f"{key}: there is no class {found[1]!r}{meant(found[1], known)}{listed}"
-    kinds = re.findall(r"- Expected an? (.*)", errors)
-    if not kinds or len(kinds) < len(re.findall(r"^\s*- ", errors, re.MULTILINE)):
-        return message
-    words = [kind.removeprefix("typing.").removeprefix("Literal") for kind in kinds]
-    words = [re.sub(r"<class '(?:NoneType|(\w+))'>", lambda m: m[1] or "null", w) for w in words]
-    return f"{key}: expected {' or '.join(words)}, got {value.strip()}."
+
+def type_of(action: argparse.Action) -> Any:
+    """The type hint of an argument."""
+    return getattr(action, "_typehint", None) or action.type
+
+
+def in_words(hint: Any) -> str:
+    """A type as a person writes it: ``int or null``, ``'level', 'mask'``."""
+    if get_origin(hint) is Literal:
+        return ", ".join(map(repr, get_args(hint)))
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(in_words(part) for part in get_args(hint))
+    if hint in (None, NoneType):
+        return "null"
+    return str(hint) if get_origin(hint) else getattr(hint, "__name__", str(hint))
+
+
+def class_names(value: Any) -> list[str]:
+    """Names of the classes in a value: a name, ``class_path`` and arguments, or a list of these."""
+    with suppress(yaml.YAMLError):
+        value = yaml.safe_load(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list):
+        return [name for item in value for name in class_names(item)]
+    known = isinstance(value, Mapping) or hasattr(value, "as_dict")
+    return [str(value["class_path"])] if known and "class_path" in value else []
 
 
 def classes_of(module: str, base: str) -> list[str]:
@@ -135,11 +204,7 @@ def classes_of(module: str, base: str) -> list[str]:
 
 
 def check_files(files: Iterable[str]) -> None:
-    """See that configuration files are YAML with keys and values.
-
-    Raises:
-        UserError: One is missing or is something else.
-    """
+    """See that configuration files are YAML with keys and values."""
     for file in files:
         path = Path(file)
         if not path.is_file():
@@ -159,26 +224,15 @@ def check_files(files: Iterable[str]) -> None:
 
 @contextmanager
 def unwrapped() -> Iterator[None]:
-    """Bring to light what a constructor raised, which jsonargparse wraps in reports of its own.
-
-    Raises:
-        UserError: A constructor refused its values.
-    """
+    """Bring to light what a constructor raised, which jsonargparse wraps in errors of its own."""
     try:
         yield
     except (TypeError, ValueError) as error:
-        found: BaseException = error
-        while str(found).startswith(WRAPPED) and found.__cause__ is not None:
-            found = found.__cause__
-        if isinstance(found, UserError):
-            raise found from None
-        raise UserError(str(found)) from error
-
-
-def arguments_of(class_path: str) -> list[str]:
-    """Names of the arguments of a class's constructor."""
-    module, name = class_path.rsplit(".", 1)
-    return list(signature(getattr(import_module(module), name)).parameters)
+        for cause in causes(error):
+            *_, (frame, _) = walk_tb(cause.__traceback__)
+            if not frame.f_globals["__name__"].startswith("jsonargparse."):
+                raise cause if isinstance(cause, UserError) else UserError(str(cause)) from error
+        raise
 
 
 def meant(key: str, known: Iterable[str]) -> str:
@@ -189,8 +243,7 @@ def meant(key: str, known: Iterable[str]) -> str:
 
 
 def place(key: str, files: Iterable[str]) -> str:
-    """The files in which a key stands."""
-    pattern = re.compile(rf"\b{re.escape(key)}\b")
-    paths = [Path(file) for file in files]
-    holders = [str(p) for p in paths if p.is_file() and pattern.search(p.read_text())]
+    """The files in which a key stands, if there is one."""
+    last = f"{key.rpartition('.')[2]}:"
+    holders = [f for f in files if key and Path(f).is_file() and last in Path(f).read_text()]
     return f" (in {', '.join(holders)})" if holders else ""

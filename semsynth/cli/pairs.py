@@ -1,82 +1,183 @@
-"""``semsynth pairs``: a cache of pairs for layout editing; help imports no torch."""
+"""``semsynth pairs``: a cache of pairs for layout editing, by any number of processes."""
 
-import argparse
+import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from semsynth.cli.arguments import at_least
-from semsynth.errors import require_writable
+from semsynth.cli.messages import require_at_least
+from semsynth.errors import UserError, require_writable
+from semsynth.files import write_bytes, write_text
 
-EPILOG = """\
-Many processes can write one cache, each its own part: --shard 0/4 to --shard 3/4. Started again, a
-command goes on where it stopped. Train on the cache with --data CachedPairs --data.root OUT and the
-same values of the method's arguments.
+if TYPE_CHECKING:
+    from torch import Tensor
 
-  semsynth pairs --prior toy_portrait --estimator toy_flow --num 20000 --out pairs
-"""
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the command."""
-    parser = argparse.ArgumentParser(
-        prog="semsynth pairs",
-        description="Render pairs of a prior's images with the motion between them.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--prior", required=True, help="one that ships, or its safetensors file")
-    parser.add_argument("--num", type=at_least(1), required=True, help="number of pairs")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write")
-    parser.add_argument("--shard", default="0/1", metavar="I/N", help="part I, from 0, of N parts")
-    parser.add_argument(
-        "--estimator",
-        default="dis",
-        help="dis, toy_flow, raft_small, raft_large or a file (default: dis)",
-    )
-    parser.add_argument(
-        "--num_tokens", type=at_least(1), default=6, help="latents that move (default: 6)"
-    )
-    parser.add_argument(
-        "--perturbation",
-        type=float,
-        nargs=2,
-        default=[0.1, 0.1],
-        metavar=("LOW", "HIGH"),
-        help="part of the way that they move towards random ones (default: 0.1 0.1)",
-    )
-    parser.add_argument("--truncation", type=float, default=0.3, help="default: 0.3")
-    parser.add_argument("--feature_resolution", type=at_least(4), default=64, help="default: 64")
-    parser.add_argument(
-        "--canvas_size", type=at_least(16), help="default: the image's, at most 256"
-    )
-    parser.add_argument("--grid_size", type=at_least(1), default=16, help="default: 16")
-    parser.add_argument(
-        "--normalise_layers", action="store_true", help="as the released code normalises z"
-    )
-    parser.add_argument(
-        "--centred", action="store_true", help="move latents around, not towards random ones"
-    )
-    parser.add_argument(
-        "--shared", action="store_true", help="one random latent for all layers of an image"
-    )
-    parser.add_argument(
-        "--upstream_input", action="store_true", help="as the released code feeds its estimator"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the pairs (default: 0)")
-    parser.add_argument(
-        "--batch_size", type=at_least(1), default=16, help="pairs at a time (default: 16)"
-    )
-    parser.add_argument("--device", default=None, help="default: cuda if there is one, else cpu")
-    return parser
+HALVES = ("features", "flow", "log_expansion")
+"""What is stored in float16."""
+RECIPE = (
+    *("num_tokens", "perturbation", "truncation", "feature_resolution", "canvas_size"),
+    *("grid_size", "normalise_layers", "centred", "shared"),
+)
+"""Arguments that the renderer takes."""
 
 
-def run(args: list[str]) -> None:
-    """Run the command.
+def pairs(
+    *,
+    prior: str,
+    num: int,
+    out: Path,
+    shard: str = "0/1",
+    estimator: str = "dis",
+    num_tokens: int = 6,
+    perturbation: tuple[float, float] = (0.1, 0.1),
+    truncation: float = 0.3,
+    feature_resolution: int = 64,
+    canvas_size: int | None = None,
+    grid_size: int = 16,
+    normalise_layers: bool = False,
+    centred: bool = False,
+    shared: bool = False,
+    upstream_input: bool = False,
+    seed: int = 0,
+    batch_size: int = 16,
+    device: str | None = None,
+) -> None:
+    """Render pairs of a prior's images with the motion between them.
+
+    Many processes can write one cache, each its own part: --shard 0/4 to --shard 3/4. Rerun a
+    command to resume it. Train on the cache with --data CachedPairs --data.root OUT and the same
+    values of the method's arguments.
+
+      semsynth pairs --prior toy_portrait --estimator toy_flow --num 20000 --out pairs
 
     Args:
-        args: The arguments after the command.
+        prior: One that ships, or its safetensors file.
+        num: Number of pairs.
+        out: Where to write.
+        shard: I/N, part I, from 0, of N parts.
+        estimator: dis, toy_flow, raft_small, raft_large or a file.
+        num_tokens: Latents that move.
+        perturbation: Part of the way that they move towards random ones, lowest and highest.
+        truncation: Truncation of the images.
+        feature_resolution: Size of the features.
+        canvas_size: Size at which motion is measured; the image's by default, at most 256.
+        grid_size: Points in a row and in a column.
+        normalise_layers: Normalise z as the released code does.
+        centred: Move latents around, not towards random ones.
+        shared: One random latent for all layers of an image.
+        upstream_input: Feed the estimator as the released code does.
+        seed: Seed of the pairs.
+        batch_size: Pairs at a time.
+        device: A GPU if there is one, else the CPU.
     """
-    options = build_parser().parse_args(args)
-    require_writable(options.out, "--out")
-    from semsynth.cli.pairs_work import write_pairs  # imports torch
+    given = dict(locals())
+    require_at_least(1, num=num, num_tokens=num_tokens, grid_size=grid_size, batch_size=batch_size)
+    require_at_least(4, feature_resolution=feature_resolution)
+    require_at_least(16, canvas_size=canvas_size)
+    require_writable(out, "--out")
+    import torch
+    from rich.console import Console
+    from rich.progress import Progress
 
-    write_pairs(options)
+    from semsynth import __version__
+    from semsynth.cli.preflight import choose_device
+    from semsynth.data.generated_pairs import CHUNK, chunk_path
+    from semsynth.editing.pairs import PairRenderer, default_canvas
+    from semsynth.export.job import read_shard
+    from semsynth.networks.noise import sample_seed
+    from semsynth.weights.estimators import load_motion_estimator
+    from semsynth.weights.priors import fingerprint, load_generator
+
+    part, parts = read_shard(shard)
+    place = choose_device(device)
+    generator = load_generator(prior).to(place)
+    motion = load_motion_estimator(estimator, upstream_input)
+    if isinstance(motion, torch.nn.Module):
+        motion.to(place)
+    recipe = {key: given[key] for key in RECIPE}
+    recipe["canvas_size"] = canvas_size or default_canvas(generator)
+    renderer = PairRenderer(generator, motion, **recipe)
+    origin = {"prior": fingerprint(generator), "estimator": estimator}
+    origin |= {"upstream_input": upstream_input} | recipe | {"perturbation": [*perturbation]}
+    card = {
+        "what": "pairs for layout editing",
+        "origin": origin,
+        "num": num,
+        "seed": seed,
+        "semsynth": __version__,
+        "torch": torch.__version__,
+        "command": command_of(given),
+    }
+    start_card(out, card)
+    chunks = range(math.ceil(num / CHUNK))
+    todo = [c for c in chunks if c % parts == part and not chunk_path(out, c).is_file()]
+    with Progress(console=Console(stderr=True)) as bar:
+        for chunk in bar.track(todo, description="Rendering pairs"):
+            ids = torch.arange(chunk * CHUNK, min((chunk + 1) * CHUNK, num), device=place)
+            seeds = sample_seed(seed, ids).split(batch_size)
+            write_chunk(chunk_path(out, chunk), [renderer(one) for one in seeds])
+    files = [chunk_path(out, chunk) for chunk in chunks]
+    if all(file.is_file() for file in files):
+        write_card(out, card | measured_scale(files))
+
+
+def start_card(root: Path, card: dict[str, Any]) -> None:
+    """Write the card before the first pair, or see that the one there says the same."""
+    file = root / "card.json"
+    if not file.is_file():
+        write_card(root, card)
+        return
+    stored = json.loads(file.read_text())
+    for key in ("origin", "num", "seed"):
+        if stored.get(key) != card[key]:
+            raise UserError(
+                f"{root} holds pairs with {key} {stored.get(key)}, not {card[key]}; write these to "
+                "another directory."
+            )
+
+
+def write_card(root: Path, card: dict[str, Any]) -> None:
+    """Write ``card.json``."""
+    write_text(root / "card.json", json.dumps(card, indent=2) + "\n")
+
+
+def write_chunk(path: Path, batches: "list[dict[str, Tensor]]") -> None:
+    """Write the pairs of a chunk, with the sums that the scale needs."""
+    import torch
+    from safetensors.torch import save
+
+    from semsynth.editing.pairs import sums_of_squares
+
+    stored = {key: torch.cat([batch[key] for batch in batches]).cpu() for key in batches[0]}
+    squares, counts = sums_of_squares(stored)
+    sums = {"squares": squares.tolist(), "counts": counts.tolist()}
+    stored = {k: (v.half() if k in HALVES else v).contiguous() for k, v in stored.items()}
+    write_bytes(path, save(stored, {"sums": json.dumps(sums)}))
+
+
+def measured_scale(files: list[Path]) -> dict[str, float]:
+    """Root mean squares of flow and log expansion over all pairs."""
+    import torch
+    from safetensors import safe_open
+
+    squares, counts = torch.zeros(2, 2, dtype=torch.float64)
+    for file in files:
+        with safe_open(file, "pt") as content:
+            sums = json.loads(content.metadata()["sums"])
+        squares += torch.tensor(sums["squares"], dtype=torch.float64)
+        counts += torch.tensor(sums["counts"], dtype=torch.float64)
+    flow, expansion = (squares / counts.clamp(min=1)).sqrt().tolist()
+    return {"sigma_flow": flow, "sigma_expansion": expansion}
+
+
+def command_of(given: Mapping[str, Any]) -> str:
+    """The command that writes all of these pairs."""
+    words = ["semsynth pairs"]
+    for name, value in given.items():
+        if name in ("shard", "device", "batch_size") or value is None or value is False:
+            continue
+        words.append(f"--{name}")
+        if value is not True:
+            words += map(str, value) if isinstance(value, tuple) else [str(value)]
+    return " ".join(words)

@@ -57,7 +57,7 @@ def read_style(
     if not selects and (take := getattr(method, "take_style", None)) is not None:
         take(read_whole_style(Path(options.reference)))
         return None
-    if not getattr(method, "takes_style", False):
+    if not hasattr(method, "styled"):
         raise DataError(
             f"{type(method).__name__} has no codes for single classes and levels; leave out "
             "--style.classes, levels, keep and reference_mask."
@@ -86,11 +86,7 @@ def read_whole_style(file: Path) -> Tensor:
 
 
 def class_numbers(classes: list[str | int], data: SynthesisDataModule) -> list[int]:
-    """Numbers of classes given by name or number.
-
-    Raises:
-        DataError: A name is not one of the data's.
-    """
+    """Numbers of classes given by name or number."""
     names = list(data.label_space.names)
     words = [str(c).strip() for c in classes]
     if unknown := [w for w in words if w not in names and not w.isdigit()]:

@@ -1,9 +1,11 @@
-"""What is looked at before a run starts, because it would show late or without its name.
+"""What is looked at before a run starts, and what is said when something outside of it fails.
 
-Each function raises a ``UserError`` that names value and remedy.
+Each check raises a ``UserError`` that names value and remedy.
 """
 
+import errno
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
@@ -18,15 +20,35 @@ from semsynth.errors import UserError, require_positive
 from semsynth.methods.opening import check_file
 
 OTHER_SHAPES = "Error(s) in loading state_dict"
+BAD_DATA = "\nsemsynth.data."
+"""What the last part of a loader process's stack trace begins with if the data are at fault."""
+
+
+class FaultError(UserError):
+    """Memory, disk or a loader process gave out; the message says what to do."""
+
+
+def choose_device(name: str | None) -> torch.device:
+    """A device by name, or the GPU of this process if there is one, else the CPU.
+
+    Args:
+        name: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None to choose.
+
+    Raises:
+        UserError: There is no such device here; the message lists those that there are.
+    """
+    gpus = torch.cuda.device_count()
+    devices = ["cpu", *["cuda"] * (gpus > 0), *(f"cuda:{i}" for i in range(gpus))]
+    devices += ["mps"] if torch.backends.mps.is_available() else []
+    if name is None:
+        name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if gpus else "cpu"
+    if name not in devices:
+        raise UserError(f"There is no device {name!r} here; there are {', '.join(devices)}.")
+    return torch.device(name)
 
 
 def require_config(args: list[str], files: tuple[str, ...]) -> None:
-    """Refuse a checkpoint without a configuration: none was given, and none lies in its run.
-
-    Args:
-        args: The command and its arguments.
-        files: Configuration files among them.
-    """
+    """Refuse a checkpoint without a configuration: none was given, and none lies in its run."""
     paths = [
         b if a == "--ckpt_path" else a.partition("=")[2]
         for a, b in pairwise([*args, ""])
@@ -42,12 +64,7 @@ def require_config(args: list[str], files: tuple[str, ...]) -> None:
 
 
 def check_numbers(values: Any, key: str = "") -> None:
-    """Refuse numbers that are not finite, anywhere in a configuration.
-
-    Args:
-        values: Dictionaries, lists and plain values.
-        key: Dotted key that leads to them.
-    """
+    """Refuse numbers that are not finite, anywhere in a configuration."""
     if isinstance(values, float) and not math.isfinite(values):
         raise UserError(f"{key} is {values}; give a finite number.")
     if isinstance(values, dict):
@@ -59,11 +76,7 @@ def check_numbers(values: Any, key: str = "") -> None:
 
 
 def check_trainer(trainer: dict[str, Any]) -> None:
-    """Refuse devices, strategies and intervals that Lightning refuses in its own words.
-
-    Args:
-        trainer: Arguments of the trainer.
-    """
+    """Refuse devices, strategies and intervals that Lightning refuses in its own words."""
     if trainer["accelerator"] in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UserError(
             f"trainer.accelerator is {trainer['accelerator']}, and torch sees no GPU here. Give "
@@ -88,11 +101,7 @@ def check_trainer(trainer: dict[str, Any]) -> None:
 
 @contextmanager
 def explained(checkpoint: str | None) -> Iterator[None]:
-    """Say what Lightning and torch find while a run starts, in terms of the configuration.
-
-    Args:
-        checkpoint: The checkpoint that the run takes, for the message.
-    """
+    """Say what Lightning and torch find while a run starts, in terms of the configuration."""
     try:
         yield
     except MisconfigurationException as error:
@@ -105,3 +114,67 @@ def explained(checkpoint: str | None) -> Iterator[None]:
             f"The weights in {checkpoint} do not fit this configuration: {detail[:200]} Give the "
             "configuration of its run, RUN/config.yaml."
         ) from error
+
+
+def explain_fault(error: BaseException, config: Any) -> str | None:
+    """A message with a remedy for errors that a user can do something about."""
+    text = str(error)
+    go_on = f"Then go on with --run_dir {config.run_dir} --ckpt_path last."
+    if is_out_of_memory(error):
+        return f"Out of memory ({first_line(text)}). {what_to_lower(config)} {go_on}"
+    if "in DataLoader worker process" in text and BAD_DATA in text:
+        return text.rpartition(BAD_DATA)[2].partition(": ")[2].strip()
+    if is_dead_loader(error, config.data.init_args.num_workers):
+        return (
+            f"A loader process died ({first_line(text)}). Often it was killed because memory, or "
+            "shared memory (/dev/shm), ran out: lower --data.num_workers (now "
+            f"{config.data.init_args.num_workers}), or give the job more. {go_on}"
+        )
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        place = f" at {error.filename}" if error.filename else ""
+        return f"The disk is full{place} ({error.strerror}). Make room. {go_on}"
+    return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device or the machine has no memory left."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error)
+    known = ("can't allocate memory", "not enough memory", "out of memory", "Cannot allocate")
+    return isinstance(error, RuntimeError | OSError) and any(part in text for part in known)
+
+
+def is_dead_loader(error: BaseException, num_workers: int) -> bool:
+    """Whether a loader process ended; one that dies while it sends breaks the connection."""
+    text = str(error)
+    if num_workers and isinstance(error, ConnectionError | EOFError):
+        return True
+    return "DataLoader worker" in text and ("exited" in text or "is killed by signal" in text)
+
+
+def what_to_lower(config: Any) -> str:
+    """What takes memory, with its value, what helps most coming first."""
+    data, model = config.data.init_args, config.model.init_args
+    parts = [
+        f"--data.{key} (now {data[key]})"
+        for key in ("batch_size", "eval_batch_size", "image_size")
+        if key in data
+    ]
+    advice = f"Lower {', '.join(parts)}"
+    precision = config.trainer.precision or "32-true"
+    if "16" not in str(precision):
+        advice += f"; or use --trainer.precision bf16-mixed (now {precision})"
+    if "checkpointing" in model and not model["checkpointing"]:
+        advice += "; or --model.checkpointing true (now false), which computes more and keeps less"
+    if "accumulate_grad_batches" in model:
+        advice += (
+            "; --model.accumulate_grad_batches (now "
+            f"{model['accumulate_grad_batches']}) makes up for a smaller batch"
+        )
+    return f"{advice}."
+
+
+def first_line(text: str) -> str:
+    """The first line of a message, without its end if it is long."""
+    return (text.strip().splitlines() or ["no details"])[0][:200]

@@ -25,12 +25,6 @@ def script(args: list[str]) -> str:
 
     Words ``KEY=VALUE`` after the flag are options of sbatch. Nodes and tasks follow from
     ``--trainer.num_nodes`` and ``--trainer.devices``.
-
-    Args:
-        args: The command and its arguments, the flag among them.
-
-    Raises:
-        UserError: The number of devices is not given as a number.
     """
     at = next(i for i, arg in enumerate(args) if arg in FLAGS)
     end = at + 1

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import wandb
 import yaml
+from jsonargparse import Namespace
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import (
@@ -40,11 +41,12 @@ from semsynth.callbacks import (
 from semsynth.callbacks.checkpoint_io import SafeCheckpointIO
 from semsynth.callbacks.loggers import RunLabels, build_loggers, silence_noise
 from semsynth.cli import COMMANDS, preflight
-from semsynth.cli.faults import FaultError, explain
 from semsynth.cli.messages import Parser, check_files, unwrapped
 from semsynth.cli.predict_style import add_style_arguments, read_style
 from semsynth.data import MaskFolder, SynthesisDataModule
 from semsynth.errors import UserError, require_writable
+from semsynth.files import write_text
+from semsynth.methods.base import without_retired
 from semsynth.methods.opening import check_checkpoint
 
 DEFAULTS = Path(__file__).parents[1] / "default.yaml"
@@ -62,6 +64,20 @@ MASKS = "Directory of masks to synthesise from (default: those of the test split
 OUTPUT = "Directory of the images (default: RUN_DIR/predictions)."
 
 
+class TrainingParser(Parser, LightningArgumentParser):
+    """LightningCLI's parser with errors in one sentence.
+
+    It reads configurations of older runs too, which may contain retired arguments.
+    """
+
+    def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Namespace:
+        """Parse a configuration, less its retired arguments."""
+        values = yaml.safe_load(content)
+        if (kept := less_retired(values)) != values:
+            content = yaml.safe_dump(kept)
+        return super().parse_string(content, *args, **kwargs)
+
+
 class SaveConfig(SaveConfigCallback):
     """Writes ``config.yaml`` into the run directory and logs it to W&B."""
 
@@ -70,14 +86,10 @@ class SaveConfig(SaveConfigCallback):
         if stage != "fit":
             return
         directory = Path(trainer.default_root_dir)
-        directory.mkdir(parents=True, exist_ok=True)
         config = self.config.clone()
         for key in ("config", "ckpt_path", "overwrite"):
             config.pop(key, None)
-        text = self.parser.dump(config, skip_none=False)
-        temporary = directory / ".config.yaml.part"
-        temporary.write_text(text)
-        temporary.replace(directory / "config.yaml")
+        write_text(directory / "config.yaml", self.parser.dump(config, skip_none=False))
         space = getattr(trainer.datamodule, "label_space", None)  # type: ignore[attr-defined]
         if space is not None:
             (directory / "classes.json").write_text(json.dumps(list(space.names)) + "\n")
@@ -87,12 +99,7 @@ class SaveConfig(SaveConfigCallback):
 
 
 class SemsynthCLI(LightningCLI):
-    """``semsynth fit | validate | test | predict``.
-
-    Args:
-        command: The command; only its parser is built.
-        args: All arguments, the command included.
-    """
+    """``semsynth fit | validate | test | predict``."""
 
     def __init__(self, command: str, args: list[str]) -> None:
         self.command = command
@@ -116,7 +123,7 @@ class SemsynthCLI(LightningCLI):
                     "default_config_files": [str(DEFAULTS)],
                 },
             },
-            parser_class=Parser,
+            parser_class=TrainingParser,
             auto_configure_optimizers=False,
             args=args,
         )
@@ -124,7 +131,7 @@ class SemsynthCLI(LightningCLI):
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """A parser that knows the configuration files, for its messages."""
         parser = super().init_parser(**kwargs)
-        assert isinstance(parser, Parser)
+        assert isinstance(parser, TrainingParser)
         parser.files = self.config_files
         return parser
 
@@ -248,9 +255,9 @@ class SemsynthCLI(LightningCLI):
             with preflight.explained(checkpoint):
                 super()._run_subcommand(subcommand)
         except Exception as error:
-            if (message := explain(error, self.config[self.command])) is None:
+            if (message := preflight.explain_fault(error, self.config[self.command])) is None:
                 raise
-            raise FaultError(message) from error
+            raise preflight.FaultError(message) from error
 
 
 class WeightsCheck(SemsynthCLI):
@@ -268,17 +275,22 @@ class WeightsCheck(SemsynthCLI):
 
 
 def prepare_weights(args: list[str]) -> None:
-    """Look for all the weights that ``semsynth fit`` with these arguments would need.
-
-    Args:
-        args: Arguments of ``fit``, without the command.
-
-    Raises:
-        MissingWeightsError: Some are missing; the error has their names.
-    """
+    """Look for all the weights that ``semsynth fit`` with these arguments would need."""
     here = ["accelerator=cpu", "devices=1", "num_nodes=1", "strategy=auto", "logger=false"]
     silence_noise()
     WeightsCheck("fit", ["fit", *args, *(f"--trainer.{flag}" for flag in here)])
+
+
+def less_retired(values: Any) -> Any:
+    """A configuration without the retired arguments of its classes."""
+    if isinstance(values, list):
+        return [less_retired(value) for value in values]
+    if not isinstance(values, dict):
+        return values
+    kept = {key: less_retired(value) for key, value in values.items()}
+    if isinstance(arguments := kept.get("init_args"), dict):
+        kept["init_args"] = without_retired(arguments)
+    return kept
 
 
 def check_weights(callbacks: list[Callback]) -> None:
@@ -304,11 +316,7 @@ def rank_of_process() -> int:
 
 
 def refuse_accumulation(method: LightningModule, trainer: Trainer) -> None:
-    """Say where gradients are accumulated by a method that has its own optimisation.
-
-    Raises:
-        MisconfigurationException: The trainer was asked to.
-    """
+    """Say where gradients are accumulated by a method that has its own optimisation."""
     if not method.automatic_optimization and trainer.accumulate_grad_batches > 1:
         own = "accumulate_grad_batches" in method.hparams
         remedy = "--model.accumulate_grad_batches" if own else "a larger --data.batch_size"
@@ -387,11 +395,7 @@ def with_config_of_run(args: list[str]) -> list[str]:
 
 
 def run(args: list[str]) -> None:
-    """Run a command.
-
-    Args:
-        args: The command and its arguments.
-    """
+    """Run a command."""
     logging.basicConfig(format="%(message)s")
     silence_noise()
     torch.set_float32_matmul_precision("high")

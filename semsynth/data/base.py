@@ -192,7 +192,7 @@ class SynthesisDataModule(LightningDataModule):
         A method that trains on shots gets batches of numbers instead, 1,000 an epoch.
         """
         method = None if self.trainer is None else self.trainer.lightning_module
-        if getattr(method, "trains_on_shots", False):
+        if hasattr(method, "learn_shots"):
             shots = self._decoded(collate_shots(self._datasets["train"], self.train_ids))
             lookup = torch.from_numpy(self.label_space.flip_lookup())
             self._shots = shots | {"flip_lookup": lookup}

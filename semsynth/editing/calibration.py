@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from semsynth.editing.pairs import Batch, PairRenderer, sums_of_squares
-from semsynth.editing.points import Marks, fixed_marks, read_cells
+from semsynth.editing.points import fixed_marks
+from semsynth.networks.motion.marks import Marks
 from semsynth.networks.noise import sample_seed
 
 HELD_OUT = 1 << 40  # no run's seed, and so none of its pairs
@@ -23,13 +24,7 @@ def held_out_seeds(number: int, device: torch.device) -> Iterator[Tensor]:
 
 
 def measure_scale(renderer: PairRenderer, number: int, device: torch.device) -> Tensor:
-    """Root mean squares (3,) of flow, x and y alike, and of log expansion.
-
-    Args:
-        renderer: Renders the pairs.
-        number: Number of pairs.
-        device: Where they are rendered.
-    """
+    """Root mean squares (3,) of flow, x and y alike, and of log expansion, over some pairs."""
     total, count = torch.zeros(2, 2, dtype=torch.float64, device=device)
     for seed in held_out_seeds(number, device):
         squares, cells = sums_of_squares(renderer(seed))
@@ -44,17 +39,11 @@ def calibrate_gain(
 
     Not the one with which they go as far: some points, such as those of a background, hardly follow
     any edit, and to make up for these all the others would overshoot.
-
-    Args:
-        renderer: Renders the pairs.
-        answer: What is calibrated.
-        number: Number of pairs.
-        device: Where they are rendered.
     """
     batches = [renderer(seed) | {"seed": seed} for seed in held_out_seeds(number, device)]
     distances = torch.zeros(len(GAINS), device=device)
     for pairs in batches:
-        marks = fixed_marks(pairs["flow"], pairs["valid"], pairs["seed"], 1, 1)
+        marks = fixed_marks(pairs, pairs["seed"], renderer.canvas_size, 1, 1)
         for i, gain in enumerate(GAINS):
             moved = answer(pairs, marks, distances.new_tensor(gain))
             distances[i] += missed(renderer, pairs, marks, moved)
@@ -62,18 +51,11 @@ def calibrate_gain(
 
 
 def missed(renderer: PairRenderer, pairs: Batch, marks: Marks, moved: Tensor) -> Tensor:
-    """Sum () over marks of the distance between the requested motion and the achieved one.
-
-    Args:
-        renderer: Rendered the pairs.
-        pairs: Pairs.
-        marks: What was asked for.
-        moved: First latents (B, num_tokens, w_dim) that were to do it.
-    """
+    """Sum () over marks of the distance between the requested motion and the achieved one."""
     before = renderer.generator.repeat(pairs["w"])
     found = renderer.compare(before, torch.cat([moved, before[:, moved.shape[1] :]], 1))
-    request, achieved = (read_cells(motion["flow"], marks.cells) for motion in (pairs, found))
-    return ((request - achieved).norm(dim=-1) * marks.points_mask).sum()
+    achieved = marks.read(found["flow"], renderer.canvas_size)
+    return ((marks.motions[..., :2] - achieved).norm(dim=-1) * marks.points_mask).sum()
 
 
 def lowest(x: Tensor, y: Tensor) -> Tensor:

@@ -59,20 +59,7 @@ class DragOptimisation:
         points_mask: Tensor,
         region: Tensor | None = None,
     ) -> Tensor:
-        """Move the content at points.
-
-        Args:
-            w_plus: Latents (B, num_ws, w_dim).
-            features: Not needed here.
-            points: Points (B, K, 2) in pixels of the canvas, (x, y).
-            motions: Flow in pixels of the canvas, (x, y), and log expansion (B, K, 3); 0 is an
-                anchor.
-            points_mask: Which of the points are there (B, K), bool.
-            region: Where the image may change (B, 1, H, W), bool; everywhere if not given.
-
-        Returns:
-            Latents (B, num_ws, w_dim); the layers above the target layers as they were.
-        """
+        """Move the content at points (see ``Editor.edit``), within a mask (B, 1, H, W) if given."""
         with torch.inference_mode(False), torch.enable_grad():
             w_plus, points, motions = (x.clone().float() for x in (w_plus, points, motions))
             region = None if region is None else region.clone()

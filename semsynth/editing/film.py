@@ -10,9 +10,10 @@ from PIL import Image
 from torch import Tensor
 
 from semsynth.editing.canvas import Canvas
-from semsynth.editing.marks import EditError
 from semsynth.editing.trajectory import Step
+from semsynth.files import replaced
 from semsynth.images import save_png, to_uint8
+from semsynth.networks.motion.marks import EditError
 
 RATE = 12  # frames a second
 
@@ -45,40 +46,17 @@ def save_frames(frames: Tensor, directory: Path) -> None:
 
 
 def save_gif(frames: Tensor, path: Path, scale: int = 1) -> None:
-    """Write frames (N, 3, H, W), uint8, as a GIF that starts again and again.
-
-    Args:
-        frames: The frames.
-        path: The file, written under a temporary name that is then changed.
-        scale: Enlarge by this factor.
-    """
+    """Write frames (N, 3, H, W), uint8, as an endless GIF, enlarged by a factor."""
     pictures = [Image.fromarray(array) for array in enlarged(frames, scale)]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
     duration = [1000 // RATE] * len(pictures)
     duration[0] = duration[-1] = 700
-    pictures[0].save(
-        temporary,
-        format="GIF",
-        save_all=True,
-        append_images=pictures[1:],
-        duration=duration,
-        loop=0,
-    )
-    temporary.replace(path)
+    animation = {"save_all": True, "append_images": pictures[1:], "duration": duration, "loop": 0}
+    with replaced(path) as temporary:
+        pictures[0].save(temporary, format="GIF", **animation)
 
 
 def save_mp4(frames: Tensor, path: Path, scale: int = 1) -> None:
-    """Write frames (N, 3, H, W), uint8, as an MP4 (H.264) that browsers play.
-
-    Args:
-        frames: The frames.
-        path: The file, written under a temporary name that is then changed.
-        scale: Enlarge by this factor.
-
-    Raises:
-        EditError: The library that writes it is missing.
-    """
+    """Write frames (N, 3, H, W), uint8, as an MP4 (H.264) for browsers, enlarged by a factor."""
     try:
         import av
     except ImportError as error:
@@ -86,16 +64,13 @@ def save_mp4(frames: Tensor, path: Path, scale: int = 1) -> None:
             "MP4 needs PyAV; install it with `pip install 'semsynth[video]'`, or write a GIF."
         ) from error
     arrays = enlarged(frames, scale)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    with av.open(str(temporary), "w", format="mp4") as film:
+    with replaced(path) as temporary, av.open(str(temporary), "w", format="mp4") as film:
         stream = film.add_stream("libx264", rate=RATE)
         stream.height, stream.width = arrays[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         for array in arrays:
             film.mux(stream.encode(av.VideoFrame.from_ndarray(array, format="rgb24")))
         film.mux(stream.encode())
-    temporary.replace(path)
 
 
 def enlarged(frames: Tensor, scale: int) -> list[NDArray[np.uint8]]:

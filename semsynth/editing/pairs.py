@@ -39,9 +39,6 @@ class PairRenderer:
         shared: Draw one random latent for all layers, not one for each.
         normalise_layers: Parity with the released code, which normalises the random z over the
             layers and not over its channels.
-
-    Raises:
-        ValueError: The sizes do not go with each other or with the generator.
     """
 
     def __init__(
@@ -130,11 +127,7 @@ def check_sizes(
     canvas_size: int,
     grid_size: int,
 ) -> None:
-    """Refuse sizes that do not go with each other.
-
-    Raises:
-        ValueError: The message says which.
-    """
+    """Refuse sizes that do not go with each other."""
     size = generator.image_size
     if not 1 <= num_tokens < generator.num_ws:
         raise ValueError(

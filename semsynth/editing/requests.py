@@ -1,31 +1,17 @@
-"""Requests as a user would make them, drawn by seeds, to measure edits with."""
+"""Marks as a user would make them, drawn by seeds, to measure edits with."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from semsynth.networks.motion.geometry import pixel_grid
+from semsynth.networks.motion.marks import Marks
 from semsynth.networks.noise import hash_int64, seeded_uniform
 
 APART = 12 / 64  # of the canvas: the least distance of an anchor from the point that moves
 TRIES = 64
-
-
-class Requests(NamedTuple):
-    """What is asked for.
-
-    Attributes:
-        points: Positions (B, K, 2) in pixels (x, y) of the canvas; the first one moves.
-        motions: Flow (x, y) in pixels and log expansion (B, K, 3); 0 for anchors.
-        points_mask: Which of the points are there (B, K), bool.
-    """
-
-    points: Tensor
-    motions: Tensor
-    points_mask: Tensor
 
 
 Accept = Callable[[Tensor, Tensor], Tensor]
@@ -39,7 +25,7 @@ def draw_drags(
     longest: float,
     num_anchors: int = 0,
     accept: Accept | None = None,
-) -> Requests:
+) -> Marks:
     """A drag for each image, with anchors: any length and direction that stays inside the image.
 
     Args:
@@ -66,34 +52,23 @@ def draw_drags(
     motions = F.pad(chosen, (0, 1, 0, num_anchors))
     there = good.any(dim=1, keepdim=True)
     points = torch.cat([start, _anchors(seed, weight, start, num_anchors)], dim=1)
-    return Requests(points, motions, there.expand(-1, 1 + num_anchors))
+    return Marks(points, motions, there.expand(-1, 1 + num_anchors))
 
 
-def draw_zooms(seed: Tensor, weight: Tensor, least: float, most: float) -> Requests:
-    """A zoom for each image, in or out.
-
-    Args:
-        seed: Seeds (B,).
-        weight: How likely each pixel of the canvas is to be marked (B, H, W), not negative.
-        least: Least log expansion, without its sign.
-        most: Largest one.
-    """
+def draw_zooms(seed: Tensor, weight: Tensor, least: float, most: float) -> Marks:
+    """A zoom in or out for each image; ``least`` and ``most`` bound the log expansion."""
     points = draw_pixels(seed, weight, 1)
     draws = seeded_uniform(hash_int64(seed + 1), 2).float()
     size = least + (most - least) * draws[:, 0]
     expansion = torch.where(draws[:, 1] < 0.5, -size, size)
     motions = F.pad(expansion[:, None, None], (2, 0))
-    return Requests(points, motions, torch.ones_like(points[..., 0], dtype=torch.bool))
+    return Marks(points, motions, torch.ones_like(points[..., 0], dtype=torch.bool))
 
 
-def draw_requests(seed: Tensor, weight: Tensor) -> Requests:
+def draw_requests(seed: Tensor, weight: Tensor) -> Marks:
     """A drag for half of the images, a drag with four anchors or a zoom for a quarter each.
 
     Drags are 2 to 8 pixels of 64 long, zooms change the size by 5 to 22 %.
-
-    Args:
-        seed: Seeds (B,).
-        weight: How likely each pixel of the canvas is to be marked (B, H, W), not negative.
     """
     unit = weight.shape[-1] / 64
     drags = draw_drags(seed, weight, 2 * unit, 8 * unit, num_anchors=4)
@@ -101,7 +76,7 @@ def draw_requests(seed: Tensor, weight: Tensor) -> Requests:
     kind = (seeded_uniform(hash_int64(seed + 3), 1, 1) * 4).long()  # (B, 1, 1)
     anchored = drags.points_mask & ((kind[:, 0] == 2) | (torch.arange(5, device=seed.device) == 0))
     single = F.pad(zooms.points_mask, (0, 4))
-    return Requests(
+    return Marks(
         drags.points,  # both start from the same pixel
         torch.where(kind == 3, F.pad(zooms.motions, (0, 0, 0, 4)), drags.motions),
         torch.where(kind[:, 0] == 3, single, anchored),

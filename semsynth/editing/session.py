@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from semsynth.editing.canvas import Canvas, Editor
-from semsynth.editing.marks import EditError, Mark, as_tensors, check_marks
 from semsynth.editing.trajectory import Step, read_trajectory, write_trajectory
 from semsynth.inversion import Distance, default_recipe, invert
 from semsynth.networks.motion.feature_tracking import Follower
+from semsynth.networks.motion.marks import EditError, Mark, Marks
 
 Progress = Callable[[int, int], None]
 """Is called with the steps done and all steps."""
@@ -36,13 +36,7 @@ class Report:
 
 @dataclass(frozen=True)
 class Edit:
-    """The result of an edit.
-
-    Attributes:
-        image: The image (3, H, W) in [-1, 1].
-        w_plus: Its latents (1, num_ws, w_dim).
-        reports: What became of each mark.
-    """
+    """Image (3, H, W) in [-1, 1], latents (1, num_ws, w_dim), and a report on each mark."""
 
     image: Tensor
     w_plus: Tensor
@@ -86,16 +80,7 @@ class Session:
         distance: Distance | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Start from a photo, whose latents are searched for.
-
-        Args:
-            canvas: Where the edits take place.
-            editor: Does them.
-            image: The photo (3, H, W) in [-1, 1].
-            steps: Steps of the search.
-            distance: Perceptual distance of the search.
-            progress: Is called after each step.
-        """
+        """Start from a photo, whose latents are searched for."""
         # Noise maps that fit the photo would stay in place while its content moves
         recipe = replace(default_recipe(steps), noise="stored")
 
@@ -110,11 +95,7 @@ class Session:
 
     @classmethod
     def load(cls, path: Path, canvas: Canvas, editor: Editor) -> Self:
-        """Take up a session that was saved; it shows the same images.
-
-        Raises:
-            EditError: The file holds no trajectory, or one of another generator.
-        """
+        """Resume a saved session; it shows the same images."""
         return cls(canvas, editor, read_trajectory(path, canvas))
 
     def save(self, path: Path) -> None:
@@ -148,41 +129,27 @@ class Session:
 
     @torch.inference_mode()
     def preview(self, marks: Sequence[Mark]) -> Edit:
-        """What marks would do to the present image, which stays as it is.
-
-        Args:
-            marks: Drags, zooms and anchors, at most 64.
-
-        Raises:
-            EditError: A mark cannot be followed.
-        """
-        check_marks(marks, self.canvas.size)
+        """What marks, at most 64, would do to the present image, which stays as it is."""
         w_plus, features, landmarks = self._present()
+        asked = Marks.of(marks, self.canvas.size, w_plus.device)
         moves = any(mark.moves for mark in marks)
         if moves:
-            points, motions, mask = as_tensors(marks, w_plus.device)
-            w_plus = self.editor.edit(w_plus, features, points, motions, mask)
+            w_plus = self.editor.edit(w_plus, features, *asked)
             if not w_plus.isfinite().all():
                 raise EditError("The editor lost the image: its latents are not finite.")
         images, moved = self.canvas.draw_with_landmarks(w_plus)
         achieved = torch.zeros(len(marks), 3)
         if moves:
-            follower = Follower(landmarks, points, self.canvas.size, bool(motions[..., 2].any()))
-            start = torch.zeros_like(motions)
-            found, _ = follower.find(moved, start, motions)
+            zooms = bool(asked.motions[..., 2].any())
+            follower = Follower(landmarks, asked.points, self.canvas.size, zooms)
+            start = torch.zeros_like(asked.motions)
+            found, _ = follower.find(moved, start, asked.motions)
             achieved = found[0].cpu()
         pairs = zip(marks, achieved.tolist(), strict=True)
         return Edit(images[0], w_plus, tuple(self._report(mark, done) for mark, done in pairs))
 
     def commit(self, marks: Sequence[Mark]) -> Edit:
-        """Do what marks ask for, and go on from the result.
-
-        Args:
-            marks: Drags, zooms and anchors, at most 64.
-
-        Raises:
-            EditError: A mark cannot be followed.
-        """
+        """Do what marks ask for, and go on from the result."""
         edit = self.preview(marks)
         details = {
             "marks": [asdict(mark) for mark in marks],
@@ -205,21 +172,13 @@ class Session:
         self._advance(Step("reset", {}, self._steps[0].w_plus))
 
     def undo(self) -> None:
-        """Take the last step back.
-
-        Raises:
-            EditError: There is none.
-        """
+        """Undo the last step."""
         if not self.can_undo:
             raise EditError("There is nothing to undo.")
         self._position -= 1
 
     def redo(self) -> None:
-        """Do the step again that was taken back last.
-
-        Raises:
-            EditError: There is none.
-        """
+        """Redo the step undone last."""
         if not self.can_redo:
             raise EditError("There is nothing to redo.")
         self._position += 1

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from semsynth.editing.canvas import Canvas
-from semsynth.editing.marks import EditError
+from semsynth.files import write_text
+from semsynth.networks.motion.marks import EditError
 from semsynth.weights.priors import fingerprint
 
 FORMAT = "semsynth trajectory 1"
@@ -21,13 +22,7 @@ FORMAT = "semsynth trajectory 1"
 
 @dataclass(frozen=True)
 class Step:
-    """One step.
-
-    Attributes:
-        kind: ``sample`` or ``image`` at the start; then ``drag``, ``style`` and ``reset``.
-        details: What it was made of, as JSON values.
-        w_plus: The latents after it (1, num_ws, w_dim).
-    """
+    """One step: its kind, what made it, as JSON values, and its latents (1, num_ws, w_dim)."""
 
     kind: str
     details: dict[str, Any]
@@ -35,13 +30,7 @@ class Step:
 
 
 def write_trajectory(path: Path, canvas: Canvas, steps: Sequence[Step]) -> None:
-    """Write steps under a temporary name that is then changed.
-
-    Args:
-        path: The JSON file. Latents are in it as base64 of float32, so that they come back exactly.
-        canvas: Where the steps were done.
-        steps: The steps, the start first.
-    """
+    """Write steps as JSON, with latents as base64 of float32, so that they are restored exactly."""
     content = {
         "format": FORMAT,
         "prior": fingerprint(canvas.generator),
@@ -50,18 +39,11 @@ def write_trajectory(path: Path, canvas: Canvas, steps: Sequence[Step]) -> None:
             {"kind": step.kind, **step.details, "w_plus": encode(step.w_plus)} for step in steps
         ],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(content, indent=1) + "\n")
-    temporary.replace(path)
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def read_trajectory(path: Path, canvas: Canvas) -> list[Step]:
-    """Read steps.
-
-    Args:
-        path: The JSON file.
-        canvas: Where they go on.
+    """Read the steps of a JSON file, to be continued on a canvas.
 
     Raises:
         EditError: The file holds no trajectory, or one of another generator or canvas.
@@ -99,11 +81,7 @@ def encode(w_plus: Tensor) -> str:
 
 
 def decode(text: str, shape: tuple[int, ...]) -> Tensor:
-    """Latents of a shape from ``encode``.
-
-    Raises:
-        EditError: The text holds something else.
-    """
+    """Latents of a shape from ``encode``."""
     try:
         values = np.frombuffer(base64.b64decode(text, validate=True), "<f4").reshape(shape)
     except (binascii.Error, ValueError) as error:

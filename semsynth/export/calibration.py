@@ -1,14 +1,69 @@
 """Thresholds of the filters: by the precision that they reach, or by the share that they keep."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from semsynth.export.edits import warp_masks
 from semsynth.export.filters import Scores, Thresholds
-from semsynth.export.sources import IGNORE
+from semsynth.export.job import Judged, Plan
+from semsynth.export.judges import class_agreement
+from semsynth.export.opening import Opened, read_held_out
+from semsynth.export.sources import IGNORE, Drawn, pseudo_labels
+from semsynth.images import to_uint8
+from semsynth.methods import FewShotSMIS
+from semsynth.networks.noise import sample_seed
 
+PILOT = 128  # samples whose best share sets the thresholds of a share
 EVERYTHING, NOTHING = -1e9, 1e9  # thresholds that let all or none pass, and can be written as JSON
+
+
+def calibrate(
+    plan: Plan,
+    judged: Judged,
+    opened: Opened,
+    filters: Sequence[str],
+    keep: float,
+    target: float | None,
+    held_out: Path | None,
+) -> Thresholds:
+    """Thresholds of the filters that are on, but of copies, whose distance is given."""
+    if not set(filters) - {"copies"}:
+        return Thresholds()
+    if target is None or held_out is None:
+        index = torch.arange(min(PILOT, plan.num))
+        parts = [judged(i) for i in index.split(plan.batch_size)]
+        mask = torch.cat([drawn.mask for drawn, _ in parts])
+        return by_share(filters, keep, mask, joined([scores for _, scores in parts]))
+    height, width = opened.data.image_size
+    image, mask = read_held_out(held_out, opened.space, (height, width))
+    device = opened.method.device
+    image, mask = image.to(device), mask.to(device)
+    found = margin = prediction = wrong = None
+    if "margin" in filters and isinstance(opened.method, FewShotSMIS):
+        found, margin = pseudo_labels(opened.method, opened.method.invert(image))
+    scores = judged.score(Drawn(to_uint8(image), mask, [], [], margin))
+    if judged.judges is not None:
+        prediction = judged.judges(to_uint8(image)).mean(0).argmax(1)
+        seed = sample_seed(plan.seed, torch.arange(len(mask)), 2)
+        flip = torch.from_numpy(opened.space.flip_lookup())
+        moved = warp_masks(mask.cpu(), seed, flip).to(device)
+        wrong = class_agreement(prediction, moved, plan.num_classes)
+    return by_precision(filters, target, mask, scores, found, prediction, wrong)
+
+
+def joined(parts: list[Scores]) -> Scores:
+    """Scores of several batches as those of one."""
+
+    def column(name: str) -> Tensor | None:
+        values = [getattr(part, name) for part in parts]
+        return None if values[0] is None else torch.cat(values)
+
+    names = "margin", "disagreement", "class_agreement", "distance"
+    margin, disagreement, agreement, distance = map(column, names)
+    return Scores(margin, disagreement, agreement, distance)
 
 
 def threshold_for_precision(confidence: Tensor, right: Tensor, target: float) -> float:

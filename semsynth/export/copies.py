@@ -10,13 +10,7 @@ SIZE = 32
 
 
 class NearestPhoto:
-    """Finds the training image that is most like an exported one.
-
-    Args:
-        images: Training images (M, 3, H, W), uint8.
-        names: Name of each.
-        device: Where to compare.
-    """
+    """Finds the training image (M, 3, H, W), uint8, that is most like an exported one."""
 
     def __init__(self, images: Tensor, names: Sequence[str], device: torch.device) -> None:
         both = (images, images.flip(-1))  # a mirrored copy is a copy

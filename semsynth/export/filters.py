@@ -13,9 +13,6 @@ from torch import Tensor
 from semsynth.export.sources import IGNORE
 
 LEAST_LABELLED = 0.5  # of the pixels of an image that stays
-PIXEL_FILTERS = ("margin", "disagreement", "class_agreement")
-IMAGE_FILTERS = ("agreement", "copies")
-FILTERS = (*PIXEL_FILTERS, *IMAGE_FILTERS)
 
 
 class Scores(NamedTuple):

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from semsynth.data.labels import LabelSpace
 from semsynth.export.filters import Thresholds
-from semsynth.export.job import SPLITS, Plan, lock_of, records, write_text
+from semsynth.export.job import SPLITS, Plan, lock_of, records
 from semsynth.export.writers import DROPPED, Writer
+from semsynth.files import write_text
 from semsynth.images import colour_mask, from_uint8, image_grid, save_png
 
 ROWS, COLUMNS = 6, 6  # of a sheet
@@ -19,11 +20,7 @@ REMOVED = "removed_by_"
 
 
 def finish(plan: Plan, space: LabelSpace, thresholds: Thresholds, writer: Writer) -> bool:
-    """Complete the data set if all chunks are done.
-
-    Returns:
-        Whether it is complete now.
-    """
+    """Complete the data set if all chunks are done."""
     if not all(plan.part(chunk).is_file() for chunk in plan.chunks):
         return False
     with lock_of(plan.output):

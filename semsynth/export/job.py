@@ -26,6 +26,7 @@ from semsynth.export.filters import Scores, Thresholds, Verdict, judge
 from semsynth.export.judges import Judges, class_agreement, count_pixels, disagreement
 from semsynth.export.sources import Drawn, Source
 from semsynth.export.writers import DROPPED, Sample, Writer
+from semsynth.files import write_text
 
 SPLITS = ("train", "val", "test")
 PARTS = ".parts"
@@ -82,14 +83,7 @@ class Plan:
 
 
 class Judged:
-    """Draws samples, and scores them.
-
-    Args:
-        source: What draws.
-        num_classes: Number of classes.
-        judges: Segmenters, if there are any.
-        photos: Training images, if copies are looked for.
-    """
+    """Draws samples, and scores them."""
 
     def __init__(
         self,
@@ -122,18 +116,23 @@ class Judged:
         return scores
 
 
+def read_shard(text: str | None) -> tuple[int, int]:
+    """Number of a part, from 0, and of all parts: of ``I/N``, or of torchrun if not given."""
+    if text is None:
+        text = f"{os.environ.get('RANK', 0)}/{os.environ.get('WORLD_SIZE', 1)}"
+    try:
+        part, parts = map(int, text.split("/"))
+    except ValueError:
+        part, parts = 0, 0
+    if not 0 <= part < parts:
+        raise ValueError(f"--shard must be I/N with I from 0 to N - 1, got {text!r}.")
+    return part, parts
+
+
 def run(
     plan: Plan, judged: Judged, thresholds: Thresholds, writer: Writer, shard: tuple[int, int]
 ) -> None:
-    """Do the chunks of one part that are not done yet.
-
-    Args:
-        plan: What is exported.
-        judged: What draws and scores.
-        thresholds: What the filters ask for.
-        writer: Where samples go.
-        shard: Number of this part, and of all.
-    """
+    """Do the chunks of one part that are not done yet."""
     mine = [c for c in plan.chunks if c % shard[1] == shard[0]]
     todo = [c for c in mine if not plan.part(c).is_file()]
     with progress() as bar:
@@ -206,11 +205,7 @@ def rounded(values: Tensor) -> list[Any]:
 
 
 def start_card(output: Path, card: dict[str, Any]) -> dict[str, Any]:
-    """The card of the export: the one that is there, if it says the same, or else this one.
-
-    Raises:
-        DataError: The directory holds another export.
-    """
+    """The card of the export: the one that is there, if it says the same, or else this one."""
     file = output / CARD
     if not file.is_file():
         if output.is_dir() and any(not p.name.startswith(".") for p in output.iterdir()):
@@ -230,14 +225,6 @@ def lock_of(output: Path) -> filelock.BaseFileLock:
     """What one process holds while it begins or completes the data set."""
     output.mkdir(parents=True, exist_ok=True)
     return filelock.FileLock(output / ".lock")
-
-
-def write_text(file: Path, text: str) -> None:
-    """Write a text file under a name of this process, then rename it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
-    temporary.write_text(text)
-    temporary.replace(file)
 
 
 def records(plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -6,25 +6,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from semsynth.metrics.segmenters import Segmenter
+from semsynth.metrics.segmenters import FrozenSegmenter
 
 TINY = 1e-9
 
 
 class Judges:
-    """An ensemble of segmenters.
-
-    Args:
-        names: Checkpoints of the method ``Segmenter``, or other names of segmenters.
-        num_classes: Classes that they must know.
-        device: Where they work.
-
-    Raises:
-        ValueError: A segmenter has other classes.
-    """
+    """An ensemble of segmenters."""
 
     def __init__(self, names: Sequence[str], num_classes: int, device: torch.device) -> None:
-        self.segmenters = [Segmenter(name).to(device) for name in names]
+        self.segmenters = [FrozenSegmenter(name).to(device) for name in names]
         for segmenter in self.segmenters:
             if segmenter.num_classes != num_classes:
                 raise ValueError(

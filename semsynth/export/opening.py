@@ -1,7 +1,8 @@
 """Methods, masks and labelled images, from the files that a user names."""
 
-from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import torch
 import yaml
@@ -15,22 +16,44 @@ from semsynth.data.labels import LabelSpace, read_classes
 from semsynth.data.opening import open_data
 from semsynth.data.pairs import find_pairs
 from semsynth.data.transforms import PairTransform
-from semsynth.export.sources import labelled_samples
+from semsynth.export.edits import MaskEdit
+from semsynth.export.sources import MaskSource, SampleSource, labelled_samples
+from semsynth.export.styles import PhotoStyles
 from semsynth.images import from_uint8
 from semsynth.methods import CLVAE, FewShotSMIS
+from semsynth.weights.download import sha256_of
 from semsynth.weights.priors import find_prior, read_card
 
 ENCODER = {"encoder_units": (1, 1, 1, 1), "encoder_widths": (8, 8, 8, 8)}  # nothing is encoded
-Exporter = CLVAE | FewShotSMIS
-Labelled = tuple[Tensor, Tensor, list[str]]
 
 
-def open_checkpoint(file: Path, device: torch.device) -> tuple[Exporter, SynthesisDataModule]:
-    """A trained method and the data that it was trained with.
+class Opened(NamedTuple):
+    """A method that makes labelled images, and what it was trained on.
 
-    Raises:
-        DataError: There is no such file, or it is not of a method that can export.
+    Attributes:
+        method: The method, on its device.
+        data: The data that it was trained with.
+        images: Labelled images (M, 3, H, W), uint8.
+        masks: Their label maps (M, H, W), uint8.
+        names: Their names.
+        origin: What identifies the method, as JSON values.
     """
+
+    method: CLVAE | FewShotSMIS
+    data: SynthesisDataModule
+    images: Tensor
+    masks: Tensor
+    names: list[str]
+    origin: dict[str, Any]
+
+    @property
+    def space(self) -> LabelSpace:
+        """Meaning of the label maps."""
+        return self.data.label_space
+
+
+def open_checkpoint(file: Path, device: torch.device) -> Opened:
+    """A trained method."""
     config = of_checkpoint(str(file)) / "config.yaml"
     if not file.is_file():
         raise DataError(f"There is no checkpoint {file}; name one of a run's checkpoints.")
@@ -45,53 +68,93 @@ def open_checkpoint(file: Path, device: torch.device) -> tuple[Exporter, Synthes
     data = open_data(config)
     kind = getattr(semsynth.methods, name)
     method = kind.load_from_checkpoint(file, map_location=device, weights_only=True)
-    return method.to(device).eval(), data
+    origin = {"checkpoint": sha256_of(file)}
+    return Opened(method.to(device).eval(), data, *labelled_samples(data), origin)
 
 
 def open_prior(
-    options: Namespace, device: torch.device
-) -> tuple[FewShotSMIS, FewShotFolder, Labelled]:
-    """A prior that has learnt to label from a folder of few labelled images.
-
-    Raises:
-        DataError: The folder names no classes.
-        MissingWeightsError: There is no such prior.
-    """
-    root: Path = options.labelled
+    prior: str,
+    root: Path,
+    labelling: Literal["dense", "linear", "sparse"],
+    layers: Sequence[int] | None,
+    perceptual: str,
+    inversion_steps: int | None,
+    device: torch.device,
+) -> Opened:
+    """A prior that has learnt to label from a ``FewShotFolder`` with ``classes.txt``."""
     file = root / "classes.txt"
     if not file.is_file():
         raise DataError(f"There is no {file}; write the names of your classes there, one a line.")
     num_classes = len(read_classes(file)[0])
-    size = read_card(find_prior(options.prior))["generator"]["image_size"]
-    sparse = options.labelling == "sparse"
+    size = read_card(find_prior(prior))["generator"]["image_size"]
+    sparse = labelling == "sparse"
     data = FewShotFolder(str(root), num_classes, "sparse" if sparse else "dense", image_size=size)
     method = FewShotSMIS(
         data.num_classes,
         data.image_size,
-        options.prior,
-        options.labelling,
-        label_resolutions=options.layers,
-        label_size=size if options.labelling == "linear" else None,
-        perceptual=options.perceptual,
-        inversion_steps=options.inversion_steps,
+        prior,
+        labelling,
+        label_resolutions=layers,
+        label_size=size if labelling == "linear" else None,
+        perceptual=perceptual,
+        inversion_steps=inversion_steps,
         **ENCODER,  # type: ignore[arg-type]
     )
     method.to(device).eval()
-    labelled = labelled_samples(data)
+    images, masks, names = labelled_samples(data)
     samples = [data.dataset("train")[i] for i in data.train_ids]
-    shots = {"image": from_uint8(labelled[0]).to(device), "mask": labelled[1].long().to(device)}
+    shots = {"image": from_uint8(images).to(device), "mask": masks.long().to(device)}
     if all("w_plus" in sample for sample in samples):
         shots["w_plus"] = torch.stack([sample["w_plus"] for sample in samples]).to(device)
     method.learn_shots(shots)
-    return method, data, labelled
+    return Opened(method, data, images, masks, names, {"labelled": names})
+
+
+def sample_source(opened: Opened, seed: int, truncation: float) -> SampleSource:
+    """Samples of a generator, which labels them."""
+    if not isinstance(opened.method, FewShotSMIS):
+        raise DataError(
+            f"{type(opened.method).__name__} has no samples without masks; leave out --source, or "
+            "give a checkpoint of FewShotSMIS."
+        )
+    return SampleSource(opened.method, seed, truncation)
+
+
+def mask_source(
+    opened: Opened,
+    directory: Path | None,
+    edit: Literal["none", "warp"] | None,
+    paste: Sequence[str],
+    styles: int,
+    style: Literal["drawn", "photos"],
+    seed: int,
+) -> MaskSource:
+    """Images of a directory's masks as they are, or of those of the training, warped."""
+    method, space = opened.method, opened.space
+    if directory is None:
+        masks, names = opened.masks, opened.names
+    else:
+        masks, names = read_masks(directory, opened.data)
+    if unknown := [name for name in paste if name not in space.names]:
+        known = ", ".join(space.names)
+        raise ValueError(f"There is no class {unknown[0]!r} to paste; the classes are {known}.")
+    warp = edit == "warp" or (edit is None and directory is None)
+    flip = torch.from_numpy(space.flip_lookup())
+    numbers = [space.names.index(name) for name in paste]
+    change = MaskEdit(space.num_classes, warp, numbers, flip)
+    photos = None
+    if style == "photos":
+        if not isinstance(method, CLVAE):
+            raise DataError(
+                f"{type(method).__name__} has no codes of single classes; leave out --style."
+            )
+        image, mask = opened.images.to(method.device), opened.masks.to(method.device)
+        photos = PhotoStyles(method, from_uint8(image), mask.long())
+    return MaskSource(method, masks, names, seed, styles, change, photos)
 
 
 def read_masks(directory: Path, trained_on: SynthesisDataModule) -> tuple[Tensor, list[str]]:
-    """Masks (M, H, W) of a folder, and their names.
-
-    Raises:
-        DataError: A file is not a mask of these classes.
-    """
+    """Masks (M, H, W) of a folder, and their names."""
     data = MaskFolder(str(directory), trained_on)
     data.setup("predict")
     dataset = data.dataset("test")
@@ -122,19 +185,3 @@ def read_held_out(
         samples.append(transform(read_image(pair.image), {"mask": read_labels(pair)}, i))
     images = from_uint8(torch.stack([s["image"] for s in samples]))
     return images, torch.stack([s["mask"].long() for s in samples])
-
-
-def require_one_source(options: Namespace) -> None:
-    """Refuse options that do not go together.
-
-    Raises:
-        ValueError: They do not; the message says what to give.
-    """
-    if (options.ckpt_path is None) == (options.prior is None):
-        raise ValueError("Give --ckpt_path of a training, or --prior and --labelled; one of them.")
-    if options.prior is not None and options.labelled is None:
-        raise ValueError("--prior needs --labelled, the folder of your labelled images.")
-    if options.prior is not None and (options.source == "masks" or options.masks is not None):
-        raise ValueError("A prior alone draws samples; train FewShotSMIS to export from masks.")
-    if options.source == "samples" and options.masks is not None:
-        raise ValueError("Samples have no --masks; leave them out, or --source samples.")

@@ -19,6 +19,7 @@ from semsynth.networks.noise import sample_seed
 
 IGNORE = 255
 MOST = 4096  # labelled samples that are held in memory
+MANY_MASKS = 20  # enough to keep the samples of one mask in one split
 LOWEST = -10.0  # score of a class that no shot shows, which may not be infinite between pixels
 
 
@@ -42,7 +43,16 @@ class Drawn(NamedTuple):
 
 
 class Source(Protocol):
-    """What draws labelled images by their numbers."""
+    """What draws labelled images by their numbers.
+
+    Attributes:
+        num_masks: Masks that it draws from; 0 if it needs none.
+        keeps_masks: Whether masks stay as they are, and are enough for those of a split to differ
+            from those of the others.
+    """
+
+    num_masks: int
+    keeps_masks: bool
 
     def __call__(self, index: Tensor) -> Drawn:
         """The images of some numbers (B,), whatever the batch around them."""
@@ -82,6 +92,9 @@ class MaskSource:
         self.method, self.masks, self.names = method, masks, list(names)
         self.seed, self.styles, self.edit = seed, styles, edit
         self.photos = photos
+        self.num_masks = len(masks)
+        changed = edit.warp or edit.paste
+        self.keeps_masks = not changed and len(masks) >= MANY_MASKS
 
     def __call__(self, index: Tensor) -> Drawn:
         """The images of some numbers."""
@@ -124,6 +137,7 @@ class SampleSource:
 
     def __init__(self, method: FewShotSMIS, seed: int, truncation: float) -> None:
         self.method, self.seed, self.truncation = method, seed, truncation
+        self.num_masks, self.keeps_masks = 0, False
 
     def __call__(self, index: Tensor) -> Drawn:
         """The images of some numbers."""
@@ -149,10 +163,6 @@ def pseudo_labels(method: FewShotSMIS, w_plus: Tensor) -> tuple[Tensor, Tensor |
 
     Margins are differences of cosines, or of probabilities where the labels are a linear read-out.
     A segmenter's labels have none. Unknown pixels of sparse labels become 255.
-
-    Args:
-        method: A method that has learnt to label.
-        w_plus: Latents (B, num_ws, w_dim).
     """
     if method.labelling == "segmenter":
         return method.label(w_plus), None

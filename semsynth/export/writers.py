@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import tarfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from semsynth.data import DataError
+from semsynth.files import replaced
 from semsynth.images import png_bytes, save_mask, save_png
 
 DROPPED = "dropped"
@@ -46,11 +46,7 @@ class Writer(Protocol):
 
 
 class FolderWriter:
-    """``ROOT/{train,val,test,dropped}/{images,labels}/NAME.png``.
-
-    Args:
-        root: Directory of the data set.
-    """
+    """``ROOT/{train,val,test,dropped}/{images,labels}/NAME.png``."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -75,14 +71,7 @@ class FolderWriter:
 
 
 class ShardWriter:
-    """``ROOT/{train,val,test,dropped}/CHUNK.tar`` with NAME.image.png, NAME.label.png, NAME.json.
-
-    Args:
-        root: Directory of the data set.
-
-    Raises:
-        DataError: The library webdataset is not installed.
-    """
+    """``ROOT/{train,val,test,dropped}/CHUNK.tar``: NAME.image.png, NAME.label.png, NAME.json."""
 
     def __init__(self, root: Path) -> None:
         try:
@@ -97,14 +86,14 @@ class ShardWriter:
     def write(self, chunk: int, samples: Sequence[Sample]) -> None:
         """Write a shard for each split that the chunk has samples of."""
         for split in sorted({s.record["split"] for s in samples}):
-            file = self._file(split, chunk)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = file.with_name(f".{file.name}.{os.getpid()}.part")
-            with temporary.open("wb") as opened, self.tar_writer(opened, mtime=0) as tar:
+            with (
+                replaced(self._file(split, chunk)) as temporary,
+                temporary.open("wb") as opened,
+                self.tar_writer(opened, mtime=0) as tar,
+            ):
                 for sample in samples:
                     if sample.record["split"] == split:
                         tar.write(self._entry(sample))
-            temporary.replace(file)
 
     def read(self, record: dict[str, Any], chunk: int) -> tuple[Tensor, Tensor]:
         """Read a sample back."""

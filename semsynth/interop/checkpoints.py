@@ -1,4 +1,4 @@
-"""What kind of file a checkpoint of StyleGAN2 is, and the tensors in it, under their own names.
+"""Official files: what kind of checkpoint one is, and its tensors under their own names.
 
 Nothing that a file carries is run: ``.pt`` and ``.ckpt`` files are loaded as tensors and plain
 values, pickles by ``restricted_pickle``.
@@ -7,11 +7,12 @@ values, pickles by ``restricted_pickle``.
 import argparse
 import pickle
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -19,13 +20,11 @@ from torch import Tensor
 from semsynth.errors import UserError
 from semsynth.interop import restricted_pickle
 from semsynth.interop.restricted_pickle import RecordedModule, RefusedError
-from semsynth.interop.stylegan2_names import Layout
 
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how files began before torch 1.6
 NVIDIA = "NVIDIA Source Code License: research and evaluation only"
 MIT = "MIT, as the code it was trained with; weights converted from NVIDIA's keep NVIDIA's licence"
-
-
+Layout = Literal["rosinality", "nvidia", "semsynth"]
 P = ParamSpec("P")
 T = TypeVar("T")
 UNFORESEEN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
@@ -35,44 +34,47 @@ class CheckpointError(UserError):
     """A file cannot be imported; the message says why."""
 
 
-def refuses_the_rest(
-    importer: Callable[Concatenate[Path, P], T],
-) -> Callable[Concatenate[Path, P], T]:
-    """An importer that also refuses what no check of its own foresaw.
-
-    Args:
-        importer: A function of the path of a file, which may hold anything.
-    """
+def refuses_the_rest(importer: Callable[P, T]) -> Callable[P, T]:
+    """An importer of a file, its first argument, that also refuses what no check foresaw."""
 
     @wraps(importer)
-    def careful(path: Path, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def careful(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return importer(path, *args, **kwargs)
+            return importer(*args, **kwargs)
         except CheckpointError:
             raise
         except UNFORESEEN as error:
             raise CheckpointError(
-                f"{path} holds values of other types or shapes than such files have "
+                f"{args[0]} holds values of other types or shapes than such files have "
                 f"({type(error).__name__}: {str(error)[:200]}); it is of another kind, or damaged"
             ) from error
 
     return careful
 
 
+@contextmanager
+def naming(file: object) -> Iterator[None]:
+    """Put the name of a file before what is refused within."""
+    try:
+        yield
+    except CheckpointError as error:
+        raise CheckpointError(f"{file}: {error}") from error
+
+
 @dataclass
-class Checkpoint:
+class StyleGAN2File:
     """The tensors of a file that belong to StyleGAN2.
 
     Attributes:
         format: What the file is, in words.
         layout: Whose names the tensors have.
-        licence: What the user must know of the licence.
+        licence: Terms of use.
         generator: State of the averaged generator, without its mean latent.
         encoder: State of pSp's encoder.
         relative_styles: Whether the mean latent is to be added to the encoder's styles.
         discriminator: State of the discriminator.
         mean_latent: Mean latent (w_dim,), if the file has one.
-        mapping_lr_multiplier: Factor of the mapping network's learning rate, in its weights.
+        mapping_lr_multiplier: Factor of the mapping network's learning rate.
         group_size: Samples among which the discriminator compares standard deviations.
         left_out: What else the file holds.
     """
@@ -90,23 +92,17 @@ class Checkpoint:
     left_out: list[str] = field(default_factory=list)
 
 
-def read(path: Path) -> Checkpoint:
-    """Read a checkpoint of StyleGAN2 in any of the formats that are known.
-
-    Raises:
-        CheckpointError: The file is of another kind, damaged, or names what it may not.
-    """
+def read(path: Path) -> StyleGAN2File:
+    """Read a checkpoint of StyleGAN2 in any of the known formats."""
     if not path.is_file():
         raise CheckpointError(f"there is no file {path}")
     with path.open("rb") as file:
         head = file.read(len(LEGACY_TORCH))
-    try:
+    with naming(path):
         if head.startswith(b"PK") or head == LEGACY_TORCH:
             return classify(load_torch(path))
         if head[:1] in (b"\x80", b"("):
             return from_nvidia(load_pickle(path))
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
     raise CheckpointError(
         f"{path} is neither a file of torch.save nor a pickle. Known are .pt files of rosinality's "
         "and pSp's code, .pkl files of NVIDIA's, and .ckpt files of our own."
@@ -145,11 +141,11 @@ def unreadable(error: Exception) -> CheckpointError:
         )
     return CheckpointError(
         f"it names {name}, which no checkpoint of StyleGAN2 needs and which may be code to run; "
-        "nothing of it was run. If you trust its origin, save its state dicts anew by torch.save"
+        "nothing of it was run. If you trust its origin, save its state dicts again with torch.save"
     )
 
 
-def classify(content: Any) -> Checkpoint:
+def classify(content: Any) -> StyleGAN2File:
     """Tell whose ``torch.save`` file it is."""
     if isinstance(content, dict):
         if "pytorch-lightning_version" in content:
@@ -165,27 +161,26 @@ def classify(content: Any) -> Checkpoint:
     )
 
 
-def from_rosinality(content: dict[str, Any]) -> Checkpoint:
+def from_rosinality(content: dict[str, Any]) -> StyleGAN2File:
     """``g_ema`` and perhaps ``d``: a converted file with its mean latent, or one of a training."""
-    used = {"g_ema", "d", "latent_avg"}
-    return Checkpoint(
+    return StyleGAN2File(
         format="rosinality " + ("training" if "args" in content else "converted"),
         layout="rosinality",
         licence=MIT,
         generator=tensors(content, "g_ema"),
         discriminator=tensors(content, "d") if content.get("d") is not None else None,
         mean_latent=one_latent(content.get("latent_avg")),
-        left_out=sorted(set(content) - used),
+        left_out=sorted(set(content) - {"g_ema", "d", "latent_avg"}),
     )
 
 
-def from_psp(content: dict[str, Any]) -> Checkpoint:
+def from_psp(content: dict[str, Any]) -> StyleGAN2File:
     """A bundle of an encoder and rosinality's generator, ``decoder.*``."""
     state = tensors(content, "state_dict")
     others = {key.split(".")[0] + ".*" for key in state} - {"decoder.*"}
     options = content.get("opts")
     options = vars(options) if isinstance(options, argparse.Namespace) else options or {}
-    return Checkpoint(
+    return StyleGAN2File(
         format="pSp bundle",
         layout="rosinality",
         licence=MIT,
@@ -197,14 +192,14 @@ def from_psp(content: dict[str, Any]) -> Checkpoint:
     )
 
 
-def from_lightning(content: dict[str, Any]) -> Checkpoint:
+def from_lightning(content: dict[str, Any]) -> StyleGAN2File:
     """A checkpoint of our own method, whose generator is the averaged one."""
     state, arguments = tensors(content, "state_dict"), content.get("hyper_parameters", {})
     generator = below(state, "generator.")
     if "mean_latent" not in generator:
         name = arguments.get("_class_path", "another method")
         raise CheckpointError(f"it is a checkpoint of {name}, not of StyleGAN2")
-    return Checkpoint(
+    return StyleGAN2File(
         format="semsynth training",
         layout="semsynth",
         licence="That of the images it was trained on",
@@ -215,24 +210,21 @@ def from_lightning(content: dict[str, Any]) -> Checkpoint:
     )
 
 
-def from_nvidia(content: Any) -> Checkpoint:
+def from_nvidia(content: Any) -> StyleGAN2File:
     """``G_ema`` and ``D`` of the ADA or StyleGAN3 repository."""
     if not isinstance(content, dict) or not isinstance(content.get("G_ema"), RecordedModule):
         raise CheckpointError("it is a pickle without NVIDIA's G_ema")
     G, D = content["G_ema"], content.get("D")
-    try:
-        generator = unconditional_state(G, "generator", "mapping.embed.")
-        discriminator = unconditional_state(D, "discriminator", "mapping.") if D else None
-        mapping = restricted_pickle.children(G).get("mapping") or G
-        gains = restricted_pickle.values_of(mapping, "bias_gain") or {0.01}
-        groups = (restricted_pickle.values_of(D, "group_size") if D else set()) or {4}
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise unreadable(error) from error
+    generator = unconditional_state(G, "generator", "mapping.embed.")
+    discriminator = unconditional_state(D, "discriminator", "mapping.") if D else None
+    mapping = restricted_pickle.children(G).get("mapping") or G
+    gains = restricted_pickle.values_of(mapping, "bias_gain") or {0.01}
+    groups = (restricted_pickle.values_of(D, "group_size") if D else set()) or {4}
     if len(gains) > 1:
         raise CheckpointError(f"its mapping layers learn at different rates: {sorted(gains)}")
     if not isinstance(group_size := groups.pop(), int):
         raise CheckpointError("its discriminator compares whole batches (mbstd_group_size None)")
-    return Checkpoint(
+    return StyleGAN2File(
         format="NVIDIA pickle",
         layout="nvidia",
         licence=NVIDIA,
@@ -246,16 +238,7 @@ def from_nvidia(content: Any) -> Checkpoint:
 
 
 def unconditional_state(network: RecordedModule, name: str, conditional: str) -> dict[str, Tensor]:
-    """State of one of NVIDIA's networks.
-
-    Args:
-        network: The network.
-        name: What it is.
-        conditional: How the names of tensors begin that only a conditional network has.
-
-    Raises:
-        CheckpointError: It is no unconditional StyleGAN2 network, or its activation is not ours.
-    """
+    """State of one of NVIDIA's networks; ``conditional`` begins names that ours do not have."""
     state = restricted_pickle.state_dict(network)
     if any(re.match(r"synthesis\.(input\.|L\d+_)", key) for key in state):
         raise CheckpointError(
@@ -272,11 +255,7 @@ def unconditional_state(network: RecordedModule, name: str, conditional: str) ->
 
 
 def tensors(content: dict[str, Any], key: str) -> dict[str, Tensor]:
-    """A state dict in a file.
-
-    Raises:
-        CheckpointError: It is something else.
-    """
+    """A state dict in a file."""
     state = content.get(key)
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
         raise CheckpointError(f"{key} is not a state dict")
@@ -289,11 +268,7 @@ def below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def one_latent(mean: Any) -> Tensor | None:
-    """The mean latent (w_dim,), which some files repeat for each layer.
-
-    Raises:
-        CheckpointError: The layers have different ones.
-    """
+    """The mean latent (w_dim,), which some files repeat for each layer."""
     if mean is None:
         return None
     if not isinstance(mean, Tensor) or mean.ndim not in (1, 2):

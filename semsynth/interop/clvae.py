@@ -1,11 +1,10 @@
 """CLVAE's networks from official checkpoints, ``latest_net_{G,E,D}.pth``: names, shapes, copies.
 
-Every tensor of a file must be known and every one that is needed must be there. What the shapes
-cannot tell is the size of the images: the first map of 8x8 cells may be enlarged 32 or 64 times.
+What the shapes cannot tell is the size of the images: the first map of 8x8 cells may be enlarged 32
+or 64 times.
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,13 +14,14 @@ import torch
 import yaml
 from torch import Tensor, nn
 
-from semsynth.interop.checkpoints import CheckpointError, load_torch, refuses_the_rest
+from semsynth.files import replaced, write_text
+from semsynth.interop.checkpoints import CheckpointError, load_torch, naming, refuses_the_rest
+from semsynth.interop.tensors import Rules, State, fitted, rename, shape_of
 from semsynth.networks.clvae.encoder import CLVAEEncoder
 from semsynth.networks.clvae.generator import CLVAEGenerator
 from semsynth.networks.clvae.patch_discriminator import MultiscaleDiscriminator
-from semsynth.networks.clvae.spade import Upsampling, start_grid
+from semsynth.networks.clvae.spade_generator import Upsampling, start_grid
 
-State = dict[str, Tensor]
 LabelOrder = Literal["raw", "shifted"]
 FILES = {"generator": "G", "encoder": "E", "discriminator": "D"}
 LICENCE = "CC BY-NC-SA 4.0, as the code it was trained with: no commercial use"
@@ -48,7 +48,7 @@ _SPECTRAL = (
     (r"parametrizations\.weight\.original$", "weight_orig"),
     (r"parametrizations\.weight\.0\._([uv])$", r"weight_\1"),
 )
-_TO_OFFICIAL: dict[str, tuple[tuple[str, str], ...]] = {
+RULES: dict[str, Rules] = {
     "generator": (
         (r"^decoder\.start\.", "fc."),
         (r"^decoder\.to_image\.", "conv_img."),
@@ -82,9 +82,9 @@ class ImportedCLVAE:
 
     Attributes:
         arguments: Arguments of the method's constructor.
-        state: Weights of the method; those of networks without a file are not there.
+        state: Weights of the method's networks that have a file.
         absent: Networks without a file.
-        label_order: In which order the file had its labels.
+        label_order: The file's order of labels.
         files: The files.
     """
 
@@ -97,56 +97,42 @@ class ImportedCLVAE:
 
 @refuses_the_rest
 def import_clvae(
-    path: Path,
-    image_size: tuple[int, int] | None = None,
-    label_order: LabelOrder | None = None,
+    path: Path, image_size: tuple[int, int] | None = None, label_order: LabelOrder | None = None
 ) -> ImportedCLVAE:
     """Import the networks of a training of the official code.
 
     Args:
         path: Directory of ``*_net_G.pth`` with, if they are there, ``*_net_E.pth`` and
             ``*_net_D.pth``; or the file of the generator.
-        image_size: Height and width of the images; the paper's, if not given.
+        image_size: Height and width of the images; by default the paper's.
         label_order: ``raw`` if channel 0 is unknown and channel k the value k on disk, as in the
             official checkpoints for ADE20K; the channels are then brought to our order, unknown
-            last. ``shifted`` takes them as they are. If not given, raw for 151 classes.
+            last. ``shifted`` takes them as they are. By default raw for 151 classes.
 
     Raises:
-        CheckpointError: The files are not understood in full; the message says what is in the way.
+        CheckpointError: The files are not understood in full; the message says why.
     """
     files = find_files(path)
     states = {network: read_state(file) for network, file in files.items()}
-    try:
-        arguments = infer_arguments(states["generator"], image_size)
-        if "encoder" in states:
-            arguments |= infer_encoder_arguments(states["encoder"], arguments["channels"])
-        if "discriminator" in states:
-            width = shape_of(states["discriminator"], "discriminator_0.model0.0.weight")[0]
-            arguments["discriminator_channels"] = width
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from error
+    with naming(path):
+        arguments = infer_arguments(states, image_size)
     num_classes = arguments["num_classes"]
     order = label_order or ("raw" if num_classes == ADE20K_CLASSES else "shifted")
+    networks = build_networks(arguments)
     state: State = {}
-    for network, module in build_networks(arguments).items():
-        if network in states:
-            try:
-                renamed = rename(states[network], module, _TO_OFFICIAL[network])
-            except CheckpointError as error:
-                raise CheckpointError(f"{files[network]}: {error}") from error
-            if order == "raw":
-                renamed = unknown_last(renamed, network, num_classes)
-            state |= {f"{network}.{key}": value for key, value in renamed.items()}
+    for network, official in states.items():
+        with naming(files[network]):
+            renamed = rename(official, networks[network].state_dict(), RULES[network], network)
+            ours = fitted(networks[network], renamed, RULES[network])
+        if order == "raw":
+            ours = unknown_last(ours, network, num_classes)
+        state |= {f"{network}.{key}": value for key, value in ours.items()}
     absent = [network for network in FILES if network not in states]
     return ImportedCLVAE(arguments, state, absent, order, list(files.values()))
 
 
 def find_files(path: Path) -> dict[str, Path]:
-    """The generator's file, and those of encoder and discriminator of the same epoch.
-
-    Raises:
-        CheckpointError: No generator, or several.
-    """
+    """The generator's file, and those of encoder and discriminator of the same epoch."""
     if path.is_dir():
         found = sorted(path.glob("*_net_G.pth"))
         latest = [file for file in found if file.name.startswith("latest")]
@@ -170,17 +156,16 @@ def find_files(path: Path) -> dict[str, Path]:
 
 def read_state(file: Path) -> State:
     """A state dict from a file of ``torch.save``."""
-    try:
+    with naming(file):
         content = load_torch(file)
-    except CheckpointError as error:
-        raise CheckpointError(f"{file}: {error}") from error
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise CheckpointError(f"{file}: it is no state dict, which official files are")
-    return dict(content)
+        if isinstance(content, dict) and all(isinstance(v, Tensor) for v in content.values()):
+            return dict(content)
+        raise CheckpointError("it is not a state dict, which official files are")
 
 
-def infer_arguments(state: State, image_size: tuple[int, int] | None) -> dict[str, Any]:
-    """Arguments of the method that the generator's shapes tell."""
+def infer_arguments(states: dict[str, State], image_size: tuple[int, int] | None) -> dict[str, Any]:
+    """Arguments of the method that the shapes tell."""
+    state = states["generator"]
     if "embedding.weight" not in state and "conv_img.weight" in state:
         raise CheckpointError("its generator has no embedding.weight: a SPADE generator, no CLVAE")
     num_classes, code_dim = shape_of(state, "embedding.weight", 2)
@@ -189,7 +174,7 @@ def infer_arguments(state: State, image_size: tuple[int, int] | None) -> dict[st
     channels = shape_of(state, "conv_img.weight", 4)[1] * (2 if most else 1)
     cells = rows // (16 * channels)
     size, upsampling = choose_size(cells, image_size, most=most)
-    return {
+    arguments = {
         "num_classes": num_classes,
         "image_size": size,
         "channels": channels,
@@ -198,6 +183,19 @@ def infer_arguments(state: State, image_size: tuple[int, int] | None) -> dict[st
         "code_dim": code_dim,
         "upsampling": upsampling,
     }
+    if "encoder" in states:
+        columns = shape_of(states["encoder"], "fc_mu.weight", 2)[1]
+        grid = round((columns / (8 * channels)) ** 0.5)
+        if grid**2 * 8 * channels != columns:
+            raise CheckpointError(
+                f"its encoder has {columns} numbers before the global code, which are no square of "
+                f"{8 * channels} channels; encoder and generator must be of one training"
+            )
+        arguments["encoder_size"] = 64 * grid
+    if "discriminator" in states:
+        width = shape_of(states["discriminator"], "discriminator_0.model0.0.weight", 4)[0]
+        arguments["discriminator_channels"] = width
+    return arguments
 
 
 def choose_size(
@@ -225,18 +223,6 @@ def choose_size(
     )
 
 
-def infer_encoder_arguments(state: State, channels: int) -> dict[str, Any]:
-    """Arguments of the method that the encoder's shapes tell."""
-    columns = shape_of(state, "fc_mu.weight", 2)[1]
-    grid = round((columns / (8 * channels)) ** 0.5)
-    if grid**2 * 8 * channels != columns:
-        raise CheckpointError(
-            f"its encoder has {columns} numbers before the global code, which are no square of "
-            f"{8 * channels} channels; encoder and generator must be of one training"
-        )
-    return {"encoder_size": 64 * grid}
-
-
 def build_networks(arguments: dict[str, Any]) -> dict[str, nn.Module]:
     """The method's networks, without storage."""
     a = arguments
@@ -259,79 +245,25 @@ def build_networks(arguments: dict[str, Any]) -> dict[str, nn.Module]:
         }
 
 
-def rename(state: State, module: nn.Module, rules: Iterable[tuple[str, str]]) -> State:
-    """The tensors of an official state by our names.
-
-    Args:
-        state: Tensors by their official names.
-        module: Our network.
-        rules: Patterns in our names and what they become in the official ones.
-
-    Raises:
-        CheckpointError: A tensor is missing, unknown or of another shape.
-    """
-    names = {key: official_name(key, rules) for key in module.state_dict()}
-    if missing := sorted(set(names.values()) - set(state)):
-        raise CheckpointError(f"it lacks {some(missing)}")
-    if unknown := sorted(set(state) - set(names.values())):
-        raise CheckpointError(f"it has tensors that CLVAE does not know: {some(unknown)}")
-    for key, value in module.state_dict().items():
-        if state[names[key]].shape != value.shape:
-            raise CheckpointError(
-                f"{names[key]} has the shape {tuple(state[names[key]].shape)}, expected "
-                f"{tuple(value.shape)} from the shapes of the others"
-            )
-    return {key: state[official] for key, official in names.items()}
-
-
-def official_name(key: str, rules: Iterable[tuple[str, str]]) -> str:
-    """The official name of a tensor of ours."""
-    for pattern, replacement in rules:
-        key = re.sub(pattern, replacement, key)
-    return key
-
-
 def unknown_last(state: State, network: str, num_classes: int) -> State:
     """Move the channel of unknown pixels from the first place to the last."""
     order = [*range(1, num_classes), 0]
-    state = dict(state)
-    if network == "generator":
-        state["embedding.weight"] = state["embedding.weight"][order]
-        mask_blocks = [6, 7]  # the others read code maps, whose channels are no classes
-        for i in mask_blocks:
-            for key in [k for k in state if re.match(rf"decoder\.blocks\.{i}\..*shared\.0\.w", k)]:
-                state[key] = state[key][:, order]
-    if network == "discriminator":
-        for key in [k for k in state if k.endswith("first.weight")]:
-            others = range(num_classes, state[key].shape[1])
-            state[key] = state[key][:, [*order, *others]]
-    return state
-
-
-def shape_of(state: State, key: str, ndim: int = 4) -> tuple[int, ...]:
-    """Shape of a tensor that must be there."""
-    if key not in state or state[key].ndim != ndim:
-        raise CheckpointError(f"it has no {key} of {ndim} axes, which the networks of CLVAE have")
-    return tuple(state[key].shape)
-
-
-def some(names: list[str], limit: int = 4) -> str:
-    """A few of the names, and how many there are."""
-    rest = f" and {len(names) - limit} more" if len(names) > limit else ""
-    return ", ".join(names[:limit]) + rest
+    moved = dict(state)
+    for key, value in state.items():
+        if network == "generator" and key == "embedding.weight":
+            moved[key] = value[order]
+        # blocks before 6 read code maps, whose channels are not classes
+        elif network == "generator" and re.match(r"decoder\.blocks\.[67]\..*shared\.0\.w", key):
+            moved[key] = value[:, order]
+        elif network == "discriminator" and key.endswith("first.weight"):
+            moved[key] = value[:, [*order, *range(num_classes, value.shape[1])]]
+    return moved
 
 
 def save_clvae(imported: ImportedCLVAE, directory: Path) -> Path:
-    """Write a run directory: ``checkpoints/official.ckpt`` and ``config.yaml``.
+    """Write a run directory: ``checkpoints/official.ckpt``, whose path is returned, and its config.
 
     ``semsynth test`` and ``semsynth predict`` find the configuration from ``--ckpt_path``.
-
-    Args:
-        imported: The networks.
-        directory: The run directory.
-
-    Returns:
-        Path of the checkpoint.
     """
     content = {
         "state_dict": imported.state,
@@ -343,14 +275,10 @@ def save_clvae(imported: ImportedCLVAE, directory: Path) -> Path:
         "pytorch-lightning_version": version("lightning"),
     }
     path = directory / "checkpoints" / "official.ckpt"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    torch.save(content, temporary)
-    temporary.replace(path)
-    temporary = directory / ".config.yaml.part"
+    with replaced(path) as temporary:
+        torch.save(content, temporary)
     config = configuration(imported.arguments) | {"run_dir": str(directory)}
-    temporary.write_text(yaml.safe_dump(config, sort_keys=False))
-    temporary.replace(directory / "config.yaml")
+    write_text(directory / "config.yaml", yaml.safe_dump(config, sort_keys=False))
     return path
 
 

@@ -40,7 +40,7 @@ class Inert:
         return super().__new__(cls)
 
     def __setstate__(self, state: object) -> None:
-        """Ignore the state."""
+        pass
 
 
 class Call:
@@ -55,8 +55,7 @@ class Call:
         """Call the function."""
         return self._function(*args)
 
-    def __setstate__(self, state: object) -> None:
-        """Refuse: else a pickle could put another function in place."""
+    def __setstate__(self, state: object) -> None:  # a pickle could replace the function by it
         raise pickle.UnpicklingError("it sets the state of a function")
 
 
@@ -107,17 +106,10 @@ ALLOWED: dict[str, Any] = {
     "dnnlib.util.EasyDict": dict,
     "builtins.set": set,
     "__builtin__.set": set,
-    **{
-        f"numpy.{name}": Inert
-        for name in (
-            "ndarray",
-            "dtype",
-            "core.multiarray._reconstruct",
-            "core.multiarray.scalar",
-            "_core.multiarray._reconstruct",
-            "_core.multiarray.scalar",
-        )
-    },
+    "numpy.ndarray": Inert,
+    "numpy.dtype": Inert,
+    **{f"numpy.{core}.multiarray.scalar": Inert for core in ("core", "_core")},
+    **{f"numpy.{core}.multiarray._reconstruct": Inert for core in ("core", "_core")},
 }
 
 
@@ -125,11 +117,7 @@ class RestrictedUnpickler(pickle.Unpickler):
     """An unpickler that knows only ``ALLOWED``."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """What a name in the pickle stands for.
-
-        Raises:
-            RefusedError: It is not allowed.
-        """
+        """What a name in the pickle stands for, if it is allowed."""
         try:
             return ALLOWED[f"{module}.{name}"]
         except KeyError:
@@ -137,10 +125,7 @@ class RestrictedUnpickler(pickle.Unpickler):
 
 
 def load(file: BinaryIO) -> Any:
-    """Read a pickle of NVIDIA's networks.
-
-    Returns:
-        Its contents, with a ``RecordedModule`` for each network.
+    """Read a pickle of NVIDIA's networks, with a ``RecordedModule`` for each of them.
 
     Raises:
         RefusedError: It names a class or function that is not allowed. Nothing of it was run.

@@ -9,23 +9,20 @@ class Recipe:
     """How to invert.
 
     Attributes:
-        stages: The spaces in which latents are optimised, one after the other, with their steps.
+        stages: The spaces in which latents are optimised, in this order, with their steps.
         optimizer: ``adam`` with a learning rate that rises and falls, or ``ranger`` at a fixed one.
         lr: Largest learning rate.
         start_noise: Standard deviation of the start around the mean latent, per element.
         latent_noise: Noise on the latents in the first stage, as a share of their spread, which
             falls to zero over three quarters of the steps.
-        noise: Noise maps of the generator: drawn anew at each step, those stored with it, or
+        noise: Noise maps of the generator: resampled at each step, those stored with it, or
             optimised together with the latents and returned.
         noise_weight: Weight of the regulariser that keeps optimised noise maps white.
         scales: Resolutions at which pixels are compared: full, half, quarter and so on.
         perceptual_weight: Weight of the perceptual distance.
         check_every: Steps between two comparisons with the best latents so far.
         starts: Latents from which the first stage begins, the mean and the nearest of some
-            samples; the best of its ends goes on. For images far from the mean.
-
-    Raises:
-        ValueError: ``starts`` is not positive.
+            samples; only the best result is refined further. For images far from the mean.
     """
 
     stages: tuple[tuple[Literal["w", "w_plus"], int], ...]

@@ -1,12 +1,12 @@
 """Find the latents of given images: inversion of a StyleGAN2 by optimisation."""
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import InitVar, dataclass
 
 import torch
 from torch import Tensor
-from torch.optim import Adam, Optimizer
+from torch.optim import Adam
 
 from semsynth.inversion.recipe import Recipe, default_recipe
 from semsynth.inversion.terms import (
@@ -18,7 +18,6 @@ from semsynth.inversion.terms import (
     normalise,
     pixel_error,
     resize,
-    set_lr,
 )
 from semsynth.losses.ranger import Ranger
 from semsynth.networks.noise import sample_seed, seeded_normal
@@ -62,14 +61,13 @@ def invert(
 
     Args:
         generator: The generator, with its mean latent; its weights are not changed.
-        image: Images (B, 3, H, W) in [-1, 1]; of another size than the generator's they are
-            resized.
+        image: Images (B, 3, H, W) in [-1, 1], resized if the generator's have another size.
         recipe: How; ``default_recipe`` if not given.
-        distance: Perceptual distance; pixels alone decide without one.
+        distance: Perceptual distance; only pixels are compared without one.
         seed: Seed of start and noise.
-        index: Ids of the images (B,), int64, which with the seed make their noise; the result for
-            an image does not depend on the others. Positions in the batch if not given.
-        progress: Is called after each step with its number and the losses (B,).
+        index: Ids of the images (B,), int64, which with the seed determine their noise, so that the
+            result for an image does not depend on the others; by default positions in the batch.
+        progress: Called after each step with its number and the losses (B,).
 
     Raises:
         ValueError: ``image`` has no such shape.
@@ -87,28 +85,25 @@ def invert(
     return search.result()
 
 
+@dataclass
 class _Search:
-    """The state of one inversion."""
+    """The state of one inversion; the arguments are those of ``invert``."""
 
-    def __init__(
-        self,
-        generator: StyleGAN2Generator,
-        image: Tensor,
-        recipe: Recipe,
-        distance: Distance | None,
-        seed: int,
-        index: Tensor,
-        progress: Callable[[int, Tensor], None] | None,
-    ) -> None:
-        self.generator, self.recipe, self.distance = generator, recipe, distance
-        self.progress = progress
+    generator: StyleGAN2Generator
+    image: InitVar[Tensor]
+    recipe: Recipe
+    distance: Distance | None
+    seed: int
+    index: Tensor
+    progress: Callable[[int, Tensor], None] | None
+
+    def __post_init__(self, image: Tensor) -> None:
+        generator, recipe = self.generator, self.recipe
         self.target = comparable(resize(image, generator.image_size))
-        self.index, self.seed = index, seed
         self.spread = latent_spread(generator)
         self.steps_done, self.starts = 0, 1
         B = len(image)
-        w = generator.mean_latent.expand(B, -1)
-        self.w_plus = generator.repeat(w).clone()
+        self.w_plus = generator.repeat(generator.mean_latent.expand(B, -1)).clone()
         if recipe.start_noise:
             scale = recipe.start_noise / math.sqrt(generator.w_dim)
             self.w_plus += scale * self._normal(*self.w_plus.shape[1:])
@@ -141,10 +136,11 @@ class _Search:
         """Optimise in one space, from where the search stands."""
         start = self.w_plus.mean(1, keepdim=True) if space == "w" else self.w_plus
         latent = start.clone().requires_grad_()
-        optimizer = self._optimizer([latent, *self.noise])
+        kind = {"adam": Adam, "ranger": Ranger}[self.recipe.optimizer]
+        optimizer = kind([latent, *self.noise], lr=self.recipe.lr)
         for step in range(steps):
             if self.recipe.optimizer == "adam":
-                set_lr(optimizer, self.recipe.lr * lr_factor(step / steps))
+                optimizer.param_groups[0]["lr"] = self.recipe.lr * lr_factor(step / steps)
             noisy = latent
             if space == "w" and self.recipe.latent_noise:
                 strength = self.recipe.latent_noise * self.spread * noise_factor(step / steps)
@@ -229,8 +225,3 @@ class _Search:
     def _normal(self, *shape: int) -> Tensor:
         """Noise that depends on seed, image and step."""
         return seeded_normal(sample_seed(self.seed, self.index, self.steps_done), *shape)
-
-    def _optimizer(self, tensors: Sequence[Tensor]) -> Optimizer:
-        if self.recipe.optimizer == "ranger":
-            return Ranger(tensors, lr=self.recipe.lr)
-        return Adam(tensors, lr=self.recipe.lr, betas=(0.9, 0.999))

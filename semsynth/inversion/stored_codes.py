@@ -1,4 +1,4 @@
-"""Codes found by inversion, kept in files: what each was made of, and how well it fits."""
+"""Codes found by inversion, kept in files: how each was made, and how well it fits."""
 
 import hashlib
 import json
@@ -8,9 +8,10 @@ from pathlib import Path
 import torch
 from rich.progress import Progress
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
+from semsynth.files import write_bytes
 from semsynth.images import save_png, to_uint8
 from semsynth.inversion import Distance, Recipe, invert
 from semsynth.inversion.search import Inversion
@@ -24,13 +25,13 @@ SEED = 0  # of start and noise, where nobody asks for another
 
 @dataclass
 class StoredCodes:
-    """Codes of images, from files or found just now.
+    """Codes of images, from files or newly found.
 
     Attributes:
         w_plus: Latents (B, num_ws, w_dim).
         mse: Mean squared error of each (B,).
         distance: Perceptual distance of each (B,); NaN without one.
-        files: Where they are kept; the image that each makes lies beside it as ``.png``.
+        files: Where they are kept; the reconstruction lies beside each as ``.png``.
     """
 
     w_plus: Tensor
@@ -42,7 +43,7 @@ class StoredCodes:
 def choose_distance(
     name: str, prior: str, device: str | torch.device
 ) -> tuple[str, Distance | None]:
-    """The perceptual distance that is asked for, and what it is called."""
+    """Name and function of a perceptual distance; ``auto`` is the first whose weights are here."""
     if name == "auto":
         features = read_card(find_prior(prior)).get("features")
         for candidate in filter(None, ("alex", features)):
@@ -69,17 +70,17 @@ def invert_once(
     distance: Distance | None,
     directory: Path | None = None,
 ) -> StoredCodes:
-    """Codes of images: those that were found before, by the same recipe, or else found now.
+    """Codes of images, from files of earlier inversions by the same recipe where there are any.
 
     A file's name is a hash of the pixels, the generator's fingerprint, the recipe and the distance.
 
     Args:
         generator: The generator.
         image: Images (B, 3, H, W) in [-1, 1].
-        recipe: How they are inverted.
-        perceptual: What the perceptual distance is called.
-        distance: The distance itself, as of ``choose_distance``.
-        directory: Where codes are kept; ``inversions`` in the user's cache if not given.
+        recipe: How to invert.
+        perceptual: Name of the perceptual distance, as of ``choose_distance``.
+        distance: The distance itself.
+        directory: Where codes are kept; by default ``inversions`` in the user's cache.
     """
     directory = directory or home() / "inversions"
     made_by = {
@@ -106,13 +107,10 @@ def invert_once(
 
 def read_stored(files: list[Path], device: torch.device) -> StoredCodes:
     """Codes and errors from files that ``write_codes`` wrote."""
-    codes = []
-    for file in files:
-        with safe_open(file, "pt") as opened:
-            codes.append(opened.get_tensor("codes"))
+    codes = torch.cat([load_file(file)["codes"] for file in files])
     notes = [stored_notes(file) for file in files]
     mse, distance = (torch.tensor([float(n[key]) for n in notes]) for key in ("mse", "distance"))
-    return StoredCodes(torch.cat(codes).to(device), mse, distance, files)
+    return StoredCodes(codes.to(device), mse, distance, files)
 
 
 def digest_of_pixels(image: Tensor) -> str:
@@ -137,14 +135,11 @@ def is_done(file: Path, wanted: dict[str, str]) -> bool:
 
 
 def write_codes(out: Path, stem: str, found: Inversion, i: int, notes: dict[str, str]) -> None:
-    """Write the codes of one photo and the image that they make."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Write the codes of one photo and its reconstruction."""
     save_png(to_uint8(found.image[i]), out / f"{stem}.png")
     tensors = {"codes": found.w_plus[i : i + 1].cpu().contiguous()}
     if not isinstance(found.noise, str):
         for level, noise in enumerate(found.noise):
             tensors[f"noise_{level:02d}"] = noise[i : i + 1].cpu().contiguous()
     errors = {"mse": f"{found.mse[i]:.6f}", "distance": f"{found.perceptual[i]:.6f}"}
-    temporary = out / f".{stem}.part"
-    save_file(tensors, temporary, metadata=notes | errors)
-    temporary.replace(out / f"{stem}.safetensors")
+    write_bytes(out / f"{stem}.safetensors", save(tensors, notes | errors))

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.optim import Optimizer
 
 from semsynth.networks.noise import seeded_normal
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
@@ -79,9 +78,3 @@ def normalise(noise: Sequence[Tensor]) -> None:
     for level in noise:
         level -= level.mean((1, 2, 3), keepdim=True)
         level *= level.square().mean((1, 2, 3), keepdim=True).clamp_min(1e-12).rsqrt()
-
-
-def set_lr(optimizer: Optimizer, lr: float) -> None:
-    """Set the learning rate of all groups."""
-    for group in optimizer.param_groups:
-        group["lr"] = lr

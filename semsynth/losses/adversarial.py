@@ -1,6 +1,9 @@
-"""What an adversarial method asks of its discriminator: terms for the generator, and a loss."""
+"""What an adversarial method asks of its discriminator: terms for the generator, and a loss.
 
-from typing import Any, Protocol
+All images are (B, 3, H, W) in [-1, 1]; the generator's terms are weighted, named as in the log.
+"""
+
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,28 +19,8 @@ from semsynth.losses.losses import (
 from semsynth.networks.clvae.patch_discriminator import Output, halves
 
 
-class Adversary(Protocol):
-    """How a discriminator is used. All images are (B, 3, H, W) in [-1, 1]."""
-
-    def generator_terms(
-        self, discriminator: Any, layout: Tensor, mask: Tensor, fake: Tensor, real: Tensor
-    ) -> dict[str, Tensor]:
-        """Weighted terms of the generator's loss, by their names in the log."""
-        ...
-
-    def discriminator_loss(
-        self, discriminator: Any, layout: Tensor, mask: Tensor, fake: Tensor, real: Tensor
-    ) -> Tensor:
-        """Loss () of the discriminator."""
-        ...
-
-
 class PatchAdversary:
-    """Hinge loss on patches under their layout, with feature matching (as in SPADE).
-
-    Args:
-        feature_matching_weight: Weight of the feature matching.
-    """
+    """Hinge loss on patches under their layout, with feature matching (as in SPADE)."""
 
     def __init__(self, feature_matching_weight: float) -> None:
         self.feature_matching_weight = feature_matching_weight
@@ -64,8 +47,7 @@ class PatchAdversary:
 class SegmentationAdversary:
     """Cross entropy of N classes and fake, balanced by the classes' area (OASIS).
 
-    Args:
-        label_mix_weight: Weight of the consistency on mixed images; 0 does without it.
+    With a weight above 0, the discriminator shall also be consistent on mixed images.
     """
 
     def __init__(self, label_mix_weight: float) -> None:
@@ -99,3 +81,6 @@ def judge(
 ) -> tuple[list[Output], list[Output]]:
     """A patch discriminator's outputs for fake and real images, from one call."""
     return halves(discriminator(layout, torch.cat([fake, real])))
+
+
+Adversary = PatchAdversary | SegmentationAdversary

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semsynth.networks.clvae.spade import IGNORE_INDEX, resize_layout
+from semsynth.networks.clvae.layouts import IGNORE_INDEX, resize_layout
 
 
 def mean_over_scales(losses: Sequence[Tensor]) -> Tensor:
@@ -20,15 +20,7 @@ def mean_over_scales(losses: Sequence[Tensor]) -> Tensor:
 
 
 def hinge_loss_d(real_logits: Sequence[Tensor], fake_logits: Sequence[Tensor]) -> Tensor:
-    """Hinge loss of the discriminator: real above 1, fake below -1.
-
-    Args:
-        real_logits: Logits of real images, one tensor for each scale.
-        fake_logits: Logits of generated images, one tensor for each scale.
-
-    Returns:
-        Loss (), averaged over the scales.
-    """
+    """Hinge loss of the discriminator over scales: real logits above 1, fake ones below -1."""
     real = mean_over_scales([F.relu(1 - logits.float()).mean() for logits in real_logits])
     fake = mean_over_scales([F.relu(1 + logits.float()).mean() for logits in fake_logits])
     return real + fake
@@ -50,14 +42,9 @@ def nonsaturating_loss_g(fake_logits: Tensor) -> Tensor:
 
 
 def r1_penalty(discriminate: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
-    """Squared norm of the discriminator's gradient at real images (Mescheder et al., ICML 2018).
+    """Squared gradient norm (B,) of a discriminator at real images (Mescheder et al., ICML 2018).
 
-    Args:
-        discriminate: Maps images (B, 3, H, W) to logits (B,).
-        real: Real images (B, 3, H, W).
-
-    Returns:
-        Penalties (B,), in float32 whatever the precision of autocast.
+    ``discriminate`` maps images (B, 3, H, W) to logits (B,); autocast is switched off.
     """
     with torch.autocast(real.device.type, enabled=False):
         real = real.detach().float().requires_grad_()
@@ -67,15 +54,10 @@ def r1_penalty(discriminate: Callable[[Tensor], Tensor], real: Tensor) -> Tensor
 
 
 def path_lengths(image: Tensor, w_plus: Tensor, direction: Tensor) -> Tensor:
-    """How far images move with their latents (Karras et al., CVPR 2020, section 3.2).
+    """How far images (B, 3, H, W) move with their latents (Karras et al., CVPR 2020, section 3.2).
 
-    Args:
-        image: Images (B, 3, H, W) drawn from ``w_plus``.
-        w_plus: Latents (B, num_ws, w_dim) that need gradients.
-        direction: Gaussian noise (B, 3, H, W), the direction in which movement is measured.
-
-    Returns:
-        Lengths (B,): root mean square over the layers of the Jacobian's product with it.
+    The lengths (B,) are root mean squares over the layers of the Jacobian's product with a
+    direction (B, 3, H, W), Gaussian noise.
     """
     H, W = image.shape[-2:]
     moved = (image * direction).sum() / math.sqrt(H * W)
@@ -88,12 +70,8 @@ def feature_matching_loss(
 ) -> Tensor:
     """Distance between discriminator features (Wang et al., CVPR 2018).
 
-    Args:
-        fake_features: Features of generated images: for each scale, one tensor a layer.
-        real_features: Features of real images, alike; they get no gradient.
-
-    Returns:
-        Loss (): summed over the layers, averaged over the scales.
+    For each scale there is a tensor a layer; real ones get no gradient. The loss is summed over the
+    layers and averaged over the scales.
     """
     scales = zip(fake_features, real_features, strict=True)
     return mean_over_scales(
@@ -130,15 +108,9 @@ class PerceptualLoss(nn.Module):
         self.weights = tuple(weights)
 
     def forward(self, fake: Tensor, real: Tensor, loss_mask: Tensor | None = None) -> Tensor:
-        """Compare images.
+        """Compare images (B, 3, H, W) in [-1, 1], of which the real ones get no gradient.
 
-        Args:
-            fake: Generated images (B, 3, H, W) in [-1, 1].
-            real: Real images (B, 3, H, W) in [-1, 1]; they get no gradient.
-            loss_mask: Weight of each pixel (B, 1, H, W), not negative.
-
-        Returns:
-            Loss ().
+        ``loss_mask`` (B, 1, H, W) weighs the pixels.
         """
         with torch.no_grad():
             real_features = self.network.features(real)
@@ -154,16 +126,7 @@ def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
 
 
 def gaussian_kl(mu: Tensor, logvar: Tensor, prior: tuple[Tensor, Tensor]) -> Tensor:
-    """KL divergence from N(mu, exp(logvar)) to another Gaussian, summed over the last axis.
-
-    Args:
-        mu: Means (..., N).
-        logvar: Log-variances (..., N).
-        prior: Means and log-variances (..., N) of the other.
-
-    Returns:
-        Divergences (...), float32.
-    """
+    """KL divergence from N(mu, exp(logvar)) to another Gaussian, summed over the last axis."""
     mu, logvar, prior_mu, prior_logvar = (x.float() for x in (mu, logvar, *prior))
     ratio = logvar - prior_logvar
     distance = (mu - prior_mu).square() * (-prior_logvar).exp()
@@ -177,7 +140,7 @@ def class_layer_kl(
     normaliser: Tensor,
     prior: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """KL divergence of local codes: mean over the classes, sum over the levels.
+    """KL divergence (B,) of local codes: mean over the classes, sum over the levels.
 
     Args:
         mu: Means (B, L, K, N).
@@ -186,9 +149,6 @@ def class_layer_kl(
         normaliser: Number of classes to divide by: those of each level (B, L), as the released
             code does, or those of the whole mask (B, 1), as the paper writes (eq. 18).
         prior: Means and log-variances (B, L, K, N) of the prior; N(0, 1) if not given.
-
-    Returns:
-        Divergences (B,).
     """
     kl = kl_divergence(mu, logvar) if prior is None else gaussian_kl(mu, logvar, prior)
     return ((kl * present).sum(-1) / normaliser.clamp_min(1)).sum(-1)
@@ -198,10 +158,6 @@ def class_balance(mask: Tensor, num_classes: int) -> Tensor:
     """Weight of each class (C,) that gives all classes of a batch the same sum over the pixels.
 
     The weights of the labelled pixels have mean 1. Classes that are not there weigh nothing.
-
-    Args:
-        mask: Label maps (B, H, W); ignored pixels do not count.
-        num_classes: Number of classes C.
     """
     labels = mask.masked_fill(mask == IGNORE_INDEX, num_classes).flatten()
     ones = torch.ones_like(labels, dtype=torch.float32)
@@ -218,9 +174,6 @@ def segmentation_loss(logits: Tensor, mask: Tensor, balance: Tensor | None = Non
         logits: Logits (B, C + 1, H, W).
         mask: Targets (B, H, W) in 0..C; ignored pixels do not count.
         balance: Weight of each class (C,); the last, of fake pixels, weighs 1.
-
-    Returns:
-        Loss (), a mean over the labelled pixels.
     """
     weight = None if balance is None else F.pad(balance, (0, 1), value=1.0)
     losses = F.cross_entropy(
@@ -231,12 +184,6 @@ def segmentation_loss(logits: Tensor, mask: Tensor, balance: Tensor | None = Non
 
 def label_mix(real: Tensor, fake: Tensor, mask: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     """Mix images along the borders of classes: each class is real or fake as a whole.
-
-    Args:
-        real: Images (B, 3, H, W).
-        fake: Images of the same masks.
-        mask: Label maps (B, H, W).
-        num_classes: Number of classes.
 
     Returns:
         Mixed images (B, 3, H, W), and where they are real (B, 1, H, W), bool.

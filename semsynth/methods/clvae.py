@@ -20,8 +20,9 @@ from semsynth.losses.losses import PerceptualLoss, class_layer_kl, kl_divergence
 from semsynth.methods.base import Batch, Method, count_as_one_step, require_unused_parameters
 from semsynth.networks.clvae.encoder import Posterior, draw_class, rows_of, rows_present
 from semsynth.networks.clvae.family import build_networks
+from semsynth.networks.clvae.layouts import one_hot
 from semsynth.networks.clvae.patch_discriminator import MultiscaleDiscriminator
-from semsynth.networks.clvae.spade import initialise, one_hot
+from semsynth.networks.clvae.spectral import initialise
 from semsynth.networks.clvae.style_codes import (
     Fill,
     StyleCodes,
@@ -37,6 +38,7 @@ from semsynth.networks.rivals.segmentation_discriminator import SegmentationDisc
 from semsynth.networks.vgg import VGG19Features
 
 UNET_WEIGHTS = (1.0, 1.0, 1.0)
+KL_BATCH = 4  # the released code sums the KL over a batch, of four samples; here it is a batch mean
 
 
 class CLVAE(Method):
@@ -60,12 +62,9 @@ class CLVAE(Method):
         upsampling: Halvings between image and start grid: 5 (normal), 6 (more) or 7 (most).
         encoder_size: The encoder sees images at this height and width.
         perceptual: Network whose features the perceptual loss compares.
-        vgg_norm: ``none`` feeds VGG-19 images in [-1, 1] as the official code does; ``imagenet``
-            normalises them first.
         perceptual_weight: Weight of the perceptual loss; 0 does without the network.
         feature_matching_weight: Weight of the discriminator's feature matching.
-        kl_weight: Weight of the KL term, summed over a batch of ``kl_ref_batch`` samples.
-        kl_ref_batch: Batch size that ``kl_weight`` refers to; the loss itself is a batch mean.
+        kl_weight: Weight of the KL term, as summed over the paper's batch of four.
         kl_norm: Divide the classes' KL by those present at the level, or in the mask (eq. 18).
         lr_g: Learning rate of generator and encoder.
         lr_d: Learning rate of the discriminator.
@@ -76,10 +75,9 @@ class CLVAE(Method):
             PyTorch's default), or Xavier with gain 0.02 everywhere.
         fresh_fake_for_d: Draw new images for the discriminator's step, as upstream does.
         accumulate_grad_batches: Batches whose gradients are averaged for one step.
-        architecture: CLVAE's own networks, or those of a rival in the same training: the grouped
-            ones of GroupDNet (SMIS, Zhu et al., CVPR 2020), or the instance-adaptive modulation of
-            INADE (Tan et al., CVPR 2021), whose ``code_dim`` is the noise, 64 if not given. Neither
-            has a global code.
+        architecture: CLVAE's own networks, or those of a rival without a global code: GroupDNet
+            (SMIS, Zhu et al., CVPR 2020), or INADE (Tan et al., CVPR 2021), whose ``code_dim`` is
+            the noise, 64 if not given.
         discriminator: Patches under their layout, as in SPADE, or the segmentation of OASIS
             (Sushko et al., ICLR 2021), which has no feature matching.
         label_mix_weight: Weight of OASIS's consistency on mixed images; 0 does without.
@@ -88,13 +86,11 @@ class CLVAE(Method):
         code_last_blocks: The blocks at full resolution read the finest codes, not the mask.
         coupled_prior: Learn a prior of the local codes that depends on the global code.
         recolour: Strength, up to 1, of other colours that each class gets in each step, for codes
-            that vary though the labelled photos are few (see ``networks.recolouring``).
-        checkpointing: Compute the generator's blocks again in the backward pass: less memory.
-        compile_backend: Compile the networks for training, by torch's compiler of that name.
+            that vary though the labelled photos are few.
+        checkpointing: Recompute the generator's blocks in the backward pass: less memory.
     """
 
     frozen = ("perceptual_loss",)
-    takes_style = True
 
     def __init__(
         self,
@@ -111,11 +107,9 @@ class CLVAE(Method):
         upsampling: Literal["normal", "more", "most"] = "normal",
         encoder_size: int = 256,
         perceptual: Literal["vgg19", "toy_street", "toy_portrait"] = "vgg19",
-        vgg_norm: Literal["none", "imagenet"] = "none",
         perceptual_weight: float = 10.0,
         feature_matching_weight: float = 10.0,
         kl_weight: float = 0.05,
-        kl_ref_batch: int = 4,
         kl_norm: Literal["level", "mask"] = "level",
         lr_g: float = 1e-4,
         lr_d: float = 4e-4,
@@ -133,7 +127,6 @@ class CLVAE(Method):
         coupled_prior: bool = False,
         recolour: float = 0.0,
         checkpointing: bool = False,
-        compile_backend: Literal["inductor", "aot_eager"] | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
@@ -145,7 +138,6 @@ class CLVAE(Method):
             z_dim=z_dim,
             code_dim=code_dim,
             encoder_size=encoder_size,
-            kl_ref_batch=kl_ref_batch,
             accumulate_grad_batches=accumulate_grad_batches,
             instances_per_class=instances_per_class,
         )
@@ -160,9 +152,8 @@ class CLVAE(Method):
         self.automatic_optimization = False
         self.num_classes = num_classes
         self.perceptual = perceptual
-        self.vgg_norm = vgg_norm
         self.perceptual_weight = perceptual_weight
-        self.kl_weight = kl_weight * kl_ref_batch
+        self.kl_weight = kl_weight * KL_BATCH
         self.kl_norm = kl_norm
         self.lr_g, self.lr_d, self.betas = lr_g, lr_d, betas
         self.constant_epochs, self.decay_epochs = constant_epochs, decay_epochs
@@ -171,29 +162,28 @@ class CLVAE(Method):
         self.waiting: list[Batch] = []
         self.perceptual_loss: PerceptualLoss | None = None
         self.absent: tuple[str, ...] = ()  # networks that an imported checkpoint lacks
-        self.compile_backend = compile_backend
         self.instances_per_class = instances_per_class
         self.recolour = recolour
-        size = (image_size[0], image_size[1])
+        size = (image_size[0], image_size[1])  # a list, if it comes from YAML
         self.encoder: Any
         self.generator: Any
         self.encoder, self.generator = build_networks(
             architecture,
-            num_classes,
-            size,
-            channels,
-            spade_channels,
-            z_dim,
-            code_dim,
-            num_levels,
-            class_wise,
-            layer_wise,
-            upsampling,
-            encoder_size,
-            instances_per_class,
-            code_last_blocks,
-            coupled_prior,
-            checkpointing,
+            num_classes=num_classes,
+            image_size=size,
+            channels=channels,
+            upsampling=upsampling,
+            spade_channels=spade_channels,
+            z_dim=z_dim,
+            code_dim=code_dim,
+            num_levels=num_levels,
+            class_wise=class_wise,
+            layer_wise=layer_wise,
+            encoder_size=encoder_size,
+            instances_per_class=instances_per_class,
+            code_last_blocks=code_last_blocks,
+            coupled_prior=coupled_prior,
+            checkpointing=checkpointing,
         )
         self.code_shape: tuple[int, int, int] = self.generator.code_shape
         self.discriminator: nn.Module
@@ -223,9 +213,6 @@ class CLVAE(Method):
         if stage != "fit":
             return
         require_unused_parameters(self.trainer.strategy)
-        if self.compile_backend is not None:
-            for network in (self.encoder, self.generator, self.discriminator):
-                network.compile(backend=self.compile_backend)
         if self.perceptual_weight and self.perceptual_loss is None:
             self.perceptual_loss = self._build_perceptual_loss()
 
@@ -360,13 +347,9 @@ class CLVAE(Method):
         return rows_present(rows, self.num_classes * per_class)
 
     def sample(self, seed: Tensor, z_global: Tensor | None = None) -> StyleCodes:
-        """Codes drawn from the prior.
+        """Codes drawn from the prior by seeds (B,), with global codes (B, z_dim) to keep if given.
 
         All classes and levels are drawn, so the codes of a class do not depend on the mask.
-
-        Args:
-            seed: Seeds (B,), int64.
-            z_global: Global codes (B, z_dim) to keep; drawn too if not given.
         """
         L, K, N = self.code_shape
         z_dim = self.generator.z_dim
@@ -383,9 +366,6 @@ class CLVAE(Method):
         Args:
             batch: ``image`` and ``mask``, and ``instance`` where instances have codes.
             seed: Seeds (B,), int64, of samples of the posterior; its means if not given.
-
-        Raises:
-            StyleError: The checkpoint was imported without an encoder.
         """
         if "encoder" in self.absent:
             raise StyleError(
@@ -400,12 +380,18 @@ class CLVAE(Method):
             z_local = z_local + (0.5 * posterior.logvar).exp() * noise.z_local
         return StyleCodes(z_global, z_local, posterior.present)
 
-    def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Tensor]:
-        """``reconstruction`` (B, 3, H, W): the images, encoded and decoded by their mean codes."""
-        if "reconstruction" not in names or "image" not in batch:
-            return {}
-        codes = self.encode(batch)
-        return {"reconstruction": self.decode(batch, codes.z_global, codes.z_local).float()}
+    def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Any]:
+        """Reconstructions by the mean codes, and images with some codes redrawn."""
+        supplied: dict[str, Any] = {}
+        if "reconstruction" in names and "image" in batch:
+            codes = self.encode(batch)
+            image = self.decode(batch, codes.z_global, codes.z_local)
+            supplied["reconstruction"] = image.float()
+        if "varied" in names:
+            supplied |= self.varied(batch, names)
+        if "variations" in names:
+            supplied["variations"] = self.variations(batch)
+        return supplied
 
     def where(
         self, classes: Sequence[int] | None = None, levels: Sequence[int] | None = None
@@ -449,9 +435,6 @@ class CLVAE(Method):
             levels: Levels that are chosen, 0 for the finest; all if not given.
             fill: Codes of classes of the reference that are too small for a level.
             keep: Put the batch's own pixels back outside the chosen classes.
-
-        Returns:
-            Images (B, 3, H, W) in [-1, 1].
         """
         if (reference is None or keep) and "image" not in batch:
             raise StyleError(
@@ -470,7 +453,7 @@ class CLVAE(Method):
         fake = self.decode(batch, codes.z_global, codes.z_local)
         return paste_back(fake, batch["image"], batch["mask"], classes or ()) if keep else fake
 
-    def variations(self, batch: Batch, num_images: int) -> dict[str, Tensor]:
+    def variations(self, batch: Batch) -> dict[str, Tensor]:
         """Redraw one class, and one level, with all other codes fixed.
 
         The class is the largest one of each mask; the levels are the finest and the coarsest.
@@ -483,43 +466,37 @@ class CLVAE(Method):
         if L > 1:
             chosen["finest_level"] = self.where(levels=[0])
             chosen["coarsest_level"] = self.where(levels=[L - 1])
-        return {name: self.redrawn(batch, where, num_images) for name, where in chosen.items()}
+        return {name: self.redrawn(batch, where) for name, where in chosen.items()}
 
-    def vary(self, batch: Batch, num_images: int, level: int) -> dict[str, Tensor]:
+    def varied(self, batch: Batch, names: Collection[str]) -> dict[str, Tensor]:
         """Images that differ in the code of one class of each mask, which the seed chooses.
 
-        Without class-wise codes nothing less than all of the code can be drawn anew for a class.
+        Without class-wise codes nothing less than the whole code can be redrawn for a class.
         """
         L, K, _ = self.code_shape
-        if level >= L:
-            raise ValueError(
-                f"The codes have {L} levels, and ClassDiversity asks for level {level}. Take it "
-                "out of evaluation.metrics, or lower its num_levels."
-            )
         varied_class = draw_class(batch["mask"], batch["seed"], self.num_classes)
         where = self.rows_of_class(varied_class) if K > 1 else None
-        if level >= 0:
-            one_level = self.where(levels=[level])
-            where = one_level if where is None else where & one_level
-        return {
-            "varied": self.redrawn(batch, where, num_images),
-            "varied_class": varied_class,
-            "varied_level": torch.full_like(varied_class, level),
+        levels = [self.where(levels=[i]) for i in range(L)]
+        places = {"varied": where} | {
+            f"varied_level{i}": level if where is None else where & level
+            for i, level in enumerate(levels)
         }
+        images = {n: self.redrawn(batch, place) for n, place in places.items() if n in names}
+        return images | {"varied_class": varied_class}
 
     def rows_of_class(self, of_each: Tensor) -> Tensor:
         """Choice (B, 1, K, 1) of the codes of one class (B,) in each image."""
         rows = F.one_hot(of_each, self.num_classes).repeat_interleave(self.instances_per_class, 1)
         return rows.bool()[:, None, :, None]
 
-    def redrawn(self, batch: Batch, where: Tensor | None, num_images: int) -> Tensor:
-        """Images (B, num_images, 3, H, W) with codes drawn anew at ``where`` (B, L, K, 1).
+    def redrawn(self, batch: Batch, where: Tensor | None) -> Tensor:
+        """Images (B, num_samples, 3, H, W) with codes redrawn at ``where`` (B, L, K, 1).
 
         All codes, the global one too, if no place is given.
         """
         codes = self.sample(batch["seed"])
         images = []
-        for i in range(num_images):
+        for i in range(batch["num_samples"]):
             seed = hash_int64(batch["seed"] + i + 1)
             if where is None:
                 edited = self.sample(seed)
@@ -534,7 +511,7 @@ class CLVAE(Method):
         path = weights.find(
             "vgg19", "The perceptual loss (model.perceptual: vgg19)", "--model.perceptual_weight 0"
         )
-        network = VGG19Features(self.vgg_norm)
+        network = VGG19Features()
         network.load(torch.load(path, map_location="cpu", weights_only=True))
         return PerceptualLoss(network)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from semsynth.inversion.stored_codes import StoredCodes
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
-from semsynth.weights.priors import PriorError
+from semsynth.weights import WeightsError
 
 Batch = dict[str, Any]
 BAD_MSE = 0.1  # of an inversion, in [-1, 1]; the picture is another one then
@@ -22,17 +22,17 @@ def check_prior(
     """Refuse a prior without features at these resolutions, or that draws smaller images.
 
     Raises:
-        PriorError: It is such a prior.
+        WeightsError: It is such a prior.
     """
     G, available = generator, generator.synthesis.resolutions
     if missing := set(resolutions) - set(available):
-        raise PriorError(
+        raise WeightsError(
             f"The prior {name!r} draws {G.image_size}x{G.image_size} images and has features at "
             f"{', '.join(map(str, available))}, not at {', '.join(map(str, sorted(missing)))}. "
             "Give model.feature_resolution, or a larger prior."
         )
     if image_size != (image_size[0],) * 2 or image_size[0] > G.image_size:
-        raise PriorError(
+        raise WeightsError(
             f"The prior {name!r} draws {G.image_size}x{G.image_size} images; data.image_size must "
             f"be square and at most that, got {image_size}."
         )
@@ -42,11 +42,11 @@ def check_codes(codes: Tensor, generator: StyleGAN2Generator, name: str, what: s
     """Refuse codes (N, num_ws, w_dim) of another generator.
 
     Raises:
-        PriorError: Their shape is another one.
+        WeightsError: Their shape is another one.
     """
     wanted = (generator.num_ws, generator.w_dim)
     if codes.shape[1:] != wanted:
-        raise PriorError(
+        raise WeightsError(
             f"The codes of the {what} are of shape {tuple(codes.shape[1:])}, and the prior "
             f"{name!r} takes {wanted}: they are of another generator. Remove them, and the photos "
             "are inverted."

@@ -4,7 +4,7 @@ Endo and Kanamori, 2021 (https://arxiv.org/abs/2103.14877), and "Controlling Sty
 Scribbles via One-shot Learning", CGI 2022, which adds the refinement.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -29,7 +29,7 @@ from semsynth.methods.fewshot_checks import (
     report_inversion,
 )
 from semsynth.methods.prior_base import PriorMethod
-from semsynth.networks.clvae.spade import one_hot
+from semsynth.networks.clvae.layouts import one_hot
 from semsynth.networks.fewshot.label_augmentation import augment_labels
 from semsynth.networks.fewshot.pseudo_labels import (
     DensePrototypes,
@@ -44,8 +44,8 @@ from semsynth.networks.fewshot.refinement import Directions, principal_direction
 from semsynth.networks.fewshot.strokes import draw_strokes
 from semsynth.networks.fewshot.views import make_views
 from semsynth.networks.noise import hash_int64, sample_seed, seeded_normal, seeded_uniform
+from semsynth.weights.cards import require_same_shapes
 from semsynth.weights.encoders import load_encoder
-from semsynth.weights.priors import PriorError
 
 LABELLERS = {"sparse": SparseBank, "linear": LinearReadout, "strokes": LinearReadout}
 SELF_TRAINING_ROUNDS, SURE_SHARE = 2, 0.8
@@ -66,7 +66,7 @@ class FewShotSMIS(PriorMethod):
         prior: Name of a prior that ships, such as ``toy_portrait``, or its file.
         labelling: ``dense`` and ``sparse`` (0 is unknown) as in the paper; ``linear``, a linear
             read-out of dense masks; ``strokes``, one of sparse masks (0 is unknown), in whose
-            regions strokes are drawn; or ``segmenter``, a ceiling, as it has learnt from many
+            regions strokes are drawn; or ``segmenter``, an upper bound, as it has learnt from many
             labels.
         supervision: Learn from labelled samples of the generator; or from the labelled ``pairs``
             alone, a baseline.
@@ -83,9 +83,6 @@ class FewShotSMIS(PriorMethod):
             labels depend on the layout alone. None in the paper; for one shot.
         self_training: Samples from whose surest labels the read-out learns too, twice over; none
             in the paper. For one shot, and photos that the prior draws badly.
-        prototypes_per_class: Prototypes of each class, one in the paper.
-        label_pooling: How labels of the shots come to the features' resolution: by ``nearest``
-            neighbour, or so that small classes survive (``any``).
         segmenter: Segmenter of ``labelling: segmenter``, as of ``weights.load_segmenter``.
         perceptual: Perceptual distance of inversion: alex, vgg, toy_street, a segmenter's file, or
             none; ``auto`` takes alex, or what the prior's card names, or none.
@@ -104,17 +101,15 @@ class FewShotSMIS(PriorMethod):
         layout_weight: Weight of the layout loss, which asks of the features that the encoder's
             latents give, under the styles of other samples, what their label map says: of the
             read-out, or without one of the prototypes.
-        w_norm_weight: Weight of the latents' distance from the mean latent.
         train_truncation: Range of the truncation of training samples; 1 is none.
         augment: Move and jitter the boundaries of label maps; or, of sparse ones, also thicken,
             drop and cut out marks.
-        optimizer: The paper's ``ranger``; or ``adam``, which is several times as fast in short
-            trainings, because Ranger's large epsilon damps the small gradients of this loss.
+        optimizer: The paper's ``ranger``; or ``adam``, several times as fast in short trainings, as
+            Ranger's large epsilon damps the small gradients of this loss.
         lr: Learning rate.
         lr_decay: Lower the learning rate to zero over the second half of the training.
         multimodal: Draw the styles by the seed; else they are the encoder's own, and all images of
             a mask are equal.
-        mix_alpha: Share of the drawn styles in the latents from ``style_layer`` on.
         truncation: Truncation of the drawn styles.
         refine: Move the coarse latents of each image until its features agree with the label map:
             one vector for all of them by the prototypes (``paper``), or each by itself by the
@@ -123,13 +118,8 @@ class FewShotSMIS(PriorMethod):
         refine_lr: Learning rate of refinement.
         refine_directions: Principal directions in which latents move.
         refine_prior: Weight of the latents' distance from the mean with ``refine: layers``.
-
-    Raises:
-        MissingWeightsError: There is no such prior or segmenter.
-        PriorError: The prior has no such features, or draws smaller images.
     """
 
-    trains_on_shots = True
     frozen = ("generator", "segmenter")
 
     def __init__(
@@ -145,8 +135,6 @@ class FewShotSMIS(PriorMethod):
         shot_views: bool = False,
         shot_styles: int = 0,
         self_training: int = 0,
-        prototypes_per_class: int = 1,
-        label_pooling: Literal["nearest", "any"] = "nearest",
         segmenter: str | None = None,
         perceptual: str = "auto",
         inversion: Literal["default", "upstream"] = "default",
@@ -158,14 +146,12 @@ class FewShotSMIS(PriorMethod):
         style_layer: int | None = None,
         style_weight: float = 1.0,
         layout_weight: float = 0.0,
-        w_norm_weight: float = 0.0,
         train_truncation: tuple[float, float] = (1.0, 1.0),
         augment: Literal["none", "boundaries", "sparse"] = "none",
         optimizer: Literal["ranger", "adam"] = "ranger",
         lr: float = 1e-4,
         lr_decay: bool = False,
         multimodal: bool = True,
-        mix_alpha: float = 1.0,
         truncation: float = 1.0,
         refine: Literal["none", "paper", "layers"] = "none",
         refine_steps: int = 201,
@@ -177,7 +163,6 @@ class FewShotSMIS(PriorMethod):
         self.save_hyperparameters(logger=False)
         require_positive(
             num_classes=num_classes,
-            prototypes_per_class=prototypes_per_class,
             feature_resolution=feature_resolution,
             label_size=label_size,
             inversion_steps=inversion_steps,
@@ -190,23 +175,21 @@ class FewShotSMIS(PriorMethod):
             refine_lr=refine_lr,
             style_weight=style_weight,
             layout_weight=layout_weight,
-            w_norm_weight=w_norm_weight,
             shot_styles=shot_styles,
             self_training=self_training,
         )
         self.num_classes, self.image_size = num_classes, (image_size[0], image_size[1])
         self.labelling, self.supervision = labelling, supervision
-        self.label_pooling = label_pooling
         self.shot_views, self.shot_styles = shot_views, shot_styles
         self.self_training = self_training
         self.perceptual, self.inversion = perceptual, inversion
         self.inversion_steps, self.inversion_starts = inversion_steps, inversion_starts
         self.encoder_from = encoder_from
         self.style_weight, self.layout_weight = style_weight, layout_weight
-        self.w_norm_weight, self.train_truncation = w_norm_weight, train_truncation
+        self.train_truncation = train_truncation
         self.augment = augment
         self.optimizer, self.lr, self.lr_decay = optimizer, lr, lr_decay
-        self.multimodal, self.mix_alpha, self.truncation = multimodal, mix_alpha, truncation
+        self.multimodal, self.truncation = multimodal, truncation
         self.refine, self.refine_steps, self.refine_lr = refine, refine_steps, refine_lr
         self.refine_directions, self.refine_prior = refine_directions, refine_prior
         resolution = feature_resolution or self.prior_card.get("feature_resolution", 64)
@@ -217,7 +200,7 @@ class FewShotSMIS(PriorMethod):
         )
         check_prior(self.generator, prior, self.label_resolutions, self.image_size)
         self.segmenter = self._load_segmenter(segmenter)
-        self.prototypes = DensePrototypes(num_classes, prototypes_per_class)
+        self.prototypes = DensePrototypes(num_classes)
         self.labeller: Any = LABELLERS.get(labelling, nn.Identity)(num_classes)
         self.encoder = GradualStyleEncoder(
             num_classes,
@@ -231,7 +214,6 @@ class FewShotSMIS(PriorMethod):
         self.reference: Tensor | None = None
         self.reference_image: Tensor | None = None
         self.directions: Directions | None = None
-        self.seed = 0
         self.to(memory_format=torch.channels_last)
 
     @property
@@ -250,24 +232,12 @@ class FewShotSMIS(PriorMethod):
             choose_distance(self.perceptual, self.prior, "cpu")
 
     def load_encoder(self, file: Path) -> None:
-        """Take the weights of an imported encoder.
-
-        Raises:
-            MissingWeightsError: There is no such file.
-            PriorError: It is of another prior, or of another architecture.
-        """
+        """Take the weights of an imported encoder."""
         imported = load_encoder(file, self.generator)
-        wanted, found = (
-            {k: tuple(v.shape) for k, v in encoder.state_dict().items()}
-            for encoder in (self.encoder, imported)
+        remedy = (
+            "Give the number of classes, model.encoder_units and model.encoder_widths of its card."
         )
-        for key in sorted(wanted.keys() | found.keys()):
-            if wanted.get(key) != found.get(key):
-                raise PriorError(
-                    f"The encoder in {file} does not fit: it has {key} of shape {found.get(key)}, "
-                    f"the model's has {wanted.get(key)}. Give the number of classes, "
-                    "model.encoder_units and model.encoder_widths of its card."
-                )
+        require_same_shapes(self.encoder, imported, f"The encoder in {file}", remedy)
         self.encoder.load_state_dict(imported.state_dict())
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -293,10 +263,6 @@ class FewShotSMIS(PriorMethod):
         Args:
             shots: ``mask`` (N, H, W), ``image`` (N, 3, H, W), ``w_plus`` of generator samples, and
                 ``flip_lookup`` (256,), the class of each class in the mirror, if any is another.
-
-        Raises:
-            PriorError: The codes are of another generator.
-            ValueError: A label map has no label, or one that is no class.
         """
         check_labels(shots, self.num_classes, self.sparse)
         if self.labelling == "segmenter" and self.supervision != "pairs":
@@ -332,12 +298,7 @@ class FewShotSMIS(PriorMethod):
         return torch.cat([w_plus, others])
 
     def learn_from_samples(self, maps: Sequence[Tensor], known: Tensor) -> None:
-        """Let the read-out learn from its surest labels of samples too.
-
-        Args:
-            maps: Features of the shots, as of ``feature_maps``.
-            known: Their label maps (N, h, h).
-        """
+        """Let the read-out learn from its surest labels of samples too, beside the shots'."""
         for start in range(SELF_TRAINING_ROUNDS):
             seed = sample_seed(start, torch.arange(self.self_training, device=self.device), 1 << 40)
             drawn = self.feature_maps(self.generator.repeat(self.sample_w(seed)))
@@ -374,9 +335,6 @@ class FewShotSMIS(PriorMethod):
         Args:
             reference: Its image (3, H, W) in [-1, 1], inverted when prediction starts; or its code
                 (num_ws, w_dim).
-
-        Raises:
-            PriorError: The code is of another generator.
         """
         if reference.ndim == 3:
             self.reference_image = reference
@@ -412,8 +370,7 @@ class FewShotSMIS(PriorMethod):
 
     def shrink(self, mask: Tensor) -> Tensor:
         """Label maps (B, h, h) at the resolution of the features."""
-        size, K = self.label_size, self.num_classes
-        return downsample_labels(mask, size, K, self.label_pooling, self.sparse)
+        return downsample_labels(mask, self.label_size)
 
     def known(self, labels: Tensor) -> Tensor:
         """Label maps in which unknown pixels have no class."""
@@ -421,13 +378,10 @@ class FewShotSMIS(PriorMethod):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Find the latent of a labelled sample from its label map."""
-        seed = self.draw_seeds(len(batch["index"]))
+        seed = self.draw_seeds(len(batch["index"]), self.global_step)
         w_plus, labels = self.draw_pairs(batch, seed)
         predicted = self.encode(self.enlarge(labels, seed))
         losses = {"latent": self.latent_loss(predicted, w_plus)}
-        if self.w_norm_weight:
-            norm = (predicted - self.generator.mean_latent).flatten(1).norm(dim=1).mean()
-            losses["w_norm"] = self.w_norm_weight * norm
         if self.layout_weight:
             styles = self.sample_w(hash_int64(seed + 2))
             layout = self.layout_loss(self.mix(predicted, styles), self.shrink(labels))
@@ -438,31 +392,15 @@ class FewShotSMIS(PriorMethod):
         return loss
 
     def layout_loss(self, w_plus: Tensor, labels: Tensor, as_in_paper: bool = False) -> Tensor:
-        """How far the features of latents are from label maps.
+        """How far the features of latents are from label maps (B, h, h): losses (B,).
 
-        Args:
-            w_plus: Latents (B, num_ws, w_dim).
-            labels: Label maps (B, h, h).
-            as_in_paper: By the prototypes over all positions, even if there is a read-out.
-
-        Returns:
-            Losses (B,).
+        As in the paper, prototypes measure it over all positions, even if there is a read-out.
         """
         maps = self.feature_maps(w_plus)
         if self.reads_linearly and not as_in_paper:
             return self.labeller.layout_loss(maps, self.known(labels))
         over: Any = "positions" if as_in_paper else "annotated"
         return self.prototypes.layout_loss(self.stack(maps), labels, self.sparse, over)
-
-    def draw_seeds(self, batch_size: int) -> Tensor:
-        """Seeds (B,) of a step.
-
-        They depend on the training's seed, the step and the process, so that no two processes draw
-        the same and a training that is taken up draws what it would have drawn.
-        """
-        first = self.global_rank * batch_size
-        index = torch.arange(first, first + batch_size, device=self.device)
-        return sample_seed(self.seed, index, self.global_step)
 
     @torch.no_grad()
     def draw_pairs(self, batch: Batch, seed: Tensor) -> tuple[Tensor, Tensor]:
@@ -505,7 +443,7 @@ class FewShotSMIS(PriorMethod):
         if self.labelling == "strokes" and self.supervision != "pairs":
             labels = draw_strokes(labels, hash_int64(seed + 3), self.num_classes)
         if self.augment == "none":
-            return downsample_labels(labels, size, self.num_classes)  # by nearest neighbour
+            return downsample_labels(labels, size)
         extra = SPARSE_AUGMENTATION if self.augment == "sparse" else {}
         return augment_labels(labels, seed, self.num_classes, size, **extra)  # type: ignore[arg-type]
 
@@ -524,8 +462,7 @@ class FewShotSMIS(PriorMethod):
     def mix(self, w_plus: Tensor, styles: Tensor) -> Tensor:
         """Give latents (B, num_ws, w_dim) the styles (B, w_dim) or (B, num_ws, w_dim)."""
         styles = styles if styles.ndim == 3 else self.generator.repeat(styles)
-        mixed = w_plus.lerp(styles, self.mix_alpha)[:, self.style_layer :]
-        return torch.cat([w_plus[:, : self.style_layer], mixed], 1)
+        return torch.cat([w_plus[:, : self.style_layer], styles[:, self.style_layer :]], 1)
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Images (B, 3, H, W) in [-1, 1] for ``mask``, in styles drawn by ``seed`` (B,)."""
@@ -560,10 +497,7 @@ class FewShotSMIS(PriorMethod):
     ) -> Tensor:
         """Latents whose features agree better with label maps (B, H, W).
 
-        Args:
-            w_plus: Latents (B, num_ws, w_dim).
-            mask: Label maps (B, H, W).
-            progress: Is called after each step with the steps done and all steps.
+        ``progress`` is called after each step with the steps done and all steps.
         """
         if not self.prototypes.seen.any():
             raise ValueError(
@@ -588,16 +522,18 @@ class FewShotSMIS(PriorMethod):
         )
         return found.w_plus
 
-    def variations(self, batch: Batch, num_images: int) -> dict[str, Tensor]:
+    def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Any]:
         """Another sample's latents from the last layer, then from ever lower ones on."""
+        if "variations" not in names:
+            return {}
         w_plus = self.encode(batch["mask"])
         B, n = len(w_plus), w_plus.shape[1]
         styles = self.generator.repeat(self.sample_w(batch["seed"], self.truncation))
-        first = torch.linspace(n, 0, num_images, device=self.device).round()
-        chosen = torch.arange(n, device=self.device) >= first[:, None]  # (num_images, n)
+        first = torch.linspace(n, 0, batch["num_samples"], device=self.device).round()
+        chosen = torch.arange(n, device=self.device) >= first[:, None]  # (num_samples, n)
         mixed = torch.where(chosen[None, :, :, None], styles[:, None], w_plus[:, None])
         images = self.draw(mixed.flatten(0, 1))
-        return {"mixed_layers": images.unflatten(0, (B, num_images))}
+        return {"variations": {"mixed_layers": images.unflatten(0, (B, len(first)))}}
 
     def _load_segmenter(self, name: str | None) -> nn.Module | None:
         if (self.labelling == "segmenter") != (name is not None):

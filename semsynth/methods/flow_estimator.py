@@ -1,5 +1,6 @@
 """Supervised motion: flow and log expansion between two images, for labels of layout editing."""
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -63,11 +64,7 @@ class FlowEstimator(LightningModule):
             radius=radius,
             num_updates=num_updates,
         )
-        require_not_negative(
-            lr=lr,
-            weight_decay=weight_decay,
-            expansion_weight=expansion_weight,
-        )
+        require_not_negative(lr=lr, weight_decay=weight_decay, expansion_weight=expansion_weight)
         self.lr, self.weight_decay = lr, weight_decay
         self.gamma, self.expansion_weight = gamma, expansion_weight
         self.network = RAFT(
@@ -120,11 +117,13 @@ class FlowEstimator(LightningModule):
         """The flow drawn as a colour wheel (B, 3, H, W) in [-1, 1], white where nothing moves."""
         return flow_to_image(self(batch["image"], batch["target"]).flows[-1]) / 127.5 - 1
 
-    def variations(self, batch: Batch, num_images: int) -> dict[str, Tensor]:
+    def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Any]:
         """Target image, true flow and estimated flow, for the image logger."""
+        if "variations" not in names:
+            return {}
         flow = self(batch["image"], batch["target"]).flows[-1]
         drawn = flow_to_image(torch.cat([batch["flow"], flow])) / 127.5 - 1
-        return {"flow": torch.stack([batch["target"], *drawn.chunk(2)], 1)}
+        return {"variations": {"flow": torch.stack([batch["target"], *drawn.chunk(2)], 1)}}
 
     def _measure(self, batch: Batch, stage: str) -> None:
         flows, log_expansion = self(batch["image"], batch["target"])
@@ -139,16 +138,9 @@ class FlowEstimator(LightningModule):
 
 
 def sequence_loss(flows: Tensor, flow: Tensor, valid: Tensor, gamma: float) -> Tensor:
-    """L1 distance of each update's flow to the true one, later updates weighted more.
+    """L1 distance of each update's flow (n, B, 2, H, W) to the true one, where it is valid.
 
-    Args:
-        flows: Flow after each update (n, B, 2, H, W).
-        flow: True flow (B, 2, H, W).
-        valid: Where it holds (B, 1, H, W).
-        gamma: Update i of n has weight ``gamma ** (n - i)``.
-
-    Returns:
-        Weighted sum of the mean distances over valid pixels.
+    Update i of n weighs ``gamma ** (n - i)``.
     """
     n = len(flows)
     weights = gamma ** torch.arange(n - 1, -1, -1, dtype=flows.dtype, device=flows.device)

@@ -6,7 +6,13 @@ from torch import Tensor
 
 from semsynth.methods.base import Method
 from semsynth.networks.noise import seeded_normal
-from semsynth.weights.priors import PriorError, find_prior, fingerprint, load_generator, read_card
+from semsynth.weights.priors import (
+    find_prior,
+    fingerprint,
+    load_generator,
+    read_card,
+    require_prior,
+)
 
 PRIOR_KEY = "prior"
 
@@ -25,7 +31,7 @@ class PriorMethod(Method):
 
     Raises:
         MissingWeightsError: There is no such prior.
-        PriorError: The file is no prior.
+        WeightsError: The file is no prior.
     """
 
     frozen: tuple[str, ...] = ("generator",)
@@ -61,18 +67,6 @@ class PriorMethod(Method):
         checkpoint[PRIOR_KEY] = {"name": self.prior, "fingerprint": fingerprint(self.generator)}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse a checkpoint that was trained on another prior.
-
-        Raises:
-            PriorError: The fingerprints differ.
-        """
-        stored = checkpoint.get(PRIOR_KEY, {})
-        own = fingerprint(self.generator)
-        if stored.get("fingerprint") != own:
-            raise PriorError(
-                f"The checkpoint was trained on the prior {stored.get('name', 'unknown')!r} with "
-                f"fingerprint {str(stored.get('fingerprint'))[:12]}, and model.prior is "
-                f"{self.prior!r} with {own[:12]}. Give the prior of the training: "
-                "--model.prior FILE."
-            )
+        """Refuse a checkpoint that was trained on another prior."""
+        require_prior("The checkpoint", checkpoint.get(PRIOR_KEY), self.generator)
         super().on_load_checkpoint(checkpoint)

@@ -46,15 +46,8 @@ class Segmenter(LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(logger=False)
-        require_positive(
-            num_classes=num_classes,
-            channels=channels,
-            depth=depth,
-        )
-        require_not_negative(
-            lr=lr,
-            weight_decay=weight_decay,
-        )
+        require_positive(num_classes=num_classes, channels=channels, depth=depth)
+        require_not_negative(lr=lr, weight_decay=weight_decay)
         self.lr, self.weight_decay, self.ignore_index = lr, weight_decay, ignore_index
         self.augment, self.recolour, self.num_classes = augment, recolour, num_classes
         self.network = UNet(num_classes, channels, depth)

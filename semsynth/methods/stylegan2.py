@@ -4,6 +4,7 @@ With adaptive discriminator augmentation (Karras et al., NeurIPS 2020,
 https://arxiv.org/abs/2006.06676) for small data sets.
 """
 
+from collections.abc import Collection
 from typing import Any, Literal
 
 import torch
@@ -24,7 +25,8 @@ from semsynth.networks.noise import sample_seed, seeded_normal
 from semsynth.networks.stylegan2.ada import AdaptiveAugment, Pipe
 from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator, mix_styles
-from semsynth.weights.priors import PriorError, load_discriminator, load_generator
+from semsynth.weights.cards import require_same_shapes
+from semsynth.weights.priors import load_discriminator, load_generator
 
 MEAN_LATENT_DECAY = 0.995  # a step, of the released training code
 
@@ -47,7 +49,7 @@ class StyleGAN2(Method):
         lr_d: Learning rate of the discriminator.
         betas: Adam's decay rates.
         r1_weight: Weight of the R1 penalty, gamma in the paper; its half multiplies the penalty.
-        r1_interval: Steps from one R1 penalty to the next, whose weight grows by as much.
+        r1_interval: Steps from one R1 penalty to the next, which weighs as much more.
         path_length_weight: Weight of path length regularisation; 0 does without.
         path_length_interval: Steps from one to the next.
         style_mixing: Probability of drawing an image from two latents.
@@ -62,9 +64,6 @@ class StyleGAN2(Method):
             fine-tuning.
         init_from: Prior to go on from, one that ships or the file of an imported one; its
             architecture must be the same.
-
-    Raises:
-        ValueError: ``image_size`` is not such a number, or the augmentation makes no sense.
     """
 
     path_length_mean: Tensor
@@ -137,7 +136,6 @@ class StyleGAN2(Method):
         if augment != "none":
             self.augmentation = AdaptiveAugment(augment_pipe, augment_p, ada_target, ada_kimg)
         self.register_buffer("path_length_mean", torch.zeros(()))
-        self.seed = 0
         self.to(memory_format=torch.channels_last)
 
     def setup(self, stage: str) -> None:
@@ -150,12 +148,7 @@ class StyleGAN2(Method):
             self.load_prior(self.init_from)
 
     def load_prior(self, name_or_path: str) -> None:
-        """Take the weights of a prior, and of its discriminator if the file holds one.
-
-        Raises:
-            MissingWeightsError: There is no such prior.
-            PriorError: Its architecture is another.
-        """
+        """Take the weights of a prior, and of its discriminator if the file holds one."""
         load_into(self.generator, load_generator(name_or_path), name_or_path)
         discriminator = load_discriminator(name_or_path)
         if discriminator is not None:
@@ -247,16 +240,6 @@ class StyleGAN2(Method):
             image = self.augmentation(image, self.draw_seeds(len(image), -1 - (4 * step + phase)))
         return self.discriminator(image)
 
-    def draw_seeds(self, batch_size: int, draw: int) -> Tensor:
-        """Seeds (B,) of a draw.
-
-        They depend on the training's seed, the draw and the process, so that no two processes draw
-        the same and a training that is taken up draws what it would have drawn.
-        """
-        first = self.global_rank * batch_size
-        index = torch.arange(first, first + batch_size, device=self.device)
-        return sample_seed(self.seed, index, draw)
-
     def draw_latents(
         self, batch_size: int, step: int, phase: int, track_mean: bool = False
     ) -> Tensor:
@@ -277,11 +260,13 @@ class StyleGAN2(Method):
         z = seeded_normal(batch["seed"], self.generator.z_dim)
         return self.generator(z, self.truncation).clamp(-1, 1)
 
-    def variations(self, batch: Batch, num_images: int) -> dict[str, Tensor]:
+    def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Any]:
         """Truncation from 0 to 1, the way to the next sample, and finer styles of other samples."""
+        if "variations" not in names:
+            return {}
         G = self.generator
         w = G.mapping(seeded_normal(batch["seed"], G.z_dim))  # (B, w_dim)
-        B, n = len(w), num_images
+        B, n = len(w), batch["num_samples"]
         other = sample_seed(1, torch.arange(n, device=w.device))
         finer = G.repeat(G.mapping(seeded_normal(other, G.z_dim))).repeat(B, 1, 1)
         coarse = G.repeat(w).repeat_interleave(n, 0)
@@ -292,10 +277,11 @@ class StyleGAN2(Method):
             "interpolation": G.repeat(w[:, None].lerp(w.roll(1, 0)[:, None], t).flatten(0, 1)),
             "style_mixing": mix_styles(coarse, finer, halves),
         }
-        return {
+        series = {
             name: G.synthesis(w_plus).clamp(-1, 1).unflatten(0, (B, n))
             for name, w_plus in chosen.items()
         }
+        return {"variations": series}
 
     def _sum_over_processes(self, tensor: Tensor) -> Tensor:
         # Not by strategy.reduce, which makes the processes wait for one another at each step.
@@ -312,17 +298,14 @@ def load_into(network: nn.Module, other: nn.Module, name: str) -> None:
     """Copy weights from a network of the same architecture.
 
     Raises:
-        PriorError: The architectures differ.
+        WeightsError: The architectures differ.
     """
-    wanted = {k: tuple(v.shape) for k, v in network.state_dict().items()}
-    found = {k: tuple(v.shape) for k, v in other.state_dict().items()}
-    for key in sorted(wanted.keys() | found.keys()):
-        if wanted.get(key) != found.get(key):
-            raise PriorError(
-                f"The prior {name} does not fit: its {type(other).__name__} has {key} of shape "
-                f"{found.get(key)}, the model's has {wanted.get(key)}. Give model.image_size, "
-                "z_dim, w_dim, mapping_layers, channel_base and channel_max as in its card."
-            )
+    remedy = (
+        "Give model.image_size, z_dim, w_dim, mapping_layers, channel_base and channel_max as in "
+        "its card."
+    )
+    what = f"The {type(other).__name__} of the prior {name}"
+    require_same_shapes(network, other, what, remedy)
     network.load_state_dict(other.state_dict())
 
 

@@ -1,6 +1,7 @@
 """User-Controllable Latent Transformer (Endo, CGF 2022, https://arxiv.org/abs/2208.12408)."""
 
 import random
+from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -15,29 +16,24 @@ from torchmetrics import MeanMetric
 
 from semsynth.editing.calibration import calibrate_gain, measure_scale
 from semsynth.editing.pairs import PairRenderer, default_canvas, on_canvas
-from semsynth.editing.points import (
-    STILL,
-    Marks,
-    all_marks,
-    check_marks,
-    fixed_marks,
-    random_marks,
-    read_cells,
-    read_pixels,
-)
+from semsynth.editing.points import STILL, all_marks, fixed_marks, random_marks
 from semsynth.editing.requests import draw_requests, edges
 from semsynth.errors import require_not_negative, require_positive
 from semsynth.losses.ranger import Ranger
-from semsynth.methods.base import Batch
+from semsynth.methods.base import Batch, without_retired
 from semsynth.methods.prior_base import PriorMethod
 from semsynth.networks.motion.latent_transformer import LatentTransformer, Part
-from semsynth.networks.noise import hash_int64, sample_seed
-from semsynth.weights.editors import EditorError, find_editor, prior_beside, read_editor
+from semsynth.networks.motion.marks import Marks, check_marks
+from semsynth.networks.noise import hash_int64
+from semsynth.weights import WeightsError
+from semsynth.weights.editors import find_editor, prior_beside, read_editor
 from semsynth.weights.estimators import load_motion_estimator
-from semsynth.weights.priors import PriorError, fingerprint
+from semsynth.weights.priors import fingerprint, require_prior
 
 TRAINED_RANGE = 3.0
 """Longest motion, in root mean squares of training, that the transformer is asked for at once."""
+GRID_SHARE = 0.1
+"""Share of the steps on random points that see the whole grid."""
 POINTS = {"1": 1, "8": 8, "32": 32, "grid": None}
 """Numbers of points with which validation tries each pair."""
 
@@ -63,10 +59,10 @@ class UserControllableLT(PriorMethod):
         canvas_size: Height and width of the view in whose pixels motion is told; the image's, but
             at most 256, if not given.
         grid_size: Rows and columns of the grid on which pairs know their motion.
-        points: Marks in training: a random number of points and anchors, or the whole grid.
+        points: Marks in training: a random number of points and anchors, in every tenth step the
+            whole grid; or the whole grid always.
         max_points: Most random points.
         max_anchors: Most random anchors.
-        grid_share: Share of steps with the whole grid beside random points.
         normalise_layers: Normalise the random latents' z over the layers, not over its channels.
         centred: Move latents around themselves and not towards random ones (see ``PairRenderer``).
         shared: Move all of an image's latents towards the same random one.
@@ -88,10 +84,6 @@ class UserControllableLT(PriorMethod):
         gain_pairs: Pairs that calibrate the gain at each validation; 0 leaves it at 1.
         init_from: Transformer to start from, one that ships or the file of an imported one; its
             sizes must be the same.
-
-    Raises:
-        MissingWeightsError: There is no such prior or estimator.
-        ValueError: Sizes do not suit the prior.
     """
 
     uses_masks = False
@@ -112,7 +104,6 @@ class UserControllableLT(PriorMethod):
         points: Literal["random", "grid"] = "random",
         max_points: int = 64,
         max_anchors: int = 8,
-        grid_share: float = 0.1,
         normalise_layers: bool = False,
         centred: bool = False,
         shared: bool = False,
@@ -152,23 +143,19 @@ class UserControllableLT(PriorMethod):
             sigma_flow=sigma_flow,
             sigma_expansion=sigma_expansion,
         )
-        require_not_negative(
-            lr=lr,
-            feature_weight=feature_weight,
-        )
+        require_not_negative(lr=lr, feature_weight=feature_weight)
         self.estimator, self.upstream_input = estimator, upstream_input
         self.num_tokens = num_tokens
         self.truncation = truncation
         self.feature_resolution = feature_resolution
         self.canvas_size = canvas_size or default_canvas(self.generator)
-        self.points, self.grid_share = points, grid_share
+        self.points = points
         self.max_points, self.max_anchors = max_points, max_anchors
         self.gain_rule = gain
         self.feature_weight = feature_weight
         self.optimizer, self.lr = optimizer, lr
         self.scale_pairs, self.gain_pairs = scale_pairs, gain_pairs
         self.init_from = init_from
-        self.seed = 0
         self.recipe: dict[str, Any] = {
             "num_tokens": num_tokens,
             "perturbation": list(perturbation),
@@ -181,18 +168,8 @@ class UserControllableLT(PriorMethod):
             "shared": shared,
         }
         channels = self.generator.synthesis.num_channels(feature_resolution)
-        self.transformer = LatentTransformer(
-            num_tokens,
-            dim,
-            self.generator.w_dim,
-            channels,
-            depth,
-            num_heads,
-            head_dim,
-            mlp_dim,
-            zero_init_head,
-            without,
-        )
+        sizes = (self.generator.w_dim, channels, depth, num_heads, head_dim, mlp_dim)
+        self.transformer = LatentTransformer(num_tokens, dim, *sizes, zero_init_head, without)
         unknown = float("nan")
         sigma = [sigma_flow or unknown, sigma_flow or unknown, sigma_expansion or unknown]
         self.register_buffer("motion_scale", torch.tensor(sigma))
@@ -206,35 +183,22 @@ class UserControllableLT(PriorMethod):
         Args:
             name_or_path: Name of one that ships, such as ``toy_portrait``, or the path of a file.
             prior: Where its prior is, if not beside the file or under the name in its card.
-
-        Raises:
-            MissingWeightsError: There is no such file, or no such prior.
-            EditorError: The file is damaged, or of another prior.
         """
         path = find_editor(name_or_path)
         card, _ = read_editor(path)
-        method = cls(prior or prior_beside(path, card), **card["method"])
+        method = cls(prior or prior_beside(path, card), **without_retired(card["method"]))
         method.load_editor(path)
         return method.eval()
 
     def load_editor(self, name_or_path: str | Path) -> None:
-        """Take the weights, the unit of motion and the gain of a file.
-
-        Raises:
-            MissingWeightsError: There is no such file.
-            EditorError: It is damaged, of another prior, or of other sizes.
-        """
+        """Take the weights, the unit of motion and the gain of a file."""
         path = find_editor(name_or_path)
         card, state = read_editor(path)
-        if (found := card["prior"].get("fingerprint")) != fingerprint(self.generator):
-            raise EditorError(
-                f"{path} was trained on the prior {card['prior'].get('name')!r} with fingerprint "
-                f"{str(found)[:12]}, and model.prior is {self.prior!r}. Give that prior."
-            )
+        require_prior(str(path), card["prior"], self.generator)
         try:
             self.load_state_dict(state | self.frozen_state())
         except RuntimeError as error:
-            raise EditorError(f"{path} does not fit the model's arguments: {error}") from error
+            raise WeightsError(f"{path} does not fit the model's arguments: {error}") from error
 
     def editor_state(self) -> dict[str, Tensor]:
         """What ``save_editor`` stores: the transformer, the unit of motion and the gain."""
@@ -246,11 +210,7 @@ class UserControllableLT(PriorMethod):
 
     @torch.no_grad()
     def draw(self, w_plus: Tensor) -> tuple[Tensor, Tensor]:
-        """Images (B, 3, H, W) in [-1, 1] and the features (B, C, h, w) that ``edit`` reads.
-
-        Args:
-            w_plus: Latents (B, num_ws, w_dim).
-        """
+        """Images (B, 3, H, W) in [-1, 1] of latents, and the features that ``edit`` reads."""
         synthesis = self.generator.synthesis
         image, features = synthesis.image_and_features(w_plus, self.feature_resolution)
         return image.clamp(-1, 1), features
@@ -277,17 +237,13 @@ class UserControllableLT(PriorMethod):
         Returns:
             Latents (B, num_ws, w_dim): the first ``num_tokens`` changed, the others as they were.
             If nothing is to move, nothing is changed.
-
-        Raises:
-            ValueError: Marks are not finite or outside the canvas, or the transformer has not been
-                trained.
         """
         check_marks(points, motions, points_mask, self.canvas_size)
         if not self.motion_scale.isfinite().all():
             raise ValueError("sigma_flow and sigma_expansion are not known before training.")
         motions = motions.to(w_plus.dtype).where(points_mask[..., None], 0)
         request, alpha = self._request(motions)
-        features = read_pixels(features, points, self.canvas_size)
+        features = Marks(points, motions, points_mask).read(features, self.canvas_size)
         w = w_plus[:, : self.num_tokens]
         moved = self.transformer(w, request, features, points_mask, alpha)
         moved = torch.where(motions.flatten(1).any(1)[:, None, None], moved, w)
@@ -354,7 +310,8 @@ class UserControllableLT(PriorMethod):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Error of the moved latents, and perhaps of the features that they make."""
-        pairs = self.pairs_of({**batch, "seed": self.draw_seeds(len(batch["seed"]))})
+        seed = self.draw_seeds(len(batch["seed"]), self.global_step)
+        pairs = self.pairs_of({**batch, "seed": seed})
         answer = self.answer(pairs, self.choose_marks(pairs))
         loss = F.mse_loss(answer, pairs["w_target"])
         still = F.mse_loss(repeat(pairs), pairs["w_target"])
@@ -365,27 +322,13 @@ class UserControllableLT(PriorMethod):
             loss = loss + self.feature_weight * still * error
         return loss
 
-    def draw_seeds(self, batch_size: int) -> Tensor:
-        """Seeds (B,) of a step's samples, of their pairs if these are rendered, and of their marks.
-
-        They depend on the training's seed, the step and the process, so that a training that is
-        taken up within an epoch draws what it would have drawn.
-        """
-        first = self.global_rank * batch_size
-        index = torch.arange(first, first + batch_size, device=self.device)
-        return sample_seed(self.seed, index, self.global_step)
-
     def pairs_of(self, batch: Batch) -> Batch:
-        """The pairs in a batch, or those that its seeds make.
-
-        Raises:
-            PriorError: The pairs are of another prior or made in another way.
-        """
+        """The pairs in a batch, or those that its seeds make."""
         if "w_target" not in batch:
             return {**batch, **self.renderer(batch["seed"])}
         for key, value in self.origin.items():
             if (found := batch["origin"].get(key)) != value:
-                raise PriorError(
+                raise WeightsError(
                     f"The pairs were made with {key} {found!r}, and the method has {value!r}. Make "
                     "them anew by semsynth pairs, or set the method's arguments as in their "
                     "card.json."
@@ -395,24 +338,18 @@ class UserControllableLT(PriorMethod):
     def choose_marks(self, pairs: Batch) -> Marks:
         """Marks to train with. Which steps see the whole grid is the same on all processes."""
         if self.points == "grid":
-            return all_marks(torch.ones_like(pairs["valid"]))
-        if random.Random(self.global_step).random() < self.grid_share:
-            return all_marks(pairs["valid"])
-        return random_marks(
-            pairs["flow"],
-            pairs["valid"],
-            hash_int64(pairs["seed"]),
-            STILL * self.canvas_size,
-            self.max_points,
-            self.max_anchors,
-        )
+            everywhere = torch.ones_like(pairs["valid"])
+            return all_marks({**pairs, "valid": everywhere}, self.canvas_size)
+        if random.Random(self.global_step).random() < GRID_SHARE:
+            return all_marks(pairs, self.canvas_size)
+        seed, still = hash_int64(pairs["seed"]), STILL * self.canvas_size
+        limits = (self.max_points, self.max_anchors)
+        return random_marks(pairs, seed, self.canvas_size, still, *limits)
 
     def answer(self, pairs: Batch, marks: Marks, alpha: float | Tensor = 1.0) -> Tensor:
         """The first latents (B, num_tokens, w_dim), moved as the marks of pairs tell."""
-        motion = torch.cat([pairs["flow"], pairs["log_expansion"]], 1)
-        motions = read_cells(motion, marks.cells) / self.motion_scale
-        motions = motions.where(~marks.anchors[..., None], 0)
-        features = read_cells(pairs["features"].float(), marks.cells)
+        motions = marks.motions / self.motion_scale
+        features = marks.read(pairs["features"].float(), self.canvas_size)
         return self.transformer(repeat(pairs), motions, features, marks.points_mask, alpha)
 
     def feature_error(self, pairs: Batch, answer: Tensor) -> Tensor:
@@ -460,39 +397,48 @@ class UserControllableLT(PriorMethod):
         marks = (batch[key] for key in ("points", "motions", "points_mask"))
         return self.draw(self.edit(w_plus, features, *marks))[0]
 
-    def edits(self, batch: Batch) -> dict[str, Tensor]:
-        """Samples by ``seed`` (B,) before and after drags and zooms that the seeds draw.
+    def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Any]:
+        """Edited images, or pairs with answers to them (see ``Method.supply``)."""
+        supplied: dict[str, Any] = {}
+        if "edited" in names:
+            supplied |= self.edits(batch["seed"])
+        if "variations" in names:
+            supplied["variations"] = {"pairs": self.tried_pairs(batch)}
+        return supplied
+
+    def edits(self, seed: Tensor) -> dict[str, Any]:
+        """Samples by seeds (B,) before and after drags and zooms that the seeds draw.
 
         Points start where the generator's features change.
         """
-        w_plus = self.generator.repeat(self.sample_w(batch["seed"], self.truncation))
+        w_plus = self.generator.repeat(self.sample_w(seed, self.truncation))
         image, features = self.draw(w_plus)
-        marks = draw_requests(batch["seed"], edges(features, self.canvas_size))
-        moved = self.edit(w_plus, features, *marks)
-        edited, edited_features = self.draw(moved)
+        marks = draw_requests(seed, edges(features, self.canvas_size))
+        after, edited_features = self.draw(self.edit(w_plus, features, *marks))
+        edited = on_canvas(after, self.canvas_size)
         return {
             "image": on_canvas(image, self.canvas_size),
-            "edited": on_canvas(edited, self.canvas_size),
-            **marks._asdict(),
+            "edited": edited,
+            "fake": edited,
+            "marks": marks,
             "landmarks": features,
             "edited_landmarks": edited_features,
         }
 
-    def variations(self, batch: Batch, num_images: int) -> dict[str, Tensor]:
+    def tried_pairs(self, batch: Batch) -> Tensor:
         """Both images of a pair, and the first one moved by 1, 8, 32 and all points."""
         pairs = self.pairs_of(batch)
         plus = self.generator.repeat(pairs["w"])
         codes = [repeat(pairs), pairs["w_target"]]
         codes += [self.answer(pairs, self._tried(pairs, number)) for number in POINTS.values()]
         images = [self.draw(torch.cat([w, plus[:, self.num_tokens :]], 1))[0] for w in codes]
-        return {"pairs": torch.stack(images, 1)}
+        return torch.stack(images, 1)
 
     def _tried(self, pairs: Batch, number: int | None) -> Marks:
         """Points of validation; all for None."""
         if number is None:
-            return all_marks(pairs["valid"])
-        seed = hash_int64(pairs["seed"])
-        return fixed_marks(pairs["flow"], pairs["valid"], seed, number, number)
+            return all_marks(pairs, self.canvas_size)
+        return fixed_marks(pairs, hash_int64(pairs["seed"]), self.canvas_size, number, number)
 
     def _measure(self, batch: Batch, stage: str) -> None:
         pairs = self.pairs_of(batch)

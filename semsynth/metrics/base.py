@@ -14,7 +14,8 @@ class ImageMetric(Metric):
     """A metric whose ``update`` names what it wants and whose ``compute`` names what it gives.
 
     The parameters of ``update`` are ``fake`` (B, 3, H, W), the generated images, ``fakes``
-    (B, K, 3, H, W), K of them for each mask, or keys of the batch. ``compute`` returns a dictionary
+    (B, K, 3, H, W), K of them for each mask, keys of the batch, or what a method supplies (see
+    ``Method.supply``). ``compute`` returns a dictionary
     of the names to log. States are sums, or rows that are put in an order that does not depend on
     the batches, so that several processes add up.
 
@@ -28,6 +29,11 @@ class ImageMetric(Metric):
     real_states: ClassVar[tuple[str, ...]] = ()
 
     loaded_real: dict[str, Tensor] | None = None
+
+    @property
+    def wants(self) -> set[str]:
+        """Names of what ``update`` is to be given."""
+        return set(inspect.signature(self.update).parameters)
 
     def protocol(self) -> dict[str, Any]:
         """All that the score depends on but the images, as JSON values."""
@@ -51,9 +57,6 @@ class ImageMetric(Metric):
         Args:
             state: What ``real_state`` of a metric of the same protocol returned, or None to count
                 real images again.
-
-        Raises:
-            ValueError: ``state`` is not of this metric.
         """
         if state is not None and state.keys() != set(self.real_states):
             raise ValueError(
@@ -70,11 +73,35 @@ class ImageMetric(Metric):
         return torch.cat(state) if state else torch.empty(0)
 
 
-def wanted(metric: ImageMetric) -> set[str]:
-    """What a metric's ``update`` wants to be given."""
-    return set(inspect.signature(metric.update).parameters)
+class MeanOverMasks(ImageMetric):
+    """A score that is a mean over masks: one number for each mask comes in."""
+
+    value_sum: Tensor
+    square_sum: Tensor
+    num_masks: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("value_sum", "square_sum"):
+            self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("num_masks", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def add(self, values: Tensor) -> None:
+        """Add the values (B,) of some masks."""
+        self.value_sum += values.double().sum()
+        self.square_sum += values.double().square().sum()
+        self.num_masks += len(values)
+
+    def scores(self, name: str) -> dict[str, Tensor]:
+        """The mean, and its standard error as ``..._stderr`` where there are two masks or more."""
+        mean = self.value_sum / self.num_masks
+        scores = {name: mean}
+        if self.num_masks > 1:
+            variance = (self.square_sum / self.num_masks - mean.square()).clamp(min=0)
+            scores[f"{name}_stderr"] = (variance / (self.num_masks - 1)).sqrt()
+        return scores
 
 
 def card_of(metric: ImageMetric, num_samples: int | list[int]) -> Card:
     """What a metric's scores depend on, with the samples of each mask that it sees."""
-    return metric.protocol() | {"num_samples": num_samples if "fakes" in wanted(metric) else 1}
+    return metric.protocol() | {"num_samples": num_samples if "fakes" in metric.wants else 1}

@@ -37,13 +37,7 @@ class Census(Metric):
     def update(
         self, fake: Tensor | None = None, image: Tensor | None = None, mask: Tensor | None = None
     ) -> None:
-        """Count samples.
-
-        Args:
-            fake: Generated images (B, 3, H, W).
-            image: Real images (B, 3, H, W) in [-1, 1] with 256 levels.
-            mask: Label maps (B, H, W).
-        """
+        """Count generated and real images (B, 3, H, W) in [-1, 1], and label maps (B, H, W)."""
         if fake is not None:
             self.num_fakes += len(fake)
             size = torch.tensor(fake.shape[-2:], device=self.device)

@@ -12,6 +12,7 @@ from semsynth.metrics.pairs import mean_distance_of_all, require_samples
 from semsynth.metrics.perceptual import build_taps
 
 CHUNK = 32  # images that go through the network at once
+MIN_AREA = 0.01  # smallest share of the image that a class must cover, and leave, to count
 
 
 class ClassDiversity(ImageMetric):
@@ -31,7 +32,6 @@ class ClassDiversity(ImageMetric):
         num_levels: Levels that have codes of their own.
         region: ``spatial`` weighs the map of distances with the region; ``masked`` paints all
             other pixels grey in both images and takes the mean of the whole map.
-        min_area: Smallest share of the image that a class must cover, and leave, to count.
     """
 
     csd_sum: Tensor
@@ -44,46 +44,57 @@ class ClassDiversity(ImageMetric):
         num_classes: int,
         num_levels: int = 0,
         region: Literal["spatial", "masked"] = "spatial",
-        min_area: float = 0.01,
     ) -> None:
         super().__init__()
         self.network = build_taps(features)
-        self.region, self.min_area = region, min_area
-        self.num_levels = num_levels
+        self.region = region
+        self.levels = range(num_levels)
         shape = (num_levels + 1, num_classes)  # the first row is for all levels together
         for name in ("csd_sum", "ocd_sum"):
             self.add_state(name, torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("num_masks", torch.zeros(shape, dtype=torch.int64), dist_reduce_fx="sum")
 
+    @property
+    def wants(self) -> set[str]:
+        """``varied`` images, their class and mask, and those of each level."""
+        return {"varied", "varied_class", "mask", *map("varied_level{}".format, self.levels)}
+
     def update(
-        self, varied: Tensor, varied_class: Tensor, varied_level: Tensor, mask: Tensor
+        self, varied: Tensor, varied_class: Tensor, mask: Tensor, **varied_level: Tensor
     ) -> None:
         """Add masks, each with images that differ in one class's code.
 
         Args:
             varied: Images (B, n, 3, H, W) in [-1, 1].
             varied_class: The class whose code differs (B,), int64.
-            varied_level: The only level at which it differs (B,), int64, or -1 for all.
             mask: Classes (B, H, W).
+            varied_level: Images whose codes differ at one level, as ``varied_level0`` and so on.
         """
+        of_levels = [varied_level[f"varied_level{i}"] for i in self.levels]
+        for row, images in enumerate([varied, *of_levels]):
+            self._add(row, images, varied_class, mask)
+
+    def _add(self, row: int, varied: Tensor, varied_class: Tensor, mask: Tensor) -> None:
         require_samples(varied)
         if mask.shape != (len(varied), *varied.shape[3:]):
             raise ValueError(
                 f"Images {tuple(varied.shape)} and masks {tuple(mask.shape)} must have one size."
             )
-        self._require_range("varied_class", varied_class, 0, self.csd_sum.shape[1] - 1)
-        self._require_range("varied_level", varied_level, -1, self.csd_sum.shape[0] - 2)
+        if ((varied_class < 0) | (varied_class >= self.csd_sum.shape[1])).any():
+            raise ValueError(
+                f"varied_class must lie in 0..{self.csd_sum.shape[1] - 1}, got "
+                f"{varied_class.min()}..{varied_class.max()}; does num_classes fit the method?"
+            )
         inside = mask == varied_class[:, None, None]
         share = inside.double().mean(dim=(1, 2))
-        large = torch.minimum(share, 1 - share) >= self.min_area
+        large = torch.minimum(share, 1 - share) >= MIN_AREA
         if not large.any():
             return
-        cells = (varied_level[large] + 1, varied_class[large])
-        varied, inside = varied[large], inside[large]
+        varied, inside, cells = varied[large], inside[large], (varied_class[large],)
         csd, ocd = (self._distance(varied, region) for region in (inside, ~inside))
-        self.csd_sum.index_put_(cells, csd, accumulate=True)
-        self.ocd_sum.index_put_(cells, ocd, accumulate=True)
-        self.num_masks.index_put_(cells, torch.ones_like(cells[0]), accumulate=True)
+        self.csd_sum[row].index_put_(cells, csd, accumulate=True)
+        self.ocd_sum[row].index_put_(cells, ocd, accumulate=True)
+        self.num_masks[row].index_put_(cells, torch.ones_like(cells[0]), accumulate=True)
 
     def compute(self) -> dict[str, Tensor]:
         """``mCSD``, ``mOCD`` and the second over the first, for all levels and for each."""
@@ -102,7 +113,7 @@ class ClassDiversity(ImageMetric):
 
     def protocol(self) -> dict[str, Any]:
         """Network, region and smallest area."""
-        definition = {"region": self.region, "min_area": self.min_area, "pairs": "all"}
+        definition = {"region": self.region, "min_area": MIN_AREA, "pairs": "all"}
         return {**super().protocol(), **self.network.protocol(), **definition}
 
     def _distance(self, varied: Tensor, region: Tensor) -> Tensor:
@@ -119,14 +130,6 @@ class ClassDiversity(ImageMetric):
             if self.region == "spatial":
                 taps = [t * weights_within(region, t.shape[-2:])[:, None].sqrt() for t in taps]
             yield taps
-
-    @staticmethod
-    def _require_range(name: str, values: Tensor, low: int, high: int) -> None:
-        if ((values < low) | (values > high)).any():
-            raise ValueError(
-                f"{name} must lie in {low}..{high}, got {values.min()}..{values.max()}; do "
-                "num_classes and num_levels of the metric fit the method?"
-            )
 
 
 def weights_within(region: Tensor, size: tuple[int, int]) -> Tensor:

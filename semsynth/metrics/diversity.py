@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from semsynth.metrics.mean import MeanOverMasks
+from semsynth.metrics.base import MeanOverMasks
 from semsynth.metrics.pairs import (
     PRESETS,
     Pairing,
@@ -66,11 +66,7 @@ class Diversity(MeanOverMasks):
         self.key = self._name()
 
     def update(self, fakes: Tensor) -> None:
-        """Add masks.
-
-        Args:
-            fakes: Images (B, K, 3, H, W) in [-1, 1], K samples for each mask.
-        """
+        """Add masks, each with K samples: fakes (B, K, 3, H, W) in [-1, 1]."""
         require_samples(fakes)
         B, K = fakes.shape[:2]
         if self.num_samples not in (None, K):
@@ -124,12 +120,7 @@ class Top1Similarity(MeanOverMasks):
         self.network = build_taps(features)
 
     def update(self, fakes: Tensor, image: Tensor) -> None:
-        """Add masks.
-
-        Args:
-            fakes: Images (B, K, 3, H, W) in [-1, 1], K samples for each mask.
-            image: Real images (B, 3, H, W) in [-1, 1].
-        """
+        """Add K samples (B, K, 3, H, W) of each mask and its real image (B, 3, H, W) in [-1, 1]."""
         if fakes.ndim != 5 or fakes[:, 0].shape != image.shape:
             raise ValueError(
                 "Expected fakes (B, K, 3, H, W) and images (B, 3, H, W) of one size, got "

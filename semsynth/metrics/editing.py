@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semsynth.images import to_uint8
-from semsynth.metrics.base import ImageMetric
-from semsynth.metrics.mean import MeanOverMasks
+from semsynth.metrics.base import ImageMetric, MeanOverMasks
 from semsynth.metrics.parts import PartMotion
 from semsynth.metrics.perceptual import build_taps
 from semsynth.networks.motion.feature_tracking import Follower
 from semsynth.networks.motion.geometry import MotionEstimator
+from semsynth.networks.motion.marks import Marks, check_marks
 from semsynth.weights.estimators import load_motion_estimator
 
 
@@ -27,9 +27,6 @@ class EditingScores(ImageMetric):
     three leave out. ``anchor_drift`` is the mean motion of anchors in pixels. ``zoom_error`` is the
     mean difference of achieved and requested log expansion, ``zoom_gain`` their ratio. Scores of
     which no image has a point are left out. The names end with that of the judge.
-
-    Args:
-        label: Name of the judge.
     """
 
     NAMES: ClassVar = (
@@ -57,23 +54,9 @@ class EditingScores(ImageMetric):
         """Judge."""
         return {**super().protocol(), "judge": self.label}
 
-    def _judge(
-        self,
-        achieved: Tensor,
-        found: Tensor,
-        zoom_found: Tensor,
-        motions: Tensor,
-        points_mask: Tensor,
-    ) -> None:
-        """Add points.
-
-        Args:
-            achieved: What they did (B, K, 3).
-            found: Whether their flow is known (B, K), bool.
-            zoom_found: Whether their expansion is (B, K), bool.
-            motions: What they were to do (B, K, 3).
-            points_mask: Which of them are there (B, K), bool.
-        """
+    def _judge(self, marks: Marks, achieved: Tensor, found: Tensor, zoom_found: Tensor) -> None:
+        """Add marks by their motion (B, K, 3), where flow and expansion are known (B, K), bool."""
+        _, motions, points_mask = marks
         achieved, zoom = achieved[..., :2].double(), achieved[..., 2].double()
         request, zoom_request = motions[..., :2].double(), motions[..., 2].double()
         drags = points_mask & request.any(dim=-1)
@@ -114,24 +97,15 @@ class EditingAccuracy(EditingScores):
         self.estimator = build_estimator(estimator) if isinstance(estimator, str) else estimator
         self.zoom_window = zoom_window
 
-    def update(
-        self, image: Tensor, edited: Tensor, points: Tensor, motions: Tensor, points_mask: Tensor
-    ) -> None:
-        """Add edits.
-
-        Args:
-            image: Images (B, 3, H, W) in [-1, 1] before the edit.
-            edited: Images (B, 3, H, W) in [-1, 1] after it.
-            points: Positions (B, K, 2) in pixels, (x, y); (0, 0) is the centre of the first pixel.
-            motions: Requests (B, K, 3): flow in pixels, (x, y), and log expansion.
-            points_mask: Which of the K points are there (B, K), bool.
-        """
-        check_marks(points, motions, points_mask)
+    def update(self, image: Tensor, edited: Tensor, marks: Marks) -> None:
+        """Add images (B, 3, H, W) in [-1, 1] before and after edits; marks are in their pixels."""
+        check_marks(*marks, image.shape[-1])
+        points = marks.points
         flow, log_expansion, valid = self.estimator(image, edited)
         found = sample_at(valid.float(), points)[..., 0] > 0.5
         zoom, zoom_found = self._zoom(log_expansion, valid, points)
         achieved = torch.cat([sample_at(flow, points), zoom[..., None]], dim=-1)
-        self._judge(achieved, found, zoom_found, motions, points_mask)
+        self._judge(marks, achieved, found, zoom_found)
 
     def protocol(self) -> dict[str, Any]:
         """Estimator and window."""
@@ -165,25 +139,11 @@ class TrackingAccuracy(EditingScores):
         super().__init__("features")
 
     def update(
-        self,
-        image: Tensor,
-        landmarks: Tensor,
-        edited_landmarks: Tensor,
-        points: Tensor,
-        motions: Tensor,
-        points_mask: Tensor,
+        self, image: Tensor, landmarks: Tensor, edited_landmarks: Tensor, marks: Marks
     ) -> None:
-        """Add edits.
-
-        Args:
-            image: Images (B, 3, H, W), in whose pixels the points are.
-            landmarks: Features (B, C, h, w) before the edit.
-            edited_landmarks: Features (B, C, h, w) after it.
-            points: Positions (B, K, 2) in pixels, (x, y); (0, 0) is the centre of the first pixel.
-            motions: Requests (B, K, 3): flow in pixels, (x, y), and log expansion.
-            points_mask: Which of the K points are there (B, K), bool.
-        """
-        check_marks(points, motions, points_mask)
+        """Add features (B, C, h, w) before and after an edit; marks are in pixels of the images."""
+        check_marks(*marks, image.shape[-1])
+        points, motions, _ = marks
         size = image.shape[-1]
         zooms = bool(motions[..., 2].any())
         still = torch.zeros_like(motions)
@@ -193,7 +153,7 @@ class TrackingAccuracy(EditingScores):
         back, _ = Follower(edited_landmarks, arrived, size, False).find(landmarks, still, -motions)
         miss = (achieved[..., :2] + back[..., :2]).norm(dim=-1)
         found = miss <= self.ROUND_TRIP * size
-        self._judge(achieved, found, found, motions, points_mask)
+        self._judge(marks, achieved, found, found)
 
 
 class Reconstruction(MeanOverMasks):
@@ -216,12 +176,7 @@ class Reconstruction(MeanOverMasks):
         self.add_state("squared_error", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, reconstruction: Tensor, image: Tensor) -> None:
-        """Add images.
-
-        Args:
-            reconstruction: Images (B, 3, H, W) in [-1, 1].
-            image: What they reconstruct, of the same shape.
-        """
+        """Add reconstructions and their images, both (B, 3, H, W) in [-1, 1]."""
         if reconstruction.shape != image.shape:
             raise ValueError(
                 "A reconstruction must have the shape of its image, got "
@@ -252,20 +207,6 @@ def label_of(estimator: str | MotionEstimator) -> str:
     if isinstance(estimator, str):
         return Path(estimator.partition(":")[0]).stem
     return getattr(estimator, "__name__", type(estimator).__name__).lower()
-
-
-def check_marks(points: Tensor, motions: Tensor, points_mask: Tensor) -> None:
-    """Refuse tensors that do not belong together.
-
-    Raises:
-        ValueError: Their shapes say so.
-    """
-    B, K = points_mask.shape
-    if points.shape != (B, K, 2) or motions.shape != (B, K, 3):
-        raise ValueError(
-            "Expected points (B, K, 2), motions (B, K, 3) and points_mask (B, K), got "
-            f"{tuple(points.shape)}, {tuple(motions.shape)} and {tuple(points_mask.shape)}."
-        )
 
 
 def sample_at(field: Tensor, points: Tensor) -> Tensor:

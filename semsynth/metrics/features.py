@@ -15,12 +15,12 @@ from torch.utils.weak import WeakTensorKeyDictionary
 from semsynth import weights
 from semsynth.images import to_uint8
 from semsynth.metrics.frozen import Frozen, exact_float32, file_protocol
-from semsynth.metrics.hub import find_network
 
 ALIASES = {
     "inception": "inception-clean",
     "dinov2": "timm:vit_large_patch14_dinov2.lvd142m@224",  # as Stein et al., NeurIPS 2023
 }
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 NAMES = "inception-clean, inception-fid, dinov2, timm:MODEL, toy_street, toy_portrait or a path"
 
 
@@ -83,9 +83,6 @@ class InceptionClean(FeatureExtractor):
 
     The network is NVIDIA's TorchScript copy of the original one; the image is resized on the
     device instead of with PIL, which changes it by less than 0.01 of 255.
-
-    Args:
-        file: ``inception-2015-12-05.pt``.
     """
 
     name = "inception-clean"
@@ -112,9 +109,6 @@ class InceptionFID(FeatureExtractor):
     """Inception features of torch-fidelity, which are those of the first FID in TensorFlow.
 
     The network resizes by TensorFlow 1's bilinear rule, without antialiasing.
-
-    Args:
-        file: ``pt_inception-2015-12-05-6726825d.pth``, which pytorch-fid and torch-fidelity share.
     """
 
     name = "inception-fid"
@@ -231,9 +225,6 @@ def build_features(name: str) -> FeatureExtractor:
     Args:
         name: ``inception-clean`` (or ``inception``), ``inception-fid``, ``dinov2``,
             ``timm:MODEL``, ``toy_street``, ``toy_portrait``, or the path of a toy segmenter.
-
-    Raises:
-        MissingWeightsError: Its weights are not on this machine.
     """
     full_name = ALIASES.get(name, name)
     needed_for = f"The distance between features of {name!r}"
@@ -268,3 +259,21 @@ def _find_timm(model: str, needed_for: str, remedy: str) -> Path:
             f"Extractors are {NAMES}."
         )
     return find_network(config.hf_hub_id, needed_for, remedy)
+
+
+def find_network(name: str, needed_for: str, remedy: str) -> Path:
+    """Weights of a network in a folder, or of a repository of the hub that was fetched before.
+
+    It is not looked for elsewhere: a machine without a connection would try for most of a minute.
+    ``needed_for`` and ``remedy``, the switch that does without it, are for the error message.
+    """
+    own = Path(name).is_dir()
+    folder = Path(name) if own else weights.find(f"hf:{name}", needed_for, remedy)
+    for file in HUB_FILES:
+        if (folder / file).is_file():
+            return folder / file
+    raise weights.MissingWeightsError(
+        f"{needed_for} needs one of {', '.join(HUB_FILES)} in {folder}, and there is none; put it "
+        f"there, or do without it: {remedy}.",
+        [] if own else [f"hf:{name}"],
+    )

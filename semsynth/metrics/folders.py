@@ -18,7 +18,7 @@ from semsynth.data.pairs import IMAGE_SUFFIXES, Pair, list_images
 from semsynth.data.transforms import resize_image, resize_map
 from semsynth.images import from_uint8
 from semsynth.metrics import ImageMetric
-from semsynth.metrics.base import card_of, wanted
+from semsynth.metrics.base import card_of
 from semsynth.metrics.census import Census
 from semsynth.metrics.protocol import Card, installed_versions
 
@@ -26,13 +26,7 @@ Size = tuple[int, int]  # height and width
 
 
 class Folders(NamedTuple):
-    """Files by stem.
-
-    Attributes:
-        real: Real images.
-        fakes: Generated images, one or several for each mask.
-        masks: Label maps, if there are any.
-    """
+    """Real images, samples and label maps by stem."""
 
     real: Mapping[str, Path]
     fakes: Mapping[str, Sequence[Path]]
@@ -40,11 +34,7 @@ class Folders(NamedTuple):
 
 
 def open_folders(real: Path, fake: Path, masks: Path | None) -> Folders:
-    """List the files of three directories.
-
-    Raises:
-        DataError: A directory is missing or empty, or a mask is not one.
-    """
+    """List the files of the directories; masks are checked."""
     real_files = list_images(real)
     mask_files = list_images(masks) if masks is not None else {}
     pairs = [Pair(stem, None, (file,)) for stem, file in mask_files.items()]
@@ -57,13 +47,6 @@ def find_samples(directory: Path, stems: Mapping[str, Path]) -> dict[str, list[P
 
     Several samples of the mask ``STEM`` are the images of a folder ``STEM``, or files ``STEM_0``,
     ``STEM_1`` and so on. A file that is named after no mask is a sample of its own.
-
-    Args:
-        directory: Where they are.
-        stems: The masks and the real images.
-
-    Raises:
-        DataError: The directory is missing or holds no image.
     """
     folders = sorted(p for p in directory.iterdir() if p.is_dir()) if directory.is_dir() else []
     files = any(p.suffix.lower() in IMAGE_SUFFIXES for p in folders and directory.iterdir())
@@ -93,15 +76,6 @@ def evaluate(
     Distances between sets compare all real images with the first sample of each mask. All others
     compare a mask's samples with each other, with the mask, or with its real image; masks and real
     images are brought to the size of the samples, by nearest neighbour and bicubic interpolation.
-
-    Args:
-        folders: What to compare.
-        metrics: How.
-        device: Where.
-        batch_size: Masks that are measured at once.
-
-    Raises:
-        DataError: Files cannot be read, or have no partner where a metric needs one.
     """
     census = Census().to(device)
     for metric in metrics:
@@ -128,17 +102,13 @@ def evaluate(
 
 def compares_sets(metric: ImageMetric) -> bool:
     """Whether a metric wants real and generated images that need not belong together."""
-    return wanted(metric) <= {"image", "fake"}
+    return metric.wants <= {"image", "fake"}
 
 
 def require_partners(folders: Folders, of_pairs: Sequence[ImageMetric]) -> None:
-    """Make sure that every sample has what metrics compare it with.
-
-    Raises:
-        DataError: Something is missing; metric, file and remedy are named.
-    """
+    """Make sure that every sample has what metrics compare it with, or raise a DataError."""
     for metric in of_pairs:
-        name, wants = type(metric).__name__, wanted(metric)
+        name, wants = type(metric).__name__, metric.wants
         if "fakes" in wants and min(map(len, folders.fakes.values())) < 2:
             stem = min(folders.fakes, key=lambda stem: len(folders.fakes[stem]))
             raise DataError(
@@ -190,7 +160,7 @@ def _measure_pairs(
     count_images: bool,
 ) -> None:
     """Go through the masks, those of one size and number of samples together."""
-    wants = set().union(*map(wanted, metrics))
+    wants = set().union(*(metric.wants for metric in metrics))
     shapes: dict[tuple[Size, int], list[str]] = {}
     for stem, files in folders.fakes.items():
         shapes.setdefault((size_of(files[0]), len(files)), []).append(stem)
@@ -209,7 +179,7 @@ def _measure_pairs(
             counted = ("fake", "image", "mask") if count_images else ("mask",)
             census.update(**{key: inputs[key] for key in counted if key in inputs})
             for metric in metrics:
-                metric.update(**{key: inputs[key] for key in wanted(metric)})
+                metric.update(**{key: inputs[key] for key in metric.wants})
 
 
 def batches(files: Sequence[Path], batch_size: int) -> Iterator[Sequence[Path]]:
@@ -223,11 +193,7 @@ def batches(files: Sequence[Path], batch_size: int) -> Iterator[Sequence[Path]]:
 
 
 def size_of(file: Path) -> Size:
-    """Height and width of an image file, from its header.
-
-    Raises:
-        DataError: The file cannot be read.
-    """
+    """Height and width of an image file, from its header."""
     with opened_image(file) as opened:
         return size_as_shown(opened)
 
@@ -235,13 +201,7 @@ def size_of(file: Path) -> Size:
 def read_images(
     files: Sequence[Path], pool: ThreadPoolExecutor, size: Size | None = None
 ) -> Tensor:
-    """Images (B, 3, H, W) in [-1, 1].
-
-    Args:
-        files: Their files.
-        pool: Threads that read.
-        size: Height and width that those of another size are resized to, bicubic.
-    """
+    """Images (B, 3, H, W) in [-1, 1], resized to a height and width, bicubic, if given."""
     if not files:
         return torch.empty(0, 3, 299, 299)  # a size that every network takes
 

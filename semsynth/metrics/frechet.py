@@ -10,14 +10,7 @@ from semsynth.metrics.features import build_features
 
 
 def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> Tensor:
-    """Squared Fréchet (2-Wasserstein) distance between two Gaussians, in float64.
-
-    Args:
-        mean_a: Mean (d,) of the first Gaussian.
-        cov_a: Covariance (d, d) of the first Gaussian.
-        mean_b: Mean (d,) of the second Gaussian.
-        cov_b: Covariance (d, d) of the second Gaussian.
-    """
+    """Squared Fréchet distance of Gaussians with means (d,) and covariances (d, d), in float64."""
     (d,) = mean_a.shape
     shapes = [tuple(x.shape) for x in (mean_a, cov_a, mean_b, cov_b)]
     if shapes != [(d,), (d, d), (d,), (d, d)]:
@@ -32,12 +25,7 @@ def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
 
 
 def frechet_distance_from_features(a: Tensor, b: Tensor) -> Tensor:
-    """Squared Fréchet distance between Gaussians fitted to two sets of features, in float64.
-
-    Args:
-        a: Features (N, d).
-        b: Features (M, d).
-    """
+    """Squared Fréchet distance of Gaussians fitted to features (N, d) and (M, d), in float64."""
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
         raise ValueError(
             f"Features must have shapes (N, d) and (M, d), got {tuple(a.shape)}, {tuple(b.shape)}."
@@ -87,12 +75,7 @@ class FrechetDistance(ImageMetric):
             self.add_state(f"outer_{of}", outer, dist_reduce_fx="sum")
 
     def update(self, image: Tensor, fake: Tensor) -> None:
-        """Add images to both sets; these need not be of one size.
-
-        Args:
-            image: Real images (B, 3, H, W) in [-1, 1].
-            fake: Generated images (B', 3, H', W') in [-1, 1].
-        """
+        """Add real and generated images (B, 3, H, W) in [-1, 1], which need not be of one size."""
         if self.loaded_real is None:
             real_features = self.extractor.features_of(image).double()
             self.num_real += len(real_features)
@@ -130,12 +113,7 @@ class ReconstructionFrechet(FrechetDistance):
         self.key = f"reconstruction_{self.key}"
 
     def update(self, image: Tensor, reconstruction: Tensor) -> None:
-        """Add images.
-
-        Args:
-            image: Real images (B, 3, H, W) in [-1, 1].
-            reconstruction: What a method makes of them (B, 3, H, W) in [-1, 1].
-        """
+        """Add real images and their reconstructions, both (B, 3, H, W) in [-1, 1]."""
         super().update(image, reconstruction)
 
 

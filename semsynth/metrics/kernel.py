@@ -11,12 +11,7 @@ from semsynth.metrics.rows import FeatureRows
 
 
 def polynomial_mmd(a: Tensor, b: Tensor) -> Tensor:
-    """Unbiased squared maximum mean discrepancy under the kernel (x y / d + 1)^3, in float64.
-
-    Args:
-        a: Features (N, d).
-        b: Features (M, d).
-    """
+    """Unbiased squared MMD of features (N, d) and (M, d), kernel (x y / d + 1)^3, in float64."""
     N, M = len(a), len(b)
     a, b = a.double(), b.double()
     within_a = _kernel(a, a).sum() - _kernel_diagonal(a).sum()

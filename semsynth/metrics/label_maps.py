@@ -33,11 +33,7 @@ LABEL_MAPS: dict[LabelMapName, tuple[int, ...]] = {
 
 
 def label_map(which: LabelMapName | Sequence[int]) -> tuple[int, ...]:
-    """A table by its name, or as it is given.
-
-    Args:
-        which: A name, or the new class of each class, 255 for none.
-    """
+    """The new class of each class, 255 for none: a table by its name, or as given."""
     table = LABEL_MAPS[which] if isinstance(which, str) else tuple(which)
     if not table or not all(0 <= entry <= IGNORE for entry in table):
         raise ValueError(
@@ -59,12 +55,6 @@ def relabel(mask: Tensor, table: Sequence[int], ignore_index: int = IGNORE) -> T
         mask: Classes, any shape, int64.
         table: New class of each class, 255 for none.
         ignore_index: Value of pixels without a label, which stay so and become 255.
-
-    Returns:
-        New classes of the same shape, int64.
-
-    Raises:
-        ValueError: A class is not in the table.
     """
     labelled = mask != ignore_index
     known = (mask >= 0) & (mask < len(table))

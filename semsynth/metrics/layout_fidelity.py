@@ -9,7 +9,7 @@ from torch import Tensor
 from semsynth.images import to_uint8
 from semsynth.metrics.base import ImageMetric
 from semsynth.metrics.label_maps import IGNORE, LabelMapName, label_map, num_classes_of, relabel
-from semsynth.metrics.segmenters import Segmenter
+from semsynth.metrics.segmenters import FrozenSegmenter
 
 
 def confusion_matrix(
@@ -49,15 +49,9 @@ def confusion_matrix(
 
 
 def iou_per_class(confusion: Tensor) -> Tensor:
-    """Intersection over union of each class, NaN for classes in neither target nor prediction.
+    """Intersection over union (num_classes,), NaN for classes in neither target nor prediction.
 
     Pixels without a label count for nothing, whatever is predicted there.
-
-    Args:
-        confusion: Counts (num_classes + 1, num_classes + 1) of ``confusion_matrix``.
-
-    Returns:
-        IoU (num_classes,), float64.
     """
     labelled = confusion[:-1].double()
     intersection = labelled.diagonal()
@@ -132,7 +126,7 @@ class LayoutFidelity(ImageMetric):
         per_class: bool = False,
     ) -> None:
         super().__init__()
-        self.segmenter = Segmenter(segmenter, input_size, scales, flip, mean, std)
+        self.segmenter = FrozenSegmenter(segmenter, input_size, scales, flip, mean, std)
         self.ignore_index = ignore_index
         self.per_class = per_class
         own = range(self.segmenter.num_classes)
@@ -154,13 +148,7 @@ class LayoutFidelity(ImageMetric):
             self.add_state(f"confusion_{of}", counts, dist_reduce_fx="sum")
 
     def update(self, fake: Tensor, image: Tensor, mask: Tensor) -> None:
-        """Add images.
-
-        Args:
-            fake: Images (B, 3, H, W) in [-1, 1] made from ``mask``.
-            image: Real images (B, 3, H, W) of ``mask``, in [-1, 1].
-            mask: Classes (B, H, W), or ``ignore_index``.
-        """
+        """Add generated and real images (B, 3, H, W) in [-1, 1] and their masks (B, H, W)."""
         self.confusion_fake += self._confusion(fake, mask)
         if self.loaded_real is None:
             self.confusion_real += self._confusion(image, mask)

@@ -14,15 +14,7 @@ TIE = 1 + 1e-6  # equal distances of float32 features stay equal, in any batches
 
 
 def neighbour_radii(features: Tensor, k: int) -> Tensor:
-    """Distance of each point to the k-th nearest of the others.
-
-    Args:
-        features: Points (N, d).
-        k: Which neighbour; a point is not its own.
-
-    Returns:
-        Radii (N,), float64.
-    """
+    """Distances (N,), float64, of points (N, d) to the k-th nearest of the others."""
     if len(features) <= k:
         raise ValueError(
             f"The {k}-th neighbour needs more than {k} images in each set, got {len(features)}; "

@@ -47,12 +47,6 @@ def choose_pairs(pairs: Pairing, num_samples: int, num_pairs: int = 0) -> Tensor
     Random pairs are distinct, and the same for each mask: samples of a mask are alike but for
     their noise, so it does not matter which of them are drawn.
 
-    Args:
-        pairs: ``all``, ``consecutive`` (the first with the second, the second with the third) or
-            ``random``.
-        num_samples: Images for each mask.
-        num_pairs: Number of random pairs.
-
     Returns:
         Pairs (P, 2), int64.
     """
@@ -73,17 +67,7 @@ def choose_pairs(pairs: Pairing, num_samples: int, num_pairs: int = 0) -> Tensor
 def mean_pair_distance(
     see: Callable[[Tensor], list[Tensor]], fakes: Tensor, pairs: Tensor, chunk: int
 ) -> Tensor:
-    """Mean distance over some pairs of the K samples of each mask, in float64.
-
-    Args:
-        see: Taps (N, C, h, w) of images (N, 3, H, W).
-        fakes: Images (B, K, 3, H, W).
-        pairs: Pairs (P, 2) of samples.
-        chunk: Images that are seen at once, or somewhat more.
-
-    Returns:
-        Mean distances (B,).
-    """
+    """Mean distances (B,) over pairs (P, 2) of the K samples of each mask, in float64."""
     B = len(fakes)
     total = torch.zeros(B, dtype=torch.float64, device=fakes.device)
     for some in pairs.split(max(1, chunk // B)):
@@ -105,9 +89,6 @@ def mean_distance_of_all(chunks: Iterable[list[Tensor]]) -> Tensor:
 
     Args:
         chunks: Taps of some of the samples at a time, each tap (B, k, C, h, w).
-
-    Returns:
-        Mean distances (B,).
     """
     num_samples = 0
     squares = torch.zeros(())  # (B,) after the first chunk
@@ -123,11 +104,7 @@ def mean_distance_of_all(chunks: Iterable[list[Tensor]]) -> Tensor:
 
 
 def require_samples(fakes: Tensor) -> None:
-    """Refuse what is not at least two images for each mask.
-
-    Args:
-        fakes: Images, to be (B, K, 3, H, W).
-    """
+    """Refuse what is not at least two images for each mask, (B, K, 3, H, W)."""
     if fakes.ndim != 5 or fakes.shape[2] != 3:
         raise ValueError(f"fakes must have shape (B, K, 3, H, W), got {tuple(fakes.shape)}.")
     if fakes.shape[1] < 2:

@@ -4,13 +4,13 @@ import torch
 from torch import Tensor
 
 from semsynth.images import to_uint8
-from semsynth.metrics.segmenters import Segmenter
+from semsynth.metrics.segmenters import FrozenSegmenter
 from semsynth.networks.motion.geometry import Motion, pixel_grid
 
 MIN_AREA = 4.0  # pixels; a part with fewer is not there
 
 
-class PartMotion(Segmenter):
+class PartMotion(FrozenSegmenter):
     """Estimates motion by where parts are: each pixel moves as the centre of its part.
 
     It knows nothing of flow or of the generator, and so can judge methods that learn from either.
@@ -19,7 +19,7 @@ class PartMotion(Segmenter):
     valid.
 
     Args:
-        name: See ``Segmenter``.
+        name: See ``FrozenSegmenter``.
         background: Class that is no part.
     """
 

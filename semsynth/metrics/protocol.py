@@ -16,16 +16,7 @@ from typing import Any
 from semsynth.errors import UserError
 
 Card = dict[str, Any]
-PACKAGES = (
-    "semsynth",
-    "torch",
-    "torchvision",
-    "torchmetrics",
-    "numpy",
-    "pillow",
-    "lpips",
-    "timm",
-)
+PACKAGES = ("semsynth", "torch", "torchvision", "torchmetrics", "numpy", "pillow", "lpips", "timm")
 
 
 class ProtocolError(UserError):
@@ -47,10 +38,6 @@ def differences(a: Card | None, b: Card | None) -> dict[str, tuple[Any, Any]]:
     """Keys in which two cards differ, with both values; empty if their scores are comparable.
 
     Scores that only one side has do not count, and neither do versions.
-
-    Args:
-        a: A card, or None for scores without one.
-        b: Another.
     """
     if a is None or b is None:
         known = ["known" if card else None for card in (a, b)]
@@ -70,16 +57,7 @@ def version_differences(a: Card | None, b: Card | None) -> dict[str, tuple[Any, 
 
 
 def require_same(a: Card | None, b: Card | None, names: tuple[str, str]) -> None:
-    """Refuse to compare scores of different protocols.
-
-    Args:
-        a: Card of the first scores.
-        b: Card of the second.
-        names: What to call them.
-
-    Raises:
-        ProtocolError: The cards differ in more than versions.
-    """
+    """Refuse to compare scores, called ``names``, whose cards differ in more than versions."""
     if differing := differences(a, b):
         raise ProtocolError(
             f"The scores of {names[0]} and {names[1]} cannot be compared: {describe(differing)}. "

@@ -12,16 +12,10 @@ from semsynth.networks.noise import hash_int64
 
 
 def image_keys(image: Tensor) -> Tensor:
-    """Keys that sort images alike in any batches and processes.
+    """Keys (B,) that sort images (B, 3, H, W) alike in any batches and processes.
 
     A key is a sum of pixels with small random integers as weights. Integers add up exactly in any
     order, and images that differ by little have keys that do, so they keep their place.
-
-    Args:
-        image: Images (B, 3, H, W) in [-1, 1].
-
-    Returns:
-        Keys (B,), int64.
     """
     pixels = to_uint8(image).flatten(1)
     weights = hash_int64(torch.arange(1, pixels.shape[1] + 1, device=image.device)) >> 48  # 16 bits
@@ -49,12 +43,7 @@ class FeatureRows(ImageMetric):
             self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, image: Tensor, fake: Tensor) -> None:
-        """Add images to both sets; these need not be of one size.
-
-        Args:
-            image: Real images (B, 3, H, W) in [-1, 1].
-            fake: Generated images (B', 3, H', W') in [-1, 1].
-        """
+        """Add real and generated images (B, 3, H, W) in [-1, 1], which need not be of one size."""
         if self.loaded_real is None:
             self.rows_real.append(self.extractor.features_of(image))
             self.keys_real.append(image_keys(image))

@@ -29,15 +29,7 @@ class SegmentationQuality(ImageMetric):
         self.add_state("confusion", counts, dist_reduce_fx="sum")
 
     def update(self, fake: Tensor, mask: Tensor) -> None:
-        """Add images.
-
-        Args:
-            fake: Predicted classes (B, H, W).
-            mask: True classes (B, H, W), or ``ignore_index``.
-
-        Raises:
-            ValueError: The method gives images, not label maps.
-        """
+        """Add predicted and true classes (B, H, W)."""
         if fake.ndim != 3:
             raise ValueError(
                 f"SegmentationQuality wants label maps (B, H, W), got {tuple(fake.shape)}; it is "

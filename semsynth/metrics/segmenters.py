@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semsynth import weights
-from semsynth.metrics.features import segmenter_file
+from semsynth.metrics.features import find_network, segmenter_file
 from semsynth.metrics.frozen import Frozen, exact_float32, file_protocol
-from semsynth.metrics.hub import find_network
 from semsynth.networks.unet import UNet
 
 MINUS_ONE_TO_ONE = (0.5, 0.5, 0.5)
@@ -22,15 +21,7 @@ REMEDY = "take LayoutFidelity out of evaluation.metrics, or give it a toy segmen
 
 @dataclass(frozen=True)
 class Loaded:
-    """A network as it was found.
-
-    Attributes:
-        network: Turns normalised images (B, 3, H, W) into logits (B, num_classes, h, w).
-        num_classes: Its classes.
-        file: The file of its weights.
-        mean: What is taken from images in [0, 1].
-        std: By what they are divided then.
-    """
+    """A network, its weights' file, and the mean and deviation of its inputs in [0, 1]."""
 
     network: nn.Module
     num_classes: int
@@ -39,7 +30,7 @@ class Loaded:
     std: Sequence[float] = MINUS_ONE_TO_ONE
 
 
-class Segmenter(Frozen):
+class FrozenSegmenter(Frozen):
     """A frozen segmentation network: images in, classes out.
 
     Args:

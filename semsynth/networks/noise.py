@@ -34,45 +34,26 @@ def hash_int64(x: Tensor) -> Tensor:
 
 
 def sample_seed(seed: int, index: Tensor, draw: int = 0) -> Tensor:
-    """Seeds for the noise of samples.
+    """Seeds (B,), int64, for the noise of samples.
 
     Args:
         seed: Seed of the run or evaluation.
         index: Ids of the samples in their data set (B,), int64.
         draw: Number of the draw, to get several images of one mask.
-
-    Returns:
-        Seeds (B,), int64, on the device of ``index``.
     """
     run = hash_int64(torch.tensor(seed * _GOLDEN % (1 << 63), device=index.device))
     return hash_int64(hash_int64(run + index * _GOLDEN) + _wrapped(draw * _GOLDEN % (1 << 64)))
 
 
 def seeded_uniform(seed: Tensor, *shape: int) -> Tensor:
-    """Uniform noise in (0, 1), one stream for each seed.
-
-    Args:
-        seed: Seeds (B,), int64.
-        shape: Shape of the noise of one sample.
-
-    Returns:
-        Noise (B, *shape), float64, on the device of ``seed``.
-    """
+    """Uniform noise (B, *shape) in (0, 1), float64, one stream for each of the seeds (B,)."""
     counter = torch.arange(1, math.prod(shape) + 1, device=seed.device) * _GOLDEN
     bits = hash_int64(hash_int64(seed)[:, None] + counter)  # (B, prod(shape))
     return _shift_right(bits, 11).double().add(0.5).mul(2.0**-53).view(-1, *shape)
 
 
 def seeded_normal(seed: Tensor, *shape: int) -> Tensor:
-    """Standard-normal noise, one stream for each seed.
-
-    Args:
-        seed: Seeds (B,), int64.
-        shape: Shape of the noise of one sample.
-
-    Returns:
-        Noise (B, *shape), float32, on the device of ``seed``.
-    """
+    """Standard-normal noise (B, *shape), float32, one stream for each of the seeds (B,)."""
     radius, angle = seeded_uniform(seed, 2, *shape).unbind(1)
     normal = (-2 * radius.log()).sqrt() * (2 * math.pi * angle).cos()  # Box-Muller
     return normal.float()

@@ -19,13 +19,8 @@ NOISE = 0.03
 def augment_pairs(image: Tensor, mask: Tensor, flip: bool = True) -> tuple[Tensor, Tensor]:
     """Mirror, move, turn, scale and jitter the colours of samples, by torch's own random numbers.
 
-    Args:
-        image: Images (B, 3, H, W) in [-1, 1].
-        mask: Label maps (B, H, W).
-        flip: Mirror half of the samples; not where classes are of the left or the right.
-
-    Returns:
-        Images and label maps of the same shapes; what comes into view is reflected.
+    Images (B, 3, H, W) are in [-1, 1]. ``flip`` mirrors half of them; not where classes are of the
+    left or the right. What comes into view is reflected.
     """
     B, _, H, W = image.shape
     grid = F.affine_grid(random_affine(B, flip, image.device), [B, 1, H, W], align_corners=False)

@@ -22,9 +22,6 @@ def recolour(image: Tensor, mask: Tensor, num_classes: int, strength: float) -> 
         num_classes: Number of classes.
         strength: 0 changes nothing; 1 turns hues by any angle and changes contrast, saturation and
             brightness.
-
-    Returns:
-        Images (B, 3, H, W) in [-1, 1].
     """
     B, K = len(image), num_classes + 1
     known = (mask >= 0) & (mask < num_classes)

@@ -39,14 +39,7 @@ class UNet(nn.Module):
         self.feature_channels = tuple(widths)
 
     def features(self, image: Tensor) -> list[Tensor]:
-        """Encoder activations, fine to coarse.
-
-        Args:
-            image: Images (B, 3, H, W) in [-1, 1].
-
-        Returns:
-            ``depth`` tensors (B, channels * 2^i, ceil(H / 2^i), ceil(W / 2^i)), not negative.
-        """
+        """Encoder activations (B, channels * 2^i, ceil(H / 2^i), ceil(W / 2^i)), fine to coarse."""
         x, taps = image, []
         for i, block in enumerate(self.down):
             x = block(F.avg_pool2d(x, 2, ceil_mode=True) if i else x)

@@ -4,9 +4,8 @@ Paper: https://arxiv.org/abs/1409.1556.
 """
 
 from collections.abc import Mapping
-from typing import Literal, Self
+from typing import Self
 
-import torch
 from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
@@ -16,22 +15,13 @@ _TAPS = (1, 6, 11, 20, 29)  # relu1_1, relu2_1, relu3_1, relu4_1, relu5_1
 class VGG19Features(nn.Module):
     """Frozen activations relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1.
 
-    Args:
-        norm: What is done to images in [-1, 1]. "none" leaves them, as SPADE and its descendants
-            do; "imagenet" gives what the network was trained on.
+    It sees images in [-1, 1] as they are, not normalised as in its training: so do SPADE and its
+    descendants.
     """
 
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, norm: Literal["none", "imagenet"] = "none") -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.norm = norm
         self.layers: nn.Sequential = make_layers(cfgs["E"][:-4])  # up to relu5_1
-        mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
-        std = torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
-        self.register_buffer("mean", 2 * mean - 1, persistent=False)  # for images in [-1, 1]
-        self.register_buffer("std", 2 * std, persistent=False)
         self.requires_grad_(False).eval()
 
     def load(self, state_dict: Mapping[str, Tensor]) -> Self:
@@ -48,8 +38,7 @@ class VGG19Features(nn.Module):
 
     def features(self, image: Tensor) -> list[Tensor]:
         """Activations of images (B, 3, H, W) in [-1, 1], fine to coarse; not negative."""
-        x = (image - self.mean) / self.std if self.norm == "imagenet" else image
-        taps = []
+        x, taps = image, []
         for i, layer in enumerate(self.layers):
             x = layer(x)
             if i in _TAPS:

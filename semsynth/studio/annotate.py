@@ -19,22 +19,13 @@ MOST_STEPS = 10**6  # numbers of samples, which have no meaning
 
 
 class ReportSteps(Callback):
-    """Tells how far a training is.
-
-    Args:
-        progress: Is called after each step.
-    """
+    """Calls ``progress`` after each step."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
 
     def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
         """Tell it."""
         loss = float(trainer.callback_metrics.get("train/loss", torch.nan))
@@ -42,12 +33,7 @@ class ReportSteps(Callback):
 
 
 def fresh_copy(method: FewShotSMIS, seed: int = 0) -> FewShotSMIS:
-    """A method with the same arguments and prior that has learnt nothing.
-
-    Args:
-        method: The method.
-        seed: Seed of the first weights.
-    """
+    """An untrained method with the same arguments and prior."""
     arguments = {k: v for k, v in dict(method.hparams).items() if not k.startswith("_")}
     arguments |= {"perceptual": "none", "encoder_from": None, "optimizer": "adam"}
     arguments |= {"lr": max(arguments["lr"], 5e-3), "lr_decay": True}  # for short trainings
@@ -59,18 +45,7 @@ def fresh_copy(method: FewShotSMIS, seed: int = 0) -> FewShotSMIS:
 
 
 def train_on_shots(method: FewShotSMIS, shots: Batch, steps: int, progress: Progress) -> None:
-    """Train on a few labelled samples, and leave the method in eval mode.
-
-    Args:
-        method: The method; it is changed.
-        shots: ``mask`` (N, H, W) and ``w_plus`` (N, num_ws, w_dim) of generator samples, or
-            ``image`` (N, 3, H, W) in place of ``w_plus``.
-        steps: Steps of the training.
-        progress: Is called after each step; what it raises ends the training.
-
-    Raises:
-        ValueError: A label map has no label.
-    """
+    """Train on ``mask`` (N, H, W) and ``w_plus`` or ``image`` of samples; eval mode afterwards."""
 
     def collate(numbers: list[int]) -> Batch:
         return {"index": torch.tensor(numbers), "shots": shots}

@@ -1,17 +1,26 @@
-"""What the server says: a header in JSON and images, in one binary frame."""
+"""What the server says: a header in JSON and images, in one binary frame; and files to keep."""
 
+import io
 import json
 import struct
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from semsynth.data.labels import LabelSpace
+from semsynth.images import to_uint8
 
 
 class StoppedError(Exception):
     """The visitor has ended a long job."""
 
 
-class Report(Protocol):
+class Reporter(Protocol):
     """Tells the visitor how far a long job is, and raises StoppedError if it is to end."""
 
     def __call__(
@@ -64,3 +73,54 @@ def unpack(frame: bytes) -> tuple[dict[str, Any], list[bytes]]:
         images.append(frame[start : start + size])
         start += size
     return header, images
+
+
+def jpeg(image: Tensor) -> bytes:
+    """A frame of a drag: quick to make; colours at full resolution."""
+    return encoded(picture(image), "JPEG", quality=93, subsampling=0)
+
+
+def webp(image: Tensor) -> bytes:
+    """A result, without loss."""
+    return encoded(picture(image), "WEBP", lossless=True, quality=20, method=0)
+
+
+def png(image: Tensor) -> bytes:
+    """A file to keep."""
+    return encoded(picture(image), "PNG")
+
+
+def mask_png(mask: Tensor, space: LabelSpace) -> bytes:
+    """A label map (H, W) as class indices, with the colours of the classes as palette."""
+    image = Image.fromarray(mask.cpu().numpy().astype(np.uint8), "P")
+    image.putpalette([channel for colour in space.palette for channel in colour])
+    return encoded(image, "PNG")
+
+
+def picture(image: Tensor) -> Image.Image:
+    """An image (3, H, W) in [-1, 1]."""
+    return Image.fromarray(to_uint8(image).permute(1, 2, 0).contiguous().cpu().numpy())
+
+
+def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """The bytes of a file of this kind."""
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def exported(name: str, images: Sequence[Tensor], mask: Tensor, space: LabelSpace) -> bytes:
+    """``mask.png``, ``N.png``, one of the images, or ``all.zip``."""
+    if name == "mask.png":
+        return mask_png(mask, space)
+    if name != "all.zip":
+        number = int(name.removesuffix(".png"))
+        if number >= len(images):
+            raise TabError(f"There is no image {number}.")
+        return png(images[number])
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("mask.png", mask_png(mask, space))
+        for i, image in enumerate(images):
+            opened.writestr(f"image_{i}.png", png(image))
+    return archive.getvalue()

@@ -5,17 +5,13 @@ import logging
 import time
 from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
-from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
-from semsynth.studio.answers import Answer, StoppedError
-from semsynth.studio.drag import DragTab
+from semsynth.studio.answers import Answer, Reporter, StoppedError
 from semsynth.studio.messages import MAX_MESSAGE, AnyMessage, Hello, Stop, parse
-from semsynth.studio.paint import PaintTab
-from semsynth.studio.scribble import ScribbleTab
 from semsynth.studio.visitors import LONG, NEWEST, Visitor, Visitors
 from semsynth.studio.worker import BusyError, SupersededError, Worker
 
@@ -25,14 +21,7 @@ T = TypeVar("T")
 
 
 class Conversation:
-    """The talk with one page.
-
-    Args:
-        socket: Its socket.
-        visitor: Whose page it is.
-        worker: Where the networks run.
-        visitors: To be told that the visitor is still here.
-    """
+    """The talk with one page."""
 
     def __init__(
         self, socket: WebSocket, visitor: Visitor, worker: Worker, visitors: Visitors
@@ -105,25 +94,26 @@ class Conversation:
         report = self._reporter(message.seq, asyncio.get_running_loop())
         if long:
             visitor.stopped.clear()
-        work = partial(visitor.answer, message, report)
+
+        def work() -> Answer:
+            group = message.type.partition(".")[0]
+            tab: Any = getattr(visitor, "scribble" if group == "annotate" else group)
+            return tab.answer(message, visitor.uploads, report)
+
         return await in_worker(self.worker, work, visitor, kind, long)
 
     def _greeting(self) -> Answer:
         """Everything: what the models are, and what the session holds."""
-        tabs: dict[str, PaintTab | ScribbleTab | DragTab] = {
-            "paint": self.visitor.paint,
-            "scribble": self.visitor.scribble,
-            "drag": self.visitor.drag,
-        }
         fields: dict[str, Any] = {}
         images: list[bytes] = []
-        for name, tab in tabs.items():
+        for name in ("paint", "scribble", "drag"):
+            tab = getattr(self.visitor, name)
             state = tab.state()
             fields[name] = {"info": tab.info(), **state.fields, "images": len(state.images)}
             images += state.images
         return Answer(fields, images)
 
-    def _reporter(self, seq: int, loop: asyncio.AbstractEventLoop) -> Callable[..., None]:
+    def _reporter(self, seq: int, loop: asyncio.AbstractEventLoop) -> Reporter:
         """What a long job calls at each step, in the worker's thread."""
         last = [0.0]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from semsynth.editing import Edit, EditError, Mark, Session, frames_of, save_gif, save_mp4
-from semsynth.studio.answers import Answer, Report, TabError
-from semsynth.studio.frames import jpeg, png, webp
+from semsynth.editing import EditError, Session, frames_of, save_gif, save_mp4
+from semsynth.studio.answers import Answer, Reporter, jpeg, png, webp
+from semsynth.studio.labels import taken
 from semsynth.studio.messages import DragMarks, DragPhoto, DragStart, DragStep
 from semsynth.studio.models import Dragger
 
@@ -24,11 +24,7 @@ Message = DragMarks | DragStart | DragStep | DragPhoto
 
 
 class DragTab:
-    """One visitor's image.
-
-    Args:
-        model: What it works with.
-    """
+    """One visitor's image."""
 
     def __init__(self, model: Dragger) -> None:
         self.model = model
@@ -47,17 +43,8 @@ class DragTab:
         films = find_spec("av") is not None
         return {"canvas": self.model.canvas.size, "image_size": G.image_size, "mp4": films}
 
-    def answer(self, message: Message, photos: dict[int, Tensor], report: Report) -> Answer:
-        """Do what a message asks for.
-
-        Args:
-            message: The message.
-            photos: Uploaded photos (3, H, W) in [-1, 1] by number.
-            report: Tells how far a long job is.
-
-        Raises:
-            EditError, TabError: It cannot be done.
-        """
+    def answer(self, message: Message, photos: dict[int, Tensor], report: Reporter) -> Answer:
+        """Do what a message asks for; photos are uploads (3, H, W) in [-1, 1] by number."""
         match message:
             case DragMarks():
                 return self._marks(message)
@@ -80,40 +67,33 @@ class DragTab:
         images = [self.session.image(), self.model.canvas.draw(self.session.steps[0].w_plus)[0]]
         return Answer(self._history(), [webp(image) for image in images])
 
-    def export(self, kind: str) -> bytes:
-        """A file of the image (``png``) or of the history (``json``, ``gif``, ``mp4``).
-
-        Raises:
-            EditError: The library that writes it is missing.
-        """
-        if kind == "png":
+    def export(self, name: str) -> bytes:
+        """The image, ``edit.png``, or the history, ``edit.json``, ``edit.gif`` or ``edit.mp4``."""
+        if name == "edit.png":
             return png(self.session.image())
         with tempfile.TemporaryDirectory() as directory:
-            path = Path(directory) / f"edit.{kind}"
-            if kind == "json":
+            path = Path(directory) / name
+            if name == "edit.json":
                 self.session.save(path)
             else:
                 frames = frames_of(self.model.canvas, self.session.steps[-LONGEST_FILM:])
                 scale = max(1, FILM_SIZE // frames.shape[-1])
-                (save_gif if kind == "gif" else save_mp4)(frames, path, scale)
+                (save_gif if name == "edit.gif" else save_mp4)(frames, path, scale)
             return path.read_bytes()
 
     def _marks(self, message: DragMarks) -> Answer:
         self.session.editor = self.model.loop if message.closed_loop else self.model.editor
-        marks = [Mark(**mark.model_dump()) for mark in message.marks]
         if message.type == "drag.preview":
-            edit = self.session.preview(marks)
-            return Answer({"reports": reports_of(edit)}, [jpeg(edit.image)])
-        if not any(mark.moves for mark in marks):
+            edit = self.session.preview(message.marks)
+            return Answer({"reports": [asdict(r) for r in edit.reports]}, [jpeg(edit.image)])
+        if not any(mark.moves for mark in message.marks):
             raise EditError("Nothing is to move: drag a point or zoom first.")
-        edit = self.session.commit(marks)
-        return Answer({"reports": reports_of(edit), **self._history()}, [webp(edit.image)])
+        edit = self.session.commit(message.marks)
+        fields = {"reports": [asdict(r) for r in edit.reports], **self._history()}
+        return Answer(fields, [webp(edit.image)])
 
-    def _photo(self, message: DragPhoto, photos: dict[int, Tensor], report: Report) -> Answer:
-        photo = photos.get(message.upload)
-        if photo is None:
-            raise TabError("That upload is gone; choose the file again.")
-        canvas = self.model.canvas
+    def _photo(self, message: DragPhoto, photos: dict[int, Tensor], report: Reporter) -> Answer:
+        photo, canvas = taken(photos, message.upload), self.model.canvas
 
         def progress(done: int, total: int) -> None:
             report(done / total, f"Looking for the photo in the generator: {done} of {total}")
@@ -134,8 +114,3 @@ class DragTab:
             "steps": len(steps) - 1,
             "start": {"kind": steps[0].kind, **steps[0].details},
         }
-
-
-def reports_of(edit: Edit) -> list[dict[str, Any]]:
-    """What became of each mark, as JSON values."""
-    return [asdict(report) for report in edit.reports]

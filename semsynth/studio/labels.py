@@ -1,8 +1,6 @@
 """Label maps and classes on their way between page and server."""
 
 import base64
-import io
-import zipfile
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,16 +13,7 @@ from semsynth.studio.answers import TabError
 
 
 def labels_of(data: bytes, size: Sequence[int], space: LabelSpace) -> Tensor:
-    """A label map (H, W), int64, of its bytes.
-
-    Args:
-        data: One byte a pixel, row by row.
-        size: Height and width.
-        space: The classes.
-
-    Raises:
-        TabError: There are more or fewer bytes, or one is no class.
-    """
+    """A label map (H, W), int64, of its bytes, one a pixel, row by row."""
     height, width = size
     if len(data) != height * width:
         raise TabError(f"A label map has {height} x {width} pixels, got {len(data)} bytes.")
@@ -48,20 +37,7 @@ def classes_of_space(space: LabelSpace) -> list[dict[str, Any]]:
 
 
 def taken(uploads: dict[int, Tensor], number: int) -> Tensor:
-    """An uploaded file.
-
-    Raises:
-        TabError: It is not there any more.
-    """
+    """An uploaded file."""
     if number not in uploads:
         raise TabError("That upload is gone; choose the file again.")
     return uploads[number]
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    """An archive of files."""
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w") as opened:
-        for name, content in files.items():
-            opened.writestr(name, content)
-    return archive.getvalue()

@@ -4,16 +4,16 @@ Numbers are finite and bounded, lists are short, unknown keys are refused. Wheth
 the image, or a label is a class, depends on the model, and is checked by the tabs.
 """
 
+from dataclasses import astuple
 from typing import Annotated, Literal
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, Base64Bytes, BaseModel, ConfigDict, Field, TypeAdapter
 
-from semsynth.editing.marks import MAX_MARKS
+from semsynth.networks.motion.marks import MAX_MARKS, Mark
 
 MAX_MESSAGE = 2**20  # bytes
 MAX_LABELS = 2**19  # base64 characters: a map of 512x512 is the largest
 
-Number = Annotated[float, Field(allow_inf_nan=False, ge=-4096, le=4096)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Small = Annotated[int, Field(ge=0, lt=256)]
 Labels = Annotated[Base64Bytes, Field(max_length=MAX_LABELS)]
@@ -22,7 +22,7 @@ Labels = Annotated[Base64Bytes, Field(max_length=MAX_LABELS)]
 class Message(BaseModel):
     """What all messages have: a number, which the answer repeats."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     seq: Annotated[int, Field(ge=0, lt=2**53)]
 
@@ -39,23 +39,21 @@ class Stop(Message):
     type: Literal["stop"]
 
 
-class MarkOnPage(BaseModel):
-    """A mark in pixels of the canvas."""
+def bounded(mark: Mark) -> Mark:
+    """A mark whose numbers are not absurd; whether it lies in the image is checked later."""
+    if max(map(abs, astuple(mark))) > 4096:
+        raise ValueError("A mark is far outside of any image.")
+    return mark
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    x: Number
-    y: Number
-    dx: Number = 0.0
-    dy: Number = 0.0
-    log_expansion: Number = 0.0
+BoundedMark = Annotated[Mark, AfterValidator(bounded)]
 
 
 class DragMarks(Message):
     """Shows what marks do, or does it."""
 
     type: Literal["drag.preview", "drag.commit"]
-    marks: Annotated[list[MarkOnPage], Field(min_length=1, max_length=MAX_MARKS)]
+    marks: Annotated[list[BoundedMark], Field(min_length=1, max_length=MAX_MARKS)]
     closed_loop: bool = False
 
 
@@ -213,9 +211,5 @@ MESSAGE: TypeAdapter[AnyMessage] = TypeAdapter(AnyMessage)
 
 
 def parse(text: str | bytes) -> AnyMessage:
-    """A message from JSON.
-
-    Raises:
-        ValidationError: It is none.
-    """
+    """A message from JSON."""
     return MESSAGE.validate_json(text)

@@ -17,7 +17,8 @@ from semsynth.methods import CLVAE, FewShotSMIS
 from semsynth.methods.opening import load_editor
 from semsynth.methods.trained import drop_training_parts, load_trained
 from semsynth.networks.unet import UNet
-from semsynth.weights import load_segmenter, read_card
+from semsynth.weights import load_segmenter
+from semsynth.weights.cards import read_card
 from semsynth.weights.priors import load_generator
 
 CLVAE_SHIPPED = "toy_street_clvae"
@@ -93,10 +94,6 @@ class Models:
             fewshot: Checkpoint of FewShotSMIS, file of a trained one, or of an imported encoder.
             layout: Checkpoint of UserControllableLT, or the file of a latent transformer.
             device: Where they run; a GPU if there is one.
-
-        Raises:
-            ModelError: A file holds another method.
-            MissingWeightsError: A file is not there.
         """
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         return cls(

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from semsynth.data import ToyStreet
 from semsynth.networks.clvae.style_codes import StyleCodes, complete, paste_back, replace_codes
-from semsynth.studio.answers import Answer, Report, TabError
-from semsynth.studio.frames import mask_png, png, webp
-from semsynth.studio.labels import bytes_of, classes_of_space, labels_of, taken, zipped
+from semsynth.studio.answers import Answer, Reporter, TabError, exported, webp
+from semsynth.studio.labels import bytes_of, classes_of_space, labels_of, taken
 from semsynth.studio.messages import (
     PaintExample,
     PaintMask,
@@ -47,11 +46,7 @@ class Painting:
 
 
 class PaintTab:
-    """One visitor's label map and images.
-
-    Args:
-        model: What it works with.
-    """
+    """One visitor's label map and images."""
 
     def __init__(self, model: Painter) -> None:
         self.model = model
@@ -83,17 +78,8 @@ class PaintTab:
         }
 
     @torch.inference_mode()
-    def answer(self, message: Message, uploads: dict[int, Tensor], report: Report) -> Answer:
-        """Do what a message asks for.
-
-        Args:
-            message: The message.
-            uploads: Uploaded photos (3, H, W) in [-1, 1] and label maps (H, W) by number.
-            report: Not needed: nothing here takes long.
-
-        Raises:
-            StyleError, TabError: It cannot be done.
-        """
+    def answer(self, message: Message, uploads: dict[int, Tensor], report: Reporter) -> Answer:
+        """Do what a message asks for; uploads are photos (3, H, W) and label maps by number."""
         match message:
             case PaintMask():
                 self._take_mask(labels_of(message.mask, self.size, self.model.space))
@@ -142,20 +128,8 @@ class PaintTab:
         return Answer(self._fields(), [webp(image) for image in self.now.images])
 
     def export(self, name: str) -> bytes:
-        """``mask.png``, ``N.png``, the image of a sample, or ``all.zip``.
-
-        Raises:
-            TabError: There is no such sample.
-        """
-        if name == "mask.png":
-            return mask_png(self.mask[0], self.model.space)
-        if name == "all.zip":
-            files = {f"image_{i}.png": png(image) for i, image in enumerate(self.now.images)}
-            return zipped({"mask.png": mask_png(self.mask[0], self.model.space), **files})
-        number = int(name.removesuffix(".png"))
-        if number >= len(self.now.images):
-            raise TabError(f"There is no sample {number}.")
-        return png(self.now.images[number])
+        """``mask.png``, ``N.png``, the image of a sample, or ``all.zip``."""
+        return exported(name, tuple(self.now.images), self.mask[0], self.model.space)
 
     def _fields(self) -> dict[str, Any]:
         return {"recipes": self.now.recipes, "can_undo": bool(self._history)}

@@ -10,9 +10,8 @@ from semsynth.data import ToyPortrait
 from semsynth.data.sparse import SparseLabels
 from semsynth.methods import FewShotSMIS
 from semsynth.studio.annotate import fresh_copy, train_on_shots
-from semsynth.studio.answers import Answer, Report, TabError
-from semsynth.studio.frames import mask_png, png, webp
-from semsynth.studio.labels import bytes_of, classes_of_space, labels_of, taken, zipped
+from semsynth.studio.answers import Answer, Reporter, TabError, exported, webp
+from semsynth.studio.labels import bytes_of, classes_of_space, labels_of, taken
 from semsynth.studio.messages import (
     AnnotateNotes,
     AnnotateSample,
@@ -53,11 +52,7 @@ class Results:
 
 
 class ScribbleTab:
-    """One visitor's marks, images and encoder.
-
-    Args:
-        model: What it works with.
-    """
+    """One visitor's marks, images and encoder."""
 
     def __init__(self, model: Scribbler) -> None:
         self.model = model
@@ -86,17 +81,8 @@ class ScribbleTab:
             "refines": bool(self.model.method.prototypes.seen.any()),
         }
 
-    def answer(self, message: Message, uploads: dict[int, Tensor], report: Report) -> Answer:
-        """Do what a message asks for.
-
-        Args:
-            message: The message.
-            uploads: Uploaded label maps (H, W) by number.
-            report: Tells how far a long job is.
-
-        Raises:
-            TabError, ValueError: It cannot be done.
-        """
+    def answer(self, message: Message, uploads: dict[int, Tensor], report: Reporter) -> Answer:
+        """Do what a message asks for; uploads are label maps (H, W) by number."""
         match message:
             case ScribbleDraw():
                 self.mask = labels_of(message.mask, self.size, self.model.space)
@@ -135,8 +121,7 @@ class ScribbleTab:
             "sample_seed": self.sample[0],
             **self._fields(),
         }
-        images = [] if self.results is None else [webp(x) for x in self.results.images]
-        return Answer(fields, [*images, webp(self.sample[2])])
+        return Answer(fields, [*self.pictures().images, webp(self.sample[2])])
 
     def pictures(self) -> Answer:
         """The images alone."""
@@ -144,23 +129,9 @@ class ScribbleTab:
         return Answer(self._fields(), images)
 
     def export(self, name: str) -> bytes:
-        """``mask.png``, ``N.png``, the image of a sample, or ``all.zip``.
-
-        Raises:
-            TabError: There is no such image.
-        """
-        images = [] if self.results is None else list(self.results.images)
-        mask = mask_png(self.mask, self.model.space)
-        if name == "mask.png":
-            return mask
-        if name == "all.zip":
-            return zipped(
-                {"mask.png": mask, **{f"image_{i}.png": png(x) for i, x in enumerate(images)}}
-            )
-        number = int(name.removesuffix(".png"))
-        if number >= len(images):
-            raise TabError(f"There is no image {number}.")
-        return png(images[number])
+        """``mask.png``, ``N.png``, the image of a sample, or ``all.zip``."""
+        images = () if self.results is None else tuple(self.results.images)
+        return exported(name, images, self.mask, self.model.space)
 
     def _fields(self) -> dict[str, Any]:
         results = self.results
@@ -191,7 +162,7 @@ class ScribbleTab:
         else:
             self._draw(results.seed, len(results.images))
 
-    def _refine(self, report: Report) -> None:
+    def _refine(self, report: Reporter) -> None:
         if self.results is None:
             raise TabError("There is nothing to refine yet: draw first.")
         method, w_plus = self.method, self.results.w_plus
@@ -232,7 +203,7 @@ class ScribbleTab:
         self.sample = seed, w_plus, method.draw(w_plus)[0]
         self.notes = torch.zeros_like(self.notes)
 
-    def _train(self, message: AnnotateTrain, report: Report) -> None:
+    def _train(self, message: AnnotateTrain, report: Reporter) -> None:
         if self.sample is None:
             raise TabError("Draw a sample to label first.")
         self.notes = labels_of(message.mask, self.size, self.model.space)

@@ -33,11 +33,7 @@ MEDIA_TYPES = {
 }
 
 OF_IMAGES = re.compile(r"(mask|[0-9]{1,3})\.png|all\.zip")
-FILES = {
-    "paint": OF_IMAGES,
-    "scribble": OF_IMAGES,
-    "drag": re.compile(r"edit\.(png|gif|mp4|json)"),
-}
+FILES = {"paint": OF_IMAGES, "scribble": OF_IMAGES, "drag": re.compile(r"edit\.(png|gif|mp4|json)")}
 
 Session = Annotated[str, Cookie(alias=SESSION_COOKIE)]
 Purpose = Literal["paint.mask", "paint.photo", "paint.reference", "scribble.mask", "drag.photo"]
@@ -50,15 +46,7 @@ def build_app(
     most_visitors: int = 32,
     idle: float = 1800.0,
 ) -> FastAPI:
-    """The application.
-
-    Args:
-        models: The models behind the tabs.
-        token: What visitors must bring; nothing if empty.
-        hosts: Names under which it may be addressed; any if empty.
-        most_visitors: Most visitors at a time.
-        idle: Seconds after which a visitor without an open page is forgotten.
-    """
+    """The application; empty ``token`` and ``hosts`` restrict nobody, ``idle`` is in seconds."""
     worker = Worker()
     visitors = Visitors(models, most_visitors, idle)
 
@@ -110,21 +98,16 @@ def build_app(
         visitor = visitor_of(session)
         if not FILES[tab].fullmatch(name):
             raise HTTPException(404, "There is no such file.")
-        kind = name.rpartition(".")[2]
-
-        def write() -> bytes:
-            if tab == "drag":
-                return visitor.drag.export(kind)
-            return (visitor.paint if tab == "paint" else visitor.scribble).export(name)
-
         try:
-            content = await in_worker(worker, write, visitor)
+            content = await in_worker(worker, lambda: getattr(visitor, tab).export(name), visitor)
         except (EditError, TabError) as error:
             raise HTTPException(404, str(error)) from error
         except BusyError as error:
             raise HTTPException(429, str(error)) from error
         disposition = {"Content-Disposition": f'attachment; filename="semsynth_{tab}_{name}"'}
-        return Response(content, media_type=MEDIA_TYPES[kind], headers=disposition)
+        return Response(
+            content, media_type=MEDIA_TYPES[name.rpartition(".")[2]], headers=disposition
+        )
 
     @app.websocket("/socket")
     async def socket(connection: WebSocket, session: Session = "") -> None:
@@ -142,11 +125,7 @@ def build_app(
 
 
 async def body_of(request: Request) -> bytes:
-    """The body of a request, of which no more is read than may be.
-
-    Raises:
-        HTTPException: It is larger.
-    """
+    """The body of a request, of which no more is read than may be."""
     data = bytearray()
     async for part in request.stream():
         data += part

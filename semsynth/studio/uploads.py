@@ -23,11 +23,7 @@ class UploadError(ValueError):
 
 
 def check_upload(data: bytes) -> None:
-    """Refuse what is no PNG, JPEG or WebP, or too large; only the head of the file is read.
-
-    Raises:
-        UploadError: It is one of these.
-    """
+    """Refuse what is no PNG, JPEG or WebP, or too large; only the head of the file is read."""
     if len(data) > MAX_BYTES:
         raise UploadError(f"The file is larger than {MAX_BYTES // 2**20} MB.")
     with opened(data):
@@ -35,15 +31,7 @@ def check_upload(data: bytes) -> None:
 
 
 def read_photo(data: bytes, size: tuple[int, int]) -> Tensor:
-    """The middle of a photo (3, H, W) in [-1, 1], in the shape and at the size of the images.
-
-    Args:
-        data: The file.
-        size: Height and width.
-
-    Raises:
-        UploadError: The file is damaged, or not of a kind that is taken.
-    """
+    """The middle of a photo (3, H, W) in [-1, 1], cropped and resized to a height and width."""
     height, width = size
     with opened(data) as image:
         image.draft("RGB", (2 * width, 2 * height))  # large JPEGs are decoded at a reduced size
@@ -53,16 +41,7 @@ def read_photo(data: bytes, size: tuple[int, int]) -> Tensor:
 
 
 def read_labels(data: bytes, size: tuple[int, int], space: LabelSpace) -> Tensor:
-    """A label map (H, W), int64, from class indices or from the colours of the palette.
-
-    Args:
-        data: The file.
-        size: Height and width to which it is brought by nearest neighbour.
-        space: The classes and their colours.
-
-    Raises:
-        UploadError: It holds values or colours that are no class.
-    """
+    """A label map (H, W), int64, from class indices or colours of the palette, resized."""
     with opened(data) as image:
         image.load()
         values = np.asarray(image if image.mode in ("P", "L") else image.convert("RGB"))

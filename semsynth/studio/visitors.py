@@ -6,13 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from torch import Tensor
 
-from semsynth.studio.answers import Answer, Report
 from semsynth.studio.drag import DragTab
-from semsynth.studio.messages import AnyMessage, Hello, Stop
 from semsynth.studio.models import Models
 from semsynth.studio.paint import PaintTab
 from semsynth.studio.scribble import ScribbleTab
@@ -20,12 +17,8 @@ from semsynth.studio.scribble import ScribbleTab
 KEY = re.compile(r"[A-Za-z0-9_-]{43}")  # of secrets.token_urlsafe
 MAX_UPLOADS = 4  # of a visitor, the last ones
 LONG = {"drag.photo", "scribble.refine", "annotate.train"}  # messages whose work takes seconds
-NEWEST = {
-    "drag.preview",
-    "paint.draw",
-    "scribble.draw",
-    "annotate.notes",
-}  # only the last of these matters
+# Of these only the newest matters
+NEWEST = {"drag.preview", "paint.draw", "scribble.draw", "annotate.notes"}
 
 
 class FullError(Exception):
@@ -51,7 +44,7 @@ class Visitor:
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self._uploads: dict[int, Tensor] = {}
+        self.uploads: dict[int, Tensor] = {}  # by number, the last ones
         self._next_upload = 0
 
     @cached_property
@@ -72,22 +65,10 @@ class Visitor:
     def keep(self, upload: Tensor) -> int:
         """Keep an uploaded photo or label map, and return its number."""
         self._next_upload += 1
-        self._uploads[self._next_upload] = upload
-        for number in sorted(self._uploads)[:-MAX_UPLOADS]:
-            del self._uploads[number]
+        self.uploads[self._next_upload] = upload
+        for number in sorted(self.uploads)[:-MAX_UPLOADS]:
+            del self.uploads[number]
         return self._next_upload
-
-    def answer(self, message: AnyMessage, report: Report) -> Answer:
-        """Do what a message asks for; to be called in the thread of the worker."""
-        assert not isinstance(message, Hello | Stop)
-        tab: Any = getattr(self, tab_of(message.type))
-        return tab.answer(message, self._uploads, report)
-
-
-def tab_of(kind: str) -> str:
-    """The tab that a kind of message belongs to."""
-    tab = kind.partition(".")[0]
-    return "scribble" if tab == "annotate" else tab
 
 
 class Visitors:
@@ -114,12 +95,7 @@ class Visitors:
         return len(self._visitors)
 
     def enter(self, key: str) -> Visitor:
-        """The visitor with this key, who may be new.
-
-        Raises:
-            FullError: There is no place for a new one.
-            KeyError: This is no key.
-        """
+        """The visitor with this key, who may be new."""
         if not KEY.fullmatch(key):
             raise KeyError(key)
         now = self.clock()

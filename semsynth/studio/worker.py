@@ -61,11 +61,7 @@ class Worker:
         self._thread.start()
 
     def submit(
-        self,
-        work: Callable[[], Any],
-        owner: Hashable,
-        kind: str | None = None,
-        long: bool = False,
+        self, work: Callable[[], Any], owner: Hashable, kind: str | None = None, long: bool = False
     ) -> Future[Any]:
         """Put a job at the end of the queue.
 

@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.progress import Progress
 
 from semsynth.errors import UserError
+from semsynth.files import replaced
 from semsynth.weights.registry import WeightsFile
-from semsynth.weights.store import HUB, download_directory, entry, locate
+from semsynth.weights.store import HUB, entry, locate, search_directories
 
 TIMEOUT = 10.0  # seconds without an answer, after which a server counts as out of reach
 CHUNK = 1 << 20
@@ -32,14 +33,14 @@ class FetchError(UserError, OSError):
 def fetch(name: str) -> Path:
     """Download a file unless it is there, and return its path.
 
-    The file gets its name only when it is complete and its checksum is right. A download that was
-    cut off goes on where it stopped. Processes that fetch the same file wait for the first.
+    The file gets its name only when it is complete and its checksum is right. An interrupted
+    download resumes. Processes that fetch the same file wait for the first.
 
     Args:
         name: A key of ``DOWNLOADS``, or ``hf:OWNER/REPOSITORY``.
 
     Raises:
-        FetchError: There is no way to the server, or the file is not the right one.
+        FetchError: The server is out of reach, or the file is not the right one.
     """
     if name.startswith(HUB):
         return _fetch_from_hub(name)
@@ -47,9 +48,7 @@ def fetch(name: str) -> Path:
     present = locate(name)
     if present and problem_of(present, known) is None:
         return present
-    target = download_directory() / known.file
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(target):
+    with _locked(known) as target:
         if target.is_file() and problem_of(target, known) is None:
             return target  # another process was faster
         part = target.with_name(f".{target.name}.part")
@@ -59,22 +58,14 @@ def fetch(name: str) -> Path:
 
 
 def import_file(file: Path, name: str) -> Path:
-    """Copy a file that was brought by other means into the cache, if it is the right one.
-
-    Raises:
-        FetchError: There is no such file, or it is not the original.
-    """
+    """Copy a file that came by other means into the cache, if it is the right one."""
     known = entry(name)
     if not file.is_file():
         raise FetchError(f"There is no file {file}; give the path of {known.file}.")
     if problem := problem_of(file, known):
         raise FetchError(f"{problem} It was not imported as {name}.")
-    target = download_directory() / known.file
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(target):
-        part = target.with_name(f".{target.name}.part")
+    with _locked(known) as target, replaced(target) as part:
         shutil.copyfile(file, part)
-        part.replace(target)
     return target
 
 
@@ -94,7 +85,7 @@ def problem_of_repository(folder: Path) -> str | None:
     for file in sorted(p for p in folder.rglob("*") if p.is_file()):
         expected = file.resolve().name
         if len(expected) == 64 and sha256_of(file) != expected:
-            return f"{file} has not the checksum {expected}; remove it and fetch it again."
+            return f"{file} does not have the checksum {expected}; remove it and fetch it again."
     return None
 
 
@@ -111,7 +102,10 @@ def is_first_process() -> bool:
 
 
 @contextmanager
-def _locked(target: Path) -> Iterator[None]:
+def _locked(known: WeightsFile) -> Iterator[Path]:
+    """Where a file goes, for one process at a time."""
+    target = search_directories()[0] / known.file
+    target.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(target.with_name(f".{target.name}.lock"))
     try:
         lock.acquire(timeout=0)
@@ -119,23 +113,20 @@ def _locked(target: Path) -> Iterator[None]:
         console.print(f"Another process is fetching {target.name}; waiting for it.")
         lock.acquire()
     try:
-        yield
+        yield target
     finally:
         lock.release()
 
 
 def _download(known: WeightsFile, part: Path, name: str) -> None:
-    """Download into ``part``; what a resumed download got wrong is downloaded anew, once."""
+    """Download into ``part``; what a resumed download got wrong is downloaded again, once."""
     resumed = part.is_file() and part.stat().st_size > 0
-    _transfer(known, part, name)
-    problem = problem_of(part, known)
-    if problem and resumed:
-        part.unlink()
+    for _ in range(2 if resumed else 1):
         _transfer(known, part, name)
-        problem = problem_of(part, known)
-    if problem:
+        if (problem := problem_of(part, known)) is None:
+            return
         part.unlink()
-        raise FetchError(f"{known.address} gave a wrong file and it was deleted. {problem}")
+    raise FetchError(f"{known.address} gave a wrong file and it was deleted. {problem}")
 
 
 def _transfer(known: WeightsFile, part: Path, name: str) -> None:
@@ -158,7 +149,7 @@ def _transfer(known: WeightsFile, part: Path, name: str) -> None:
     if size < known.size:
         raise FetchError(
             f"{known.address} broke off after {size:,} of {known.size:,} bytes. Run the command "
-            "again; it goes on from there."
+            "again to resume it."
         )
 
 
@@ -167,7 +158,7 @@ def _copy(source: HTTPResponse, target: BinaryIO, known: WeightsFile, start: int
         task = progress.add_task(known.file, total=known.size, completed=start)
         while start <= known.size and (chunk := source.read(CHUNK)):
             target.write(chunk)
-            start += len(chunk)  # what is longer than the original is another file
+            start += len(chunk)  # a file longer than the original is another one
             progress.advance(task, len(chunk))
 
 

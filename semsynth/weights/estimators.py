@@ -1,10 +1,8 @@
 """Estimators of motion by name, with the weights that they need."""
 
-from pathlib import Path
 from typing import Literal
 
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from torchvision.models.optical_flow import Raft_Large_Weights, Raft_Small_Weights
 
@@ -14,6 +12,12 @@ from semsynth.networks.motion.geometry import MotionEstimator
 from semsynth.networks.motion.raft import RAFT, RAFTMotion
 from semsynth.networks.motion.torchvision_raft import TorchvisionRAFT
 from semsynth.networks.motion.upstream_input import UpstreamInput
+from semsynth.weights.cards import find_weights, read_card, read_network
+
+TORCHVISION: dict[str, tuple[Literal["small", "large"], str]] = {
+    "raft_small": ("small", Raft_Small_Weights.DEFAULT.url),
+    "raft_large": ("large", Raft_Large_Weights.DEFAULT.url),
+}
 
 
 def load_motion_estimator(name: str, upstream_input: bool = False) -> MotionEstimator:
@@ -31,7 +35,7 @@ def load_motion_estimator(name: str, upstream_input: bool = False) -> MotionEsti
 
     Raises:
         MissingWeightsError: There are no such weights; the message says how to get them.
-        ValueError: The input of an estimator that is no network cannot be changed so.
+        ValueError: ``upstream_input`` of an estimator that is not a network.
     """
     if upstream_input:
         estimator = load_motion_estimator(name)
@@ -43,27 +47,12 @@ def load_motion_estimator(name: str, upstream_input: bool = False) -> MotionEsti
         return UpstreamInput(estimator)
     if name == "dis":
         return DISMotion()
-    if name == "raft_small":
-        return _torchvision_raft("small", Raft_Small_Weights.DEFAULT.url)
-    if name == "raft_large":
-        return _torchvision_raft("large", Raft_Large_Weights.DEFAULT.url)
-    return _own_raft(name)
-
-
-def _own_raft(name: str) -> RAFTMotion:
-    shipped = weights.ASSETS / f"{name}.safetensors"
-    path = shipped if shipped.is_file() else Path(name)
-    if not path.is_file() or not path.with_suffix(".json").is_file():
-        raise weights.MissingWeightsError(
-            f"No estimator of motion is called {name!r}, and there is no file {path} with a card "
-            f"{path.with_suffix('.json').name} beside it. There are dis, toy_flow, raft_small and "
-            "raft_large."
-        )
-    card = weights.read_card(path)
-    with weights.as_described(path), torch.random.fork_rng(devices=[]):  # random numbers stay
-        network = RAFT(**card["network"])
-        network.load_state_dict({k: v.float() for k, v in load_file(path).items()})
-    return RAFTMotion(network).eval().requires_grad_(False)
+    if name in TORCHVISION:
+        return _torchvision_raft(*TORCHVISION[name])
+    remedy = " There are dis, toy_flow, raft_small and raft_large."
+    path = find_weights(name, "", "estimator of motion", remedy)
+    card = read_card(path, "an estimator of motion", "network")
+    return RAFTMotion(read_network(path, RAFT, card["network"])).eval().requires_grad_(False)
 
 
 def _torchvision_raft(size: Literal["small", "large"], address: str) -> TorchvisionRAFT:

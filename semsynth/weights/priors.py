@@ -1,35 +1,30 @@
-"""Generators that other methods stand on: safetensors files with a JSON card of the same name.
+"""Generators that other methods build on.
 
-The file holds the generator under ``generator.`` and, if training is to go on from it, the
-discriminator under ``discriminator.``. The card's keys of these names are the arguments of their
-constructors; the rest says where they come from.
+A file holds the generator under ``generator.`` and, to go on with its training, the discriminator
+under ``discriminator.``. The card's keys of these names are the arguments of their constructors.
 """
 
 import hashlib
-import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save
-from torch import Tensor, nn
+from torch import nn
 
-from semsynth import __version__, weights
-from semsynth.errors import UserError
 from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
+from semsynth.weights import cards
+from semsynth.weights.cards import State
+from semsynth.weights.store import WeightsError
 
 SUFFIX = "_stylegan2"
-Network = TypeVar("Network", bound=nn.Module)
-
-
-class PriorError(UserError):
-    """A file is no prior, or not the one that its card describes."""
+REMEDY = (
+    " Make one from an official checkpoint with\n  semsynth import FILE --as stylegan2 --out DIR"
+)
 
 
 def find_prior(name_or_path: str | Path) -> Path:
-    """Path of a prior's safetensors file.
+    """Path of a prior's file.
 
     Args:
         name_or_path: Name of one that ships, such as ``toy_portrait``, or the path of a file with
@@ -38,10 +33,12 @@ def find_prior(name_or_path: str | Path) -> Path:
     Raises:
         MissingWeightsError: There is no such file; the message lists those that ship.
     """
-    remedy = (
-        " Make one of an official checkpoint with\n  semsynth import FILE --as stylegan2 --out DIR"
-    )
-    return weights.find_described(name_or_path, SUFFIX, "prior", remedy)
+    return cards.find_weights(name_or_path, SUFFIX, "prior", REMEDY)
+
+
+def read_card(path: Path) -> dict[str, Any]:
+    """The card of a prior."""
+    return cards.read_card(path, "a StyleGAN2 prior", "generator")
 
 
 def load_generator(name_or_path: str | Path) -> StyleGAN2Generator:
@@ -53,15 +50,15 @@ def load_generator(name_or_path: str | Path) -> StyleGAN2Generator:
 
     Raises:
         MissingWeightsError: There is no such file; the message lists those that ship.
-        PriorError: The file is no prior, or its card belongs to another file.
+        WeightsError: The file is no prior, or its card belongs to another file.
     """
     path = find_prior(name_or_path)
     card = read_card(path)
-    generator = _load(path, "generator", StyleGAN2Generator, card)
+    generator = cards.read_network(path, StyleGAN2Generator, card["generator"], "generator.")
     if fingerprint(generator) != card.get("fingerprint"):
-        raise PriorError(
+        raise WeightsError(
             f"The weights in {path} are not those that its card {path.with_suffix('.json').name} "
-            "describes (fingerprint). Import or copy the two files again."
+            f"describes (fingerprint); {cards.AGAIN}."
         )
     return generator.eval().requires_grad_(False)
 
@@ -70,17 +67,14 @@ def load_discriminator(name_or_path: str | Path) -> StyleGAN2Discriminator | Non
     """The discriminator of a prior, to train on in float32; ``None`` if the file holds none.
 
     Args:
-        name_or_path: As of ``load_generator``.
-
-    Raises:
-        MissingWeightsError: There is no such file; the message lists those that ship.
-        PriorError: The file is no prior.
+        name_or_path: As for ``load_generator``.
     """
     path = find_prior(name_or_path)
     card = read_card(path)
     if "discriminator" not in card:
         return None
-    return _load(path, "discriminator", StyleGAN2Discriminator, card)
+    arguments = card["discriminator"]
+    return cards.read_network(path, StyleGAN2Discriminator, arguments, "discriminator.")
 
 
 def save_generator(
@@ -90,73 +84,34 @@ def save_generator(
     discriminator: StyleGAN2Discriminator | None = None,
     half: bool = False,
 ) -> None:
-    """Write a prior and its card, each under a temporary name that is then changed.
+    """Write a prior and its card.
 
     Args:
         generator: The generator.
-        path: The safetensors file; its card gets the suffix ``.json``.
-        card: What is to be told. ``card["generator"]``, and ``card["discriminator"]`` with one, are
-            the arguments of their constructors. Storage, fingerprint and versions are added.
-        discriminator: The discriminator, if training is to go on from the file.
+        path: The safetensors file.
+        card: What to say about it. ``card["generator"]``, and ``card["discriminator"]`` with one,
+            are the arguments of their constructors. The fingerprint is added.
+        discriminator: The discriminator, to go on with the training.
         half: Store float16, in half the space.
 
     Raises:
-        PriorError: The arguments do not describe the networks, or a weight is too large for
-            float16.
+        WeightsError: The card does not describe the networks, or a weight is too large for float16.
     """
-    dtype = torch.float16 if half else torch.float32
     networks: dict[str, nn.Module] = {"generator": generator}
     if discriminator is None:
         card = {key: value for key, value in card.items() if key != "discriminator"}
     else:
         networks["discriminator"] = discriminator
-    tensors = {}
+    state: State = {}
     for name, network in networks.items():
         check_arguments(name, network, card)
-        for key, value in network.state_dict().items():
-            tensors[f"{name}.{key}"] = value.detach().to("cpu", dtype, copy=True).contiguous()
-    stored = {k: tensors[f"generator.{k}"] for k in generator.state_dict()}
-    card = card | {"storage": str(dtype).removeprefix("torch."), "fingerprint": fingerprint(stored)}
-    write_weights(tensors, Path(path), card)
+        state |= {f"{name}.{key}": value for key, value in network.state_dict().items()}
+    rounded = {k: v.half() if half else v for k, v in generator.state_dict().items()}
+    card = card | {"fingerprint": fingerprint(rounded)}
+    cards.write_weights(state, Path(path), card, half)
 
 
-def write_weights(tensors: dict[str, Tensor], path: Path, card: dict[str, Any]) -> None:
-    """Write tensors and their card, each under a temporary name that is then changed.
-
-    Args:
-        tensors: Contiguous tensors on the CPU.
-        path: The safetensors file; its card gets the suffix ``.json``.
-        card: What is to be told; versions are added.
-
-    Raises:
-        PriorError: A number is not finite, such as one that is too large for float16.
-    """
-    for key, value in tensors.items():
-        if not value.isfinite().all():
-            raise PriorError(f"{key} cannot be stored as {value.dtype}: it would not be finite.")
-    card = card | {"semsynth": __version__, "torch": torch.__version__}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    files = path, path.with_suffix(".json")
-    temporary = [file.with_name(f".{file.name}.part") for file in files]
-    temporary[0].write_bytes(save(tensors))  # save_file would let nobody else read it
-    temporary[1].write_text(json.dumps(card, indent=2) + "\n")
-    for part, file in zip(temporary, files, strict=True):
-        part.replace(file)
-
-
-def read_card(path: Path) -> dict[str, Any]:
-    """The card of a prior.
-
-    Raises:
-        PriorError: It describes something else.
-    """
-    card = weights.read_card(path)
-    if not isinstance(card.get("generator"), dict):
-        raise PriorError(f"{path.with_suffix('.json')} does not describe a StyleGAN2 prior.")
-    return card
-
-
-def fingerprint(generator: nn.Module | dict[str, Tensor]) -> str:
+def fingerprint(generator: nn.Module | State) -> str:
     """SHA-256 over names, shapes and float32 numbers of a state dict, in order of the names.
 
     Two generators with the same fingerprint draw the same images, whatever their device, memory
@@ -174,30 +129,30 @@ def fingerprint(generator: nn.Module | dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _load(path: Path, name: str, kind: type[Network], card: dict[str, Any]) -> Network:
-    """One network of a file, strictly."""
-    prefix = f"{name}."
-    with weights.as_described(path, PriorError):
-        with torch.device("meta"):  # no memory and no random numbers for what is replaced
-            network = kind(**card[name])
-        with safe_open(path, "pt") as file:
-            keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118
-            state = {key.removeprefix(prefix): file.get_tensor(key).float() for key in keys}
-        network.load_state_dict(state, assign=True)
-    return network
+def require_prior(what: str, stored: Any, generator: nn.Module) -> None:
+    """Refuse what was trained on another prior.
+
+    Args:
+        what: What it is, for the message.
+        stored: The fingerprint of its prior, or an object of ``fingerprint`` and ``name``.
+        generator: The prior in use.
+
+    Raises:
+        WeightsError: The fingerprints differ.
+    """
+    prior = stored if isinstance(stored, dict) else {"fingerprint": stored}
+    wanted, own = prior.get("fingerprint"), fingerprint(generator)
+    if wanted != own:
+        name = f" ({prior['name']})" if "name" in prior else ""
+        raise WeightsError(
+            f"{what} belongs to the prior with fingerprint {str(wanted)[:12]}{name}, and the one "
+            f"in use has {own[:12]}. Set model.prior to the prior it was trained on."
+        )
 
 
 def check_arguments(name: str, network: nn.Module, card: dict[str, Any]) -> None:
-    """Refuse a card from which a network could not be built again.
-
-    Raises:
-        PriorError: ``card[name]`` does not hold the arguments that give its shapes.
-    """
+    """Refuse a card from which a network could not be built again."""
     with torch.device("meta"):
         described = type(network)(**card.get(name, {}))
-    shapes = {k: v.shape for k, v in network.state_dict().items()}
-    if shapes != {k: v.shape for k, v in described.state_dict().items()}:
-        raise PriorError(
-            f"card[{name!r}] must hold the arguments of the {name}'s constructor; those there make "
-            "a network of other shapes."
-        )
+    remedy = f"card[{name!r}] must hold the arguments of the {name}'s constructor."
+    cards.require_same_shapes(network, described, f"The {name} of the card", remedy)

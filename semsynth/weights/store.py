@@ -11,6 +11,10 @@ from semsynth.weights.registry import DOWNLOADS, WeightsFile
 HUB = "hf:"
 
 
+class WeightsError(UserError):
+    """A weight file is damaged, or does not fit its card, its prior or the model."""
+
+
 class MissingWeightsError(UserError, FileNotFoundError):
     """Files of pretrained weights were not found; the message says how to get them.
 
@@ -29,13 +33,8 @@ def home() -> Path:
     return Path(own) if own else _cache() / "semsynth"
 
 
-def download_directory() -> Path:
-    """Where fetched and imported weights go."""
-    return search_directories()[0]
-
-
 def search_directories() -> list[Path]:
-    """Directories that are searched for weights, in this order."""
+    """Directories that are searched for weights, in this order; new files go to the first."""
     torch_home = Path(os.environ.get("TORCH_HOME", _cache() / "torch"))
     directories = [home() / "weights", torch_home / "hub" / "checkpoints"]
     own = os.environ.get("SEMSYNTH_WEIGHTS")
@@ -47,11 +46,7 @@ def _cache() -> Path:
 
 
 def entry(name: str) -> WeightsFile:
-    """The entry of a name in ``DOWNLOADS``.
-
-    Raises:
-        KeyError: There is none; the message lists those that there are.
-    """
+    """The entry of a name in ``DOWNLOADS``; a ``KeyError`` lists those that there are."""
     if name not in DOWNLOADS:
         raise KeyError(
             f"No weights are called {name!r}; there are {', '.join(DOWNLOADS)}, and "

@@ -9,23 +9,24 @@ import torch
 
 from semsynth.callbacks import run_directory
 from semsynth.callbacks.run_directory import RunExistsError
-from semsynth.cli.devices import choose_device
+from semsynth.cli.preflight import choose_device
 from semsynth.data import CelebAMaskHQ, DataError, Folder, ToyPortrait, ToyStreet
 from semsynth.data.decode import ColourMaskError, UnreadableError, read_image, read_mask
 from semsynth.data.errors import MissingSplitError, PairingError
 from semsynth.data.latents import read_codes
 from semsynth.data.shots import choose_shots
-from semsynth.editing.marks import EditError, Mark, check_marks
 from semsynth.errors import UserError
 from semsynth.interop.checkpoints import CheckpointError
 from semsynth.interop.stylegan2 import import_stylegan2
 from semsynth.methods import CLVAE, Segmenter, StyleGAN2, UserControllableLT
 from semsynth.metrics.protocol import ProtocolError, require_same
-from semsynth.weights import MissingWeightsError, load_segmenter
+from semsynth.networks.motion.marks import EditError, Mark, Marks
+from semsynth.weights import MissingWeightsError, WeightsError, load_segmenter
+from semsynth.weights.cards import write_weights
 from semsynth.weights.download import FetchError, import_file
-from semsynth.weights.editors import EditorError, read_editor
+from semsynth.weights.editors import read_editor
 from semsynth.weights.estimators import load_motion_estimator
-from semsynth.weights.priors import PriorError, load_generator, write_weights
+from semsynth.weights.priors import load_generator
 
 Act = Callable[[Path], object]
 
@@ -76,15 +77,23 @@ TABLE: list[tuple[type[Exception], str, Act]] = [
         r"(?s)called 'nobody'.*semsynth import",
         lambda p: load_generator("nobody"),
     ),
-    (PriorError, r"card describes it", lambda p: load_generator(p / "cut_off.safetensors")),
-    (UserError, r"no_json\.json is no JSON", lambda p: load_generator(p / "no_json.safetensors")),
-    (EditorError, r"no.* latent transformer", lambda p: read_editor(p / "other_kind.safetensors")),
+    (WeightsError, r"card describes it", lambda p: load_generator(p / "cut_off.safetensors")),
+    (
+        WeightsError,
+        r"json is not JSON",
+        lambda p: load_generator(p / "no_json.safetensors"),
+    ),
+    (
+        WeightsError,
+        r"not .* transformer",
+        lambda p: read_editor(p / "other_kind.safetensors"),
+    ),
     (MissingWeightsError, r"toy_street", lambda p: load_segmenter("nobody")),
-    (UserError, r"card describes it", lambda p: load_segmenter(str(p / "changed.safetensors"))),
+    (WeightsError, r"not describe a seg", lambda p: load_segmenter(str(p / "changed.safetensors"))),
     (MissingWeightsError, r"called 'raft'", lambda p: load_motion_estimator("raft")),
     (ValueError, r"choose a network", lambda p: load_motion_estimator("dis", True)),
     (
-        PriorError,
+        WeightsError,
         r"a cannot be stored as torch\.float32: it would not be finite",
         lambda p: write_weights({"a": torch.tensor([math.inf])}, p / "x.safetensors", {}),
     ),
@@ -94,7 +103,7 @@ TABLE: list[tuple[type[Exception], str, Act]] = [
     (RunExistsError, r"--ckpt_path last, .*--overwrite true", finished_run),
     (ProtocolError, r"split is val and test", lambda p: compare({"split": "val"})),
     (EditError, r"dictionary of numbers x, y .*'wide'", lambda p: Mark.parse({"x": "wide"})),
-    (EditError, r"finite", lambda p: check_marks([Mark(math.nan, 1, 5)], 64)),
+    (EditError, r"finite", lambda p: Marks.of([Mark(math.nan, 1, 5)], 64)),
 ]
 
 

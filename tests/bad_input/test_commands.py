@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from semsynth.cli import main
+from tests.helpers.command import status_of
 
 STREET = "--config experiments/clvae/toy_street.yaml"
 QUICK = (
@@ -31,14 +31,14 @@ COMMAND_LINE = [
     ("fit --config {p}/empty", 2, r"empty: a directory\. Name a file"),
     ("fit --print-sbatch --config x.yaml --trainer.devices auto", 1, r"as a number, got 'auto'"),
     (f"{FIT} --model.chanels 3", 2, r"'chanels'.*did you mean 'channels'"),
-    (f"{FIT} --trainer.max_step 3", 2, r"max_step.*did you mean 'trainer\.max_steps'"),
-    (f"{FIT} --model.channels wide", 2, r"'channels'.*Expected a <class 'int'>.*wide"),
+    (f"{FIT} --trainer.max_step 3", 2, r"max_step.*did you mean '--trainer\.max_steps'"),
+    (f"{FIT} --model.channels wide", 2, r"'channels'.*expected int, got wide"),
     (f"{FIT} --model.channels 1.5", 2, r"'channels'.*int.*1\.5"),
     (f"{FIT} --model.kl_norm mean", 2, r"'kl_norm'.*'level', 'mask'.*mean"),
     (f"{FIT} --model.class_wise maybe", 2, r"'class_wise'.*bool.*maybe"),
     (f"{FIT} --model.lr_g nan", 2, r"'lr_g'.*float.*nan"),
     (f"{FIT} --data.image_size [32,32,3]", 2, r"'image_size'.*\[32, 32, 3\]"),
-    (f"{FIT} --trainer.max_steps many", 2, r"trainer\.max_steps: Expected.*int.*many"),
+    (f"{FIT} --trainer.max_steps many", 2, r"trainer\.max_steps: expected int, got many"),
     (f"{FIT} --trainer.precision 8", 2, r"trainer\.precision: expected.*'16-mixed'.*got 8"),
     (f"{FIT} --seed_everything x", 2, r"seed_everything: expected bool or int, got x"),
     (f"{FIT} --model CLVAEE", 2, r"no class 'CLVAEE'; did you mean 'CLVAE'"),
@@ -49,13 +49,13 @@ COMMAND_LINE = [
         2,
         r"no class 'FIDD'.*FrechetDistance",
     ),
-    ("data check", 2, r"one of the arguments --config --data is required"),
-    ("draw --prior toy_portrait --num 0 --output {run}", 2, r"--num: must be .*at least 1, got 0"),
-    ("draw --prior toy_portrait --num x --output {run}", 2, r"--num: must be a whole number.*x"),
-    ("invert --prior a --images b --out {run} --steps 1", 2, r"--steps: .*at least 2, got 1"),
-    ("pairs --prior a --num -4 --out {run}", 2, r"--num: .*at least 1, got -4"),
+    ("data check", 2, r"Give one of --config and --data"),
+    ("draw --prior toy_portrait --num 0 --output {run}", 2, r"--num must be at least 1, got 0"),
+    ("draw --prior toy_portrait --num x --output {run}", 2, r"--num: expected int, got x"),
+    ("invert --prior a --images b --out {run} --steps 1", 2, r"--steps must be at least 2, got 1"),
+    ("pairs --prior a --num -4 --out {run}", 2, r"--num must be at least 1, got -4"),
     ("import {p}/file --as biggan --out {run}", 2, r"invalid choice: 'biggan'"),
-    ("edit --prior a --ckpt_path b --output {run}", 2, r"not allowed with"),
+    ("edit --prior a --ckpt_path b --output {run}", 2, r"Give one of --prior and --ckpt_path"),
     ("evaluate --real a", 2, r"required: --fake"),
     ("weights fetch nobody", 2, r"No weights are called 'nobody'; there are vgg19"),
 ]
@@ -206,12 +206,11 @@ def test_mistake_ends_in_one_message(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     words = shlex.split(arguments.format(p=place, run=tmp_path / "run"))
-    with pytest.raises(SystemExit) as exit_info:
-        main(words)
-    code = exit_info.value.code
-    said = str(code) if isinstance(code, str) else capsys.readouterr().err
-    assert (1 if isinstance(code, str) else code) == status, said
+    found = status_of(words)
+    said = capsys.readouterr().err
+    assert found == status, said
     assert re.search(message, said, re.DOTALL), said
     assert "Traceback" not in said
+    assert "Union" not in said
     if status == 1:
-        assert said.startswith(f"semsynth {words[0]}: ")
+        assert f"semsynth {words[0]}: " in said

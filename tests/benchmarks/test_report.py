@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from benchmarks import report
-from benchmarks.report_figures import pictures, read_log
-from benchmarks.report_rows import best, entries, label, published, written
-from benchmarks.report_tables import html_tables, markdown
-from benchmarks.results import comparable_groups, latest_rows
+from benchmarks.report.figures import pictures, read_log
+from benchmarks.report.rows import best, comparable_groups, entries, label, published, written
+from benchmarks.report.tables import Table
+from benchmarks.results import latest_rows
 from semsynth.images import save_png
 from semsynth.metrics.protocol import ProtocolError
 
@@ -47,13 +47,8 @@ def page(tmp_path: Path, rows: list[dict[str, Any]]) -> str:
 
 
 def test_rows_are_called_after_what_they_go_without(rows: list[dict[str, Any]]) -> None:
-    labels = [label(row) for row in rows]
-    assert labels == [
-        "oracle (renderer)",
-        "CLVAE full",
-        "CLVAE without class-wise",
-        "CLVAE full, lr=9",
-    ]
+    names = ["oracle (renderer)", "CLVAE full", "CLVAE without class-wise", "CLVAE full, lr=9"]
+    assert [label(row) for row in rows] == names
 
 
 def test_oracle_stands_last_and_does_not_compete(page: str) -> None:
@@ -96,19 +91,14 @@ def measured(rows: list[dict[str, Any]], **changes: Any) -> list[dict[str, Any]]
     return [*others, scored[-1] | {"protocol": protocol | changes}]
 
 
-def test_rows_of_another_protocol_are_not_ranked_with_the_rest(
-    rows: list[dict[str, Any]],
-) -> None:
-    with pytest.raises(ProtocolError, match=r"of a and b .*num_images is 128 and 500"):
-        report.table_of(measured(rows, num_images=500))
-    assert best(entries(measured(rows)), "fd_toy") == 1.0
-
-
 def test_rows_of_another_protocol_stand_in_a_table_of_their_own(
     rows: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     mixed = measured(rows, num_images=500)
-    page = html_tables(mixed)
+    with pytest.raises(ProtocolError, match=r"of a and b .*num_images is 128 and 500"):
+        Table(mixed, mixed)
+    assert best(entries(measured(rows)), "fd_toy") == 1.0
+    page = report.page(mixed)
     assert page.count("<table>") == 2
     assert "first table: num_images is 128 and 500" in page
     assert page.count('class="best"') == 4  # each table has its own
@@ -117,7 +107,7 @@ def test_rows_of_another_protocol_stand_in_a_table_of_their_own(
 
 
 def test_versions_are_named_and_do_not_part_rows(rows: list[dict[str, Any]]) -> None:
-    page = html_tables(measured(rows, versions={"torch": "2.12"}))
+    page = report.page(measured(rows, versions={"torch": "2.12"}))
     assert page.count("<table>") == 1
     assert "torch 2.11 and 2.12" in page
 
@@ -127,23 +117,18 @@ def test_runs_that_failed_go_with_the_first_table(rows: list[dict[str, Any]]) ->
     assert [[row["run"] for row in group] for group in groups] == [["oracle", "a", "c"], ["b"]]
 
 
-def seeds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Three runs of one setting that differ in the seed."""
-    base = rows[1] | {"varied": ["seed_everything"]}
-    return [
-        base | {"run": f"s{i}", "parameters": {"seed_everything": i}, "scores": {"fd_toy": value}}
-        for i, value in enumerate([1.0, 2.0, 6.0])
-    ]
-
-
 def test_runs_that_differ_in_the_seed_are_one_line_with_mean_and_spread(
     rows: list[dict[str, Any]],
 ) -> None:
-    (line,) = entries(seeds(rows))
+    base = rows[1] | {"varied": ["seed_everything"]}
+    seeds = [
+        base | {"run": f"s{i}", "parameters": {"seed_everything": i}, "scores": {"fd_toy": value}}
+        for i, value in enumerate([1.0, 2.0, 6.0])
+    ]
+    (line,) = entries(seeds)
     assert written(line.values("fd_toy")) == "3.000 ± 2.646"  # statistics by hand
-    broken = seeds(rows)
-    del broken[2]["scores"]
-    page = html_tables([*broken[:2], broken[2] | {"error": "boom"}])
+    del seeds[2]["scores"]
+    page = report.page([*seeds[:2], seeds[2] | {"error": "boom"}])
     assert "1.500 ± 0.707" in page
     assert "2 of 3" in page
     assert 'title="boom"' in page
@@ -160,12 +145,12 @@ def test_published_numbers_stand_in_their_own_column_with_source_and_mark(
 ) -> None:
     card = {"split": "test", "data": "GTA5", "metrics": {}, "versions": {}}
     ours = rows[1] | {"scores": {"diversity_alex": 0.25}, "protocol": card, "method": "CLVAE"}
-    page = html_tables([ours])
+    page = report.page([ours])
     assert ">0.266†</td>" in page
     assert "tables 4 and 5" in page
     assert "<td>cIMLE</td>" in page  # it has no run here
     assert page.count('class="best"') == 1
-    assert 'class="paper"' not in html_tables(rows)  # no paper measures the toy world
+    assert 'class="paper"' not in report.page(rows)  # no paper measures the toy world
 
 
 def test_every_published_number_has_a_source() -> None:
@@ -178,9 +163,9 @@ def test_iou_of_classes_has_a_table_with_their_names(
     rows: list[dict[str, Any]], tmp_path: Path
 ) -> None:
     (tmp_path / "runs/a/classes.json").write_text('["sky", "road"]')
-    page = html_tables([rows[1] | {"scores": {"MeanIoU": 0.5, "IoU_class_1": 0.75}}])
+    page = report.page([rows[1] | {"scores": {"MeanIoU": 0.5, "IoU_class_1": 0.75}}])
     assert "<th>road</th>" in page
-    assert "sky" not in page
+    assert "<th>sky</th>" not in page
     assert ">0.75</td>" in page
     assert page.count("IoU_class") == 0
 
@@ -192,11 +177,10 @@ def test_pictures_of_any_method_are_shown_with_their_captions(
     for name in ("test_drag_strip", "edit", "samples_00000009"):
         save_png(torch.zeros(3, 4, 4, dtype=torch.uint8), images / f"{name}.png")
     (images / "edit.txt").write_text("A nose, <pulled>.")
-    shown = pictures(rows[1])
-    assert "A nose, &lt;pulled&gt;." in shown
-    assert "Drag strip." in shown
-    assert "samples_0" not in shown
-    assert shown.index("test_samples") < shown.index("edit")
+    shown = {picture.name: picture.caption for picture in pictures(rows[1])}
+    assert list(shown) == ["test_samples", "edit", "test_drag_strip"]
+    assert shown["test_drag_strip"] == "Drag strip."
+    assert "A nose, &lt;pulled&gt;." in report.page([rows[1]])
 
 
 def test_log_of_a_training_that_went_on_is_one_series(tmp_path: Path) -> None:
@@ -208,6 +192,6 @@ def test_log_of_a_training_that_went_on_is_one_series(tmp_path: Path) -> None:
 
 
 def test_markdown_has_a_table_with_the_best_in_bold(rows: list[dict[str, Any]]) -> None:
-    text = markdown(rows)
+    text = report.markdown(rows)
     assert "| CLVAE full | 2.0000 | **0.5000** |" in text
     assert "| CLVAE full, lr=9 | failed: exit code 1: <boom> |" in text

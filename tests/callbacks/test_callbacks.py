@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import LightningModule, Trainer
+from lightning import LightningModule
 from PIL import Image
 from torch import Tensor, nn
 
@@ -13,6 +13,7 @@ from semsynth.data import LabelSpace, SynthesisDataModule
 from semsynth.data.base import Batch, Split
 from semsynth.metrics import ImageMetric
 from semsynth.networks.noise import seeded_normal
+from tests.callbacks.test_evaluation import trainer
 
 SIZE = 4
 
@@ -80,26 +81,6 @@ class Sums(ImageMetric):
         return {"total": self.total, "count": self.count}
 
 
-class Flows(Sums):
-    """Wants what no data here has."""
-
-    def update(self, flow: Tensor) -> None: ...  # type: ignore[override]
-
-
-def trainer(directory: Path, *callbacks: Any, **options: Any) -> Trainer:
-    return Trainer(
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=directory,
-        callbacks=list(callbacks),
-        **options,
-    )
-
-
 def test_scores_are_logged_and_written(tmp_path: Path) -> None:
     evaluation = Evaluation([Sums()], num_samples=3)
     logged = trainer(tmp_path, evaluation).test(Noise(), Masks(), verbose=False)[0]
@@ -110,29 +91,14 @@ def test_scores_are_logged_and_written(tmp_path: Path) -> None:
     assert record["num_samples"] == 3
 
 
-def test_scores_do_not_depend_on_the_batch_size(tmp_path: Path) -> None:
+def test_scores_depend_on_the_seed_and_not_on_the_batch_size(tmp_path: Path) -> None:
     totals = []
-    for size in (1, 4, 6):
-        evaluation = Evaluation([Sums()], num_samples=2)
+    for size, seed in ((1, 0), (4, 0), (6, 0), (4, 1)):
+        evaluation = Evaluation([Sums()], num_samples=2, seed=seed)
         trainer(tmp_path, evaluation).test(Noise(), Masks(size), verbose=False)
         totals.append(evaluation.scores["total"])
-    assert totals == pytest.approx([totals[0]] * 3, rel=1e-6)
-
-
-def test_another_seed_gives_other_images(tmp_path: Path) -> None:
-    totals = []
-    for seed in (0, 1):
-        evaluation = Evaluation([Sums()], num_samples=2, seed=seed)
-        trainer(tmp_path, evaluation).test(Noise(), Masks(), verbose=False)
-        totals.append(evaluation.scores["total"])
-    assert totals[0] != totals[1]
-
-
-def test_metric_that_wants_what_the_data_lack_is_named(tmp_path: Path) -> None:
-    with pytest.raises(
-        ValueError, match=r"Flows wants flow, .*the data has image, index, mask, name"
-    ):
-        trainer(tmp_path, Evaluation([Flows()])).test(Noise(), Masks(), verbose=False)
+    assert totals[:3] == pytest.approx([totals[0]] * 3, rel=1e-6)
+    assert totals[1] != totals[3]
 
 
 def test_at_least_one_sample_is_asked_for() -> None:

@@ -21,6 +21,7 @@ from semsynth.methods.base import Batch, Method
 from semsynth.metrics import ImageMetric
 from semsynth.metrics.census import Census
 from semsynth.metrics.protocol import differences
+from semsynth.networks.motion.marks import Marks
 from semsynth.networks.noise import seeded_normal
 
 ROOT = Path(__file__).parents[2]
@@ -56,16 +57,13 @@ class Rebuild(Blur):
 class Repaint(Blur):
     """Gives the third class another grey in each image."""
 
-    def vary(self, batch: Batch, num_images: int, level: int) -> dict[str, Tensor]:
-        grey = torch.linspace(-1, 1, num_images).view(1, -1, 1, 1, 1)
+    def supply(self, batch: Batch, names: Collection[str]) -> Batch:
+        grey = torch.linspace(-1, 1, batch["num_samples"]).view(1, -1, 1, 1, 1)
         inside = (batch["mask"] == 2)[:, None, None]
-        third = torch.full_like(batch["index"], 2)
         images = torch.where(inside, grey, batch["image"][:, None])
-        return {
-            "varied": images,
-            "varied_class": third,
-            "varied_level": torch.full_like(third, level),
-        }
+        known = {"varied": images, "varied_level0": images}
+        third = torch.full_like(batch["index"], 2)
+        return {k: v for k, v in known.items() if k in names} | {"varied_class": third}
 
 
 def toy(eval_batch_size: int = 4, **sizes: Any) -> ToyStreet:
@@ -138,11 +136,7 @@ def test_protocol_stands_beside_the_scores(home: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changed", "key"),
-    [
-        ({"test_size": 6}, "num_images"),
-        ({"seed": 1}, "real_images"),
-        ({"seed": 1}, "masks"),
-    ],
+    [({"test_size": 6}, "num_images"), ({"seed": 1}, "real_images"), ({"seed": 1}, "masks")],
 )
 def test_other_real_images_have_another_protocol(
     home: Path, tmp_path: Path, changed: dict[str, int], key: str
@@ -362,36 +356,37 @@ def test_method_supplies_what_metrics_ask_for(home: Path, tmp_path: Path) -> Non
     trainer(tmp_path, evaluation).test(Rebuild(), toy(), verbose=False)
     assert 0 < evaluation.scores["reconstruction_mse"] < 0.0105  # 0.1 in steps of 8 bits
     assert evaluation.scores["reconstruction_fd_toy"] > 0
-    with pytest.raises(ValueError, match=r"wants reconstruction, which data and method do not"):
+    with pytest.raises(ValueError, match="wants reconstruction, which Blur and its data do not"):
         measure(tmp_path, Evaluation([metrics.Reconstruction(TOY)]), toy())
 
 
-def test_diversity_by_class_needs_a_method_that_has_codes_of_classes(
-    home: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("method", "metric", "missing"),
+    [
+        (Blur(), metrics.ClassDiversity(TOY, 8), "varied, varied_class"),
+        (Repaint(), metrics.ClassDiversity(TOY, 8, num_levels=2), "varied_level1"),
+        (Blur(), metrics.TrackingAccuracy(), "edited_landmarks, landmarks, marks"),
+    ],
+)
+def test_what_a_method_does_not_supply_is_named(
+    home: Path, tmp_path: Path, method: Method, metric: ImageMetric, missing: str
 ) -> None:
-    evaluation = Evaluation([metrics.ClassDiversity(TOY, 8)], num_samples=2)
-    with pytest.raises(ValueError, match="Blur has no codes of single classes"):
-        measure(tmp_path, evaluation, toy())
+    message = rf"wants {missing}, which {type(method).__name__} and .* the data has .*image, .*mask"
+    with pytest.raises(ValueError, match=message):
+        trainer(tmp_path, Evaluation([metric])).test(method, toy(), verbose=False)
 
 
 class Nudge(Blur):
     """Moves noise, drawn by seed, two pixels to the right, where three were asked for."""
 
-    def edits(self, batch: Batch) -> dict[str, Tensor]:
+    def supply(self, batch: Batch, names: Collection[str]) -> Batch:
         image = seeded_normal(batch["seed"], 3, SIZE, SIZE).clamp(-1, 1)
         edited = image.roll(2, dims=3)
         points = torch.full((len(image), 1, 2), SIZE / 2)
         motions = torch.tensor([3.0, 0.0, 0.0]).expand(len(image), 1, 3)
-        mask = torch.ones(len(image), 1, dtype=torch.bool)
-        return {
-            "image": image,
-            "edited": edited,
-            "points": points,
-            "motions": motions,
-            "points_mask": mask,
-            "landmarks": image,
-            "edited_landmarks": edited,
-        }
+        marks = Marks(points, motions, torch.ones(len(image), 1, dtype=torch.bool))
+        landmarks = {"landmarks": image, "edited_landmarks": edited}
+        return {"image": image, "fake": edited, "marks": marks} | landmarks
 
 
 def test_metrics_of_edits_see_what_the_method_edited(home: Path, tmp_path: Path) -> None:
@@ -409,9 +404,3 @@ def test_metrics_of_edits_see_what_the_method_edited(home: Path, tmp_path: Path)
     assert evaluation.scores["drag_error_features"] == pytest.approx(1, abs=0.01)
     assert evaluation.scores["drag_gain_features"] == pytest.approx(2 / 3, abs=0.01)
     assert torch.equal(seen[0], seen[1].roll(2, dims=3))  # edited, and as it was
-
-
-def test_metrics_of_edits_need_a_method_that_edits(home: Path, tmp_path: Path) -> None:
-    evaluation = Evaluation([metrics.TrackingAccuracy()])
-    with pytest.raises(ValueError, match="Blur does not edit by marks"):
-        measure(tmp_path, evaluation, toy())

@@ -11,9 +11,6 @@ def test_directory_is_named_after_experiment_seed_and_configuration() -> None:
     directory = run_directory.default_directory(CONFIG, "experiments/clvae/ade20k.yaml")
     assert directory.parent == Path("outputs/clvae/ade20k")
     assert directory.name.startswith("seed7-")
-
-
-def test_same_configuration_gives_same_directory_and_another_gives_another() -> None:
     first = run_directory.default_directory(CONFIG, "a.yaml")
     assert run_directory.default_directory(CONFIG | {"run_dir": "x"}, "a.yaml") == first
     assert run_directory.default_directory(CONFIG | {"more": 1}, "a.yaml") != first
@@ -32,22 +29,14 @@ def test_experiment_is_named_after_its_file(file: str | None, name: str) -> None
     assert run_directory.experiment_name(CONFIG, file) == name
 
 
-def test_a_directory_with_checkpoints_is_not_overwritten(tmp_path: Path) -> None:
+def test_a_run_is_overwritten_on_demand_alone_and_nothing_else_with_it(tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoints" / "last.ckpt"
     checkpoint.parent.mkdir()
     checkpoint.touch()
+    (tmp_path / "notes.txt").touch()
+    assert run_directory.of_checkpoint(str(checkpoint)) == tmp_path
     with pytest.raises(run_directory.RunExistsError, match="--ckpt_path last"):
         run_directory.prepare(tmp_path, overwrite=False)
     assert checkpoint.exists()
-
-
-def test_overwriting_removes_what_a_run_writes_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "checkpoints").mkdir()
-    (tmp_path / "checkpoints" / "last.ckpt").touch()
-    (tmp_path / "notes.txt").touch()
     run_directory.prepare(tmp_path, overwrite=True)
     assert [p.name for p in tmp_path.iterdir()] == ["notes.txt"]
-
-
-def test_run_directory_of_a_checkpoint(tmp_path: Path) -> None:
-    assert run_directory.of_checkpoint(str(tmp_path / "checkpoints/last.ckpt")) == tmp_path

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semsynth.cli import main
 from semsynth.data import ADE20K
+from tests.helpers.command import status_of
 
 NUM_SAMPLES = 12
 
@@ -45,16 +45,9 @@ def check(capsys: pytest.CaptureFixture[str], *args: str | Path) -> tuple[int, s
 
 def run(capsys: pytest.CaptureFixture[str], *args: str | Path) -> tuple[int, str]:
     capsys.readouterr()
-    status: object = 0
-    try:
-        main(["data", *map(str, args)])
-    except SystemExit as error:
-        status = error.code
-    output = capsys.readouterr().out
-    if isinstance(status, str):
-        return 1, status
-    assert isinstance(status, int)
-    return status, output
+    status = status_of(["data", *map(str, args)])
+    said = capsys.readouterr()
+    return status, said.out or said.err
 
 
 def kinds(report: str) -> dict[str, int]:

@@ -7,9 +7,8 @@ import pytest
 import torch
 from packaging.requirements import Requirement
 
-from semsynth.cli import doctor_findings as doctor
-from semsynth.cli import main
-from semsynth.cli.doctor_findings import (
+from semsynth.cli import doctor
+from semsynth.cli.doctor import (
     Finding,
     data_roots,
     dependency,
@@ -19,6 +18,7 @@ from semsynth.cli.doctor_findings import (
     tracking,
 )
 from semsynth.weights import DOWNLOADS
+from tests.helpers.command import status_of
 
 
 def states(look: Callable[[], Iterator[Finding]]) -> dict[str, str]:
@@ -88,9 +88,7 @@ def test_status_is_one_if_anything_is_bad(
     finding = Finding(state, "thing", "[found]", "mend it")  # type: ignore[arg-type]
     monkeypatch.setattr(doctor, "examine", lambda: [finding])
     for flags in ([], ["--json"]):
-        with pytest.raises(SystemExit) as exit_info:
-            main(["doctor", *flags])
-        assert exit_info.value.code == status
+        assert status_of(["doctor", *flags]) == status
         text = capsys.readouterr().out
         assert all(part in text for part in finding)
     assert json.loads(text) == [finding._asdict()]

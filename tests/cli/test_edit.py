@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from semsynth.cli import main
+from semsynth.cli.edit import edit
 from semsynth.editing import DragOptimisation
 
 
@@ -32,9 +33,9 @@ def test_it_writes_pictures_film_and_a_trajectory_to_go_on_from(
     with Image.open(first / "before.png") as before, Image.open(first / "after.png") as after:
         assert before.size == (64, 64)
         assert before.tobytes() != after.tobytes()
-    trajectory = ["--trajectory", str(first / "trajectory.json")]
-    zoom = ["--zoom", "32,32,-0.1", "--output", str(second)]
-    main(["edit", "--prior", "toy_portrait", "--optimise", *trajectory, *zoom])
+    trajectory = first / "trajectory.json"
+    zoom = ["32,32,-0.1"]
+    edit(prior="toy_portrait", optimise=True, trajectory=trajectory, zoom=zoom, output=second)
     assert (second / "before.png").read_bytes() == (first / "after.png").read_bytes()
     content = json.loads((second / "trajectory.json").read_text())
     assert [step["kind"] for step in content["steps"]] == ["sample", "drag", "drag"]

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -217,15 +215,3 @@ def test_file_named_after_no_mask_is_a_sample_of_its_own(tmp_path: Path) -> None
 def test_samples_are_in_the_order_of_their_numbers() -> None:
     files = {stem: Path(stem) for stem in ("a_10", "a_9", "a_0")}
     assert [file.name for file in by_number(files)] == ["a_0", "a_9", "a_10"]
-
-
-def test_help_imports_no_torch() -> None:
-    code = (
-        "import sys; from semsynth.cli import main\n"
-        "for command in ('evaluate', 'weights'):\n"
-        "    try: main([command, '--help'])\n"
-        "    except SystemExit: pass\n"
-        "print({'torch', 'lightning', 'numpy'} & set(sys.modules))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.endswith("set()\n")

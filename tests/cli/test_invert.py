@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from semsynth.cli import main
-from semsynth.cli.invert_work import identity
+from semsynth.cli.invert import identity
 from semsynth.data.latents import read_codes
 from semsynth.images import save_png, to_uint8
 from semsynth.inversion.stored_codes import stored_notes

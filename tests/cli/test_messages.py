@@ -1,66 +1,124 @@
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
 from semsynth.cli.messages import (
-    REQUIRED,
-    WRAPPED,
-    arguments_of,
+    Parser,
     check_files,
-    explain,
+    class_names,
+    in_words,
     meant,
     place,
+    require_at_least,
     unwrapped,
 )
-from semsynth.errors import UserError
-
-UNKNOWN_ARGUMENT = """Parser key "model":
-  Does not validate against any of the Union subtypes
-  Errors:
-    - Problem with given class_path 'semsynth.methods.CLVAE':
-        Option 'chanels' is not accepted
-    - Expected a <class 'NoneType'>"""
-WRONG_VALUE = """Parser key "model":
-  Errors:
-    - Problem with given class_path 'semsynth.methods.CLVAE':
-        Parser key "kl_norm":
-          Expected a typing.Literal['level', 'mask']. Got value: mean
-    - Expected a <class 'NoneType'>"""
+from semsynth.errors import UsageError, UserError
 
 
-def test_unknown_argument_gets_a_suggestion_and_its_file(tmp_path: Path) -> None:
+class Base:
+    pass
+
+
+class Inner(Base):
+    def __init__(self, size: int, kind: Literal["a", "b"] = "a", **kwargs: Any) -> None:
+        if size < 0:
+            raise UserError(f"size is {size}")
+        super().__init__(**kwargs)
+
+
+class Outer(Base):
+    def __init__(self, inner: Base | None = None, width: int | tuple[int, int] = 1) -> None:
+        self.inner = inner
+
+
+INNER = f"{__name__}.Inner"
+
+
+@pytest.fixture
+def parser() -> Parser:
+    parser = Parser(prog="test", allow_abbrev=False)
+    parser.add_subclass_arguments(Base, "thing")
+    parser.add_argument("--number", type=int | None, default=None)
+    parser.add_argument("--name", type=str, required=True)
+    return parser
+
+
+def said(parser: Parser, words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The sentence that a wrong command line ends with."""
+    with pytest.raises(SystemExit) as end:
+        parser.parse_args(words)
+    assert end.value.code == 2
+    return capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--nam", "x"], "There is no flag '--nam'; did you mean '--name'?"),
+        (["--name"], "argument --name: expected one argument"),
+        ([], "required: --name."),
+        (["--name=x", "--number=many"], "--number: expected int or null, got many."),
+        (["--name=x", "--thing=Inner", "--thing.siz=1"], "Inner has no argument 'siz'; did you"),
+        (["--name=x", "--thing=Inner", "--thing.size=x"], "Inner: argument 'size': expected int,"),
+        (["--name=x", "--thing=Inner", "--thing.kind=c"], "expected 'a', 'b', got c."),
+        (["--name=x", "--thing=Inner"], "Inner needs size."),
+        (["--name=x", "--thing=Outer", "--thing.width=w"], "expected int or tuple[int, int], got"),
+    ],
+)
+def test_mistake_is_one_sentence(
+    words: list[str], sentence: str, parser: Parser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [
+        word.replace("=Inner", f"={INNER}").replace("Outer", f"{__name__}.Outer") for word in words
+    ]
+    text = said(parser, words, capsys)
+    assert text.startswith("test: ")
+    assert sentence in text
+
+
+def test_mistake_inside_a_class_inside_a_class_is_that_of_the_innermost(
+    parser: Parser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inner = f'{{"class_path": "{INNER}", "init_args": {{"sise": 1}}}}'
+    words = ["--name=x", f"--thing={__name__}.Outer", f"--thing.inner={inner}"]
+    assert "Inner has no argument 'sise'; did you mean 'size'?" in said(parser, words, capsys)
+
+
+def test_file_of_a_wrong_key_is_named(
+    parser: Parser, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "mine.yaml"
-    file.write_text("model:\n  chanels: 3\n")
-    text = explain(UNKNOWN_ARGUMENT, files=[str(file), "gone.yaml"])
-    assert text == f"CLVAE has no argument 'chanels' (in {file}); did you mean 'channels'?"
+    file.write_text(f"name: x\nthing:\n  class_path: {INNER}\n  init_args:\n    sise: 3\n")
+    parser.add_argument("--config", action="config")
+    parser.files = (str(file), "gone.yaml")
+    text = said(parser, [f"--config={file}"], capsys)
+    assert f"Inner has no argument 'sise' (in {file}); did you mean 'size'?" in text
 
 
-def test_unknown_key_gets_a_suggestion() -> None:
-    message = "Subcommand 'fit' does not accept option 'evaluation.num_sample'"
-    text = explain(message, keys=["evaluation.num_samples", "evaluation.seed"])
-    assert "no key 'evaluation.num_sample'; did you mean 'evaluation.num_samples'" in text
+def test_error_of_a_constructor_comes_to_light(parser: Parser) -> None:
+    parsed = parser.parse_args(["--name=x", f"--thing={INNER}", "--thing.size=-1"])
+    with pytest.raises(UserError, match=r"^size is -1$"), unwrapped():
+        parser.instantiate(parsed)
 
 
-def test_unknown_flag_gets_a_suggestion() -> None:
-    text = explain("Unrecognized arguments: --trainer.max_step=3", keys=["trainer.max_steps"])
-    assert text == "There is no flag '--trainer.max_step'; did you mean 'trainer.max_steps'?"
+def test_types_are_said_in_words() -> None:
+    assert in_words(int | None) == "int or null"
+    assert in_words(Literal["a", 1]) == "'a', 1"
+    assert in_words(list[int] | Path) == "list[int] or Path"
 
 
-def test_wrong_value_names_argument_and_choices() -> None:
-    text = explain(WRONG_VALUE)
-    assert "CLVAE: argument 'kl_norm': Expected a typing.Literal['level', 'mask']" in text
-    assert "mean" in text
-    assert "\n" not in text
-
-
-def test_nothing_to_work_with_is_told_what_to_name() -> None:
-    message = "the following arguments are required: fit.data, fit.model"
-    assert explain(message) == REQUIRED
-
-
-@pytest.mark.parametrize("message", ["Something else", "Problems parsing config: in line 2"])
-def test_other_messages_stay(message: str) -> None:
-    assert explain(message) == message
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ("Foo", ["Foo"]),
+        ('[{"class_path": "A"}, B]', ["A", "B"]),
+        ({"x": 1}, []),
+        ("a: [", ["a: ["]),
+    ],
+)
+def test_classes_in_a_value_are_found(value: Any, names: list[str]) -> None:
+    assert class_names(value) == names
 
 
 def test_nothing_close_gets_no_suggestion() -> None:
@@ -68,54 +126,10 @@ def test_nothing_close_gets_no_suggestion() -> None:
     assert place("zzz", []) == ""
 
 
-def test_arguments_are_those_of_the_constructor() -> None:
-    assert {"num_classes", "kl_weight"} <= set(arguments_of("semsynth.methods.CLVAE"))
-
-
-def test_mistakes_in_a_metric_are_said_in_one_sentence() -> None:
-    path = "semsynth.metrics.KernelDistance"
-    prefix = "Type collections.abc.Callable expects a function or a callable class: "
-    value = f"Got value: Namespace(class_path='{path}', init_args=Namespace(x=1))"
-    unknown = f"{prefix}Option 'extractr' is not accepted. {value}"
-    assert explain(unknown).startswith("KernelDistance has no argument 'extractr'; did you mean")
-    missing = f"{prefix}the following arguments are required: extractor. {value}"
-    expected = "KernelDistance: the following arguments are required: extractor."
-    assert explain(missing) == expected
-    wrong = (
-        f"{prefix}Parser key \"num_subsets\":\n  Expected a <class 'int'>. Got value: many. {value}"
-    )
-    assert "num_subsets" in explain(wrong)
-    assert "Namespace" not in explain(wrong)
-
-
-UNION = """Parser key "{key}":
-  Does not validate against any of the Union subtypes
-  Subtypes: [...]
-  Errors:
-    - Expected {first}
-    - Expected a <class 'NoneType'>
-  Given value type: <class 'str'>
-  Given value: {value}"""
-
-
-def test_value_that_is_none_of_several_kinds_is_told_which_there_are() -> None:
-    message = UNION.format(key="trainer.max_epochs", first="a <class 'int'>", value="many")
-    assert explain(message) == "trainer.max_epochs: expected int or null, got many."
-
-
-def test_unknown_class_is_told_which_there_are() -> None:
-    first = "a dot import path string: Clvae"
-    text = explain(UNION.format(key="model", first=first, value="Clvae"))
-    assert text.startswith("model: there is no class 'Clvae'; did you mean 'CLVAE'? There are ")
-    assert "UserControllableLT" in text
-    assert "CLVAE" not in explain(UNION.format(key="trainer.x", first=first, value="Clvae"))
-
-
-def test_error_of_a_constructor_comes_to_light() -> None:
-    report = ValueError(f"{WRAPPED}: many lines")
-    report.__cause__ = UserError("the real reason")
-    with pytest.raises(UserError, match="the real reason"), unwrapped():
-        raise report
+def test_flags_below_their_least_value_are_refused() -> None:
+    require_at_least(2, steps=2, starts=None)
+    with pytest.raises(UsageError, match="--steps must be at least 2, got 1"):
+        require_at_least(2, steps=1)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from semsynth.cli import main
 from semsynth.cli import weights as command
 from semsynth.weights import MissingWeightsError, download
 from semsynth.weights.registry import DOWNLOADS, WeightsFile
+from tests.helpers.command import status_of
 
 ROOT = Path(__file__).parents[2]
 CONTENT = b"weights"
@@ -36,11 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*args: str) -> int:
-    with pytest.raises(SystemExit) as done:
-        main(["weights", *args])
-    if isinstance(done.value.code, str):
-        raise AssertionError(done.value.code)
-    return int(done.value.code or 0)
+    return status_of(["weights", *args])
 
 
 def place(folder: Path, content: bytes = CONTENT) -> Path:
@@ -118,7 +115,7 @@ def test_all_for_fetches_metrics_and_losses_of_an_experiment(
         fetched.append(names)
         raise download.FetchError("no network")
 
-    monkeypatch.setattr(command, "fetch", fetch)
+    monkeypatch.setattr(command, "fetch_files", fetch)
     monkeypatch.chdir(tmp_path)
     config = str(ROOT / "experiments/clvae/ade20k.yaml")
     with pytest.raises(download.FetchError):
@@ -137,7 +134,7 @@ def test_all_for_goes_on_until_nothing_is_missing(monkeypatch: pytest.MonkeyPatc
             raise MissingWeightsError("it", [missing[0]])
 
     monkeypatch.setattr("semsynth.cli.train.prepare_weights", prepare)
-    monkeypatch.setattr(command, "fetch", lambda names: missing.remove(*names))
+    monkeypatch.setattr(command, "fetch_files", lambda names: missing.remove(*names))
     command.fetch_all_for([])
     assert missing == []
 
@@ -147,7 +144,7 @@ def test_all_for_stops_when_fetching_does_not_help(monkeypatch: pytest.MonkeyPat
         raise MissingWeightsError("still", ["a"])
 
     monkeypatch.setattr("semsynth.cli.train.prepare_weights", prepare)
-    monkeypatch.setattr(command, "fetch", lambda names: None)
+    monkeypatch.setattr(command, "fetch_files", lambda names: None)
     with pytest.raises(MissingWeightsError, match="still"):
         command.fetch_all_for([])
 

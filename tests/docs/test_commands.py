@@ -6,16 +6,15 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 from torch.distributed.run import get_args_parser
 
-from semsynth.cli import COMMANDS, TOOLS, main
-from semsynth.cli import data as data_command
-from semsynth.cli import data_work as data_cli
+from semsynth.cli import COMMANDS, find, main
+from semsynth.cli.data import open_pairs
+from semsynth.cli.parsing import arguments_of
 from tests.docs.documents import DOCUMENTS, commands, furnish
 
 SHORT = shlex.split(
@@ -104,7 +103,7 @@ def fit_small(words: list[str]) -> None:
     main([*words, *small, "--overwrite", "true"])
 
 
-def run_semsynth(words: list[str], parse: Callable[[Callable[[], object]], None]) -> None:
+def run_semsynth(words: list[str]) -> None:
     command = words[0]
     if "--help" in words or any(word.endswith(".help") for word in words):
         main(words)
@@ -112,11 +111,11 @@ def run_semsynth(words: list[str], parse: Callable[[Callable[[], object]], None]
         fit_small(words)
     elif command == "fit" or command in COMMANDS:
         main([*words, *(["--num_samples", "1"] if command == "predict" else [])])
-    elif command == "data" and any((command, word) in PARSED for word in words):
-        data_cli.build_data(*data_command.build_parser().parse_known_args(words[1:]))
     elif any((command, word) in PARSED for word in words):
-        tool = import_module(TOOLS[command][1])
-        parse(lambda: tool.run(words[1:]))
+        given = arguments_of(*find(words))
+        if command == "data":
+            of_data = (given.get(key) for key in ("config", "data", "root", "arguments"))
+            open_pairs(words[1], *of_data)
     else:
         main([*words, *shlex.split(SHORTER.get(command, ""))])
 
@@ -137,7 +136,7 @@ def run_command(words: list[str], parse: Callable[[Callable[[], object]], None])
         words = words[: words.index(">")]
     program, rest = words[0], words[1:]
     if program == "semsynth":
-        run_semsynth(rest, parse)
+        run_semsynth(rest)
     elif program == "python":
         assert rest[0] == "-m"
         run_module(rest[1:], parse)

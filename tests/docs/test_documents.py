@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from lightning import LightningDataModule, LightningModule
 
-import benchmarks.run
 import semsynth.data
 import semsynth.methods
 from semsynth.cli import COMMANDS, main
@@ -78,4 +77,12 @@ def test_every_page_is_in_the_index() -> None:
 
 def test_every_table_of_the_papers_is_named() -> None:
     text = (ROOT / "docs/papers.md").read_text()
-    assert all(p.name in text for p in Path(benchmarks.run.__file__).parent.glob("paper-*.yaml"))
+    assert all(p.name in text for p in (ROOT / "benchmarks/suites").glob("paper-*.yaml"))
+
+
+@pytest.mark.parametrize(("way", "most"), [("label map", 12), ("drag", 10)])
+def test_files_on_the_way_exist_and_are_few(way: str, most: int) -> None:
+    _, text = (ROOT / "CONTRIBUTING.md").read_text().split(f"<!-- {way}: ")
+    steps = re.findall(r"^\d+\. `(\S+)`", text.partition("\n\n")[0], re.MULTILINE)
+    assert 0 < len(steps) <= most
+    assert [step for step in steps if not (ROOT / "semsynth" / step).is_file()] == []

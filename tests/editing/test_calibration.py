@@ -4,15 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from semsynth.editing.calibration import (
-    calibrate_gain,
-    held_out_seeds,
-    lowest,
-    measure_scale,
-)
+from semsynth.editing.calibration import calibrate_gain, held_out_seeds, lowest, measure_scale
 from semsynth.editing.pairs import PairRenderer
-from semsynth.editing.points import Marks
 from semsynth.networks.motion.geometry import Motion
+from semsynth.networks.motion.marks import Marks
 from semsynth.weights.priors import load_generator
 
 CPU = torch.device("cpu")

@@ -1,6 +1,5 @@
-import builtins
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -64,13 +63,6 @@ def test_mp4_holds_the_frames(canvas: Canvas, session: Session, tmp_path: Path) 
 def test_mp4_without_its_library_says_what_to_install(
     canvas: Canvas, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = builtins.__import__
-
-    def without(name: str, *rest: Any, **options: Any) -> Any:
-        if name == "av":
-            raise ImportError(name)
-        return real(name, *rest, **options)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(EditError, match=r"semsynth\[video\]"):
         save_mp4(frames_of(canvas, session.steps), tmp_path / "way.mp4")

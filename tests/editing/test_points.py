@@ -5,25 +5,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.editing.points import (
-    all_marks,
-    check_marks,
-    fixed_marks,
-    random_marks,
-    read_cells,
-    read_pixels,
-)
+from semsynth.editing.points import all_marks, fixed_marks, random_marks
+from semsynth.networks.motion.marks import Marks, check_marks
 
-GRID = 16
+GRID, CANVAS = 16, 64
 
 
-def moving(batch_size: int) -> tuple[Tensor, Tensor]:
+def moving(batch_size: int) -> dict[str, Tensor]:
     """Flow of 4 pixels in the upper half and of none below, valid in the left half."""
     flow = torch.zeros(batch_size, 2, GRID, GRID)
     flow[:, 0, : GRID // 2] = 4
     valid = torch.zeros(batch_size, 1, GRID, GRID, dtype=torch.bool)
     valid[..., : GRID // 2] = True
-    return flow, valid
+    return {"flow": flow, "log_expansion": torch.zeros_like(flow[:, :1]), "valid": valid}
 
 
 def test_features_in_pixels_equal_those_of_the_nearest_enlargement() -> None:
@@ -31,7 +25,7 @@ def test_features_in_pixels_equal_those_of_the_nearest_enlargement() -> None:
     enlarged = F.interpolate(features, size=(32, 32), mode="nearest")
     y, x = torch.meshgrid(torch.arange(32), torch.arange(32), indexing="ij")
     points = torch.stack([x, y], -1).view(1, -1, 2).expand(2, -1, -1).float()
-    found = read_pixels(features, points, 32)
+    found = Marks(points, points, points).read(features, 32)
     assert torch.equal(found, enlarged.flatten(2).mT)
 
 
@@ -45,41 +39,40 @@ def test_grid_of_features_equals_enlarging_and_nearest_sampling() -> None:
         enlarged, grid.expand(2, -1, -1, -1), mode="nearest", align_corners=False
     )
     assert torch.equal(features[:, :, ::4, ::4], sampled)
-    cells = all_marks(torch.ones(2, 1, 16, 16, dtype=torch.bool)).cells
-    assert torch.equal(read_cells(features[:, :, ::4, ::4], cells), sampled.flatten(2).mT)
+    marks = all_marks(moving(2), 256)
+    assert torch.equal(marks.read(features[:, :, ::4, ::4], 256), sampled.flatten(2).mT)
+    assert torch.equal(marks.read(features, 256), sampled.flatten(2).mT)
 
 
 def test_points_are_valid_and_different_and_as_many_as_asked_for() -> None:
-    flow, valid = moving(4)
-    marks = fixed_marks(flow, valid, torch.arange(4), torch.tensor([[1], [8], [32], [64]]), 64)
+    number = torch.tensor([[1], [8], [32], [64]])
+    marks = fixed_marks(moving(4), torch.arange(4), CANVAS, number, 64)
     assert marks.points_mask.sum(1).tolist() == [1, 8, 32, 64]
-    for cells, there in zip(marks.cells, marks.points_mask, strict=True):
-        chosen = cells[there]
-        assert len(chosen.unique()) == len(chosen)
-        assert (chosen % GRID < GRID // 2).all()
+    for points, motions, there in zip(*marks, strict=True):
+        chosen = points[there]
+        assert len(chosen.unique(dim=0)) == len(chosen)
+        assert (chosen[:, 0] < CANVAS // 2).all()
+        assert torch.equal(motions[there, 0] > 0, chosen[:, 1] < CANVAS // 2)
 
 
 def test_there_are_no_more_points_than_valid_cells() -> None:
-    flow, valid = moving(1)
-    valid[:] = False
-    valid[0, 0, 3, 5] = True
-    marks = fixed_marks(flow, valid, torch.zeros(1, dtype=torch.long), 8, 8)
-    assert marks.cells[marks.points_mask].tolist() == [3 * GRID + 5]
-    valid[:] = False
-    assert not fixed_marks(flow, valid, torch.zeros(1, dtype=torch.long), 8, 8).points_mask.any()
+    pairs, seed = moving(1), torch.zeros(1, dtype=torch.long)
+    pairs["valid"][:] = False
+    assert not fixed_marks(pairs, seed, CANVAS, 8, 8).points_mask.any()
+    pairs["valid"][0, 0, 3, 5] = True
+    marks = fixed_marks(pairs, seed, CANVAS, 8, 8)
+    assert marks.points[marks.points_mask].tolist() == [[5 * 4, 3 * 4]]
 
 
 def test_three_of_four_single_points_lie_in_the_moving_half() -> None:
-    flow, valid = moving(4000)
-    marks = fixed_marks(flow, valid, torch.arange(4000), 1, 1)
-    upper = (marks.cells < GRID * GRID // 2).float().mean()  # half evenly, half by flow
+    marks = fixed_marks(moving(4000), torch.arange(4000), CANVAS, 1, 1)
+    upper = (marks.points[..., 1] < CANVAS // 2).float().mean()  # half evenly, half by flow
     assert upper == pytest.approx(0.75, abs=0.03)
 
 
 def test_few_points_are_as_likely_as_many() -> None:
-    flow, valid = moving(4000)
-    marks = random_marks(flow, valid, torch.arange(4000), still=0.5, max_points=64, max_anchors=8)
-    number = (marks.points_mask & ~marks.anchors).sum(1)
+    marks = random_marks(moving(4000), torch.arange(4000), CANVAS, 0.5, 64, max_anchors=8)
+    number = marks.points_mask[:, :64].sum(1)
     for low, high in ((1, 2), (4, 8), (16, 32)):
         share = ((number >= low) & (number < high)).float().mean()
         expected = math.log(high / low) / math.log(65)
@@ -88,23 +81,22 @@ def test_few_points_are_as_likely_as_many() -> None:
 
 
 def test_anchors_lie_where_nothing_moves_and_are_none_to_eight() -> None:
-    flow, valid = moving(2000)
-    marks = random_marks(flow, valid, torch.arange(2000), still=0.5)
-    assert (marks.cells[marks.anchors] >= GRID * GRID // 2).all()
-    assert (marks.cells[marks.anchors] % GRID < GRID // 2).all()
-    counts = marks.anchors.sum(1).bincount(minlength=9)
+    points, motions, there = random_marks(moving(2000), torch.arange(2000), CANVAS, still=0.5)
+    anchors, are_there = points[:, 64:], there[:, 64:]
+    assert (anchors[are_there][:, 1] >= CANVAS // 2).all()
+    assert (anchors[are_there][:, 0] < CANVAS // 2).all()
+    assert not motions[:, 64:].any()
+    counts = are_there.sum(1).bincount(minlength=9)
     assert len(counts) == 9
     assert (counts / 2000 - 1 / 9).abs().max() < 0.03
-    assert (marks.points_mask | ~marks.anchors).all()
 
 
 def test_marks_depend_on_the_seed_of_their_sample_alone() -> None:
-    flow, valid = moving(3)
     seeds = torch.tensor([5, 6, 7])
-    together = random_marks(flow, valid, seeds, 0.5)
-    alone = random_marks(flow[1:2], valid[1:2], seeds[1:2], 0.5)
+    together = random_marks(moving(3), seeds, CANVAS, 0.5)
+    alone = random_marks(moving(1), seeds[1:2], CANVAS, 0.5)
     assert all(torch.equal(a[1:2], b) for a, b in zip(together, alone, strict=True))
-    assert not torch.equal(together.cells[0], together.cells[1])
+    assert not torch.equal(together.points[0], together.points[1])
 
 
 @pytest.mark.parametrize(
@@ -125,7 +117,7 @@ def test_marks_outside_the_canvas_or_not_finite_are_refused(
     if ok:
         check_marks(*marks, 32)
     else:
-        with pytest.raises(ValueError, match="inside the canvas, 0 to 31"):
+        with pytest.raises(ValueError, match=r"Mark 1 must be finite .* inside the image, 0\.\.31"):
             check_marks(*marks, 32)
 
 

@@ -183,10 +183,10 @@ def test_files_that_hold_no_trajectory_of_this_generator_are_refused(
 
 
 BAD = {
-    "not finite": [Mark(math.nan, 3, 2, 2)],
-    "holds a number that is not finite": [Mark(3, 3, math.inf, 2)],
-    "outside the image": [Mark(16, 3, 2, 2)],
-    "must lie in 0..15": [Mark(-1, 3, 2, 2)],
+    "Mark 1 must be finite": [Mark(math.nan, 3, 2, 2)],
+    "Mark 2 must be finite": [Mark(3, 3, 2, 2), Mark(3, 3, math.inf, 2)],
+    "inside the image": [Mark(16, 3, 2, 2)],
+    r"0..15 in x and y; got point \[-1": [Mark(-1, 3, 2, 2)],
     "more than the image's 16 pixels": [Mark(3, 3, 12, 12)],
     "factor of 4": [Mark(3, 3, log_expansion=-2)],
     "At most 64 marks.*got 10000": [Mark(3, 3, 2, 2)] * 10_000,

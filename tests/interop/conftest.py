@@ -1,20 +1,60 @@
 """Official checkpoints of StyleGAN2 with random weights, by the names that their code gives."""
 
+import json
+import os
 import pickle
 import re
+import runpy
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 State = dict[str, Tensor]
+ROOT = Path(__file__).parents[2]
+FIXTURES = Path(os.environ.get("SEMSYNTH_FIXTURES", ROOT.parent / "shared" / "fixtures"))
 TAPS = torch.tensor([1.0, 3.0, 3.0, 1.0])
 FILTER = TAPS[:, None] * TAPS / 64
+
+
+class Outputs:
+    """What an official network made of weights and inputs that a rule gives anew.
+
+    Attributes:
+        stored: The outputs by name.
+        config: Seed and sizes.
+        keys: Names and shapes of the weights.
+    """
+
+    def __init__(self, name: str) -> None:
+        file = FIXTURES / f"{name}.npz"
+        if not file.is_file():
+            pytest.skip(f"no fixtures in {FIXTURES}; name their folder in SEMSYNTH_FIXTURES")
+        self.stored, self.rule = np.load(file), runpy.run_path(str(FIXTURES / "rule.py"))
+        self.config, self.keys = (json.loads(str(self.stored[k])) for k in ("config", "keys"))
+
+    def weights(self, keys: Iterable[tuple[str, Any]]) -> State:
+        seed = self.config["seed"]
+        return {k: torch.from_numpy(self.rule["tensor"](seed, k, shape)) for k, shape in keys}
+
+    def normal(self, name: str, *shape: int) -> Tensor:
+        return torch.from_numpy(self.rule["normal"](self.config["seed"], name, shape))
+
+
+def save(content: Any, directory: Path) -> Path:
+    path = directory / "official.pt"
+    torch.save(content, path)
+    return path
+
+
+def below(state: State, prefix: str) -> State:
+    return {f"{prefix}.{key}": value for key, value in state.items()}
 
 
 def widths(image_size: int, channel_base: int, channel_max: int) -> dict[int, int]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from tests.interop.conftest import rosinality_checkpoint
+from tests.interop.conftest import below, rosinality_checkpoint
 from tests.interop.test_clvae import official
 from tests.interop.test_latent_transformer import shapes
 from tests.interop.test_psp import encoder_state
@@ -20,8 +20,7 @@ def stylegan2() -> dict[str, Any]:
 def psp() -> dict[str, Any]:
     """An encoder and its generator."""
     prior = stylegan2()
-    state = {f"decoder.{k}": v for k, v in prior["g_ema"].items()}
-    state |= {f"encoder.{k}": v for k, v in encoder_state(6, w_dim=8).items()}
+    state = below(prior["g_ema"], "decoder") | below(encoder_state(6, w_dim=8), "encoder")
     return {"state_dict": state, "latent_avg": prior["latent_avg"], "opts": {"input_nc": 5}}
 
 
@@ -31,7 +30,7 @@ def latent_transformer() -> dict[str, Any]:
     draw = torch.Generator().manual_seed(3)
     sizes = shapes(24, 16, 8, 1, 64, 8)
     state = {f"encoder.{k}": torch.randn(s, generator=draw) / 5 for k, s in sizes.items()}
-    state |= {f"decoder.{k}": v for k, v in prior["g_ema"].items()}
+    state |= below(prior["g_ema"], "decoder")
     return {"state_dict": state, "opts": {}, "latent_avg": prior["latent_avg"]}
 
 

@@ -1,6 +1,4 @@
-import json
-import os
-import runpy
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +11,18 @@ from torch import Tensor
 from semsynth.cli import main
 from semsynth.interop.checkpoints import CheckpointError
 from semsynth.interop.clvae import (
-    _TO_OFFICIAL,
     DATA_SETS,
+    RULES,
     build_networks,
     choose_size,
     configuration,
     import_clvae,
-    official_name,
 )
+from semsynth.interop.tensors import official_name
 from semsynth.methods import CLVAE
-from semsynth.networks.clvae.spade import one_hot
+from semsynth.networks.clvae.layouts import one_hot
+from tests.interop.conftest import Outputs
 
-ROOT = Path(__file__).parents[2]
-FIXTURES = Path(os.environ.get("SEMSYNTH_FIXTURES", ROOT.parent / "shared" / "fixtures"))
 TINY = {
     "num_classes": 5,
     "image_size": (256, 256),
@@ -38,6 +35,7 @@ TINY = {
     "discriminator_channels": 4,
 }
 State = dict[str, Tensor]
+Fixture = tuple[Any, CLVAE, State]
 
 
 def official(**changes: Any) -> dict[str, State]:
@@ -46,7 +44,7 @@ def official(**changes: Any) -> dict[str, State]:
     generator = torch.Generator().manual_seed(0)
     return {
         letter: {
-            official_name(key, _TO_OFFICIAL[name]): torch.rand(value.shape, generator=generator)
+            official_name(key, RULES[name]): torch.rand(value.shape, generator=generator)
             for key, value in networks[name].state_dict().items()
         }
         for name, letter in (("generator", "G"), ("encoder", "E"), ("discriminator", "D"))
@@ -66,27 +64,19 @@ def imported_method(source: Path, out: Path, *flags: str) -> CLVAE:
 
 
 @pytest.fixture(scope="module")
-def fixture(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, CLVAE, dict[str, Tensor]]:
+def fixture(tmp_path_factory: pytest.TempPathFactory) -> Fixture:
     """What is stored, the imported method and the inputs."""
-    file = FIXTURES / "clvae.npz"
-    if not file.is_file():
-        pytest.skip(f"no fixtures in {FIXTURES}; name their folder in SEMSYNTH_FIXTURES")
-    stored, rule = np.load(file), runpy.run_path(str(FIXTURES / "rule.py"))
-    config, keys = json.loads(str(stored["config"])), json.loads(str(stored["keys"]))
-    seed, C = config["seed"], config["num_classes"]
-    states = {
-        letter: {k: torch.from_numpy(rule["tensor"](seed, k, shape)) for k, shape in shapes}
-        for letter, shapes in keys.items()
-    }
-    directory = tmp_path_factory.mktemp("official")
+    official = Outputs("clvae")
+    states = {letter: official.weights(shapes) for letter, shapes in official.keys.items()}
+    directory, C = tmp_path_factory.mktemp("official"), official.config["num_classes"]
     method = imported_method(save(states, directory), directory / "run")
     inputs = {
-        "image": torch.from_numpy(rule["normal"](seed, "image", (1, 3, 256, 256))).tanh(),
-        "mask": torch.from_numpy(stored["mask"]).long()[None],
-        "z_global": torch.from_numpy(rule["normal"](seed, "z_global", (1, 256))),
-        "z_local": torch.from_numpy(rule["normal"](seed, "z_local", (1, 5, C, C))),
+        "image": official.normal("image", 1, 3, 256, 256).tanh(),
+        "mask": torch.from_numpy(official.stored["mask"]).long()[None],
+        "z_global": official.normal("z_global", 1, 256),
+        "z_local": official.normal("z_local", 1, 5, C, C),
     }
-    return stored, method, inputs
+    return official.stored, method, inputs
 
 
 def relative_error(ours: Tensor, theirs: np.ndarray) -> float:
@@ -94,18 +84,14 @@ def relative_error(ours: Tensor, theirs: np.ndarray) -> float:
 
 
 @torch.no_grad()
-def test_generator_gives_the_images_of_the_official_code(
-    fixture: tuple[Any, CLVAE, dict[str, Tensor]],
-) -> None:
+def test_generator_gives_the_images_of_the_official_code(fixture: Fixture) -> None:
     stored, method, inputs = fixture
     image = method.generator(inputs["mask"], inputs["z_global"], inputs["z_local"])
     assert np.abs(image[0, :, ::4, ::4].numpy() - stored["image_out"]).max() < 1e-3
 
 
 @torch.no_grad()
-def test_encoder_gives_the_codes_of_the_official_code(
-    fixture: tuple[Any, CLVAE, dict[str, Tensor]],
-) -> None:
+def test_encoder_gives_the_codes_of_the_official_code(fixture: Fixture) -> None:
     stored, method, inputs = fixture
     posterior = method.encoder(inputs["image"], inputs["mask"])
     assert np.array_equal(posterior.present[0].numpy(), stored["present"].astype(bool))
@@ -114,9 +100,7 @@ def test_encoder_gives_the_codes_of_the_official_code(
 
 
 @torch.no_grad()
-def test_discriminator_gives_the_logits_of_the_official_code(
-    fixture: tuple[Any, CLVAE, dict[str, Tensor]],
-) -> None:
+def test_discriminator_gives_the_logits_of_the_official_code(fixture: Fixture) -> None:
     stored, method, inputs = fixture
     layout = one_hot(inputs["mask"], method.num_classes)
     for (_, logits), name in zip(
@@ -129,7 +113,7 @@ def test_names_are_those_of_the_official_files() -> None:
     ade = TINY | {"num_classes": 151, "channels": 64, "spade_channels": 128, "z_dim": 256}
     networks = build_networks(ade | {"code_dim": 151, "encoder_size": 256})
     names = {
-        name: {official_name(k, _TO_OFFICIAL[name]) for k in networks[name].state_dict()}
+        name: {official_name(k, RULES[name]) for k in networks[name].state_dict()}
         for name in networks
     }
     assert [len(v) for v in names.values()] == [235, 42, 26]
@@ -210,33 +194,34 @@ def test_configuration_is_one_that_the_commands_take(
     assert tuple(yaml.safe_load(capsys.readouterr().out)["data"]["init_args"]["image_size"]) == size
 
 
-def break_file(states: dict[str, State], how: str) -> None:
-    G = states["G"]
-    if how == "missing":
-        del G["up_1.conv_s.weight_u"]
-    if how == "unknown":
-        states["E"]["layer7.0.weight_orig"] = torch.zeros(1)
-    if how == "shape":
-        G["up_1.norm_s.mlp_beta.bias"] = torch.zeros(3)
-    if how == "spade":
-        del G["embedding.weight"]
-    if how == "cells":
-        G["fc.weight"] = torch.zeros(16 * 2 * 9, 6)
+Damage = Callable[[dict[str, State]], object]
+DAMAGES: list[tuple[Damage, str]] = [
+    (
+        lambda s: s["G"].pop("up_1.conv_s.weight_u"),
+        r"latest_net_G\.pth: its generator lacks tensors: up_1\.conv_s\.weight_u",
+    ),
+    (
+        lambda s: s["E"].update({"layer7.0.weight_orig": torch.zeros(1)}),
+        r"latest_net_E\.pth: .*unknown tensors: layer7\.0\.weight_orig",
+    ),
+    (
+        lambda s: s["G"].update({"up_1.norm_s.mlp_beta.bias": torch.zeros(3)}),
+        r"up_1\.norm_s\.mlp_beta\.bias has shape \(3,\), .* require \(16,\)",
+    ),
+    (lambda s: s["G"].pop("embedding.weight"), "a SPADE generator, no CLVAE"),
+    (
+        lambda s: s["G"].update({"fc.weight": torch.zeros(16 * 2 * 9, 6)}),
+        "9 cells.*--image_size HEIGHT WIDTH",
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("how", "message"),
-    [
-        ("missing", r"latest_net_G\.pth: it lacks up_1\.conv_s\.weight_u"),
-        ("unknown", r"latest_net_E\.pth: .*does not know: layer7\.0\.weight_orig"),
-        ("shape", r"up_1\.norm_s\.mlp_beta\.bias has the shape \(3,\), expected \(16,\)"),
-        ("spade", "a SPADE generator, no CLVAE"),
-        ("cells", "9 cells.*--image_size HEIGHT WIDTH"),
-    ],
-)
-def test_file_that_is_not_understood_is_refused(how: str, message: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("damage", "message"), DAMAGES)
+def test_file_that_is_not_understood_is_refused(
+    damage: Damage, message: str, tmp_path: Path
+) -> None:
     states = official()
-    break_file(states, how)
+    damage(states)
     save(states, tmp_path)
     with pytest.raises(SystemExit, match=message):
         imported_method(tmp_path, tmp_path / "run")

@@ -1,6 +1,3 @@
-import json
-import os
-import runpy
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +10,7 @@ from semsynth.cli import main
 from semsynth.interop.checkpoints import CheckpointError
 from semsynth.interop.latent_transformer import SIGMAS, build, import_latent_transformer
 from semsynth.methods import UserControllableLT
-from tests.interop.conftest import rosinality_checkpoint
-
-ROOT = Path(__file__).parents[2]
-FIXTURES = Path(os.environ.get("SEMSYNTH_FIXTURES", ROOT.parent / "shared" / "fixtures"))
+from tests.interop.conftest import Outputs, below, rosinality_checkpoint, save
 
 
 def shapes(dim: int, w_dim: int, features: int, depth: int, inner: int, mlp: int) -> dict[str, Any]:
@@ -54,8 +48,7 @@ def released(tmp_path: Path) -> tuple[Path, dict[str, Tensor]]:
     draw = torch.Generator().manual_seed(3)
     sizes = shapes(24, 16, 8, 2, 128, 20)
     encoder = {k: torch.randn(s, generator=draw) / 5 for k, s in sizes.items()}
-    state = {f"encoder.{k}": v for k, v in encoder.items()}
-    state |= {f"decoder.{k}": v for k, v in G["g_ema"].items()}
+    state = below(encoder, "encoder") | below(G["g_ema"], "decoder")
     mean = G["latent_avg"].expand(10, -1).clone()
     content = {"state_dict": state, "opts": {"lr": 1e-3}, "latent_avg": mean}
     path = tmp_path / "cat_drag.pt"
@@ -64,24 +57,19 @@ def released(tmp_path: Path) -> tuple[Path, dict[str, Tensor]]:
 
 
 def test_fixture_gives_the_output_of_the_official_code(tmp_path: Path) -> None:
-    file = FIXTURES / "latent_transformer.npz"
-    if not file.is_file():
-        pytest.skip(f"no fixtures in {FIXTURES}; name their folder in SEMSYNTH_FIXTURES")
-    stored, rule = np.load(file), runpy.run_path(str(FIXTURES / "rule.py"))
-    config, keys = json.loads(str(stored["config"])), json.loads(str(stored["keys"]))
-    seed = config["seed"]
-    weights = {k: torch.from_numpy(rule["tensor"](seed, k, shape)) for k, shape in keys}
+    official = Outputs("latent_transformer")
+    stored, config, weights = official.stored, official.config, official.weights(official.keys)
     G = rosinality_checkpoint(image_size=64, channel_base=512 * 64, channel_max=512, w_dim=512)
-    weights |= {f"decoder.{k}": v for k, v in G["g_ema"].items()}
-    path = tmp_path / "official.pt"
-    torch.save({"state_dict": weights, "opts": {}, "latent_avg": torch.zeros(10, 512)}, path)
+    weights |= below(G["g_ema"], "decoder")
+    content = {"state_dict": weights, "opts": {}, "latent_avg": torch.zeros(10, 512)}
+    path = save(content, tmp_path)
     words = ["import", str(path), "--as", "user_controllable_lt", "--dataset", "cat"]
     main([*words, "--out", str(tmp_path)])
     method = UserControllableLT.from_file(tmp_path / "official_layout.safetensors")
     assert sum(p.numel() for p in method.transformer.parameters()) == 26_141_440
     points = config["num_points"]
     named = {"w": (1, 6, 512), "motions": (1, points, 3), "features": (1, points, 512)}
-    inputs = [torch.from_numpy(rule["normal"](seed, name, shape)) for name, shape in named.items()]
+    inputs = [official.normal(name, *shape) for name, shape in named.items()]
     with torch.no_grad():
         mask = torch.ones(1, points, dtype=torch.bool)
         moved = method.transformer(*inputs, mask, config["alpha"])[0].numpy()

@@ -1,7 +1,5 @@
 import argparse
 import json
-import os
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,13 +13,12 @@ from torch import Tensor
 from semsynth.cli import main
 from semsynth.interop.checkpoints import CheckpointError
 from semsynth.interop.psp import import_psp
-from semsynth.networks.clvae.spade import one_hot
-from semsynth.weights import MissingWeightsError
+from semsynth.networks.clvae.layouts import one_hot
+from semsynth.weights import MissingWeightsError, WeightsError
 from semsynth.weights.encoders import load_encoder
-from semsynth.weights.priors import PriorError, load_generator
+from semsynth.weights.priors import load_generator
+from tests.interop.conftest import Outputs, below, save
 
-ROOT = Path(__file__).parents[2]
-FIXTURES = Path(os.environ.get("SEMSYNTH_FIXTURES", ROOT.parent / "shared" / "fixtures"))
 Make = Callable[..., dict[str, Any]]
 State = dict[str, Tensor]
 UNITS, WIDTHS = (2, 1, 3, 1), (16, 18, 20, 24)
@@ -132,8 +129,8 @@ def bundle(rosinality: Make) -> Make:
         sizes = {"channel_base": 4096, "channel_max": 4, "w_dim": 16}
         prior = rosinality(image_size=generator_size, **sizes)
         n = 2 * generator_size.bit_length() - 4
-        state = {f"decoder.{k}": v for k, v in prior["g_ema"].items()}
-        state |= {f"encoder.{k}": v for k, v in encoder_state(num_ws or n, **encoder).items()}
+        state = below(prior["g_ema"], "decoder")
+        state |= below(encoder_state(num_ws or n, **encoder), "encoder")
         return {
             "state_dict": state,
             "latent_avg": prior["latent_avg"].expand(n, -1).clone(),
@@ -141,12 +138,6 @@ def bundle(rosinality: Make) -> Make:
         }
 
     return make
-
-
-def save(content: Any, directory: Path) -> Path:
-    path = directory / "official.pt"
-    torch.save(content, path)
-    return path
 
 
 def imported(content: Any, directory: Path, *flags: str) -> tuple[Any, Any]:
@@ -160,14 +151,10 @@ def imported(content: Any, directory: Path, *flags: str) -> tuple[Any, Any]:
 
 @pytest.mark.slow  # half a gigabyte
 def test_fixture_gives_the_codes_of_the_official_code(rosinality: Make, tmp_path: Path) -> None:
-    file = FIXTURES / "psp.npz"
-    if not file.is_file():
-        pytest.skip(f"no fixtures in {FIXTURES}; name their folder in SEMSYNTH_FIXTURES")
-    stored, rule = np.load(file), runpy.run_path(str(FIXTURES / "rule.py"))
-    config, keys = json.loads(str(stored["config"])), json.loads(str(stored["keys"]))
-    state = {k: torch.from_numpy(rule["tensor"](config["seed"], k, shape)) for k, shape in keys}
+    official = Outputs("psp")
+    stored, config, state = official.stored, official.config, official.weights(official.keys)
     prior = rosinality(image_size=32, channel_base=256, channel_max=4, w_dim=512)
-    state |= {f"decoder.{k}": v for k, v in prior["g_ema"].items()}
+    state |= below(prior["g_ema"], "decoder")
     content = {"state_dict": state, "opts": {}, "latent_avg": torch.randn(512).expand(8, -1)}
     encoder, _ = imported(content, tmp_path)
     mask = torch.from_numpy(stored["mask"]).long()[None]
@@ -317,9 +304,9 @@ def test_encoder_is_refused_with_another_prior(
     imported(bundle(), tmp_path)
     file = tmp_path / "out" / "official_fewshot_smis.safetensors"
     other = import_psp(save(bundle(64), tmp_path)).prior.generator
-    with pytest.raises(PriorError, match=r"belongs to the prior with fingerprint \w{12}, and"):
+    with pytest.raises(WeightsError, match=r"belongs to the prior with fingerprint \w{12}, and"):
         load_encoder(file, other)
-    with pytest.raises(PriorError, match="does not describe an encoder"):
+    with pytest.raises(WeightsError, match="does not describe an encoder"):
         load_encoder(tmp_path / "out" / "official.safetensors", other)
     with pytest.raises(MissingWeightsError, match="--as fewshot_smis"):
         load_encoder(tmp_path / "nothing.safetensors", other)

@@ -4,8 +4,8 @@ from torch import Tensor, nn
 
 from semsynth.losses.adversarial import PatchAdversary, SegmentationAdversary
 from semsynth.losses.losses import class_balance, label_mix, segmentation_loss
+from semsynth.networks.clvae.layouts import one_hot
 from semsynth.networks.clvae.patch_discriminator import MultiscaleDiscriminator
-from semsynth.networks.clvae.spade import one_hot
 
 
 def inputs() -> tuple[Tensor, Tensor, Tensor, Tensor]:

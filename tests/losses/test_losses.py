@@ -22,26 +22,18 @@ def full(value: float, *shape: int) -> Tensor:
     return torch.full(shape, value, dtype=torch.float32)
 
 
-def test_hinge_loss_of_the_discriminator_by_hand() -> None:
+def test_hinge_losses_by_hand() -> None:
     real = [torch.tensor([0.5, 2.0]), torch.tensor([-1.0])]  # 0.25 and 2
     fake = [torch.tensor([-3.0, 0.0]), torch.tensor([0.5])]  # 0.5 and 1.5
     assert hinge_loss_d(real, fake).item() == pytest.approx(1.125 + 1.0)
-
-
-def test_hinge_loss_of_the_generator_by_hand() -> None:
-    fake = [torch.tensor([-3.0, 0.0]), torch.tensor([0.5])]
     assert hinge_loss_g(fake).item() == pytest.approx((1.5 - 0.5) / 2)
 
 
-def test_nonsaturating_loss_of_the_discriminator_by_hand() -> None:
-    real, fake = torch.tensor([0.0, math.log(3)]), torch.tensor([math.log(7)])
+def test_nonsaturating_losses_by_hand() -> None:
+    logits, fake = torch.tensor([0.0, math.log(3)]), torch.tensor([math.log(7)])
     expected = (math.log(2) + math.log(4 / 3)) / 2 + math.log(8)
-    assert nonsaturating_loss_d(real, fake).item() == pytest.approx(expected)
-
-
-def test_nonsaturating_loss_of_the_generator_by_hand() -> None:
-    fake = torch.tensor([0.0, math.log(3)])
-    assert nonsaturating_loss_g(fake).item() == pytest.approx(math.log(2 * 4 / 3) / 2)
+    assert nonsaturating_loss_d(logits, fake).item() == pytest.approx(expected)
+    assert nonsaturating_loss_g(logits).item() == pytest.approx(math.log(2 * 4 / 3) / 2)
 
 
 def test_nonsaturating_loss_of_a_hopeless_generator_still_has_a_gradient() -> None:
@@ -150,26 +142,17 @@ def test_kl_divergence_of_half_precision_is_taken_in_float32() -> None:
 
 
 @pytest.mark.parametrize(("norm", "expected"), [("level", 8.0), ("mask", 16 / 3)])
-def test_class_layer_kl_divides_by_the_classes_and_sums_the_levels(
-    norm: str, expected: float
-) -> None:
+def test_class_layer_kl_divides_by_classes_and_sums_levels(norm: str, expected: float) -> None:
     mu = torch.full((1, 2, 4, 2), 2.0)  # divergence 4 for each class
     present = torch.tensor([[[True, True, True, False], [False, True, False, False]]])
     count = present.sum(-1) if norm == "level" else torch.tensor([[3]])
-    assert class_layer_kl(mu, torch.zeros_like(mu), present, count).item() == pytest.approx(
-        expected
-    )
+    found = class_layer_kl(mu, torch.zeros_like(mu), present, count)
+    assert found.item() == pytest.approx(expected)
 
 
-def test_class_layer_kl_of_a_level_without_classes_is_zero() -> None:
-    mu = torch.randn(2, 3, 4, 5)
-    present = torch.zeros(2, 3, 4, dtype=torch.bool)
-    assert class_layer_kl(mu, mu, present, present.sum(-1)).tolist() == [0, 0]
-
-
-def test_class_layer_kl_without_local_codes_is_zero() -> None:
-    mu = torch.zeros(2, 0, 1, 5)
-    present = torch.zeros(2, 0, 1, dtype=torch.bool)
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (2, 0, 1, 5)])
+def test_class_layer_kl_without_classes_or_without_codes_is_zero(shape: tuple[int, ...]) -> None:
+    mu, present = torch.randn(shape), torch.zeros(shape[:3], dtype=torch.bool)
     assert class_layer_kl(mu, mu, present, present.sum(-1)).tolist() == [0, 0]
 
 

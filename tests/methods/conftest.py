@@ -6,7 +6,8 @@ import torch
 from lightning import LightningModule, Trainer
 from torch.utils.data import DataLoader, Dataset
 
-from semsynth.methods import CLVAE
+from semsynth.methods import CLVAE, StyleGAN2
+from tests.helpers.checks import quiet_trainer
 
 NUM_CLASSES = 4
 SIZE = 64
@@ -31,16 +32,17 @@ class RandomPairs(Dataset[Batch]):
 
 def tiny_clvae(**changes: Any) -> CLVAE:
     torch.manual_seed(0)
-    arguments: dict[str, Any] = {
-        "channels": 4,
-        "spade_channels": 8,
-        "discriminator_channels": 4,
-        "z_dim": 8,
-        "code_dim": 4,
-        "encoder_size": 128,
-        "perceptual_weight": 0.0,
-    }
+    arguments: dict[str, Any] = {"channels": 4, "spade_channels": 8, "discriminator_channels": 4}
+    arguments |= {"z_dim": 8, "code_dim": 4, "encoder_size": 128, "perceptual_weight": 0.0}
     return CLVAE(NUM_CLASSES, (SIZE, SIZE), **(arguments | changes))
+
+
+def tiny_stylegan2(**changes: Any) -> StyleGAN2:
+    torch.manual_seed(0)
+    arguments: dict[str, Any] = {"z_dim": 8, "w_dim": 8, "mapping_layers": 2, "group_size": 2}
+    arguments |= {"channel_base": 256, "channel_max": 8}
+    arguments |= {"r1_interval": 2, "path_length_interval": 2}
+    return StyleGAN2((SIZE, SIZE), **(arguments | changes))
 
 
 @pytest.fixture
@@ -58,16 +60,7 @@ def train(loader: DataLoader[Batch], tmp_path: Any) -> Callable[..., Trainer]:
     """Train on the random pairs, on one CPU process and without output."""
 
     def fit(method: LightningModule, ckpt_path: str | None = None, **options: Any) -> Trainer:
-        defaults = {"max_steps": 2, "logger": False, "enable_checkpointing": False}
-        trainer = Trainer(
-            accelerator="cpu",
-            devices=1,
-            default_root_dir=tmp_path,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            limit_val_batches=0,
-            **(defaults | options),
-        )
+        trainer = quiet_trainer(tmp_path, **({"max_steps": 2} | options))
         trainer.fit(method, loader, ckpt_path=ckpt_path)
         return trainer
 

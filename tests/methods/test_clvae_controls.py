@@ -109,9 +109,7 @@ def test_interpolation_goes_from_one_image_to_the_other(method: CLVAE, batch: Ba
     assert not torch.allclose(path[1], ends[0], atol=0.05)
 
 
-def test_object_replaced_by_an_edit_of_the_mask_gets_a_drawn_style(
-    method: CLVAE, batch: Batch
-) -> None:
+def test_object_that_an_edit_replaces_gets_a_drawn_style(method: CLVAE, batch: Batch) -> None:
     before = {**batch, "mask": batch["mask"].clamp_max(2)}
     own, drawn = method.encode(before), method.sample(seeded(batch)["seed"])
     codes = complete(own, drawn)

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import Trainer
 
 from semsynth.data import FewShotFolder, MaskFolder
 from semsynth.methods import FewShotSMIS
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.weights.priors import save_generator
+from tests.helpers.checks import quiet_trainer
 
 SAMPLES = Path(os.environ.get("SEMSYNTH_SAMPLES", "no-samples"))
 pytestmark = pytest.mark.skipif(
@@ -31,19 +31,6 @@ def prior(tmp_path: Path) -> str:
     return str(tmp_path / "prior.safetensors")
 
 
-def trainer(root: Path, max_steps: int) -> Trainer:
-    return Trainer(
-        accelerator="cpu",
-        max_steps=max_steps,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-        default_root_dir=root,
-    )
-
-
 @pytest.mark.parametrize(
     ("folder", "num_classes", "kind", "shots"),
     [("celebamask_hq", 19, "dense", 5), ("lsun_cat", 9, "sparse", 1)],
@@ -54,24 +41,16 @@ def test_photos_are_inverted_labelled_trained_on_resumed_and_drawn(
 ) -> None:
     def method() -> FewShotSMIS:
         torch.manual_seed(0)
-        return FewShotSMIS(
-            num_classes,
-            (256, 256),
-            prior,
-            labelling=kind,
-            perceptual="none",
-            inversion_steps=4,
-            encoder_units=(1, 1, 1, 1),
-            encoder_widths=(32, 32, 32, 32),
-            refine="layers",
-            refine_steps=2,
-        )
+        options: Any = {"labelling": kind, "perceptual": "none", "inversion_steps": 4}
+        options |= {"encoder_units": (1, 1, 1, 1), "encoder_widths": (32, 32, 32, 32)}
+        options |= {"refine": "layers", "refine_steps": 2}
+        return FewShotSMIS(num_classes, (256, 256), prior, **options)
 
     def data() -> FewShotFolder:
         return FewShotFolder(str(SAMPLES / folder), num_classes, kind, shots=shots, batch_size=2)
 
     first = method()
-    run = trainer(tmp_path, 2)
+    run = quiet_trainer(tmp_path, max_steps=2)
     run.fit(first, datamodule=data())
     assert first.shot_codes is not None
     assert first.shot_codes.shape == (shots, 14, 512)
@@ -80,10 +59,11 @@ def test_photos_are_inverted_labelled_trained_on_resumed_and_drawn(
     assert set(seen.tolist()) <= set(range(num_classes))
     run.save_checkpoint(tmp_path / "last.ckpt")
     second = method()
-    trainer(tmp_path, 3).fit(second, datamodule=data(), ckpt_path=tmp_path / "last.ckpt")
+    longer = quiet_trainer(tmp_path, max_steps=3)
+    longer.fit(second, datamodule=data(), ckpt_path=tmp_path / "last.ckpt")
     assert second.global_step == 3
     masks = MaskFolder(str(SAMPLES / folder / "train/labels"), data())
-    images = trainer(tmp_path, 1).predict(second, datamodule=masks)
+    images = quiet_trainer(tmp_path).predict(second, datamodule=masks)
     assert images is not None
     image = torch.cat([torch.as_tensor(batch) for batch in images])
     assert image.shape == (shots, 3, 256, 256)

@@ -1,13 +1,14 @@
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from lightning import Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from semsynth.methods import FlowEstimator
 from semsynth.methods.flow_estimator import masked_mean, sequence_loss
+from tests.helpers.checks import quiet_trainer
 
 Batch = dict[str, Any]
 TINY: Any = {"channels": 8, "feature_dim": 16, "hidden_dim": 16, "context_dim": 8}
@@ -64,20 +65,11 @@ def test_masked_mean_is_over_valid_pixels_and_zero_if_there_are_none() -> None:
     assert masked_mean(error, torch.zeros_like(valid)) == 0
 
 
-def test_training_reduces_the_error_to_a_fraction() -> None:
+def test_training_reduces_the_error_to_a_fraction(tmp_path: Path) -> None:
     torch.manual_seed(0)
     method = FlowEstimator(**TINY, num_levels=2, num_updates=2, lr=5e-3)
     loader = DataLoader(Shifted(), batch_size=4)
-    trainer = Trainer(
-        max_steps=40,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-    )
+    trainer = quiet_trainer(tmp_path, max_steps=40)
     trainer.fit(method, loader)
     scores = trainer.test(method, loader, verbose=False)[0]
     assert scores["test/EPE"] < 0.5  # of four pixels
@@ -100,7 +92,8 @@ def test_errors_are_means_over_valid_pixels_of_all_batches() -> None:
 
 def test_prediction_and_variations_are_images() -> None:
     method, batch = FlowEstimator(**TINY).eval(), batch_of()
-    images: list[Tensor] = [method.predict_step(batch, 0), method.variations(batch, 1)["flow"]]
+    series = method.supply(batch, {"variations"})["variations"]
+    images: list[Tensor] = [method.predict_step(batch, 0), series["flow"]]
     assert images[0].shape == (2, 3, 32, 32)
     assert images[1].shape == (2, 3, 3, 32, 32)
     assert all(image.abs().max() <= 1 for image in images)

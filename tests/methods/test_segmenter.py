@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,6 +7,7 @@ from lightning import Trainer
 from torch.utils.data import DataLoader
 
 from semsynth.methods import Segmenter
+from tests.helpers.checks import quiet_trainer
 
 from .conftest import NUM_CLASSES, SIZE, Batch
 
@@ -23,20 +25,11 @@ class Painted(torch.utils.data.Dataset[Batch]):
         return {"image": image, "mask": mask, "index": torch.tensor(index)}
 
 
-def test_classes_that_are_colours_are_learnt(train: Callable[..., Trainer]) -> None:
+def test_classes_that_are_colours_are_learnt(tmp_path: Path) -> None:
     torch.manual_seed(0)
     method = Segmenter(NUM_CLASSES, channels=4, lr=0.05)
     loader = DataLoader(Painted(), batch_size=4)
-    trainer = Trainer(
-        max_steps=40,
-        accelerator="cpu",
-        devices=1,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        limit_val_batches=0,
-    )
+    trainer = quiet_trainer(tmp_path, max_steps=40)
     trainer.fit(method, loader)
     score = trainer.test(method, loader, verbose=False)[0]["test/MeanIoU"]
     assert score > 0.95
@@ -60,9 +53,7 @@ def test_prediction_is_a_label_map(batch: Batch) -> None:
 
 
 @pytest.mark.parametrize("epochs", [1, 3])
-def test_learning_rate_ends_low_whatever_the_length(
-    train: Callable[..., Trainer], epochs: int
-) -> None:
+def test_learning_rate_ends_low_in_any_length(train: Callable[..., Trainer], epochs: int) -> None:
     method = Segmenter(NUM_CLASSES, channels=2)
     trainer = train(method, max_epochs=epochs, max_steps=-1)
     assert trainer.optimizers[0].param_groups[0]["lr"] < 0.3 * method.lr

@@ -10,33 +10,17 @@ from semsynth.callbacks import GeneratorEMA
 from semsynth.methods import StyleGAN2
 from semsynth.methods.stylegan2 import lazy_adam
 from semsynth.networks.noise import sample_seed
-from semsynth.weights.priors import PriorError, save_generator
+from semsynth.weights import WeightsError
+from semsynth.weights.priors import save_generator
+from tests.helpers.checks import left_alone
 
-from .conftest import SIZE, Batch
+from .conftest import SIZE, Batch, tiny_stylegan2
 
 Train = Callable[..., Trainer]
 
 
-def tiny_stylegan2(**changes: Any) -> StyleGAN2:
-    torch.manual_seed(0)
-    arguments: dict[str, Any] = {
-        "z_dim": 8,
-        "w_dim": 8,
-        "mapping_layers": 2,
-        "channel_base": 256,
-        "channel_max": 8,
-        "group_size": 2,
-        "r1_interval": 2,
-        "path_length_interval": 2,
-    }
-    return StyleGAN2((SIZE, SIZE), **(arguments | changes))
-
-
 def test_a_step_changes_every_parameter(train: Train) -> None:
-    method = tiny_stylegan2()
-    before = {k: p.detach().clone() for k, p in method.named_parameters()}
-    train(method, max_steps=1)
-    assert {k for k, p in method.named_parameters() if torch.equal(p, before[k])} == set()
+    assert left_alone(tiny_stylegan2(), train, max_steps=1) == set()
 
 
 def test_steps_are_counted_in_batches_though_regularisation_adds_some(train: Train) -> None:
@@ -114,9 +98,9 @@ def test_an_image_depends_on_its_seed_alone(batch: Batch) -> None:
 def test_variations_end_where_they_should(batch: Batch) -> None:
     method = tiny_stylegan2().eval()
     method.generator.estimate_mean_latent(100)
-    seeded = {**batch, "seed": sample_seed(0, batch["index"])}
+    seeded = {**batch, "seed": sample_seed(0, batch["index"]), "num_samples": 3}
     with torch.no_grad():
-        series = method.variations(seeded, 3)
+        series = method.supply(seeded, {"variations"})["variations"]
         images = method.predict_step(seeded, 0)
     assert {k: tuple(v.shape) for k, v in series.items()} == dict.fromkeys(
         ("truncation", "interpolation", "style_mixing"), (2, 3, 3, SIZE, SIZE)
@@ -143,22 +127,9 @@ def test_averaged_weights_are_those_that_a_checkpoint_holds(train: Train, tmp_pa
 
 
 def save_as_prior(method: StyleGAN2, path: Path) -> str:
-    card = {
-        "generator": {
-            "image_size": SIZE,
-            "z_dim": 8,
-            "w_dim": 8,
-            "mapping_layers": 2,
-            "channel_base": 256,
-            "channel_max": 8,
-        },
-        "discriminator": {
-            "image_size": SIZE,
-            "channel_base": 256,
-            "channel_max": 8,
-            "group_size": 2,
-        },
-    }
+    sizes = {"image_size": SIZE, "channel_base": 256, "channel_max": 8}
+    mapping = {"z_dim": 8, "w_dim": 8, "mapping_layers": 2}
+    card = {"generator": sizes | mapping, "discriminator": sizes | {"group_size": 2}}
     save_generator(method.generator, path, card, method.discriminator)
     return str(path)
 
@@ -177,7 +148,7 @@ def test_training_goes_on_from_a_prior(train: Train, tmp_path: Path) -> None:
 
 def test_a_prior_of_another_architecture_is_refused(train: Train, tmp_path: Path) -> None:
     path = save_as_prior(tiny_stylegan2(), tmp_path / "prior.safetensors")
-    with pytest.raises(PriorError, match=r"has \S+ of shape .*channel_max as in its card"):
+    with pytest.raises(WeightsError, match=r"has \S+ of shape .*channel_max as in its card"):
         train(tiny_stylegan2(channel_max=4, init_from=path))
 
 

@@ -11,26 +11,16 @@ from torch.utils.data import DataLoader
 from semsynth.losses.losses import r1_penalty
 from semsynth.methods import StyleGAN2, stylegan2
 from semsynth.networks.stylegan2.ada import AdaptiveAugment
+from tests.helpers.checks import quiet_trainer
 
-from .conftest import SIZE, Batch, RandomPairs
+from .conftest import Batch, RandomPairs, tiny_stylegan2
 
 Train = Callable[..., Trainer]
 BATCH = 2  # of the loader
 
 
-def build(method: type[StyleGAN2] = StyleGAN2, **changes: Any) -> StyleGAN2:
-    torch.manual_seed(0)
-    arguments: dict[str, Any] = {
-        "z_dim": 8,
-        "w_dim": 8,
-        "mapping_layers": 2,
-        "channel_base": 256,
-        "channel_max": 8,
-        "group_size": 2,
-        "r1_interval": 2,
-        "path_length_weight": 0.0,
-    }
-    return method((SIZE, SIZE), **(arguments | changes))
+def build(**changes: Any) -> StyleGAN2:
+    return tiny_stylegan2(path_length_weight=0.0, **changes)
 
 
 def test_without_augmentation_the_discriminator_sees_the_images(batch: Batch) -> None:
@@ -40,7 +30,7 @@ def test_without_augmentation_the_discriminator_sees_the_images(batch: Batch) ->
     assert not [key for key in method.state_dict() if key.startswith("augmentation")]
 
 
-def test_all_that_the_discriminator_sees_is_augmented_anew(
+def test_all_that_is_judged_is_augmented_anew(
     train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seeds: list[tuple[int, ...]] = []
@@ -89,9 +79,7 @@ def test_r1_is_taken_at_the_images_before_they_are_augmented(
 
 
 @pytest.mark.parametrize(("logit", "expected"), [(100.0, 0.5 + 0.008), (-100.0, 0.5 - 0.008)])
-def test_probability_follows_the_logits_of_real_images(
-    train: Train, logit: float, expected: float
-) -> None:
+def test_probability_follows_the_real_logits(train: Train, logit: float, expected: float) -> None:
     method = build(augment="ada", augment_p=0.5, ada_kimg=1.0, lr_d=0.0)
     method.discriminator.out.bias.data.fill_(logit)
     trainer = train(method, max_steps=4)
@@ -133,18 +121,11 @@ class SureOnFirstProcess(StyleGAN2):
 @pytest.mark.slow
 def test_sign_is_averaged_over_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.syspath_prepend(Path(__file__).parents[2])  # the children import this file
-    method = build(SureOnFirstProcess, augment="ada", augment_p=0.5, ada_kimg=1.0, ada_target=0.1)
-    Trainer(
-        accelerator="cpu",
-        devices=2,
-        strategy="ddp_spawn_find_unused_parameters_true",
-        max_steps=4,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-    ).fit(method, DataLoader(RandomPairs(16), batch_size=BATCH))
+    method = build(augment="ada", augment_p=0.5, ada_kimg=1.0, ada_target=0.1)
+    method.__class__ = SureOnFirstProcess
+    strategy = "ddp_spawn_find_unused_parameters_true"
+    trainer = quiet_trainer(tmp_path, devices=2, strategy=strategy, max_steps=4)
+    trainer.fit(method, DataLoader(RandomPairs(16), batch_size=BATCH))
     # The mean is 0, below the target, over 4 steps of 2 images on 2 processes.
     assert float(method.augmentation.p) == pytest.approx(0.5 - 0.016)
 
@@ -158,19 +139,14 @@ def test_sign_is_averaged_over_processes(monkeypatch: pytest.MonkeyPatch, tmp_pa
         ({"augment": "ada", "augment_pipe": "c"}, "one of b, bg, bgc"),
     ],
 )
-def test_augmentation_that_makes_no_sense_is_refused(
-    arguments: dict[str, Any], message: str
-) -> None:
+def test_augmentation_without_sense_is_refused(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build(**arguments)
 
 
 @pytest.mark.parametrize(("before", "after"), [("none", "ada"), ("ada", "none")])
 def test_checkpoint_is_loaded_with_and_without_augmentation(before: Any, after: Any) -> None:
-    chosen: dict[str, dict[str, Any]] = {
-        "none": {},
-        "ada": {"augment": "ada", "augment_p": 0.25},
-    }
+    chosen: dict[str, dict[str, Any]] = {"none": {}, "ada": {"augment": "ada", "augment_p": 0.25}}
     state = {k: v + 1 for k, v in build(**chosen[before]).state_dict().items()}
     method = build(**chosen[after])
     checkpoint = {"state_dict": dict(state)}

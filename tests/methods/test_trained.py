@@ -7,31 +7,29 @@ import torch
 
 from semsynth.methods import CLVAE, FewShotSMIS
 from semsynth.methods.trained import find_trained, load_trained, save_trained
-from semsynth.weights import MissingWeightsError
-from semsynth.weights.priors import PriorError
+from semsynth.weights import WeightsError
 
 CARD = {"classes": {"names": ["a", "b", "c"], "palette": [[0, 0, 0], [1, 1, 1], [2, 2, 2]]}}
+
+
+SIZES: dict[str, Any] = {"channels": 4, "discriminator_channels": 4, "spade_channels": 4}
+SIZES |= {"z_dim": 4, "code_dim": 3, "encoder_size": 128, "perceptual_weight": 0}
 
 
 @pytest.fixture
 def method() -> CLVAE:
     torch.manual_seed(0)
-    return CLVAE(
-        3,
-        (32, 32),
-        channels=4,
-        discriminator_channels=4,
-        spade_channels=4,
-        z_dim=4,
-        code_dim=3,
-        encoder_size=128,
-        perceptual_weight=0,
-    ).eval()
+    return CLVAE(3, (32, 32), **SIZES).eval()
 
 
-def test_a_method_comes_back_with_the_same_images(method: CLVAE, tmp_path: Path) -> None:
-    path = tmp_path / "own_trained.safetensors"
-    save_trained(method, path, CARD)
+@pytest.fixture
+def path(method: CLVAE, tmp_path: Path) -> Path:
+    """Where the method is saved."""
+    save_trained(method, tmp_path / "own_trained.safetensors", CARD)
+    return tmp_path / "own_trained.safetensors"
+
+
+def test_a_method_comes_back_with_the_same_images(method: CLVAE, path: Path) -> None:
     loaded, card = load_trained(path)
     assert isinstance(loaded, CLVAE)
     assert card["classes"] == CARD["classes"]
@@ -42,20 +40,16 @@ def test_a_method_comes_back_with_the_same_images(method: CLVAE, tmp_path: Path)
     assert not loaded.training
 
 
-def test_what_only_training_needs_is_left_out(method: CLVAE, tmp_path: Path) -> None:
-    path = tmp_path / "own_trained.safetensors"
-    save_trained(method, path, CARD)
+def test_what_only_training_needs_is_left_out(path: Path) -> None:
     loaded, _ = load_trained(path)
     assert not any(key.startswith("discriminator") for key in loaded.state_dict())
     assert not any(p.requires_grad for p in loaded.parameters())
 
 
 @pytest.mark.parametrize("name", ["toy_street_clvae", "toy_portrait_fewshot"])
-def test_what_ships_is_loaded_and_says_where_it_comes_from(name: str) -> None:
+def test_what_ships_is_loaded_with_the_names_of_its_classes(name: str) -> None:
     method, card = load_trained(name)
     assert len(card["classes"]["names"]) == method.num_classes
-    assert {"seed", "config", "command", "commit", "torch", "storage"} <= card.keys()
-    assert find_trained(name).stat().st_size < 5 * 2**20
 
 
 @pytest.mark.parametrize(("labelling", "kept"), [("sparse", False), ("strokes", True)])
@@ -79,26 +73,17 @@ def test_a_read_out_is_kept_because_refinement_asks_it(
     )
 
 
-def test_an_unknown_name_lists_those_that_ship() -> None:
-    with pytest.raises(MissingWeightsError, match=r"Shipped: .*toy_street_clvae"):
-        load_trained("nobody")
-
-
-def test_a_card_of_something_else_is_refused(method: CLVAE, tmp_path: Path) -> None:
-    path = tmp_path / "own_trained.safetensors"
-    save_trained(method, path, CARD)
+def test_a_card_of_something_else_is_refused(path: Path) -> None:
     path.with_suffix(".json").write_text(json.dumps({"method": {"class": "Segmenter"}}))
-    with pytest.raises(PriorError, match="describes none of CLVAE, FewShotSMIS"):
+    with pytest.raises(WeightsError, match="describes none of CLVAE, FewShotSMIS"):
         load_trained(path)
 
 
-def test_weights_of_other_sizes_are_refused(method: CLVAE, tmp_path: Path) -> None:
-    path = tmp_path / "own_trained.safetensors"
-    save_trained(method, path, CARD)
+def test_weights_of_other_sizes_are_refused(path: Path) -> None:
     card = json.loads(path.with_suffix(".json").read_text())
     card["method"]["channels"] = 8
     path.with_suffix(".json").write_text(json.dumps(card))
-    with pytest.raises(PriorError, match="cannot be read as its card describes it"):
+    with pytest.raises(WeightsError, match="cannot be read as its card describes it"):
         load_trained(path)
 
 
@@ -109,5 +94,5 @@ def test_an_encoder_of_another_prior_is_refused(tmp_path: Path) -> None:
     card = json.loads(shipped.with_suffix(".json").read_text())
     card["prior"]["fingerprint"] = "0" * 64
     path.with_suffix(".json").write_text(json.dumps(card))
-    with pytest.raises(PriorError, match="belongs to the prior with fingerprint 000000000000"):
+    with pytest.raises(WeightsError, match="belongs to the prior with fingerprint 000000000000"):
         load_trained(path)

@@ -15,23 +15,15 @@ from semsynth.data import GeneratedPairs
 from semsynth.editing.points import all_marks
 from semsynth.methods import UserControllableLT
 from semsynth.networks.noise import sample_seed
-from semsynth.weights.editors import EditorError, save_editor
-from semsynth.weights.priors import PriorError, fingerprint
+from semsynth.weights import WeightsError
+from semsynth.weights.editors import save_editor
+from semsynth.weights.priors import fingerprint
+from tests.helpers.checks import quiet_trainer
 from tests.helpers.small_prior import save_prior
 
-ARGUMENTS: dict[str, Any] = {
-    "num_tokens": 3,
-    "perturbation": (0.2, 0.5),
-    "feature_resolution": 16,
-    "grid_size": 8,
-    "dim": 16,
-    "depth": 1,
-    "num_heads": 2,
-    "head_dim": 8,
-    "mlp_dim": 16,
-    "scale_pairs": 8,
-    "gain_pairs": 8,
-}
+ARGUMENTS: dict[str, Any] = {"num_tokens": 3, "perturbation": (0.2, 0.5), "grid_size": 8}
+ARGUMENTS |= {"feature_resolution": 16, "scale_pairs": 8, "gain_pairs": 8}
+ARGUMENTS |= {"dim": 16, "depth": 1, "num_heads": 2, "head_dim": 8, "mlp_dim": 16}
 
 
 @pytest.fixture
@@ -70,18 +62,8 @@ def fit(
 ) -> Trainer:
     seed_everything(3, verbose=False)
     data = GeneratedPairs(train_size=32, val_size=4, test_size=4, batch_size=4)
-    trainer = Trainer(
-        accelerator="cpu",
-        devices=1,
-        max_steps=steps,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=folder,
-        use_distributed_sampler=False,
-        **({"limit_val_batches": 0, "num_sanity_val_steps": 0} | options),
-    )
+    options = {"num_sanity_val_steps": 0, "use_distributed_sampler": False} | options
+    trainer = quiet_trainer(folder, max_steps=steps, **options)
     trainer.fit(method, data, ckpt_path=ckpt_path, weights_only=False)
     return trainer
 
@@ -138,20 +120,19 @@ def test_released_gain_is_a_unit_vector_and_a_tenth_of_the_length(prior: str) ->
     assert alpha.item() == pytest.approx(8 * 5 / 10)
 
 
-def test_anchors_enter_training_as_zero_vectors(
-    prior: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    method = trained(prior, grid_share=0.0)
+def test_anchors_enter_training_as_zeros(prior: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    method = trained(prior)
     pairs = method.pairs_of({"seed": torch.arange(8)})
     pairs["flow"] *= 0.01  # everything is nearly still
-    monkeypatch.setattr(UserControllableLT, "global_step", 0)
+    monkeypatch.setattr(UserControllableLT, "global_step", 0)  # not a step with the whole grid
     chosen = method.choose_marks(pairs)
     seen: list[Tensor] = []
     method.transformer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[1]))
     method.answer(pairs, chosen)
-    assert chosen.anchors.any()
-    assert not seen[0][chosen.anchors].any()
-    assert seen[0][chosen.points_mask & ~chosen.anchors].any()
+    moves = chosen.motions.any(2)
+    assert (chosen.points_mask & ~moves).any()
+    assert not seen[0][chosen.points_mask & ~moves].any()
+    assert seen[0][chosen.points_mask & moves].any()
 
 
 def test_grid_takes_every_cell_whatever_its_validity(prior: str) -> None:
@@ -165,7 +146,7 @@ def test_eight_pairs_can_be_learned_by_heart(prior: str) -> None:
     sizes = {"dim": 64, "depth": 2, "head_dim": 32, "mlp_dim": 64}
     method = build(prior, sigma_flow=1.0, sigma_expansion=0.1, **sizes)
     pairs = method.pairs_of({"seed": torch.arange(8)})
-    chosen = all_marks(pairs["valid"])
+    chosen = all_marks(pairs, method.canvas_size)
     still = (pairs["w_target"] - pairs["w"][:, None]).square().mean()
     optimizer = torch.optim.Adam(method.transformer.parameters(), 2e-3)
     for _ in range(400):
@@ -176,9 +157,7 @@ def test_eight_pairs_can_be_learned_by_heart(prior: str) -> None:
     assert loss < 0.05 * still
 
 
-def test_training_changes_the_transformer_alone_and_measures_its_units(
-    prior: str, tmp_path: Path
-) -> None:
+def test_training_changes_the_transformer_and_its_units_alone(prior: str, tmp_path: Path) -> None:
     method = build(prior)
     before = {k: v.clone() for k, v in method.state_dict().items()}
     trainer = fit(method, tmp_path, 2, limit_val_batches=1, val_check_interval=2)
@@ -233,10 +212,10 @@ def test_pairs_of_another_recipe_or_prior_are_refused(prior: str, tmp_path: Path
     batch: dict[str, Any] = {"w_target": torch.zeros(1), "origin": dict(method.origin)}
     assert method.pairs_of(batch) is batch
     batch["origin"]["estimator"] = "toy_flow"
-    with pytest.raises(PriorError, match="estimator 'toy_flow', and the method has 'dis'"):
+    with pytest.raises(WeightsError, match="estimator 'toy_flow', and the method has 'dis'"):
         method.pairs_of(batch)
     other = build(save_prior(tmp_path / "other.safetensors", seed=1))
-    with pytest.raises(PriorError, match="made with prior"):
+    with pytest.raises(WeightsError, match="made with prior"):
         other.pairs_of({"w_target": torch.zeros(1), "origin": method.origin})
 
 
@@ -254,7 +233,7 @@ def test_images_depend_on_their_seed_and_follow_the_marks(prior: str) -> None:
 
 def test_variations_show_both_images_of_a_pair_and_four_answers(prior: str) -> None:
     method = trained(prior)
-    images = method.variations({"seed": torch.arange(2)}, 6)["pairs"]
+    images = method.supply({"seed": torch.arange(2)}, {"variations"})["variations"]["pairs"]
     assert images.shape == (2, 6, 3, 32, 32)
     pairs = method.renderer(torch.arange(2))
     first = method.draw(method.generator.repeat(pairs["w"]))[0]
@@ -278,13 +257,12 @@ def test_editor_that_was_saved_makes_the_same_edits(prior: str, tmp_path: Path) 
     save_editor(method.editor_state(), file, card)
     w_plus, features = image(method)
     request = marks((3, 1, 0.1), (0, 0, 0))
-    loaded = UserControllableLT.from_file(file)
-    assert torch.equal(
-        loaded.edit(w_plus, features, *request), method.edit(w_plus, features, *request)
-    )
+    expected = method.edit(w_plus, features, *request)
+    loaded = UserControllableLT.from_file(file).edit(w_plus, features, *request)
+    assert torch.equal(loaded, expected)
     save_editor(method.editor_state(), file, card, half=True)
     half = UserControllableLT.from_file(file).edit(w_plus, features, *request)
-    torch.testing.assert_close(half, method.edit(w_plus, features, *request), atol=0.01, rtol=0.01)
+    torch.testing.assert_close(half, expected, atol=0.01, rtol=0.01)
 
 
 def test_editor_of_another_prior_or_size_is_refused(prior: str, tmp_path: Path) -> None:
@@ -292,14 +270,14 @@ def test_editor_of_another_prior_or_size_is_refused(prior: str, tmp_path: Path) 
     card = {"method": ARGUMENTS, "prior": {"name": prior, "fingerprint": "0" * 64}}
     file = tmp_path / "editor.safetensors"
     save_editor(method.editor_state(), file, card)
-    with pytest.raises(EditorError, match="was trained on the prior"):
+    with pytest.raises(WeightsError, match="belongs to the prior with fingerprint"):
         UserControllableLT.from_file(file)
     card["prior"]["fingerprint"] = fingerprint(method.generator)
     save_editor(method.editor_state(), file, card)
-    with pytest.raises(EditorError, match="does not fit the model's arguments"):
+    with pytest.raises(WeightsError, match="does not fit the model's arguments"):
         build(prior, dim=8).load_editor(file)
     file.with_suffix(".json").write_text(json.dumps({"what": "else"}))
-    with pytest.raises(EditorError, match="does not describe"):
+    with pytest.raises(WeightsError, match="does not describe"):
         UserControllableLT.from_file(file)
 
 
@@ -320,33 +298,31 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import torch
-from lightning import Trainer, seed_everything
+from lightning import seed_everything
 from lightning.pytorch.callbacks import Callback
 from semsynth.data import GeneratedPairs
 sys.path.insert(0, sys.argv[3])
+from tests.helpers.checks import quiet_trainer
 from tests.methods import test_user_controllable_lt as t
 
 class Record(Callback):
     def __init__(self):
         self.seeds = []
     def on_train_batch_start(self, trainer, method, batch, batch_idx):
-        self.seeds += method.draw_seeds(len(batch["seed"])).tolist()
+        self.seeds += method.draw_seeds(len(batch["seed"]), trainer.global_step).tolist()
     def on_train_end(self, trainer, method):
         torch.save((self.seeds, method.transformer.state_dict()),
                    Path(sys.argv[2]) / f"rank{trainer.global_rank}.pt")
 
 seed_everything(3, verbose=False)
-trainer = Trainer(accelerator="cpu", devices=2, strategy="ddp", max_steps=5, logger=False,
-    enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
-    limit_val_batches=0, use_distributed_sampler=False, callbacks=[Record()])
+trainer = quiet_trainer(Path(sys.argv[2]), devices=2, strategy="ddp", max_steps=5,
+    use_distributed_sampler=False, callbacks=[Record()])
 data = GeneratedPairs(train_size=64, batch_size=2)
 trainer.fit(t.build(sys.argv[1]), data)
 """
 
 
-def test_two_processes_see_different_pairs_and_end_with_the_same_weights(
-    prior: str, tmp_path: Path
-) -> None:
+def test_two_processes_see_other_pairs_and_share_their_weights(prior: str, tmp_path: Path) -> None:
     script = tmp_path / "ddp.py"
     script.write_text(SCRIPT)
     root = str(Path(__file__).parents[2])

@@ -41,7 +41,7 @@ def test_scores_are_means_of_the_spatial_map_in_and_outside_the_class(toy_assets
     mask, which = two_halves(4), torch.tensor([0, 1, 1, 0])
     varied = varied_images(mask, which)
     metric = ClassDiversity("toy_street", NUM_CLASSES)
-    metric.update(varied, which, torch.full((4,), -1), mask)
+    metric.update(varied, which, mask)
     network = build_taps("toy_street")
     maps = torch.stack(
         [
@@ -71,13 +71,11 @@ def test_spatial_map_equals_that_of_lpips(random_trunks: Path) -> None:
     )
 
 
-def test_masked_scores_are_distances_of_images_with_the_rest_painted_grey(
-    toy_assets: Path,
-) -> None:
+def test_masked_scores_are_distances_of_images_with_the_rest_painted_grey(toy_assets: Path) -> None:
     mask, which = two_halves(2), torch.tensor([0, 1])
     varied = varied_images(mask, which, num_images=2)
     metric = ClassDiversity("toy_street", NUM_CLASSES, region="masked")
-    metric.update(varied, which, torch.full((2,), -1), mask)
+    metric.update(varied, which, mask)
     network = build_taps("toy_street")
     inside = (mask == which[:, None, None])[:, None]
     expected = network.distance(varied[:, 0] * inside, varied[:, 1] * inside).mean()
@@ -90,14 +88,13 @@ def test_classes_count_alike_however_many_masks_hold_them(toy_assets: Path) -> N
     mask = two_halves(4)
     which = torch.tensor([0, 1, 1, 1])
     varied = varied_images(mask, which)
-    levels = torch.full((4,), -1)
     metric = ClassDiversity("toy_street", NUM_CLASSES)
-    metric.update(varied, which, levels, mask)
+    metric.update(varied, which, mask)
     alone = []
     for c in (0, 1):
         metric_of_class = ClassDiversity("toy_street", NUM_CLASSES)
         rows = which == c
-        metric_of_class.update(varied[rows], which[rows], levels[rows], mask[rows])
+        metric_of_class.update(varied[rows], which[rows], mask[rows])
         alone.append(metric_of_class.compute()["mCSD_toy_spatial"].item())
     assert metric.compute()["mCSD_toy_spatial"].item() == pytest.approx(sum(alone) / 2)
 
@@ -105,10 +102,15 @@ def test_classes_count_alike_however_many_masks_hold_them(toy_assets: Path) -> N
 def test_levels_have_scores_of_their_own(toy_assets: Path) -> None:
     mask, which = two_halves(3), torch.tensor([0, 0, 0])
     metric = ClassDiversity("toy_street", NUM_CLASSES, num_levels=2)
-    metric.update(varied_images(mask, which), which, torch.tensor([-1, 1, 1]), mask)
-    names = ("mCSD", "mOCD", "mOCD_mCSD")
-    expected = {f"{n}_toy_spatial" for n in names} | {f"{n}_toy_spatial_level1" for n in names}
-    assert metric.compute().keys() == expected
+    varied = varied_images(mask, which)
+    levels = {"varied_level0": varied[:, :2], "varied_level1": varied[:1].expand_as(varied)}
+    metric.update(varied, which, mask, **levels)
+    alone = ClassDiversity("toy_street", NUM_CLASSES)
+    alone.update(levels["varied_level1"], which, mask)
+    scores = metric.compute()
+    for name, score in alone.compute().items():
+        assert scores[f"{name}_level1"] == score != scores[name]
+    assert len(scores) == 3 * 3
 
 
 def test_small_classes_do_not_count(toy_assets: Path) -> None:
@@ -116,7 +118,7 @@ def test_small_classes_do_not_count(toy_assets: Path) -> None:
     mask[0, 0, 0] = 1  # less than one in a hundred
     metric = ClassDiversity("toy_street", NUM_CLASSES)
     which = torch.tensor([1, 0])  # the second leaves nothing outside
-    metric.update(varied_images(mask, which), which, torch.tensor([-1, -1]), mask)
+    metric.update(varied_images(mask, which), which, mask)
     assert metric.compute() == {}
 
 
@@ -138,8 +140,6 @@ def test_errors_say_what_is_wrong(toy_assets: Path) -> None:
     metric = ClassDiversity("toy_street", NUM_CLASSES)
     varied = torch.zeros(1, 2, 3, 16, 24)
     with pytest.raises(ValueError, match=r"varied_class must lie in 0\.\.4, got 5\.\.5"):
-        metric.update(varied, which, torch.tensor([-1]), mask)
-    with pytest.raises(ValueError, match=r"varied_level must lie in -1\.\.-1, got 0\.\.0"):
-        metric.update(varied, which - 1, torch.tensor([0]), mask)
+        metric.update(varied, which, mask)
     with pytest.raises(ValueError, match="must have one size"):
-        metric.update(varied, which, torch.tensor([-1]), mask[:, :4])
+        metric.update(varied, which, mask[:, :4])

@@ -155,7 +155,7 @@ def test_other_class_diversity_tells_one_class_from_all(world: dict[str, Tensor]
     found = []
     for varied in (one_class, redraws):
         metric = ClassDiversity(NAME, 8)
-        metric.update(varied, largest, torch.full((N,), -1), mask)
+        metric.update(varied, largest, mask)
         found.append({name: value.item() for name, value in metric.compute().items()})
     csd, ocd, ratio = "mCSD_toy_spatial", "mOCD_toy_spatial", "mOCD_mCSD_toy_spatial"
     assert found[0][ocd] < 0.5 * found[1][ocd]

@@ -12,6 +12,7 @@ from semsynth.metrics.editing import angle_between, sample_at
 from semsynth.metrics.parts import PartMotion
 from semsynth.metrics.perceptual import build_taps
 from semsynth.networks.motion.geometry import Motion
+from semsynth.networks.motion.marks import Marks
 
 
 class Fixed:
@@ -39,7 +40,7 @@ def scores_of(
     metric = EditingAccuracy(Fixed(field, torch.full((1, 1, 32, 32), zoom), valid), zoom_window=5)
     image = torch.zeros(1, 3, 32, 32)
     mask = torch.tensor([there or [True] * len(points)])
-    metric.update(image, image, torch.tensor([points]), torch.tensor([motions]), mask)
+    metric.update(image, image, Marks(torch.tensor([points]), torch.tensor([motions]), mask))
     scores = metric.compute()
     assert all(name.endswith("_fixed") for name in scores)
     return {name.removesuffix("_fixed"): score.item() for name, score in scores.items()}
@@ -93,7 +94,7 @@ def test_true_motion_of_the_toy_world_scores_perfectly_and_no_edit_does_not() ->
     errors = []
     for achieved in (flow, torch.zeros_like(flow)):
         metric = EditingAccuracy(Fixed(achieved, log_expansion, valid[:, None]))
-        metric.update(image, image, points, motions, there)
+        metric.update(image, image, Marks(points, motions, there))
         errors.append(metric.compute()["drag_error_fixed"].item())
     assert errors[0] < 1e-6
     assert errors[1] > 1
@@ -115,7 +116,7 @@ def test_parts_tell_the_true_motion_of_the_renderer() -> None:
     points = centre[:, 1:].round()  # eyes have their centre between them
     motions = torch.tensor([4.0, 0.0, 0.0]).expand(8, 2, 3)
     metric = EditingAccuracy("parts:toy_portrait")
-    metric.update(before, after, points, motions, torch.ones(8, 2, dtype=torch.bool))
+    metric.update(before, after, Marks(points, motions, torch.ones(8, 2, dtype=torch.bool)))
     scores = metric.compute()
     assert scores["drag_error_parts"] < 0.5
     assert scores["drag_gain_parts"] == pytest.approx(1, abs=0.1)
@@ -142,7 +143,7 @@ def test_tracking_tells_how_far_features_moved() -> None:
     motions = torch.tensor([[[3.0, 0.0, 0.0], [0.0, 0.0, 0.0]]])
     there = torch.ones(1, 2, dtype=torch.bool)
     moved = features.roll((1, 2), (2, 3))  # one down, two to the right
-    metric.update(torch.zeros(1, 3, 32, 32), features, moved, points, motions, there)
+    metric.update(torch.zeros(1, 3, 32, 32), features, moved, Marks(points, motions, there))
     scores = {name: value.item() for name, value in metric.compute().items()}
     assert scores["drag_error_features"] == pytest.approx(2**0.5, abs=0.05)
     assert scores["drag_gain_features"] == pytest.approx(2 / 3, abs=0.05)
@@ -158,7 +159,7 @@ def test_tracking_loses_points_that_do_not_lead_back() -> None:
     motions = torch.tensor([4.0, 0.0, 0.0]).expand(1, len(points[0]), 3)
     metric = TrackingAccuracy()
     there = torch.ones(1, len(points[0]), dtype=torch.bool)
-    metric.update(torch.zeros(1, 3, 32, 32), before, after, points, motions, there)
+    metric.update(torch.zeros(1, 3, 32, 32), before, after, Marks(points, motions, there))
     assert metric.compute()["points_lost_features"] > 0.3
 
 
@@ -197,7 +198,7 @@ def test_errors_say_what_is_wrong(toy_assets: Path) -> None:
     image, there = torch.zeros(1, 3, 8, 8), torch.ones(1, 2, dtype=torch.bool)
     with pytest.raises(ValueError, match=r"motions \(B, K, 3\).*\(1, 2, 2\), \(1, 2, 2\)"):
         EditingAccuracy(estimator).update(
-            image, image, torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), there
+            image, image, Marks(torch.zeros(1, 2, 2), torch.zeros(1, 2, 2), there)
         )
     with pytest.raises(ValueError, match="must have the shape of its image"):
         Reconstruction("toy_street").update(image, image[..., :4])

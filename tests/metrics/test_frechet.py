@@ -11,11 +11,7 @@ from torch import Tensor
 from semsynth.images import to_uint8
 from semsynth.metrics import FrechetDistance
 from semsynth.metrics.features import build_features
-from semsynth.metrics.frechet import (
-    frechet_distance,
-    frechet_distance_from_features,
-    score_name,
-)
+from semsynth.metrics.frechet import frechet_distance, frechet_distance_from_features, score_name
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # clean-fid calls old scipy
 
@@ -153,18 +149,8 @@ def test_only_inception_gives_the_names_of_papers() -> None:
     labels = ("inception", "inception_legacy", "toy", "dinov2")
     names = [score_name("FID", "fd", label) for label in labels]
     assert names == ["FID", "FID_legacy", "fd_toy", "fd_dinov2"]
-    assert [score_name("KID", "kd", label) for label in labels[:3]] == [
-        "KID",
-        "KID_legacy",
-        "kd_toy",
-    ]
-
-
-def test_protocol_names_extractor_and_hash(toy_assets: Path) -> None:
-    card = FrechetDistance("toy_street").protocol()
-    assert card["metric"] == "FrechetDistance"
-    assert card["extractor"] == "toy_street"
-    assert len(card["sha256"]) == 64
+    names = [score_name("KID", "kd", label) for label in labels[:3]]
+    assert names == ["KID", "KID_legacy", "kd_toy"]
 
 
 def test_errors_say_what_is_wrong(toy_assets: Path) -> None:

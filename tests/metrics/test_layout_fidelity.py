@@ -9,7 +9,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardInd
 from semsynth.images import to_uint8
 from semsynth.metrics import LayoutFidelity
 from semsynth.metrics.layout_fidelity import confusion_matrix, iou_per_class, layout_scores
-from semsynth.metrics.segmenters import Segmenter
+from semsynth.metrics.segmenters import FrozenSegmenter
 
 from .conftest import NUM_CLASSES
 
@@ -47,7 +47,7 @@ def random_batch() -> tuple[Tensor, Tensor, Tensor]:
     pixels = torch.randint(0, 256, (2, 6, 3, 16, 24), generator=generator)
     fake, image = (pixels / 127.5 - 1).unbind()
     mask = torch.randint(0, NUM_CLASSES - 1, (6, 16, 24), generator=generator)  # the last is absent
-    seen = Segmenter("toy_street")(to_uint8(fake))
+    seen = FrozenSegmenter("toy_street")(to_uint8(fake))
     mask = torch.where(torch.rand(mask.shape, generator=generator) < 0.3, seen, mask)
     mask[:, :3] = 255
     return fake, image, mask
@@ -61,7 +61,7 @@ def test_metric_equals_torchmetrics(toy_assets: Path) -> None:
         metric.update(fake=fake[batch], image=image[batch], mask=mask[batch])
     scores = metric.compute()
 
-    segment = Segmenter("toy_street")
+    segment = FrozenSegmenter("toy_street")
     for suffix, images in (("", fake), ("_real", image)):
         prediction = segment(to_uint8(images))
         settings: dict[str, Any] = {"num_classes": NUM_CLASSES, "ignore_index": 255}

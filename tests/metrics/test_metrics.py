@@ -1,8 +1,8 @@
 """What all metrics promise: any batches, any order, any processes, the same number."""
 
-import inspect
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +13,7 @@ from torchmetrics.utilities import dim_zero_cat, dim_zero_sum
 from semsynth import metrics, weights
 from semsynth.metrics import ImageMetric
 from semsynth.networks.motion.geometry import Motion
+from semsynth.networks.motion.marks import Marks
 
 NUM_IMAGES, NUM_CLASSES = 7, 5
 
@@ -45,12 +46,13 @@ def build_metrics() -> list[ImageMetric]:
     ]
 
 
-def make_batch() -> dict[str, Tensor]:
+def make_batch() -> dict[str, Any]:
     generator = torch.Generator().manual_seed(0)
     fakes = torch.rand(NUM_IMAGES, 3, 3, 16, 16, generator=generator) * 2 - 1
     fakes[:, :, :, 4:12, 4:12] *= torch.rand(NUM_IMAGES, 3, 1, 1, 1, generator=generator)
     image = torch.rand(NUM_IMAGES, 3, 16, 16, generator=generator) * 2 - 1
     mask = torch.randint(0, NUM_CLASSES, (NUM_IMAGES, 16, 16), generator=generator)
+    points = torch.rand(NUM_IMAGES, 6, 2, generator=generator) * 15
     motions = torch.randint(-1, 2, (NUM_IMAGES, 6, 3), generator=generator).float()
     return {
         "fake": fakes[:, 0],
@@ -60,21 +62,21 @@ def make_batch() -> dict[str, Tensor]:
         "predicted": mask.roll(1, dims=2),
         "varied": fakes,
         "varied_class": torch.arange(NUM_IMAGES) % NUM_CLASSES,
-        "varied_level": torch.arange(NUM_IMAGES) % 3 - 1,
+        "varied_level0": fakes[:, :2],
+        "varied_level1": fakes[:, 1:],
         "edited": fakes[:, 1],
         "landmarks": torch.randn(NUM_IMAGES, 4, 8, 8, generator=generator),
         "edited_landmarks": torch.randn(NUM_IMAGES, 4, 8, 8, generator=generator),
         "reconstruction": fakes[:, 2],
-        "points": torch.rand(NUM_IMAGES, 6, 2, generator=generator) * 15,
-        "motions": motions,
-        "points_mask": torch.rand(NUM_IMAGES, 6, generator=generator) < 0.8,
+        "marks": Marks(points, motions, torch.rand(NUM_IMAGES, 6, generator=generator) < 0.8),
     }
 
 
-def update(metric: ImageMetric, batch: dict[str, Tensor], images: slice) -> None:
+def update(metric: ImageMetric, batch: dict[str, Any], images: slice) -> None:
     if isinstance(metric, metrics.SegmentationQuality):
         batch = batch | {"fake": batch["predicted"]}
-    metric.update(**{k: batch[k][images] for k in inspect.signature(metric.update).parameters})
+    batch = batch | {"marks": Marks(*(part[images] for part in batch["marks"]))}
+    metric.update(**{k: batch[k] if k == "marks" else batch[k][images] for k in metric.wants})
 
 
 def compute_together(rank: int, world_size: int, folder: Path) -> None:

@@ -6,11 +6,7 @@ import torch
 from torch import Tensor
 
 from semsynth.metrics import PrecisionRecall, neighbours
-from semsynth.metrics.neighbours import (
-    density_and_coverage,
-    neighbour_radii,
-    precision_and_recall,
-)
+from semsynth.metrics.neighbours import density_and_coverage, neighbour_radii, precision_and_recall
 
 
 def features(num: int, seed: int, scale: float = 1.0) -> Tensor:
@@ -55,10 +51,6 @@ def test_scores_of_four_points_on_a_line_equal_those_worked_out_by_hand() -> Non
     assert recall.item() == 1  # 0, 1, 3 are near 0.5 or 4; 7 is 3 from 4
     assert density.item() == pytest.approx((2 + 2 + 0) / 3)  # 4 is in the balls of 3 and of 7
     assert coverage.item() == 1
-
-
-def test_coverage_is_the_share_of_real_balls_that_hold_a_generated_point() -> None:
-    real = torch.tensor([[0.0], [1.0], [3.0], [7.0]])  # radii for k=1: 1, 1, 2, 4
     _, coverage = density_and_coverage(torch.tensor([[0.5], [0.6]]), real, k=1)
     assert coverage.item() == 0.5  # the balls of 0 and 1
 

@@ -7,8 +7,8 @@ import torch.nn.functional as F
 from lightning import Trainer
 from torch import Tensor, nn
 
-from semsynth.methods.segmenter import Segmenter as SegmenterMethod
-from semsynth.metrics.segmenters import IMAGENET_MEAN, IMAGENET_STD, Segmenter
+from semsynth.methods.segmenter import Segmenter
+from semsynth.metrics.segmenters import IMAGENET_MEAN, IMAGENET_STD, FrozenSegmenter
 from semsynth.weights import MissingWeightsError, load_segmenter
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")  # a user's format
@@ -36,18 +36,18 @@ def colours(tmp_path: Path) -> str:
 
 def test_toy_segmenter_sees_images_in_minus_one_to_one(toy_assets: Path) -> None:
     expected = load_segmenter("toy_street")(IMAGES / 127.5 - 1).argmax(dim=1)
-    assert Segmenter("toy_street")(IMAGES).equal(expected)
+    assert FrozenSegmenter("toy_street")(IMAGES).equal(expected)
     path = toy_assets / "toy_street_segmenter.safetensors"
-    assert Segmenter(str(path))(IMAGES).equal(expected)
+    assert FrozenSegmenter(str(path))(IMAGES).equal(expected)
 
 
 def test_checkpoint_of_the_method_is_a_segmenter(tmp_path: Path) -> None:
-    method = SegmenterMethod(num_classes=4, channels=4, depth=2).eval()
+    method = Segmenter(num_classes=4, channels=4, depth=2).eval()
     trainer = Trainer(logger=False, accelerator="cpu", default_root_dir=tmp_path)
     trainer.strategy.connect(method)
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     state = torch.random.get_rng_state()
-    segmenter = Segmenter(str(tmp_path / "last.ckpt"))
+    segmenter = FrozenSegmenter(str(tmp_path / "last.ckpt"))
     assert torch.random.get_rng_state().equal(state)
     with torch.no_grad():
         assert segmenter(IMAGES).equal(method(IMAGES / 127.5 - 1).argmax(dim=1))
@@ -57,11 +57,11 @@ def test_checkpoint_of_the_method_is_a_segmenter(tmp_path: Path) -> None:
 def test_checkpoint_of_another_method_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {"generator.weight": torch.zeros(1)}}, tmp_path / "last.ckpt")
     with pytest.raises(ValueError, match="no checkpoint of the method Segmenter"):
-        Segmenter(str(tmp_path / "last.ckpt"))
+        FrozenSegmenter(str(tmp_path / "last.ckpt"))
 
 
 def test_logits_of_a_torchscript_file_are_enlarged_to_the_image(colours: str) -> None:
-    segmenter = Segmenter(colours, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    segmenter = FrozenSegmenter(colours, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     small = F.avg_pool2d(normalised(IMAGENET_MEAN, IMAGENET_STD), 2)
     expected = F.interpolate(small, (64, 96), mode="bilinear").argmax(dim=1)
     assert segmenter.num_classes == 3
@@ -77,7 +77,7 @@ def test_scales_and_flip_add_logits_up(colours: str) -> None:
         both = Colours()(seen) + Colours()(seen.flip(3)).flip(3)
         return F.interpolate(both, (64, 96), mode="bilinear")
 
-    segmenter = Segmenter(colours, input_size=(32, 32), scales=(1.0, 1.5), flip=True)
+    segmenter = FrozenSegmenter(colours, input_size=(32, 32), scales=(1.0, 1.5), flip=True)
     expected = (logits((32, 32)) + logits((48, 48))).argmax(dim=1)
     assert (segmenter(IMAGES) == expected).float().mean() > 0.999  # ties may fall either way
     card = segmenter.protocol()
@@ -89,7 +89,7 @@ def test_network_of_segmentation_models_pytorch(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network = smp.Unet("resnet18", encoder_weights=None, classes=4).eval()
     network.save_pretrained(tmp_path)
-    segmenter = Segmenter(f"smp:{tmp_path}")
+    segmenter = FrozenSegmenter(f"smp:{tmp_path}")
     with torch.no_grad():
         expected = network(normalised(IMAGENET_MEAN, IMAGENET_STD)).argmax(dim=1)
     assert segmenter(IMAGES).equal(expected)
@@ -112,7 +112,7 @@ def test_semantic_network_of_transformers_with_its_own_mean_and_deviation(tmp_pa
     with torch.no_grad():
         logits = network(normalised(mean, std)).logits
     expected = F.interpolate(logits, (64, 96), mode="bilinear").argmax(dim=1)
-    segmenter = Segmenter(f"hf:{tmp_path}")
+    segmenter = FrozenSegmenter(f"hf:{tmp_path}")
     assert segmenter(IMAGES).equal(expected)
     assert segmenter.num_classes == 4
 
@@ -134,7 +134,7 @@ def test_universal_network_of_transformers_weighs_its_masks(tmp_path: Path) -> N
     )  # fmt: skip
     network = transformers.MaskFormerForInstanceSegmentation(config).eval()
     network.save_pretrained(tmp_path)
-    segmenter = Segmenter(f"hf:{tmp_path}")
+    segmenter = FrozenSegmenter(f"hf:{tmp_path}")
     with torch.no_grad():
         output = network(normalised(IMAGENET_MEAN, IMAGENET_STD))
     processor = transformers.MaskFormerImageProcessor()
@@ -146,16 +146,16 @@ def test_universal_network_of_transformers_weighs_its_masks(tmp_path: Path) -> N
 @pytest.mark.parametrize("kind", ["smp", "hf"])
 def test_missing_network_of_the_hub_is_named_at_once(kind: str) -> None:
     with pytest.raises(MissingWeightsError, match=r"(?s)no-one/nothing.*give it a toy segmenter"):
-        Segmenter(f"{kind}:no-one/nothing")
+        FrozenSegmenter(f"{kind}:no-one/nothing")
 
 
 @pytest.mark.parametrize("name", ["torchscript:/no/such.pt", "/no/such.ckpt"])
 def test_missing_file_is_named(name: str) -> None:
     with pytest.raises(MissingWeightsError, match=r"no/such"):
-        Segmenter(name)
+        FrozenSegmenter(name)
 
 
 def test_missing_library_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(ModuleNotFoundError, match=r"transformers.*semsynth\[metrics\]"):
-        Segmenter("hf:anything")
+        FrozenSegmenter("hf:anything")

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from semsynth.networks.unet import UNet
+from tests.helpers.checks import assert_compiles
 
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 23)])
@@ -43,8 +44,4 @@ def test_unet_learns_to_tell_two_colours() -> None:
 
 
 def test_unet_compiles_without_graph_breaks() -> None:
-    net = UNet(5, channels=4).eval()
-    compiled = torch.compile(net, backend="aot_eager", fullgraph=True)
-    image = torch.randn(1, 3, 16, 16)
-    with torch.no_grad():
-        torch.testing.assert_close(compiled(image), net(image))
+    assert_compiles(UNet(5, channels=4).eval(), torch.randn(1, 3, 16, 16))

@@ -16,6 +16,7 @@ from fastapi.testclient import TestClient
 
 from semsynth.studio.models import Models
 from semsynth.studio.server import build_app
+from tests.studio.screen import settle
 from tests.studio.visitor import Page
 
 
@@ -96,6 +97,7 @@ def visit(browser: Any, address: str) -> Iterator[Callable[[str], Any]]:
         page.on("console", lambda message: complain(message.type, message.text))
         page.goto(f"{address}#/{tab}")
         page.wait_for_selector("body[data-ready='1']")
+        settle(page)
         return page
 
     yield open_tab

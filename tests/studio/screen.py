@@ -3,6 +3,7 @@
 import base64
 import io
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -20,6 +21,27 @@ def settle(page: Any) -> None:
     page.wait_for_selector(IDLE)
     page.wait_for_timeout(150)
     page.wait_for_selector(IDLE)
+
+
+def reload(page: Any) -> None:
+    """Load the page again, and wait for its session."""
+    page.reload()
+    page.wait_for_selector("body[data-ready='1']")
+    settle(page)
+
+
+def choose(page: Any, button: str, file: Path) -> None:
+    """Press a button and give the file that it asks for."""
+    with page.expect_file_chooser() as chooser:
+        page.locator(button).first.click()
+    chooser.value.set_files(file)
+
+
+def download(page: Any, link: str) -> Any:
+    """The file behind a link."""
+    with page.expect_download() as started:
+        page.locator(link).first.click()
+    return started.value
 
 
 def pixels(page: Any, selector: str) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.studio.screen import moved, on_screen, pixels, settle, stroke
+from tests.studio.screen import choose, download, moved, on_screen, pixels, reload, settle, stroke
 
 Visit = Callable[[str], Any]
 OVERLAY, IMAGE = "#drag-overlay", "#drag-image"
@@ -18,11 +18,8 @@ def drag_nose(page: Any, by: float = 8) -> None:
     settle(page)
 
 
-def test_a_dragged_part_follows_and_what_is_anchored_moves_less_than_without(
-    visit: Visit,
-) -> None:
+def test_a_dragged_part_follows_and_what_is_anchored_moves_less_than_without(visit: Visit) -> None:
     page = visit("drag")
-    settle(page)
     before = pixels(page, IMAGE)
     place = (BELOW[0], 58)
     drag_nose(page)
@@ -43,7 +40,6 @@ def test_a_dragged_part_follows_and_what_is_anchored_moves_less_than_without(
 
 def test_the_image_follows_during_the_drag_and_frames_are_in_order(visit: Visit) -> None:
     page = visit("drag")
-    settle(page)
     before = pixels(page, IMAGE)
     page.mouse.move(*on_screen(page, OVERLAY, NOSE))
     page.mouse.down()
@@ -57,9 +53,8 @@ def test_the_image_follows_during_the_drag_and_frames_are_in_order(visit: Visit)
     page.mouse.up()
 
 
-def test_undo_redo_and_the_first_image(visit: Visit) -> None:
+def test_undo_redo_and_the_first_image_which_is_shown_beside(visit: Visit) -> None:
     page = visit("drag")
-    settle(page)
     before = pixels(page, IMAGE)
     drag_nose(page)
     after = pixels(page, IMAGE)
@@ -67,11 +62,15 @@ def test_undo_redo_and_the_first_image(visit: Visit) -> None:
         page.keyboard.press(key)
         settle(page)
         assert (pixels(page, IMAGE) == expected).all()
+    page.keyboard.press("Control+z")
+    settle(page)
+    page.keyboard.press("c")
+    assert page.locator("#drag-before").is_visible()
+    assert (pixels(page, "#drag-before") == before).all()
 
 
 def test_several_points_act_together_when_they_are_applied(visit: Visit) -> None:
     page = visit("drag")
-    settle(page)
     before = pixels(page, IMAGE)
     page.check("#drag-several")
     stroke(page, OVERLAY, [(20, 30), (26, 30)])
@@ -86,7 +85,6 @@ def test_several_points_act_together_when_they_are_applied(visit: Visit) -> None
 
 def test_the_wheel_zooms_and_the_style_changes(visit: Visit) -> None:
     page = visit("drag")
-    settle(page)
     before = pixels(page, IMAGE)
     page.mouse.move(*on_screen(page, OVERLAY, NOSE))
     for _ in range(4):
@@ -101,23 +99,11 @@ def test_the_wheel_zooms_and_the_style_changes(visit: Visit) -> None:
     assert np.abs(pixels(page, IMAGE) - zoomed).mean() > 5
 
 
-def test_the_first_image_is_shown_beside_this_one(visit: Visit) -> None:
-    page = visit("drag")
-    settle(page)
-    before = pixels(page, IMAGE)
-    drag_nose(page)
-    page.keyboard.press("c")
-    assert page.locator("#drag-before").is_visible()
-    assert (pixels(page, "#drag-before") == before).all()
-
-
 def test_image_film_and_history_are_exported(visit: Visit) -> None:
     page = visit("drag")
     drag_nose(page)
     for kind in ("png", "gif", "json"):
-        with page.expect_download() as download:
-            page.locator(f"#drag a[href$='edit.{kind}']").click()
-        path = Path(download.value.path())
+        path = Path(download(page, f"#drag a[href$='edit.{kind}']").path())
         assert path.stat().st_size > 1000
         if kind == "png":
             with Image.open(path) as exported:
@@ -129,11 +115,8 @@ def test_a_photo_is_uploaded_and_found_in_the_generator(
 ) -> None:
     monkeypatch.setattr("semsynth.studio.drag.INVERSION_STEPS", 40)
     page = visit("drag")
-    settle(page)
     Image.fromarray(pixels(page, IMAGE).astype(np.uint8)).save(tmp_path / "me.jpg", quality=95)
-    with page.expect_file_chooser() as chooser:
-        page.locator("[data-act=photo]").click()
-    chooser.value.set_files(tmp_path / "me.jpg")
+    choose(page, "[data-act=photo]", tmp_path / "me.jpg")
     page.get_by_text("Looking for the photo in the generator").wait_for()
     page.get_by_text("from your photo").wait_for(timeout=60_000)
     settle(page)
@@ -143,15 +126,12 @@ def test_a_photo_is_uploaded_and_found_in_the_generator(
 
 def test_two_browsers_do_not_affect_each_other(visit: Visit) -> None:
     one, two = visit("drag"), visit("drag")
-    settle(two)
     before = pixels(two, IMAGE)
     drag_nose(one)
     one.locator("#drag [data-act=sample]").click()
     settle(one)
     assert np.abs(pixels(one, IMAGE) - before).mean() > 5
-    two.reload()
-    two.wait_for_selector("body[data-ready='1']")
-    settle(two)
+    reload(two)
     assert (pixels(two, IMAGE) == before).all()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.studio.screen import on_screen, pixels, settle, shot, stroke
+from tests.studio.screen import choose, download, on_screen, pixels, reload, settle, shot, stroke
 
 Visit = Callable[[str], Any]
 BOARD = "#paint-board"
@@ -20,7 +20,6 @@ def label_map(page: Any) -> np.ndarray:
 
 def test_a_stroke_changes_map_and_images_and_undo_takes_it_back(visit: Visit) -> None:
     page = visit("paint")
-    settle(page)
     before, image = label_map(page), shot(page, "paint", 0)
     page.get_by_role("radio", name="car").click()
     stroke(page, BOARD, [(10, 5), (50, 5)])
@@ -37,7 +36,6 @@ def test_a_stroke_changes_map_and_images_and_undo_takes_it_back(visit: Visit) ->
 
 def test_new_styles_are_sampled_under_the_same_map(visit: Visit) -> None:
     page = visit("paint")
-    settle(page)
     before, seed = shot(page, "paint", 1), page.input_value("#paint-seed")
     page.locator("#paint [data-act=sample]").click()
     settle(page)
@@ -51,7 +49,6 @@ def test_new_styles_are_sampled_under_the_same_map(visit: Visit) -> None:
 
 def test_a_click_resamples_one_class_of_one_image_and_nothing_else(visit: Visit) -> None:
     page = visit("paint")
-    settle(page)
     sky = label_map(page) == 0
     before = [shot(page, "paint", i) for i in range(4)]
     frame = "#paint-gallery .shot:nth-child(3) .frame"
@@ -68,14 +65,11 @@ def test_a_photo_is_uploaded_as_a_reference_and_its_sky_is_taken(
     visit: Visit, tmp_path: Path
 ) -> None:
     page = visit("paint")
-    settle(page)
     photo = tmp_path / "photo.png"
     data = page.request.get(page.url.partition("#")[0] + "export/paint/3.png").body()
     photo.write_bytes(data)
     before = shot(page, "paint", 0)
-    with page.expect_file_chooser() as chooser:
-        page.locator("[data-act=load-reference]").click()
-    chooser.value.set_files(photo)
+    choose(page, "[data-act=load-reference]", photo)
     page.locator("#paint-reference-empty").wait_for(state="hidden")
     settle(page)
     shown = pixels(page, "#paint-reference")
@@ -91,21 +85,15 @@ def test_a_file_that_is_no_image_is_refused_in_words(visit: Visit, tmp_path: Pat
     page = visit("paint")
     wrong = tmp_path / "wrong.png"
     wrong.write_text("no image")
-    with page.expect_file_chooser() as chooser:
-        page.locator("[data-act=load-mask]").first.click()
-    chooser.value.set_files(wrong)
+    choose(page, "[data-act=load-mask]", wrong)
     page.get_by_text("The file is no PNG, JPEG or WebP image.").wait_for()
 
 
 def test_images_and_mask_are_downloaded(visit: Visit) -> None:
     page = visit("paint")
-    settle(page)
-    with page.expect_download() as download:
-        page.locator("#paint-gallery .shot a").first.click()
-    assert download.value.suggested_filename == "semsynth_paint_0.png"
-    with page.expect_download() as download:
-        page.locator("#paint a[href$='mask.png']").click()
-    with Image.open(download.value.path()) as mask:
+    image = download(page, "#paint-gallery .shot a")
+    assert image.suggested_filename == "semsynth_paint_0.png"
+    with Image.open(download(page, "#paint a[href$='mask.png']").path()) as mask:
         assert (mask.mode, mask.size) == ("P", (64, 64))
 
 
@@ -116,9 +104,7 @@ def test_a_reload_finds_the_session(visit: Visit) -> None:
     page.locator("#paint [data-act=sample]").click()
     settle(page)
     before, image, seed = label_map(page), shot(page, "paint", 0), page.input_value("#paint-seed")
-    page.reload()
-    page.wait_for_selector("body[data-ready='1']")
-    settle(page)
+    reload(page)
     assert page.input_value("#paint-seed") == seed
     assert (label_map(page) == before).all()
     assert (shot(page, "paint", 0) == image).all()
@@ -127,7 +113,6 @@ def test_a_reload_finds_the_session(visit: Visit) -> None:
 
 def test_the_map_is_painted_by_keys_alone(visit: Visit) -> None:
     page = visit("paint")
-    settle(page)
     page.locator(BOARD).focus()
     page.keyboard.press("e")
     page.keyboard.press("b")

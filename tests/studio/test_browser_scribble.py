@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.studio.screen import settle, shot, stroke
+from tests.studio.screen import reload, settle, shot, stroke
 
 Visit = Callable[[str], Any]
 BOARD = "#scribble-board"
@@ -26,7 +26,6 @@ def draw_face(page: Any) -> None:
 
 def test_scribbles_become_images_in_several_styles(visit: Visit) -> None:
     page = visit("scribble")
-    settle(page)
     page.locator("[data-clear]").click()
     page.get_by_text("Choose a class and draw a stroke").wait_for()
     draw_face(page)
@@ -40,7 +39,6 @@ def test_scribbles_become_images_in_several_styles(visit: Visit) -> None:
 
 def test_refining_shows_progress_and_changes_the_images(visit: Visit) -> None:
     page = visit("scribble")
-    settle(page)
     before = shot(page, "scribble", 0)
     page.locator("[data-act=refine]").click()
     page.get_by_text("Refining:").wait_for()
@@ -51,7 +49,6 @@ def test_refining_shows_progress_and_changes_the_images(visit: Visit) -> None:
 
 def test_an_encoder_is_trained_from_one_annotated_sample_and_used(visit: Visit) -> None:
     page = visit("scribble")
-    settle(page)
     before = shot(page, "scribble", 0)
     page.locator("[data-mode=annotate]").click()
     draw_face(page)
@@ -70,7 +67,6 @@ def test_an_encoder_is_trained_from_one_annotated_sample_and_used(visit: Visit) 
 
 def test_landmarks_are_stamped(visit: Visit) -> None:
     page = visit("scribble")
-    settle(page)
     page.locator("[data-clear]").click()
     page.keyboard.press("m")
     for name, place in {"eye": (26, 28), "mouth": (32, 42), "hair": (32, 12)}.items():
@@ -82,15 +78,12 @@ def test_landmarks_are_stamped(visit: Visit) -> None:
 
 def test_marks_that_were_cleared_and_notes_are_found_after_a_reload(visit: Visit) -> None:
     page = visit("scribble")
-    settle(page)
     page.locator("[data-clear]").click()
     page.locator("[data-mode=annotate]").click()
     page.locator("#scribble-palette").get_by_role("radio", name="hair", exact=True).click()
     stroke(page, BOARD, [(20, 20), (40, 20)])
     settle(page)
-    page.reload()
-    page.wait_for_selector("body[data-ready='1']")
-    settle(page)
+    reload(page)
     page.get_by_text("Choose a class and draw a stroke").wait_for()
     assert page.locator("[data-act=refine]").is_disabled()
     page.locator("[data-mode=annotate]").click()

@@ -20,13 +20,12 @@ def client(host: str = "127.0.0.1:7860", **options: str) -> TestClient:
     return TestClient(Guard(inside, **options), base_url=f"http://{host}")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost", "[::1]:7860"])
-def test_this_machine_is_let_in_by_its_names(host: str) -> None:
-    assert client(host).get("/").text == "in"
-
-
-def test_another_name_for_this_machine_is_refused() -> None:
-    assert client("evil.example").get("/").status_code == 421
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("127.0.0.1:7860", 200), ("localhost", 200), ("[::1]:7860", 200), ("evil.example", 421)],
+)
+def test_this_machine_is_let_in_by_its_names_alone(host: str, status: int) -> None:
+    assert client(host).get("/").status_code == status
 
 
 def test_requests_of_other_pages_are_refused() -> None:

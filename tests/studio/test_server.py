@@ -32,10 +32,8 @@ def test_a_visit_begins_with_something_in_each_tab(page: Page) -> None:
     assert [header[tab]["images"] for tab in ("paint", "scribble", "drag")] == [4, 5, 2]
     assert len(images) == 11
     assert all(pixels(image).std() > 10 for image in images)
-    assert [entry["name"] for entry in header["paint"]["info"]["classes"]][:2] == [
-        "sky",
-        "building",
-    ]
+    classes = header["paint"]["info"]["classes"]
+    assert [entry["name"] for entry in classes[:2]] == ["sky", "building"]
 
 
 def test_a_drag_is_previewed_done_undone_and_redone(page: Page) -> None:
@@ -73,13 +71,7 @@ def test_a_class_is_resampled_and_nothing_else_changes(page: Page) -> None:
     assert change[~sky].max() == 0
     assert after[0] == before[0]
     assert page.ask("paint.undo")[1] == before
-
-
-def test_without_keeping_pixels_the_class_changes_most(page: Page) -> None:
-    state = page.ask("hello")[0]["paint"]
-    sky = labels(state) == 0
-    before = page.ask("paint.draw", mask=state["mask"])[1]
-    after = page.ask("paint.resample", seed=77, label=0)[1]
+    after = page.ask("paint.resample", seed=77, label=0)[1]  # without keeping other pixels
     change = np.abs(pixels(after[2]) - pixels(before[2])).mean(2)
     assert change[sky].mean() > 4 * change[~sky].mean()
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from semsynth.data.labels import LabelSpace
-from semsynth.studio.frames import mask_png
+from semsynth.studio.answers import mask_png
 from semsynth.studio.uploads import MAX_BYTES, UploadError, check_upload, read_labels, read_photo
 from tests.studio.visitor import black_png, chunk
 
@@ -79,22 +79,13 @@ def test_three_kinds_of_files_are_taken(kind: str) -> None:
     torch.testing.assert_close(photo.mean((1, 2)), torch.tensor([1.0, -1, -1]), atol=0.05, rtol=0)
 
 
-def test_a_label_map_comes_back_from_its_file() -> None:
+def test_a_label_map_is_read_from_indices_and_colours_and_resized_without_new_values() -> None:
     mask = torch.randint(3, (12, 12))
     assert torch.equal(read_labels(mask_png(mask, SPACE), (12, 12), SPACE), mask)
-
-
-def test_a_label_map_in_colours_is_read_by_the_palette() -> None:
-    mask = torch.randint(3, (12, 12))
     colours = np.array(SPACE.palette, np.uint8)[mask.numpy()]
-    data = saved(Image.fromarray(colours), "PNG")
-    assert torch.equal(read_labels(data, (12, 12), SPACE), mask)
-
-
-def test_a_larger_label_map_is_brought_to_size_without_new_values() -> None:
-    mask = torch.tensor([[0, 1], [2, 1]])
+    assert torch.equal(read_labels(saved(Image.fromarray(colours), "PNG"), (12, 12), SPACE), mask)
     large = mask.repeat_interleave(9, 0).repeat_interleave(9, 1)
-    assert torch.equal(read_labels(mask_png(large, SPACE), (2, 2), SPACE), mask)
+    assert torch.equal(read_labels(mask_png(large, SPACE), (12, 12), SPACE), mask)
 
 
 @pytest.mark.parametrize("image", [Image.new("L", (4, 4), 3), Image.new("RGB", (4, 4), (9, 9, 9))])

@@ -60,4 +60,4 @@ def test_nobody_is_sent_away_from_an_open_page(models: Models) -> None:
 def test_only_the_last_uploads_are_kept(models: Models) -> None:
     visitor = Visitors(models).enter(key())
     numbers = [visitor.keep(torch.zeros(1)) for _ in range(MAX_UPLOADS + 2)]
-    assert sorted(visitor._uploads) == numbers[2:]
+    assert sorted(visitor.uploads) == numbers[2:]

@@ -1,5 +1,6 @@
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import CancelledError
 
 import pytest
@@ -20,19 +21,25 @@ class Gate:
         assert self.opened.wait(5)
 
 
-def test_jobs_run_in_the_order_in_which_they_came() -> None:
-    worker, order = Worker(), list[int]()
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    worker = Worker()
+    yield worker
+    worker.close()
+
+
+def test_jobs_run_in_the_order_in_which_they_came(worker: Worker) -> None:
+    order = list[int]()
     gate = Gate(worker)
     futures = [worker.submit(lambda i=i: order.append(i), "a") for i in range(5)]  # type: ignore[misc]
     gate.opened.set()
     for future in futures:
         future.result(5)
     assert order == [0, 1, 2, 3, 4]
-    worker.close()
 
 
-def test_only_the_newest_of_a_kind_waits() -> None:
-    worker, ran = Worker(), list[str]()
+def test_only_the_newest_of_a_kind_waits(worker: Worker) -> None:
+    ran = list[str]()
     gate = Gate(worker)
     old = worker.submit(lambda: ran.append("old"), "a", "preview")
     other = worker.submit(lambda: ran.append("other visitor"), "b", "preview")
@@ -42,11 +49,10 @@ def test_only_the_newest_of_a_kind_waits() -> None:
     other.result(5)
     assert isinstance(old.exception(5), SupersededError)
     assert ran == ["other visitor", "new"]
-    worker.close()
 
 
-def test_a_long_job_gives_way_to_short_ones_and_to_no_long_one() -> None:
-    worker, order = Worker(), list[str]()
+def test_a_long_job_gives_way_to_short_ones_and_to_no_long_one(worker: Worker) -> None:
+    order = list[str]()
     gate = Gate(worker)
 
     def long() -> None:
@@ -61,11 +67,9 @@ def test_a_long_job_gives_way_to_short_ones_and_to_no_long_one() -> None:
     first.result(5)
     second.result(5)
     assert order == ["begins", "short", "ends", "other long one"]
-    worker.close()
 
 
-def test_an_owner_cannot_fill_the_queue() -> None:
-    worker = Worker()
+def test_an_owner_cannot_fill_the_queue(worker: Worker) -> None:
     gate = Gate(worker)
     for _ in range(MAX_WAITING):
         worker.submit(lambda: None, "a")
@@ -73,19 +77,15 @@ def test_an_owner_cannot_fill_the_queue() -> None:
         worker.submit(lambda: None, "a")
     worker.submit(lambda: None, "b")
     gate.opened.set()
-    worker.close()
 
 
-def test_an_error_reaches_who_waits_and_the_worker_goes_on() -> None:
-    worker = Worker()
+def test_an_error_reaches_who_waits_and_the_worker_goes_on(worker: Worker) -> None:
     with pytest.raises(ZeroDivisionError):
         worker.submit(lambda: 1 // 0, "a").result(5)
     assert worker.submit(lambda: 7, "a").result(5) == 7
-    worker.close()
 
 
-def test_closing_cancels_what_waits() -> None:
-    worker = Worker()
+def test_closing_cancels_what_waits(worker: Worker) -> None:
     gate = Gate(worker)
     waiting = worker.submit(lambda: None, "a")
     threading.Timer(0.05, gate.opened.set).start()
@@ -94,8 +94,8 @@ def test_closing_cancels_what_waits() -> None:
         waiting.result(5)
 
 
-def test_closing_ends_a_long_job_at_its_next_step() -> None:
-    worker, begun = Worker(), threading.Event()
+def test_closing_ends_a_long_job_at_its_next_step(worker: Worker) -> None:
+    begun = threading.Event()
 
     def long() -> None:
         begun.set()

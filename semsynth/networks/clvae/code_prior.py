@@ -13,15 +13,10 @@ from semsynth.networks.clvae.spade import LEAK
 
 
 class CodePrior(nn.Module):
-    """Gaussian of the local codes, given the global code.
+    """Gaussian of local codes of shape (L, K, N), given the global code.
 
     Each row of each level reads the global code through a gate of its own, and the rows of a level
     share what follows, so that many classes cost little.
-
-    Args:
-        z_dim: Dimension of the global code.
-        code_shape: Shape (L, K, N) of the local codes.
-        hidden_dim: Width between them.
     """
 
     def __init__(self, z_dim: int, code_shape: tuple[int, int, int], hidden_dim: int = 128) -> None:

@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semsynth.networks.clvae.spade import IGNORE_INDEX, LEAK, spectral_conv
+from semsynth.networks.clvae.layouts import fill_ignored, level_mask
+from semsynth.networks.clvae.spade import LEAK
+from semsynth.networks.clvae.spectral import spectral_conv
 from semsynth.networks.noise import hash_int64, seeded_normal
 
 NUM_LEVELS = 5
@@ -18,23 +20,14 @@ _WIDTHS = (1, 2, 4, 8, 8, 8)  # times channels; the last block gives the global 
 
 
 class Posterior(NamedTuple):
-    """Gaussian codes of a batch of images.
+    """Gaussian codes of a batch of images; zero where a class is not present."""
 
-    Attributes:
-        mu_global: Means of the global codes (B, z_dim).
-        logvar_global: Log-variances of the global codes (B, z_dim).
-        mu: Means of the local codes (B, L, K, N); zero where not present.
-        logvar: Log-variances of the local codes (B, L, K, N); zero where not present.
-        present: Whether the class covers a pixel of the level (B, L, K).
-        prior: Means and log-variances (B, L, K, N) of the local codes' prior, if not N(0, 1).
-    """
-
-    mu_global: Tensor
-    logvar_global: Tensor
-    mu: Tensor
-    logvar: Tensor
-    present: Tensor
-    prior: tuple[Tensor, Tensor] | None = None
+    mu_global: Tensor  # means (B, z_dim)
+    logvar_global: Tensor  # log-variances (B, z_dim)
+    mu: Tensor  # means of the local codes (B, L, K, N)
+    logvar: Tensor  # their log-variances (B, L, K, N)
+    present: Tensor  # whether the class covers a pixel of the level (B, L, K)
+    prior: tuple[Tensor, Tensor] | None = None  # mu and logvar of the local codes, if not N(0, 1)
 
 
 def code_levels(num_levels: int, *, class_wise: bool, layer_wise: bool) -> tuple[int, ...]:
@@ -54,17 +47,6 @@ def local_code_shape(
     return len(levels), num_classes if class_wise else 1, code_dim or num_classes
 
 
-def level_mask(mask: Tensor, level: int) -> Tensor:
-    """Label map of a level, by nearest neighbour: (B, H, W) to (B, H / 2^(j+1), W / 2^(j+1))."""
-    stride = 2 ** (level + 1)
-    return mask[:, ::stride, ::stride]
-
-
-def fill_ignored(mask: Tensor, num_classes: int) -> Tensor:
-    """Give ignored pixels the label ``num_classes``: a slot of their own, to be dropped."""
-    return mask.masked_fill(mask == IGNORE_INDEX, num_classes)
-
-
 def classes_present(mask: Tensor, num_classes: int) -> Tensor:
     """Classes (B, num_classes), bool, that cover a pixel of label maps (B, H, W)."""
     return rows_present(fill_ignored(mask, num_classes), num_classes)
@@ -77,16 +59,13 @@ def draw_class(mask: Tensor, seed: Tensor, num_classes: int) -> Tensor:
 
 
 def rows_of(mask: Tensor, instance: Tensor | None, num_classes: int, per_class: int) -> Tensor:
-    """Row of the codes that each pixel reads (B, H, W).
+    """Row of the codes that each pixel reads (B, H, W), from 0; the last where ignored.
 
     Args:
         mask: Label maps (B, H, W).
         instance: Instance maps (B, H, W), needed for several rows a class.
         num_classes: Number of classes C.
         per_class: Rows of each class; with one, the row is the class.
-
-    Returns:
-        Rows in 0..C * per_class, the last where ignored.
     """
     if per_class == 1:
         return fill_ignored(mask, num_classes)
@@ -99,19 +78,10 @@ def rows_of(mask: Tensor, instance: Tensor | None, num_classes: int, per_class: 
 
 
 def instance_rows(mask: Tensor, instance: Tensor, num_classes: int, per_class: int) -> Tensor:
-    """Give instances rows of their own: ``per_class`` rows for each class.
+    """Give instances rows of their own: class * per_class + number (B, H, W); the last if ignored.
 
-    Instances of a class are counted by their ids; those beyond the last row share it. No number is
-    read back from the device.
-
-    Args:
-        mask: Label maps (B, H, W).
-        instance: Instance maps (B, H, W), int64; ids are told apart within a class.
-        num_classes: Number of classes C.
-        per_class: Rows of each class.
-
-    Returns:
-        Rows (B, H, W): class * per_class + number of the instance; C * per_class where ignored.
+    Instances (B, H, W) of a class are counted by their ids, which are told apart within a class;
+    those beyond the last row share it. No number is read back from the device.
     """
     labels = fill_ignored(mask, num_classes).flatten(1)
     keys, order = (labels * (1 << 32) + instance.flatten(1)).sort(1)
@@ -131,15 +101,10 @@ def rows_present(rows: Tensor, num_rows: int) -> Tensor:
 
 
 def pool_by_row(features: Tensor, rows: Tensor, num_rows: int) -> tuple[Tensor, Tensor]:
-    """Largest activation of each channel over the pixels of each row.
+    """Largest activation (B, K, D) of each channel in the pixels of each row; presence (B, K).
 
-    Args:
-        features: Activations (B, D, h, w).
-        rows: Row of each pixel (B, h, w), a class or an instance; ``num_rows`` where ignored.
-        num_rows: Number of rows K.
-
-    Returns:
-        Maxima (B, K, D), float32, zero for absent rows; presence (B, K), bool.
+    Rows (B, h, w) of the activations (B, D, h, w) are classes or instances, ``num_rows`` where
+    ignored; absent ones give 0.
     """
     B, D, _, _ = features.shape
     index = rows.flatten(1)[:, None].expand(-1, D, -1)
@@ -151,12 +116,7 @@ def pool_by_row(features: Tensor, rows: Tensor, num_rows: int) -> tuple[Tensor, 
 
 
 class GaussianHead(nn.Module):
-    """Mean and log-variance of a code, each linear in the activations.
-
-    Args:
-        in_channels: Dimension of the activations.
-        out_channels: Dimension of the code.
-    """
+    """Mean and log-variance of a code, each linear in the activations."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -172,18 +132,9 @@ class GaussianHead(nn.Module):
 class CLVAEEncoder(nn.Module):
     """Encode an image into one global code and a local code for each class and level.
 
-    Args:
-        num_classes: Number of classes.
-        channels: Channels of the first block.
-        z_dim: Dimension of the global code; 0 for none.
-        code_dim: Dimension of a local code; the number of classes if not given, as in the paper.
-        num_levels: Levels with local codes; the trunk has one block more (the paper's L).
-            Only read with ``layer_wise``.
-        class_wise: Whether each class has its own codes.
-        layer_wise: Whether each level has its own codes; if not, the middle level gives them.
-        encoder_size: Height and width that images and masks are resized to.
-        instances_per_class: Codes of each class, for so many instances of it.
-        levels: Levels to read the codes from, in place of the above; one may be named twice.
+    Images and masks are resized to ``encoder_size``. With ``layer_wise`` the trunk has one block
+    more than levels (the paper's L); without, the middle level gives the codes. ``z_dim`` may be 0.
+    ``levels`` names the levels to read, one perhaps twice. All else is as in ``CLVAEGenerator``.
     """
 
     def __init__(
@@ -227,15 +178,9 @@ class CLVAEEncoder(nn.Module):
         self.z_dim = z_dim
 
     def forward(self, image: Tensor, mask: Tensor, instance: Tensor | None = None) -> Posterior:
-        """Encode images.
+        """Posterior of images (B, 3, H, W) in [-1, 1] under their label maps (B, H, W).
 
-        Args:
-            image: Images (B, 3, H, W) in [-1, 1].
-            mask: Label maps (B, H, W), int64.
-            instance: Instance maps (B, H, W), needed for several instances a class.
-
-        Returns:
-            Posterior of the global and local codes.
+        Instance maps (B, H, W) are needed for several instances a class.
         """
         if mask.ndim != 3 or image.shape[-2:] != mask.shape[-2:]:
             raise ValueError(

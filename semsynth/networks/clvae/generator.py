@@ -7,15 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semsynth.networks.clvae.code_prior import CodePrior
-from semsynth.networks.clvae.encoder import (
-    NUM_LEVELS,
-    fill_ignored,
-    level_mask,
-    local_code_shape,
-    rows_of,
-)
+from semsynth.networks.clvae.encoder import NUM_LEVELS, local_code_shape, rows_of
+from semsynth.networks.clvae.layouts import fill_ignored, level_mask
 from semsynth.networks.clvae.painted import Painted, painted_one_hot
-from semsynth.networks.clvae.spade import SPADEGenerator, Upsampling
+from semsynth.networks.clvae.spade_generator import SPADEGenerator, Upsampling
 
 # Level that each block reads, coarse to fine. Five levels serve seven blocks: both middle blocks
 # share one, and blocks beyond the finest level read the one-hot mask (as the released code does).
@@ -40,7 +35,7 @@ class CLVAEGenerator(nn.Module):
         instances_per_class: Codes of each class, for so many instances of it.
         code_last_blocks: Whether blocks beyond the finest level read its codes instead of the mask.
         coupled_prior: Whether the prior of the local codes depends on the global code.
-        checkpointing: Compute the blocks again in the backward pass, which saves memory.
+        checkpointing: Recompute the blocks in the backward pass, which saves memory.
     """
 
     def __init__(
@@ -93,16 +88,13 @@ class CLVAEGenerator(nn.Module):
     def forward(
         self, mask: Tensor, z_global: Tensor, z_local: Tensor, instance: Tensor | None = None
     ) -> Tensor:
-        """Generate images.
+        """Images (B, 3, H, W) in [-1, 1] of label maps (B, H, W) and codes.
 
         Args:
             mask: Label maps (B, H, W), int64.
             z_global: Global codes (B, z_dim).
             z_local: Local codes (B, *code_shape).
             instance: Instance maps (B, H, W), needed for several instances a class.
-
-        Returns:
-            Images (B, 3, H, W) in [-1, 1].
         """
         *codes, at_full_size = self.painted_codes(mask, z_local, instance)
         layouts = [codes[j] if j < len(codes) else at_full_size for j in self.block_levels]
@@ -112,11 +104,6 @@ class CLVAEGenerator(nn.Module):
         self, mask: Tensor, z_local: Tensor, instance: Tensor | None = None
     ) -> list[Painted]:
         """Give each pixel the embedding and the code of its class; ignored pixels get zero.
-
-        Args:
-            mask: Label maps (B, H, W), int64.
-            z_local: Local codes (B, L, K, N).
-            instance: Instance maps (B, H, W), needed for several instances a class.
 
         Returns:
             One layout (B, N, H / 2^(j+1), W / 2^(j+1)) for each level j that blocks read, and the

@@ -14,15 +14,10 @@ from torch import Tensor
 
 
 class Painted(NamedTuple):
-    """A layout (B, L, H, W) by its labels.
+    """A layout (B, L, H, W) by its labels."""
 
-    Attributes:
-        labels: Row of each pixel in the tables (B, H, W), int64.
-        tables: Vectors (B, R, L) to paint, or (1, R, L) if all images share them.
-    """
-
-    labels: Tensor
-    tables: Tensor
+    labels: Tensor  # row of each pixel in the tables (B, H, W), int64
+    tables: Tensor  # vectors (B, R, L) to paint, or (1, R, L) if all images share them
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -51,14 +46,11 @@ class Painted(NamedTuple):
         return F.embedding(self.rows(), self.tables.flatten(0, 1)).permute(0, 3, 1, 2)
 
     def convolved(self, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Convolve the layout by 3x3, with zeros around it.
+        """Convolve the layout by 3x3, with zeros around it: (B, O, H, W).
 
         Args:
             weight: Weights (O, L, 3, 3).
             bias: Bias (O,).
-
-        Returns:
-            Maps (B, O, H, W).
         """
         if self.labels.device.type != "cpu":  # where a convolution is what the device does best
             return F.conv2d(self.dense(), weight, bias, padding=1)
@@ -76,10 +68,7 @@ class Painted(NamedTuple):
 def painted_one_hot(labels: Tensor, num_classes: int, channels: int | None = None) -> Painted:
     """One-hot layout of label maps (B, H, W); the label ``num_classes`` is zero in all channels.
 
-    Args:
-        labels: Label maps (B, H, W).
-        num_classes: Number of classes.
-        channels: Channels of the layout, if there shall be more; the rest is zero.
+    Channels beyond the number of classes are zero.
     """
     table = torch.eye(num_classes + 1, num_classes, device=labels.device)
     return Painted(labels, F.pad(table, (0, (channels or num_classes) - num_classes))[None])

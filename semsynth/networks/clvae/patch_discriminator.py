@@ -67,17 +67,11 @@ class MultiscaleDiscriminator(nn.Module):
     Args:
         in_channels: Channels of layout and image together.
         channels: Channels of the first layer; doubled by each layer up to 512.
-        num_scales: Number of scales.
-        num_layers: Layers before the logits.
     """
 
-    def __init__(
-        self, in_channels: int, channels: int = 64, num_scales: int = 2, num_layers: int = 4
-    ) -> None:
+    def __init__(self, in_channels: int, channels: int = 64) -> None:
         super().__init__()
-        self.scales = nn.ModuleList(
-            PatchDiscriminator(in_channels, channels, num_layers) for _ in range(num_scales)
-        )
+        self.scales = nn.ModuleList(PatchDiscriminator(in_channels, channels) for _ in range(2))
 
     def forward(self, layout: Tensor, image: Tensor) -> list[Output]:
         """Judge images (R * B, 3, H, W) under layouts (B, C, H, W) at each scale, fine to coarse.
@@ -99,10 +93,8 @@ def halve(x: Tensor) -> Tensor:
 
 def halves(outputs: list[Output]) -> tuple[list[Output], list[Output]]:
     """Part the outputs of two stacked batches, for example of fake and real images."""
-    first: list[Output] = []
-    second: list[Output] = []
-    for features, logits in outputs:
-        pairs = [f.chunk(2) for f in features]
-        first.append(([a for a, _ in pairs], logits.chunk(2)[0]))
-        second.append(([b for _, b in pairs], logits.chunk(2)[1]))
-    return first, second
+
+    def half(i: int) -> list[Output]:
+        return [([f.chunk(2)[i] for f in features], x.chunk(2)[i]) for features, x in outputs]
+
+    return half(0), half(1)

@@ -24,17 +24,11 @@ class StyleError(UserError):
 
 @dataclass(frozen=True)
 class StyleCodes:
-    """Codes of a batch of images.
+    """Codes of a batch of images."""
 
-    Attributes:
-        z_global: Global codes (B, z_dim).
-        z_local: Local codes (B, L, K, N): levels from the finest, rows, dimension.
-        present: Which local codes come from an image (B, L, K), bool; all others are drawn.
-    """
-
-    z_global: Tensor
-    z_local: Tensor
-    present: Tensor
+    z_global: Tensor  # (B, z_dim)
+    z_local: Tensor  # (B, L, K, N): levels from the finest, rows, dimension
+    present: Tensor  # which local codes come from an image (B, L, K), bool; others are drawn
 
     def __len__(self) -> int:
         return len(self.z_global)
@@ -57,17 +51,9 @@ def choose(
     per_class: int = 1,
     device: torch.device | None = None,
 ) -> Tensor:
-    """Where an edit takes place.
+    """Choose where codes of shape (L, K, N) are edited: (1, L, K, 1), bool.
 
-    Args:
-        shape: Shape (L, K, N) of the local codes of one image.
-        classes: Classes to edit; all if not given.
-        levels: Levels to edit, 0 for the finest; all if not given.
-        per_class: Rows of each class.
-        device: Device of the result.
-
-    Returns:
-        Choice (1, L, K, 1), bool.
+    Classes have ``per_class`` rows each; level 0 is the finest; all are chosen if none is named.
 
     Raises:
         StyleError: There is no such class or level.
@@ -88,13 +74,7 @@ def choose(
 
 
 def replace_codes(codes: StyleCodes, other: StyleCodes, where: Tensor) -> StyleCodes:
-    """Take local codes from elsewhere: resampling, if the others are drawn.
-
-    Args:
-        codes: Codes to keep.
-        other: Codes to take at ``where``.
-        where: Choice (B or 1, L, K, 1), bool.
-    """
+    """Take local codes from others ``where`` (B or 1, L, K, 1); drawn ones resample."""
     return replace(
         codes,
         z_local=torch.where(where, other.z_local, codes.z_local),
@@ -131,7 +111,7 @@ def interpolate(
     *,
     with_global: bool = True,
 ) -> StyleCodes:
-    """Codes between two batches.
+    """Codes between those of two batches, at a weight from 0 to 1.
 
     Args:
         a: Codes at weight 0.
@@ -163,13 +143,6 @@ def slerp(a: Tensor, b: Tensor, weight: float) -> Tensor:
 
 
 def paste_back(fake: Tensor, image: Tensor, mask: Tensor, classes: Sequence[int]) -> Tensor:
-    """Put the original pixels back outside some classes.
-
-    Args:
-        fake: Generated images (B, 3, H, W).
-        image: Originals (B, 3, H, W).
-        mask: Label maps (B, H, W).
-        classes: Classes whose generated pixels stay.
-    """
+    """Put the pixels of the originals back outside some classes of the masks (B, H, W)."""
     edited = torch.isin(mask, torch.tensor(classes, device=mask.device))
     return torch.where(edited[:, None], fake, image)

@@ -74,12 +74,9 @@ def dilate(labels: Tensor, pixels: Tensor, most: int) -> Tensor:
 
 
 def cut_out(labels: Tensor, box: Tensor, chosen: Tensor) -> Tensor:
-    """Make a rectangle unknown in the chosen maps.
+    """Make a rectangle unknown in the ``chosen`` (B,) of label maps (B, h, w).
 
-    Args:
-        labels: Label maps (B, h, w).
-        box: Centre and size (B, 4) as y, x, height, width, each a fraction of the map.
-        chosen: Which maps (B,), bool.
+    Its centre and size (B, 4) are y, x, height, width, each a fraction of the map.
     """
     _, h, w = labels.shape
     inside = chosen.view(-1, 1, 1)
@@ -91,7 +88,7 @@ def cut_out(labels: Tensor, box: Tensor, chosen: Tensor) -> Tensor:
 
 
 def displace(labels: Tensor, offset: Tensor, field: Tensor, size: int | None) -> Tensor:
-    """Take each pixel from a displaced place, the nearest inside.
+    """Take each pixel of label maps (B, h, w) from a displaced place, the nearest inside.
 
     Args:
         labels: Label maps (B, h, w).

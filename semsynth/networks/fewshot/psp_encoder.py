@@ -17,11 +17,7 @@ REDUCTION = 16
 
 
 class SqueezeExcitation(nn.Module):
-    """Scales channels by what all pixels say together (Hu et al., CVPR 2018).
-
-    Args:
-        channels: Channels of the activations.
-    """
+    """Scales channels by what all pixels say together (Hu et al., CVPR 2018)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -36,13 +32,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """Residual unit of IR-SE networks: normalisation first, stride in the second convolution.
-
-    Args:
-        in_channels: Input channels.
-        out_channels: Output channels.
-        stride: 1, or 2 to halve height and width.
-    """
+    """Residual unit of IR-SE networks: normalisation first, stride in the second convolution."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -70,13 +60,7 @@ class Bottleneck(nn.Module):
 
 
 class StyleHead(nn.Module):
-    """Reduces a map to a style by convolutions of stride 2 and a linear layer ("map2style").
-
-    Args:
-        channels: Channels of the map.
-        size: Height and width of the map, a power of two.
-        w_dim: Length of the style.
-    """
+    """Reduces a map to a style by convolutions of stride 2 and a linear layer ("map2style")."""
 
     def __init__(self, channels: int, size: int, w_dim: int) -> None:
         super().__init__()
@@ -105,9 +89,6 @@ class GradualStyleEncoder(nn.Module):
         w_dim: Length of a style.
         units: Residual units of each of the four groups.
         widths: Channels of the groups. The last is that of the pyramid and the heads.
-
-    Raises:
-        ValueError: The input has another size, there is no style, or there are not four groups.
     """
 
     def __init__(
@@ -138,16 +119,10 @@ class GradualStyleEncoder(nn.Module):
         )
 
     def forward(self, layout: Tensor) -> Tensor:
-        """Predict styles.
+        """Styles (B, num_ws, w_dim), float32, to which the mean latent is still to be added.
 
         Args:
             layout: One-hot layouts (B, in_channels, image_size, image_size), or images.
-
-        Returns:
-            Styles (B, num_ws, w_dim), float32, to which the mean latent is still to be added.
-
-        Raises:
-            ValueError: The input has another shape.
         """
         if layout.shape[1:] != (self.in_channels, self.image_size, self.image_size):
             raise ValueError(

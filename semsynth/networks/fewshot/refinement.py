@@ -20,41 +20,24 @@ CodeLoss = Callable[[Tensor], Tensor]
 
 
 class Directions(NamedTuple):
-    """Principal directions of W, those of the largest variance first.
+    """Principal directions of W, those of the largest variance first."""
 
-    Attributes:
-        mean: Mean of the latents (w_dim,).
-        basis: Orthonormal directions (num_directions, w_dim).
-        variance: Variance along each (num_directions,).
-    """
-
-    mean: Tensor
-    basis: Tensor
-    variance: Tensor
+    mean: Tensor  # mean of the latents (w_dim,)
+    basis: Tensor  # orthonormal directions (num_directions, w_dim)
+    variance: Tensor  # along each (num_directions,)
 
 
 class Refined(NamedTuple):
-    """What refinement found.
+    """What refinement found."""
 
-    Attributes:
-        w_plus: Latents (B, num_ws, w_dim).
-        first: Losses (B,) before the first step.
-        last: Losses (B,) before the last step.
-    """
-
-    w_plus: Tensor
-    first: Tensor
-    last: Tensor
+    w_plus: Tensor  # latents (B, num_ws, w_dim)
+    first: Tensor  # losses (B,) before the first step
+    last: Tensor  # losses (B,) before the last step
 
 
 @torch.no_grad()
 def principal_directions(generator: StyleGAN2Generator, count: int = 8) -> Directions:
-    """Principal directions of the latents of 1,024 samples, always the same ones.
-
-    Args:
-        generator: The generator.
-        count: Number of directions.
-    """
+    """Principal directions of the latents of 1,024 samples, always the same ones."""
     seeds = torch.arange(NUM_SAMPLES, device=generator.mean_latent.device)
     w = generator.mapping(seeded_normal(seeds, generator.z_dim))
     mean = w.mean(0)
@@ -88,9 +71,6 @@ def refine(
         prior_weight: Weight of the squared Mahalanobis distance from the mean, averaged over the
             latents, which keeps them where the generator was trained; none in the paper.
         progress: Is called after each step with the steps done and all steps.
-
-    Returns:
-        The latents of the last step, and the losses.
     """
     with torch.inference_mode(mode=False), torch.enable_grad():
         w_plus = w_plus.detach().clone()  # out of inference mode, where autograd cannot follow

@@ -11,18 +11,10 @@ UNITS = 32  # a stroke is a 32nd of the map wide
 
 
 def draw_strokes(labels: Tensor, seed: Tensor, num_classes: int) -> Tensor:
-    """Keep curved strokes of each class, and make the rest unknown.
+    """Keep curved strokes of each class of label maps (B, h, w), and make the rest unknown, 0.
 
     A stroke is a quadratic Bezier curve through three pixels of its class, as far as it stays in
-    that class.
-
-    Args:
-        labels: Label maps (B, h, w), int64, from 0, unknown, to ``num_classes`` - 1.
-        seed: Seeds (B,), int64, as of ``sample_seed``.
-        num_classes: Number of classes with 0, unknown.
-
-    Returns:
-        Label maps (B, h, w), int64: of each class that is there some pixels, elsewhere 0.
+    that class; seeds (B,) choose them. ``num_classes`` counts 0.
     """
     B, h, w = labels.shape
     ends = pixels_of_classes(labels.flatten(1), seed, num_classes, 3 * STROKES)

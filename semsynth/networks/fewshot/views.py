@@ -10,16 +10,10 @@ ANGLE = math.radians(10)
 
 
 def make_views(image: Tensor, mask: Tensor, flip_lookup: Tensor) -> tuple[Tensor, Tensor]:
-    """Photos as they are, turned to both sides, and all of these in the mirror.
+    """Photos as they are, turned to both sides, and all of these in the mirror: (6 N, 3, H, W).
 
-    Args:
-        image: Photos (N, 3, H, W).
-        mask: Label maps (N, H, W), int64, from 0 to 255.
-        flip_lookup: Class of each class in the mirror (256,), int64.
-
-    Returns:
-        Photos (6 N, 3, H, W), the N as they are first, and their label maps (6 N, H, W). What
-        comes into view is reflected.
+    Label maps (N, H, W) go with them; ``flip_lookup`` (256,) is the class of each class in the
+    mirror. What comes into view is reflected.
     """
     images, masks = [image.float()], [mask]
     for angle in (-ANGLE, ANGLE):
@@ -32,13 +26,7 @@ def make_views(image: Tensor, mask: Tensor, flip_lookup: Tensor) -> tuple[Tensor
 
 
 def turn(image: Tensor, mask: Tensor, angle: float) -> tuple[Tensor, Tensor]:
-    """Turn photos (N, 3, H, W) and label maps (N, H, W) about the centre.
-
-    Args:
-        image: Photos.
-        mask: Label maps, int64.
-        angle: In radians, clockwise.
-    """
+    """Turn photos (N, 3, H, W) and label maps (N, H, W) about the centre by radians, clockwise."""
     N, _, H, W = image.shape
     cos, sin = math.cos(angle), math.sin(angle)
     matrix = image.new_tensor([[cos, sin * H / W, 0], [-sin * W / H, cos, 0]]).expand(N, 2, 3)

@@ -9,34 +9,21 @@ from torch import Tensor
 from semsynth.networks.motion.geometry import Motion, both_ways, check_pair, motion_from_flow
 
 LUMA = (0.299, 0.587, 0.114)
+WORKING_SIZE = 256  # of the shorter side
 
 
 class DISMotion:
     """Dense inverse search (Kroeger et al., ECCV 2016, https://arxiv.org/abs/1603.03590).
 
     OpenCV's implementation with its preset ``medium``. It matches patches of 8 pixels and leaves
-    out the finest scale, so that small images are enlarged before.
-
-    Args:
-        working_size: Images whose shorter side is smaller are enlarged to it.
+    out the finest scale, so smaller images are enlarged to ``WORKING_SIZE`` first.
     """
-
-    def __init__(self, working_size: int = 256) -> None:
-        self.working_size = working_size
 
     @torch.no_grad()
     def __call__(self, image_a: Tensor, image_b: Tensor) -> Motion:
-        """Estimate the motion between images on any device; the search runs on the processor.
+        """Motion between images (B, 3, H, W) in [-1, 1], at least 16 pixels high and wide.
 
-        Args:
-            image_a: First images (B, 3, H, W) in [-1, 1], at least 16 pixels high and wide.
-            image_b: Second images, the same shape.
-
-        Returns:
-            The motion from the first to the second images, on their device.
-
-        Raises:
-            ValueError: The images are no pair (B, 3, H, W), or too small.
+        The search runs on the CPU; the result is on the images' device.
         """
         check_pair(image_a, image_b, 1, 16, "DIS")
         size = image_a.shape[-2:]
@@ -55,7 +42,7 @@ class DISMotion:
         """Brightness (B, H', W') in 0..255, enlarged to the working size."""
         luma = torch.tensor(LUMA, device=image.device).view(1, 3, 1, 1)
         grey = (image.float() * luma).sum(1, keepdim=True)
-        factor = self.working_size / min(image.shape[-2:])
+        factor = WORKING_SIZE / min(image.shape[-2:])
         if factor > 1:
             size = [round(side * factor) for side in image.shape[-2:]]
             grey = F.interpolate(grey, size=size, mode="bilinear", align_corners=False)

@@ -23,27 +23,16 @@ MARGIN = 3 / 64
 
 
 class Tracked(NamedTuple):
-    """Where points were found.
+    """Where points were found."""
 
-    Attributes:
-        points: Positions (B, K, 2) in pixels of the feature map, (x, y).
-        similarity: Mean cosine of the patches there and of those looked for (B, K); 1 is the same.
-    """
-
-    points: Tensor
-    similarity: Tensor
+    points: Tensor  # positions (B, K, 2) in pixels of the feature map, (x, y)
+    similarity: Tensor  # mean cosine (B, K) of the patches there and of those looked for
 
 
 def patches_at(features: Tensor, points: Tensor, reach: int) -> Tensor:
-    """What tracking looks for: unit features around points.
+    """Unit features around points (B, K, 2) of a map (B, C, h, w), which ``track`` looks for.
 
-    Args:
-        features: Features (B, C, h, w).
-        points: Positions (B, K, 2) in pixels of the map, (x, y).
-        reach: A patch is ``2 * reach + 1`` pixels wide.
-
-    Returns:
-        Patches (B, K, C, 2 * reach + 1, 2 * reach + 1).
+    With P = 2 * reach + 1 pixels a side: (B, K, C, P, P).
     """
     return _window(features.float(), points, reach, 1)
 
@@ -56,7 +45,7 @@ def track(
     Args:
         patches: Patches (B, K, C, P, P) of ``patches_at``.
         features: Features (B, C, h, w) of the image to search.
-        around: Where they are expected (B, K, 2), in pixels of the map, (x, y).
+        around: Expected places (B, K, 2), in pixels of the map, (x, y).
         radius: Half the width of each square (B, K), in pixels of the map.
         steps: Places tried within a pixel, along each axis.
     """
@@ -99,8 +88,8 @@ class Follower:
 
         Args:
             landmarks: Features (B, C, h, w) of the images after the edit.
-            start: Motions (B, K, 3) that are known to be done: flow (x, y) in pixels of the canvas
-                and log expansion.
+            start: Motions (B, K, 3) already done: flow (x, y) in pixels of the canvas and log
+                expansion.
             target: Motions (B, K, 3) that were asked for.
 
         Returns:

@@ -17,9 +17,8 @@ class Motion(NamedTuple):
     Attributes:
         flow: Shift (x, y) in pixels (B, 2, H, W).
         log_expansion: Log of size in the first image over size in the second (B, 1, H, W): negative
-            where content grows or comes closer, as in optical expansion (Yang & Ramanan, CVPR
-            2020).
-        valid: True where the pixel is seen in the second image too (B, 1, H, W), bool.
+            where content grows, as in optical expansion (Yang & Ramanan, CVPR 2020).
+        valid: Where the pixel is seen in the second image too (B, 1, H, W), bool.
     """
 
     flow: Tensor
@@ -43,9 +42,6 @@ def check_pair(image_a: Tensor, image_b: Tensor, multiple: int, smallest: int, w
         multiple: What height and width must be a multiple of.
         smallest: Smallest height and width.
         who: The estimator, for the message.
-
-    Raises:
-        ValueError: The images are no pair (B, 3, H, W), or their size does not suit.
     """
     if image_a.shape != image_b.shape or image_a.ndim != 4 or image_a.shape[1] != 3:
         raise ValueError(
@@ -66,15 +62,11 @@ def both_ways(image_a: Tensor, image_b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def motion_from_flow(forward: Tensor, backward: Tensor) -> Motion:
-    """The motion that flow alone tells of.
+    """Motion from flow alone, both ways (B, 2, H, W).
 
     The window of the expansion is a quarter of the image wide. In a smaller one the errors of the
     flow at borders of objects are larger than the expansion: on samples of the toy prior, windows
     of a sixteenth correlate by 0.5 with how far brows and mouth move apart, these by 0.6.
-
-    Args:
-        forward: Flow from the first to the second image (B, 2, H, W).
-        backward: Flow from the second to the first image (B, 2, H, W).
     """
     radius = max(1, min(forward.shape[-2:]) // 8)
     log_expansion = log_expansion_from_flow(forward, radius)
@@ -94,9 +86,6 @@ def log_expansion_from_flow(flow: Tensor, radius: int) -> Tensor:
 
     Returns:
         ``-1/2 log |det(I + J)|`` with the Jacobian J of the flow (B, 1, H, W).
-
-    Raises:
-        ValueError: The window does not fit into the image.
     """
     B, _, H, W = flow.shape
     size = 2 * radius + 1
@@ -117,15 +106,9 @@ def log_expansion_from_flow(flow: Tensor, radius: int) -> Tensor:
 
 
 def consistent(forward: Tensor, backward: Tensor, tolerance: float = 1.0) -> Tensor:
-    """Where forward and backward flow lead back to the same pixel, and inside the image.
+    """Where forward and backward flow (B, 2, H, W) lead back to the same pixel inside the image.
 
-    Args:
-        forward: Flow from the first to the second image (B, 2, H, W).
-        backward: Flow from the second to the first image (B, 2, H, W).
-        tolerance: Largest distance in pixels; 5 % of the flow's length where that is more.
-
-    Returns:
-        True where the flow can be believed (B, 1, H, W).
+    They may miss it by the tolerance in pixels, or by 5 % of the length: (B, 1, H, W), bool.
     """
     H, W = forward.shape[-2:]
     place = pixel_grid(H, W, forward.device) + forward
@@ -137,15 +120,7 @@ def consistent(forward: Tensor, backward: Tensor, tolerance: float = 1.0) -> Ten
 
 
 def warp(image: Tensor, flow: Tensor) -> Tensor:
-    """Fetch what the flow of each pixel points to.
-
-    Args:
-        image: Images or flows (B, C, H, W).
-        flow: Flow (B, 2, H, W) in pixels.
-
-    Returns:
-        Bilinear values (B, C, H, W); beyond the border, those on it.
-    """
+    """Bilinear values (B, C, H, W) of images where a flow (B, 2, H, W) points; borders repeat."""
     H, W = flow.shape[-2:]
     place = pixel_grid(H, W, flow.device) + flow
     return sample(image, place.permute(0, 2, 3, 1), "border")

@@ -14,13 +14,7 @@ Part = Literal["nothing", "motions", "features", "expansion", "self_attention"]
 
 
 class Attention(nn.Module):
-    """Multi-head attention without biases of queries, keys and values.
-
-    Args:
-        dim: Channels of the tokens.
-        num_heads: Heads.
-        head_dim: Channels of a head.
-    """
+    """Multi-head attention without biases of queries, keys and values."""
 
     def __init__(self, dim: int, num_heads: int, head_dim: int) -> None:
         super().__init__()
@@ -31,15 +25,9 @@ class Attention(nn.Module):
         self.to_out = nn.Linear(inner, dim)
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Read from a memory.
+        """Answers (B, T, dim) that tokens (B, T, dim) read from a memory (B, K, dim).
 
-        Args:
-            x: Tokens that ask (B, T, dim).
-            memory: Tokens that answer (B, K, dim).
-            mask: True where a token of the memory may be read (B, 1, 1, K); all if not given.
-
-        Returns:
-            Answers (B, T, dim).
+        ``mask`` (B, 1, 1, K) is True where the memory may be read.
         """
         q, k, v = (
             y.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, heads, T or K, head_dim)
@@ -50,12 +38,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Sequential):
-    """Normalisation and two linear layers with a GELU.
-
-    Args:
-        dim: Channels of the tokens.
-        hidden_dim: Channels between the layers.
-    """
+    """Normalisation and two linear layers with a GELU."""
 
     def __init__(self, dim: int, hidden_dim: int) -> None:
         super().__init__(
@@ -64,15 +47,7 @@ class FeedForward(nn.Sequential):
 
 
 class EncoderBlock(nn.Module):
-    """The marks look at each other.
-
-    Args:
-        dim: Channels of the tokens.
-        num_heads: Heads.
-        head_dim: Channels of a head.
-        mlp_dim: Hidden channels of the feed-forward layer.
-        self_attention: Whether there is attention at all.
-    """
+    """The marks look at each other, unless an ablation leaves that out."""
 
     def __init__(
         self, dim: int, num_heads: int, head_dim: int, mlp_dim: int, self_attention: bool = True
@@ -93,14 +68,7 @@ class EncoderBlock(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """The latents look at each other, then at the marks.
-
-    Args:
-        dim: Channels of the tokens.
-        num_heads: Heads.
-        head_dim: Channels of a head.
-        mlp_dim: Hidden channels of the feed-forward layer.
-    """
+    """The latents look at each other, then at the marks."""
 
     def __init__(self, dim: int, num_heads: int, head_dim: int, mlp_dim: int) -> None:
         super().__init__()
@@ -123,19 +91,8 @@ class LatentTransformer(nn.Module):
     """Predicts how the first latents of an image change when its content moves as marked.
 
     The marks are a set: their places enter by the generator's features alone. The defaults are the
-    paper's, with 26,141,440 parameters.
-
-    Args:
-        num_tokens: Latents that may change, from the first one.
-        dim: Channels of the tokens.
-        w_dim: Length of a latent.
-        feature_channels: Channels of the generator's features.
-        depth: Blocks of the encoder, and of the decoder.
-        num_heads: Heads.
-        head_dim: Channels of a head.
-        mlp_dim: Hidden channels of the feed-forward layers.
-        zero_init_head: Start with a head that changes nothing.
-        without: What an ablation leaves out.
+    paper's, with 26,141,440 parameters. ``depth`` counts the blocks of the encoder, and those of
+    the decoder; with ``zero_init_head`` the untrained network changes nothing.
     """
 
     def __init__(

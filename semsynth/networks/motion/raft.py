@@ -20,32 +20,19 @@ STRIDE = 4
 
 
 class Estimates(NamedTuple):
-    """What RAFT thinks as it goes.
+    """RAFT's outputs."""
 
-    Attributes:
-        flows: Flow in pixels after the global match and after each update (num_updates + 1, B, 2,
-            H, W).
-        log_expansion: Log expansion after the last one (B, 1, H, W).
-    """
-
-    flows: Tensor
-    log_expansion: Tensor
+    flows: Tensor  # in pixels, first and after each update (num_updates + 1, B, 2, H, W)
+    log_expansion: Tensor  # after the last update (B, 1, H, W)
 
 
 class RAFT(nn.Module):
     """Recurrent all-pairs field transforms (Teed & Deng, ECCV 2020).
 
     As in https://arxiv.org/abs/2003.12039, but finer, smaller, with one encoder for features and
-    context, with a global match as the first guess, and with a head for the log expansion.
-
-    Args:
-        channels: Channels at half the resolution; twice as many at a quarter.
-        feature_dim: Channels of the features that are correlated.
-        hidden_dim: Channels of the recurrent state.
-        context_dim: Channels of the context that each update sees.
-        num_levels: Scales of the correlation, each half as fine as the one before.
-        radius: The lookup sees ``2 * radius + 1`` cells along x and y on each scale.
-        num_updates: Updates of the flow after the global match.
+    context, with a global match as the first guess, and with a head for the log expansion. The
+    encoder has ``channels`` at half the resolution and twice as many at a quarter; a lookup sees
+    ``2 * radius + 1`` cells along x and y on each of ``num_levels`` scales.
     """
 
     def __init__(
@@ -76,15 +63,7 @@ class RAFT(nn.Module):
         return STRIDE * 2**self.num_levels
 
     def forward(self, image_a: Tensor, image_b: Tensor) -> Estimates:
-        """Estimate flow and log expansion.
-
-        Args:
-            image_a: First images (B, 3, H, W) in [-1, 1], height and width a multiple of 4.
-            image_b: Second images, the same shape.
-
-        Raises:
-            ValueError: The images are no pair (B, 3, H, W), or their size does not suit.
-        """
+        """Flow and log expansion between images (B, 3, H, W) in [-1, 1]; H and W multiples of 4."""
         check_pair(image_a, image_b, STRIDE, self.smallest, "RAFT")
         B, _, H, W = image_a.shape
         encoded = self.encoder(torch.cat([image_a, image_b]))
@@ -107,11 +86,7 @@ class RAFT(nn.Module):
 
 
 class RAFTMotion(nn.Module):
-    """A trained ``RAFT`` as an estimator of motion.
-
-    Args:
-        network: The network.
-    """
+    """A trained ``RAFT`` as an estimator of motion."""
 
     def __init__(self, network: RAFT) -> None:
         super().__init__()
@@ -127,11 +102,7 @@ class RAFTMotion(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Features at a quarter of the resolution.
-
-    Args:
-        channels: Channels at half the resolution; twice as many at a quarter.
-    """
+    """Features at a quarter of the resolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -152,13 +123,7 @@ class Encoder(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions with instance normalisation, added to their input.
-
-    Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-        stride: Stride of the first convolution.
-    """
+    """Two 3x3 convolutions with instance normalisation, added to their input."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int) -> None:
         super().__init__()
@@ -179,13 +144,7 @@ class ResidualBlock(nn.Module):
 
 
 class Update(nn.Module):
-    """One step: read correlation and flow, update the state, say how the flow changes.
-
-    Args:
-        correlations: Channels of the looked-up correlation.
-        hidden_dim: Channels of the recurrent state.
-        context_dim: Channels of the context.
-    """
+    """One step: read correlation and flow, update the state, predict a change of the flow."""
 
     def __init__(self, correlations: int, hidden_dim: int, context_dim: int) -> None:
         super().__init__()
@@ -206,12 +165,7 @@ class Update(nn.Module):
 
 
 class ConvGRU(nn.Module):
-    """A gated recurrent unit whose products are 3x3 convolutions.
-
-    Args:
-        hidden_dim: Channels of the state.
-        in_channels: Channels of the input.
-    """
+    """A gated recurrent unit whose products are 3x3 convolutions."""
 
     def __init__(self, hidden_dim: int, in_channels: int) -> None:
         super().__init__()
@@ -235,15 +189,9 @@ def head(hidden_dim: int, out_channels: int, kernel_size: int = 3) -> nn.Sequent
 
 
 def correlation_pyramid(features_a: Tensor, features_b: Tensor, num_levels: int) -> list[Tensor]:
-    """Similarity of every cell of one image to every cell of another, on several scales.
+    """Similarity (B * h * w, 1, h / 2^i, w / 2^i) of every cell to every one of the other image.
 
-    Args:
-        features_a: Features of the first image (B, C, h, w).
-        features_b: Features of the second image (B, C, h, w).
-        num_levels: Number of scales.
-
-    Returns:
-        Scaled products (B * h * w, 1, h / 2^i, w / 2^i) for each scale i.
+    Scaled products of features (B, C, h, w), on scales i from 0 to ``num_levels`` - 1.
     """
     B, C, h, w = features_a.shape
     product = features_a.flatten(2).transpose(1, 2) @ features_b.flatten(2)  # (B, h*w, h*w)
@@ -254,18 +202,11 @@ def correlation_pyramid(features_a: Tensor, features_b: Tensor, num_levels: int)
 
 
 def global_match(correlation: Tensor, batch_size: int, slowness: Tensor) -> Tensor:
-    """Flow to the mean of all cells, weighted by their similarity (Xu et al., CVPR 2022).
+    """Flow (B, 2, h, w) in cells to the mean of all cells, weighted by their similarity.
 
-    A first guess that makes the features good for matching from the first step on. Where all cells
-    look alike, as on a plain background, near ones count more.
-
-    Args:
-        correlation: Correlation on scale 0 (B * h * w, 1, h, w).
-        batch_size: B.
-        slowness: What a squared cell of distance takes from the correlation (scalar).
-
-    Returns:
-        Flow (B, 2, h, w) in cells.
+    A first guess (Xu et al., CVPR 2022) that makes the features good for matching from the first
+    step on. It reads scale 0 (B * h * w, 1, h, w). Where all cells look alike, as on a plain
+    background, near ones count more: a squared cell of distance takes ``slowness`` away.
     """
     h, w = correlation.shape[-2:]
     cells = pixel_grid(h, w, correlation.device).flatten(1).T  # (h * w, 2)
@@ -298,14 +239,9 @@ def lookup(pyramid: list[Tensor], place: Tensor, radius: int) -> Tensor:
 
 
 def upsample(field: Tensor, weights: Tensor) -> Tensor:
-    """Each pixel as a mean of the nine cells around it with weights of its own.
+    """Enlarge a field (B, C, h, w) by STRIDE: each pixel is a mean of the nine cells around it.
 
-    Args:
-        field: Values (B, C, h, w).
-        weights: Logits (B, 9 * STRIDE^2, h, w).
-
-    Returns:
-        Values (B, C, STRIDE * h, STRIDE * w).
+    The weights of the means are logits (B, 9 * STRIDE^2, h, w).
     """
     B, C, h, w = field.shape
     weights = weights.view(B, 1, 9, STRIDE**2, h * w).softmax(2)

@@ -25,16 +25,7 @@ class TorchvisionRAFT(nn.Module):
 
     @torch.no_grad()
     def forward(self, image_a: Tensor, image_b: Tensor) -> Motion:
-        """Estimate motion.
-
-        Args:
-            image_a: First images (B, 3, H, W) in [-1, 1], height and width a multiple of 8 and at
-                least 128.
-            image_b: Second images, the same shape.
-
-        Raises:
-            ValueError: The images are no pair (B, 3, H, W), or their size does not suit.
-        """
+        """Motion between images (B, 3, H, W) in [-1, 1]; H and W multiples of 8, at least 128."""
         check_pair(image_a, image_b, 8, 128, "torchvision's RAFT")
         pair = both_ways(image_a, image_b)
         flow = self.network(*pair, num_flow_updates=self.num_updates)[-1]

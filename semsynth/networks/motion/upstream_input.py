@@ -12,9 +12,6 @@ class UpstreamInput(nn.Module):
     Its ``expansion/submission.py`` maps the first image to [0, 1] and the second to [-0.5, 0.5],
     half of the range darker, and gives the channels in the order that the network was not trained
     with. (The network itself, of Yang & Ramanan, CVPR 2020, is not part of this package.)
-
-    Args:
-        estimator: The network.
     """
 
     def __init__(self, estimator: nn.Module) -> None:

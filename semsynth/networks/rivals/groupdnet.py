@@ -11,19 +11,18 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semsynth.networks.clvae.encoder import Posterior, classes_present, fill_ignored
+from semsynth.networks.clvae.encoder import Posterior, classes_present
+from semsynth.networks.clvae.fast_spade import FastSPADE
+from semsynth.networks.clvae.layouts import fill_ignored, one_hot
 from semsynth.networks.clvae.painted import painted_one_hot
-from semsynth.networks.clvae.spade import (
-    LEAK,
-    SPADE,
-    ModulatedResBlock,
+from semsynth.networks.clvae.spade import LEAK, ModulatedResBlock
+from semsynth.networks.clvae.spade_generator import (
     SPADEGenerator,
     Upsampling,
     block_widths,
-    one_hot,
-    spectral_conv,
     start_grid,
 )
+from semsynth.networks.clvae.spectral import spectral_conv
 
 _WIDTHS = (1, 2, 4, 8, 8, 8, 8)  # of one class's group, times class_channels
 
@@ -36,12 +35,8 @@ def next_power_of_two(number: int) -> int:
 class GroupedEncoder(nn.Module):
     """Encode each class of an image by a group of channels that sees that class alone.
 
-    Args:
-        num_classes: Number of classes.
-        image_size: Height and width of the images.
-        class_channels: Channels of a class's group in the first layer.
-        code_channels: Channels of a class's code at each cell of the decoder's first map.
-        upsampling: Number of halvings, as of the decoder's doublings.
+    A group has ``class_channels`` in the first layer, and gives ``code_channels`` at each cell of
+    the decoder's first map. There are as many halvings as doublings in the decoder.
     """
 
     def __init__(
@@ -71,16 +66,9 @@ class GroupedEncoder(nn.Module):
         )
 
     def forward(self, image: Tensor, mask: Tensor, instance: Tensor | None = None) -> Posterior:
-        """Encode images.
+        """Posterior of one level, without a global code, of images under their masks.
 
-        Args:
-            image: Images (B, 3, H, W) in [-1, 1].
-            mask: Label maps (B, H, W), int64.
-            instance: Not read.
-
-        Returns:
-            Posterior of one level, without a global code; a class's code is the map of its group,
-            in one row.
+        A class's code is the map of its group, in one row. Instances are not read.
         """
         layout = one_hot(mask, self.num_classes)
         x = (layout[:, :, None] * image[:, None]).flatten(1, 2)  # (B, C * 3, H, W)
@@ -96,16 +84,7 @@ class GroupedEncoder(nn.Module):
 
 
 class GroupedGenerator(nn.Module):
-    """Decode the classes' codes with as many groups at first, and fewer in each block.
-
-    Args:
-        num_classes: Number of classes.
-        image_size: Height and width of the images.
-        channels: Channels of the last block; the first has 16 times as many.
-        code_channels: Channels of a class's code at each cell of the first map.
-        spade_channels: Hidden channels of the SPADE layers.
-        upsampling: Number of doublings.
-    """
+    """Decode the classes' codes with as many groups at first, and fewer in each block."""
 
     def __init__(
         self,
@@ -142,7 +121,7 @@ class GroupedGenerator(nn.Module):
             build_block=lambda a, b, i: ModulatedResBlock(
                 a,
                 b,
-                lambda width: SPADE(width, self.num_groups, spade_channels, groups[i]),
+                lambda width: FastSPADE(width, self.num_groups, spade_channels, groups[i]),
                 groups[i],
             ),
         )
@@ -150,17 +129,7 @@ class GroupedGenerator(nn.Module):
     def forward(
         self, mask: Tensor, z_global: Tensor, z_local: Tensor, instance: Tensor | None = None
     ) -> Tensor:
-        """Generate images.
-
-        Args:
-            mask: Label maps (B, H, W), int64.
-            z_global: Not read.
-            z_local: Codes (B, 1, num_classes, code_channels * h * w).
-            instance: Not read.
-
-        Returns:
-            Images (B, 3, H, W) in [-1, 1].
-        """
+        """Images of masks and codes (B, 1, num_classes, code_channels * h * w)."""
         code = F.pad(z_local[:, 0], (0, 0, 0, self.num_groups - self.num_classes))
         code = code.unflatten(2, (-1, *self.grid)).flatten(1, 2)  # (B, groups * N, h, w)
         labels = fill_ignored(mask, self.num_classes)

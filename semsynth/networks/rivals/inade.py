@@ -12,17 +12,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semsynth.networks.clvae.encoder import rows_of
+from semsynth.networks.clvae.layouts import one_hot
 from semsynth.networks.clvae.painted import Painted
-from semsynth.networks.clvae.spade import ModulatedResBlock, SPADEGenerator, Upsampling, one_hot
+from semsynth.networks.clvae.spade import ModulatedResBlock
+from semsynth.networks.clvae.spade_generator import SPADEGenerator, Upsampling
 
 
 class InstanceModulation(nn.Module):
     """Normalise activations, then modulate the pixels of each instance by its noise.
 
-    Args:
-        channels: Channels of the activations.
-        num_classes: Number of classes.
-        noise_dim: Dimension of an instance's noise, for the scale and for the shift.
+    The noise has ``noise_dim`` numbers for the scale, and as many for the shift.
     """
 
     def __init__(self, channels: int, num_classes: int, noise_dim: int = 64) -> None:
@@ -33,16 +32,12 @@ class InstanceModulation(nn.Module):
         self.spread = nn.Parameter(torch.randn(2, num_classes, channels) * 0.1)
 
     def forward(self, x: Tensor, layout: Painted) -> Tensor:
-        """Modulate activations.
+        """Modulate activations (B, C, H, W).
 
-        Args:
-            x: Activations (B, C, H, W).
-            layout: Noise (B, 2 * noise_dim, H', W') of scale and of shift, painted by rows of
-                instances, the last of which is for ignored pixels.
-
-        Returns:
-            Modulated activations (B, C, H, W).
+        The layout is noise (B, 2 * noise_dim, H', W') of scale and of shift, painted by rows of
+        instances, the last of which is for ignored pixels.
         """
+        layout = layout.resized(x.shape[-2], x.shape[-1])
         noise = layout.tables[:, :-1].chunk(2, dim=2)  # (B, K, noise_dim) of scale and of shift
         per_class = noise[0].shape[1] // self.centre.shape[1]
         maps = torch.cat(
@@ -61,16 +56,7 @@ class InstanceModulation(nn.Module):
 
 
 class InstanceAdaptiveGenerator(nn.Module):
-    """Generate an image from a mask and the noise of each instance.
-
-    Args:
-        num_classes: Number of classes.
-        image_size: Height and width of the images.
-        channels: Channels of the last block; the first has 16 times as many.
-        noise_dim: Dimension of an instance's noise, for the scale and for the shift.
-        instances_per_class: Instances of each class that have noise of their own.
-        upsampling: Number of doublings.
-    """
+    """Generate an image from a mask and the noise of each instance."""
 
     def __init__(
         self,
@@ -100,17 +86,7 @@ class InstanceAdaptiveGenerator(nn.Module):
     def forward(
         self, mask: Tensor, z_global: Tensor, z_local: Tensor, instance: Tensor | None = None
     ) -> Tensor:
-        """Generate images.
-
-        Args:
-            mask: Label maps (B, H, W), int64.
-            z_global: Not read.
-            z_local: Noise of scales and of shifts (B, 2, K, noise_dim).
-            instance: Instance maps (B, H, W), needed for several instances a class.
-
-        Returns:
-            Images (B, 3, H, W) in [-1, 1].
-        """
+        """Images of masks and noise (B, 2, K, noise_dim) of scales and shifts."""
         rows = rows_of(mask, instance, self.num_classes, self.instances_per_class)
         tables = F.pad(z_local.transpose(1, 2).flatten(2), (0, 0, 0, 1))  # (B, K + 1, 2 * noise)
         h, w = self.decoder.grid

@@ -10,18 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semsynth.networks.clvae.spade import LEAK, spectral_conv
+from semsynth.networks.clvae.spade import LEAK
+from semsynth.networks.clvae.spectral import spectral_conv
 
 _WIDTHS = (2, 2, 4, 4, 8, 8)  # times channels, after each halving
 
 
 class PreactivatedBlock(nn.Module):
-    """Residual block whose activations come before its convolutions.
-
-    Args:
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-    """
+    """Residual block whose activations come before its convolutions."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -36,10 +32,10 @@ class PreactivatedBlock(nn.Module):
 
 
 class SegmentationDiscriminator(nn.Module):
-    """U-Net that gives each pixel one of the classes, or calls it fake.
+    """U-Net that gives each pixel one of C classes, or the one after them: fake.
 
     Args:
-        num_classes: Number of classes C; the class of fake pixels comes after them.
+        num_classes: Number of classes C.
         channels: Half the channels after the first halving.
         depth: Halvings, 1 to 6.
     """

@@ -25,56 +25,31 @@ _ROTATION_GATES = (4, 6)
 
 
 class Operations(NamedTuple):
-    """What is done to each image (B,), in this order. Zero does nothing.
+    """What is done to each image (B,), in this order. Zero does nothing."""
 
-    Attributes:
-        flip: 1 exchanges left and right.
-        quarter_turns: Number of them, counterclockwise.
-        shift_x: Share of the width, rounded to pixels, to the right.
-        shift_y: Share of the height, rounded to pixels, downwards.
-        log2_scale: Enlarges by this power of two.
-        turn_before: Angle of the rotation before stretching, counterclockwise.
-        log2_stretch: Widens by this power of two and flattens by as much.
-        turn_after: Angle of the rotation after stretching.
-        move_x: Share of the width, to the right.
-        move_y: Share of the height, downwards.
-        brightness: Added to all colours, in the units of the image.
-        log2_contrast: Multiplies colours by this power of two.
-        luma_flip: 1 negates the lightness and keeps the hue.
-        hue: Angle of the rotation about the grey axis.
-        log2_saturation: Multiplies the distance to the grey axis by this power of two.
-    """
-
-    flip: Tensor
-    quarter_turns: Tensor
-    shift_x: Tensor
-    shift_y: Tensor
-    log2_scale: Tensor
-    turn_before: Tensor
-    log2_stretch: Tensor
-    turn_after: Tensor
-    move_x: Tensor
-    move_y: Tensor
-    brightness: Tensor
-    log2_contrast: Tensor
-    luma_flip: Tensor
-    hue: Tensor
-    log2_saturation: Tensor
+    flip: Tensor  # 1 exchanges left and right
+    quarter_turns: Tensor  # number of them, counterclockwise
+    shift_x: Tensor  # share of the width, rounded to pixels, to the right
+    shift_y: Tensor  # share of the height, rounded to pixels, downwards
+    log2_scale: Tensor  # enlarges by this power of two
+    turn_before: Tensor  # angle of the rotation before stretching, counterclockwise
+    log2_stretch: Tensor  # widens by this power of two and flattens by as much
+    turn_after: Tensor  # angle of the rotation after stretching
+    move_x: Tensor  # share of the width, to the right
+    move_y: Tensor  # share of the height, downwards
+    brightness: Tensor  # added to all colours, in the units of the image
+    log2_contrast: Tensor  # multiplies colours by this power of two
+    luma_flip: Tensor  # 1 negates the lightness and keeps the hue
+    hue: Tensor  # angle of the rotation about the grey axis
+    log2_saturation: Tensor  # multiplies the distance to the grey axis by this power of two
 
 
 def draw_operations(uniform: Tensor, p: Tensor, pipe: Pipe = "bgc") -> Operations:
-    """Draw from the distributions of the paper; each operation is applied with probability ``p``.
+    """Draw from the distributions of the paper, in float64, by numbers (B, NUM_DRAWS) in [0, 1].
 
-    Half of the flips and a quarter of the turns drawn change nothing, as in the paper. Each of the
-    two rotations is less probable, so that one of them or both are applied with ``p``.
-
-    Args:
-        uniform: Uniform numbers (B, NUM_DRAWS) in [0, 1].
-        p: Probability ().
-        pipe: Kinds of operations.
-
-    Returns:
-        Operations, float64.
+    Each operation is applied with probability ``p``. Half of the flips and a quarter of the turns
+    drawn change nothing, as in the paper. Each of the two rotations is less probable, so that one
+    of them or both are applied with ``p``.
     """
     # Away from the ends, where the normal distribution has no values and 1 < p never holds.
     uniform = uniform.double().clamp(1e-9, 1 - 1e-9)
@@ -105,19 +80,10 @@ def draw_operations(uniform: Tensor, p: Tensor, pipe: Pipe = "bgc") -> Operation
 
 
 def augment(images: Tensor, operations: Operations, pipe: Pipe = "bgc") -> Tensor:
-    """Apply operations to images, in float32 whatever the precision of autocast.
+    """Apply operations to images (B, 3, S, S) in [-1, 1], in float32 whatever autocast says.
 
-    Args:
-        images: Images (B, 3, S, S) in [-1, 1].
-        operations: One of each for every image.
-        pipe: Kinds of operations to apply; others are not even computed.
-
-    Returns:
-        Images (B, 3, S, S), float32 (float64 of float64), not clipped. Those without an operation
-        stay the same to the last bit.
-
-    Raises:
-        ValueError: The images are not square, or not in colour.
+    Operations that are not of the ``pipe`` are not even computed. The result is not clipped; images
+    without an operation stay the same to the last bit.
     """
     if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3]:
         raise ValueError(f"Augmentation takes images (B, 3, S, S), got {tuple(images.shape)}.")
@@ -206,9 +172,9 @@ def recolour(images: Tensor, matrix: Tensor) -> Tensor:
 class AdaptiveAugment(nn.Module):
     """Augments images with a probability that rises while the discriminator overfits.
 
-    The sign of the logits of real images, averaged over some steps, tells it: 0 before the
-    discriminator has learnt anything, 1 when it has learnt the real images by heart. Nothing waits
-    for the device, and probability and averages are in ``state_dict``.
+    Overfitting is measured by the sign of the logits of real images, averaged over some steps: 0
+    before the discriminator has learnt anything, 1 when it has memorised the real images. Nothing
+    waits for the device, and probability and averages are in ``state_dict``.
 
     Args:
         pipe: Kinds of operations: ``b`` moves pixels, ``g`` resamples, ``c`` changes colours.
@@ -216,9 +182,6 @@ class AdaptiveAugment(nn.Module):
         target: Average sign at which the probability stays as it is.
         kimg: Thousands of images in which the probability could go from 0 to 1.
         interval: Calls of ``update`` from one change of the probability to the next.
-
-    Raises:
-        ValueError: An argument is outside of its range.
     """
 
     p: Tensor
@@ -249,18 +212,7 @@ class AdaptiveAugment(nn.Module):
         self.register_buffer("num_updates", torch.zeros((), dtype=torch.int64))
 
     def forward(self, images: Tensor, seed: Tensor | None = None) -> Tensor:
-        """Augment images.
-
-        Args:
-            images: Images (B, 3, S, S) in [-1, 1].
-            seed: Seeds (B,), int64, on which the operations depend; torch's generator without.
-
-        Returns:
-            Images (B, 3, S, S), float32, not clipped.
-
-        Raises:
-            ValueError: The images are not square, or not in colour.
-        """
+        """Augment images (B, 3, S, S) in [-1, 1], by seeds (B,) or else by torch's generator."""
         if seed is None:
             uniform = torch.rand(len(images), NUM_DRAWS, device=images.device)
         else:
@@ -273,8 +225,8 @@ class AdaptiveAugment(nn.Module):
 
         Args:
             real_logits: Logits of augmented real images, of any shape.
-            reduce: Adds a tensor up over all processes; none for one process. Called each time,
-                so that all processes hold the same numbers.
+            reduce: Sums a tensor over all processes, which so hold the same numbers; it is called
+                each time.
         """
         sign = real_logits.detach().float().sign()
         new = torch.stack([sign.sum(), torch.full_like(sign, 1.0).sum()])

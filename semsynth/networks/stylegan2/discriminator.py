@@ -10,12 +10,7 @@ from semsynth.networks.stylegan2.layers import EqualisedConv2d, EqualisedLinear,
 
 
 class DiscriminatorBlock(nn.Module):
-    """Residual block that halves height and width.
-
-    Args:
-        in_channels: Input channels.
-        out_channels: Output channels.
-    """
+    """Residual block that halves height and width."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -31,15 +26,7 @@ class DiscriminatorBlock(nn.Module):
 class StyleGAN2Discriminator(nn.Module):
     """Residual discriminator with the standard deviation over groups of the batch.
 
-    Args:
-        image_size: Height and width, a power of two from 16 to 1024.
-        channel_base: Channels times resolution, where ``channel_max`` does not limit them.
-        channel_max: Most channels of a layer.
-        group_size: Samples among which the standard deviation is taken; a smaller batch is one
-            group.
-
-    Raises:
-        ValueError: ``image_size`` is not such a number.
+    A smaller batch than ``group_size`` is one group; widths are as in ``StyleGAN2Generator``.
     """
 
     def __init__(
@@ -62,13 +49,7 @@ class StyleGAN2Discriminator(nn.Module):
         self.out = EqualisedLinear(widths[-1], 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Judge images.
-
-        Args:
-            image: Images (B, 3, H, W) in [-1, 1].
-
-        Returns:
-            Logits (B,), float32, above 0 for what looks real.
+        """Logits (B,), float32, of images (B, 3, H, W) in [-1, 1]; above 0 for what looks real.
 
         Raises:
             ValueError: The batch is not made of whole groups.
@@ -80,19 +61,9 @@ class StyleGAN2Discriminator(nn.Module):
 
 
 def append_batch_std(x: Tensor, group_size: int) -> Tensor:
-    """Append a channel with the mean standard deviation within a group of samples.
+    """Append a channel with the mean standard deviation within a group: (B, C + 1, H, W).
 
     Sample i belongs to the group of all j with equal remainder of j by the number of groups.
-
-    Args:
-        x: Activations (B, C, H, W).
-        group_size: Samples of a group; a smaller batch is one group.
-
-    Returns:
-        Activations (B, C + 1, H, W).
-
-    Raises:
-        ValueError: The batch is not made of whole groups.
     """
     B, _, H, W = x.shape
     group_size = min(group_size, B)

@@ -22,11 +22,7 @@ or given: one tensor (B, 1, H, W) or (1, 1, H, W) for each convolution, from 4x4
 
 
 def resolutions_of(image_size: int) -> list[int]:
-    """The resolutions from 4x4 up to an image size.
-
-    Raises:
-        ValueError: The size is no power of two from 16 to 1024.
-    """
+    """The resolutions from 4x4 up to an image size, a power of two from 16 to 1024."""
     if image_size not in (16, 32, 64, 128, 256, 512, 1024):
         raise ValueError(
             f"StyleGAN2 makes square images whose size is a power of two from 16 to 1024, got "
@@ -36,11 +32,7 @@ def resolutions_of(image_size: int) -> list[int]:
 
 
 def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
-    """Width of the layers at a resolution.
-
-    Raises:
-        ValueError: There would be no channel.
-    """
+    """Width of the layers at a resolution."""
     channels = min(channel_max, channel_base // resolution)
     if channels < 1:
         raise ValueError(
@@ -51,14 +43,7 @@ def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
 
 
 class MappingNetwork(nn.Module):
-    """Maps Gaussian latents z to styles w, in float32.
-
-    Args:
-        z_dim: Length of z.
-        w_dim: Length of w.
-        num_layers: Linear layers.
-        lr_multiplier: Factor of their learning rate.
-    """
+    """Maps Gaussian latents z to styles w, in float32."""
 
     def __init__(
         self, z_dim: int = 512, w_dim: int = 512, num_layers: int = 8, lr_multiplier: float = 0.01
@@ -81,15 +66,7 @@ class MappingNetwork(nn.Module):
 
 
 class StyledConv(nn.Module):
-    """Modulated 3x3 convolution, noise, bias and leaky ReLU.
-
-    Args:
-        in_channels: Input channels.
-        out_channels: Output channels.
-        resolution: Height and width of the output.
-        w_dim: Length of a latent.
-        up: Double height and width.
-    """
+    """Modulated 3x3 convolution, noise, bias and leaky ReLU."""
 
     noise: Tensor
 
@@ -120,12 +97,7 @@ class StyledConv(nn.Module):
 
 
 class ToRGB(nn.Module):
-    """Modulated 1x1 convolution to colours, without demodulation.
-
-    Args:
-        in_channels: Input channels.
-        w_dim: Length of a latent.
-    """
+    """Modulated 1x1 convolution to colours, without demodulation."""
 
     def __init__(self, in_channels: int, w_dim: int) -> None:
         super().__init__()
@@ -140,11 +112,7 @@ class ToRGB(nn.Module):
 class SynthesisBlock(nn.Module):
     """The layers of one resolution: two styled convolutions (one at 4x4) and the colours.
 
-    Args:
-        in_channels: Channels of the resolution below; ``None`` at 4x4.
-        out_channels: Channels of this one.
-        resolution: Height and width.
-        w_dim: Length of a latent.
+    ``in_channels`` are those of the resolution below, None at 4x4.
     """
 
     def __init__(
@@ -166,20 +134,11 @@ class SynthesisBlock(nn.Module):
 
 
 class SynthesisNetwork(nn.Module):
-    """Draws images from styles, one for each layer.
+    """Draws images from styles, one for each layer; its arguments are ``StyleGAN2Generator``'s.
 
     Counted from 4x4 with i = 0, the block i takes styles 2i - 1 and 2i for its convolutions (4x4
     has only the second) and 2i + 1 for its colours, which it shares with the next block. So there
     are ``2 log2(image_size) - 2`` styles.
-
-    Args:
-        image_size: Height and width, a power of two from 16 to 1024.
-        w_dim: Length of a latent.
-        channel_base: Channels times resolution, where ``channel_max`` does not limit them.
-        channel_max: Most channels of a layer.
-
-    Raises:
-        ValueError: ``image_size`` is not such a number.
     """
 
     def __init__(
@@ -209,45 +168,20 @@ class SynthesisNetwork(nn.Module):
 
         Returns:
             Images (B, 3, image_size, image_size), nominally in [-1, 1], float32.
-
-        Raises:
-            ValueError: There is not one latent for each layer, or not one noise map.
         """
         return self._run(w_plus, noise)[0]
 
     def features(self, w_plus: Tensor, resolution: int, noise: Noise = "stored") -> Tensor:
-        """Activations after the last convolution of a resolution; nothing above it is computed.
+        """Activations (B, C, resolution, resolution) after the last convolution of a resolution.
 
-        Args:
-            w_plus: Latents (B, num_ws, w_dim); those that only serve higher layers may be missing.
-            resolution: Height and width, one of ``resolutions``.
-            noise: See ``Noise``.
-
-        Returns:
-            Activations (B, C, resolution, resolution), to the last bit those of a full synthesis.
-
-        Raises:
-            ValueError: The network has no such resolution, or too few latents are given.
+        Nothing above it is computed, and latents that only serve higher layers may be missing.
         """
         return self.features_at(w_plus, [resolution], noise)[0]
 
     def features_at(
         self, w_plus: Tensor, resolutions: Sequence[int], noise: Noise = "stored"
     ) -> list[Tensor]:
-        """Activations as of ``features`` at several resolutions, from one pass.
-
-        Args:
-            w_plus: Latents (B, num_ws, w_dim); those that only serve higher layers may be missing.
-            resolutions: Some of ``resolutions``; nothing above the highest is computed.
-            noise: See ``Noise``.
-
-        Returns:
-            Activations (B, C, resolution, resolution), in the order asked for.
-
-        Raises:
-            ValueError: The network has no such resolution, none is asked for, or too few latents
-                are given.
-        """
+        """Activations as of ``features`` at several resolutions, from one pass."""
         if not resolutions:
             raise ValueError("resolutions is empty; name at least one, such as 64.")
         return self._run(w_plus, noise, resolutions, draw=False)[1]
@@ -340,9 +274,6 @@ class StyleGAN2Generator(nn.Module):
         channel_base: Channels times resolution, where ``channel_max`` does not limit them.
         channel_max: Most channels of a layer.
         mapping_lr_multiplier: Factor of the mapping network's learning rate.
-
-    Raises:
-        ValueError: ``image_size`` is not such a number.
     """
 
     mean_latent: Tensor
@@ -389,15 +320,6 @@ class StyleGAN2Generator(nn.Module):
 
 
 def mix_styles(w_a: Tensor, w_b: Tensor, first: Tensor) -> Tensor:
-    """Latents of one sample up to a layer, and of another from there on.
-
-    Args:
-        w_a: Latents (B, num_ws, w_dim).
-        w_b: Latents (B, num_ws, w_dim).
-        first: First layer (B,) that takes ``w_b``; ``num_ws`` or more takes ``w_a`` throughout.
-
-    Returns:
-        Latents (B, num_ws, w_dim).
-    """
+    """Latents (B, num_ws, w_dim) of one sample, from layer ``first`` (B,) on those of another."""
     layer = torch.arange(w_a.shape[1], device=w_a.device)
     return torch.where((layer < first[:, None])[..., None], w_a, w_b)

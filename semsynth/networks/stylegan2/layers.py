@@ -47,14 +47,7 @@ class EqualisedConv2d(nn.Module):
     """Convolution whose weights are scaled at run time, with an optional halving before it.
 
     Halving filters with [1, 3, 3, 1] and then takes every other pixel, by the convolution's own
-    stride.
-
-    Args:
-        in_channels: Input channels.
-        out_channels: Output channels.
-        kernel_size: 1 or 3.
-        down: Halve height and width.
-        activate: Add a bias and apply the leaky ReLU; without it the layer has no bias.
+    stride. Without ``activate`` the layer has neither bias nor leaky ReLU.
     """
 
     def __init__(
@@ -95,14 +88,7 @@ class ModulatedConv2d(nn.Module):
     A batch scales its activations by the style, before and after one convolution that all samples
     share; the result is that of a convolution with weights of its own for each sample. A single
     sample without gradients scales the weights instead, which are smaller than its activations.
-
-    Args:
-        in_channels: Input channels.
-        out_channels: Output channels.
-        kernel_size: 1 or 3.
-        w_dim: Length of a latent.
-        demodulate: Bring the output back to unit variance.
-        up: Double height and width.
+    ``up`` doubles height and width.
     """
 
     def __init__(
@@ -122,16 +108,7 @@ class ModulatedConv2d(nn.Module):
         self.up = up
 
     def forward(self, x: Tensor, w: Tensor, gain: float = 1.0) -> Tensor:
-        """Filter activations under a style.
-
-        Args:
-            x: Activations (B, C, H, W).
-            w: Latents (B, w_dim).
-            gain: Factor of the output.
-
-        Returns:
-            Activations (B, C', H, W), or twice that height and width.
-        """
+        """Filter activations (B, C, H, W) under latents (B, w_dim), times a gain."""
         with torch.autocast(x.device.type, enabled=False):
             style = self.affine(w.float()) * self.weight_gain  # (B, C)
             scale = self.output_scale(style) * gain  # (B, C')

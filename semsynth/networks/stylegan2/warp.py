@@ -37,18 +37,10 @@ Points = tuple[Tensor, Tensor]
 
 
 def map_points(matrix: Tensor, x: Tensor, y: Tensor, size: int) -> Points:
-    """Apply affine maps about the centre of an image to the grid of columns and rows.
+    """Apply affine maps about the centre of an image to the grid of columns (N,) and rows (M,).
 
-    Without a matrix product, which might round to TF32 and miss by a pixel.
-
-    Args:
-        matrix: Maps (B, 3, 3) of points (x, y, 1) in pixels, y downwards.
-        x: Columns (N,).
-        y: Rows (M,).
-        size: Height and width of the image.
-
-    Returns:
-        Points (B, M, N).
+    The maps (B, 3, 3) are of points (x, y, 1) in pixels, y downwards; the result is (B, M, N). No
+    matrix product, which might round to TF32 and miss by a pixel.
     """
     centre = (size - 1) / 2
     a = matrix.to(x.dtype)[..., None, None]  # (B, 3, 3, 1, 1)
@@ -66,14 +58,9 @@ def mirror(position: Tensor, size: int) -> Tensor:
 
 
 def move_pixels(image: Tensor, matrix: Tensor) -> Tensor:
-    """Copy pixels exactly, by maps that take pixel centres to pixel centres.
+    """Copy pixels of images (B, C, S, S) exactly, by maps of pixel centres to pixel centres.
 
-    Args:
-        image: Images (B, C, S, S).
-        matrix: Maps (B, 3, 3) from places of the result to places of the image, about its centre.
-
-    Returns:
-        Images (B, C, S, S).
+    The maps (B, 3, 3) lead from places of the result to places of the image, about its centre.
     """
     B, C, _, S = image.shape
     pixels = torch.arange(S, device=image.device, dtype=image.dtype)
@@ -83,14 +70,10 @@ def move_pixels(image: Tensor, matrix: Tensor) -> Tensor:
 
 
 def warp(image: Tensor, matrix: Tensor) -> Tensor:
-    """Resample images at the places that a map gives.
+    """Resample images (B, C, S, S) at the places that a map gives.
 
-    Args:
-        image: Images (B, C, S, S).
-        matrix: Maps (B, 3, 3) from places of the result to places of the image, about its centre.
-
-    Returns:
-        Images (B, C, S, S), the same for the map that does nothing.
+    The maps (B, 3, 3) lead from places of the result to places of the image, about its centre; one
+    that does nothing changes nothing.
     """
     S = image.shape[-1]
     up, down = doubling(S, image), halving(S, image)
@@ -110,15 +93,7 @@ def warp(image: Tensor, matrix: Tensor) -> Tensor:
 
 
 def doubling(size: int, like: Tensor) -> Tensor:
-    """Maps a line of pixels to filtered values at and between them, and beyond its ends.
-
-    Args:
-        size: Number of pixels S.
-        like: Gives data type and device.
-
-    Returns:
-        Matrix (2 (S + 2 MARGIN) - 1, S).
-    """
+    """Matrix (2 (S + 2 MARGIN) - 1, S): from a line of pixels to values at and between them."""
     place = torch.arange(-2 * MARGIN, 2 * (size + MARGIN) - 1, device=like.device)
     pixel = torch.arange(-2 * MARGIN, size + 2 * MARGIN, device=like.device)
     matrix = taps_at(place[:, None] + CENTRE - 2 * pixel, like) * math.sqrt(2)
@@ -126,15 +101,7 @@ def doubling(size: int, like: Tensor) -> Tensor:
 
 
 def halving(size: int, like: Tensor) -> Tensor:
-    """Undoes ``doubling``: maps values from CENTRE / 2 pixels before the first one to pixels.
-
-    Args:
-        size: Number of pixels S.
-        like: Gives data type and device.
-
-    Returns:
-        Matrix (S, 2 S + 10).
-    """
+    """Matrix (S, 2 S + 10) that undoes ``doubling``, from CENTRE / 2 pixels before the first."""
     place = torch.arange(2 * size + TAPS - 2, device=like.device)
     pixel = torch.arange(size, device=like.device)
     return taps_at(place - 2 * pixel[:, None], like) * math.sqrt(0.5)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -8,29 +10,21 @@ from semsynth.networks.clvae.encoder import (
     Posterior,
     classes_present,
     code_levels,
-    fill_ignored,
     instance_rows,
-    level_mask,
     local_code_shape,
     pool_by_row,
 )
+from semsynth.networks.clvae.layouts import fill_ignored, level_mask
+from tests.helpers.checks import assert_compiles
 
 
 def count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def tiny(num_levels: int = 5, *, class_wise: bool = True, layer_wise: bool = True) -> CLVAEEncoder:
-    return CLVAEEncoder(
-        4,
-        channels=2,
-        z_dim=6,
-        code_dim=3,
-        num_levels=num_levels,
-        class_wise=class_wise,
-        layer_wise=layer_wise,
-        encoder_size=128,
-    )
+def tiny(num_levels: int = 5, **switches: Any) -> CLVAEEncoder:
+    sizes: Any = {"channels": 2, "z_dim": 6, "code_dim": 3, "encoder_size": 128}
+    return CLVAEEncoder(4, num_levels=num_levels, **sizes, **switches)
 
 
 def batch(size: int = 128) -> tuple[Tensor, Tensor]:
@@ -86,28 +80,23 @@ def test_classes_present_leaves_ignored_pixels_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("class_wise", "layer_wise", "num_levels", "shape", "levels"),
+    ("switches", "num_levels", "shape", "levels"),
     [
-        (True, True, 5, (5, 4, 4), (0, 1, 2, 3, 4)),
-        (True, True, 2, (2, 4, 4), (0, 1)),
-        (True, True, 0, (0, 4, 4), ()),
-        (False, True, 5, (5, 1, 4), (0, 1, 2, 3, 4)),
-        (True, False, 5, (1, 4, 4), (2,)),
-        (False, False, 5, (0, 1, 4), ()),
+        ((True, True), 5, (5, 4, 4), (0, 1, 2, 3, 4)),
+        ((True, True), 2, (2, 4, 4), (0, 1)),
+        ((True, True), 0, (0, 4, 4), ()),
+        ((False, True), 5, (5, 1, 4), (0, 1, 2, 3, 4)),
+        ((True, False), 5, (1, 4, 4), (2,)),
+        ((False, False), 5, (0, 1, 4), ()),
     ],
 )
 def test_encoder_gives_codes_of_the_shape_that_the_switches_say(
-    class_wise: bool,
-    layer_wise: bool,
-    num_levels: int,
-    shape: tuple[int, int, int],
-    levels: tuple[int, ...],
+    switches: tuple[bool, bool], num_levels: int, shape: tuple[int, ...], levels: tuple[int, ...]
 ) -> None:
-    assert code_levels(num_levels, class_wise=class_wise, layer_wise=layer_wise) == levels
-    assert (
-        local_code_shape(4, None, num_levels, class_wise=class_wise, layer_wise=layer_wise) == shape
-    )
-    encoder = tiny(num_levels, class_wise=class_wise, layer_wise=layer_wise)
+    named = dict(zip(("class_wise", "layer_wise"), switches, strict=True))
+    assert code_levels(num_levels, **named) == levels
+    assert local_code_shape(4, None, num_levels, **named) == shape
+    encoder = tiny(num_levels, **named)
     posterior = encoder(*batch())
     assert posterior.mu_global.shape == posterior.logvar_global.shape == (2, 6)
     assert posterior.mu.shape == posterior.logvar.shape == (2, *shape[:2], 3)
@@ -210,13 +199,7 @@ def test_encoder_is_finite_in_bfloat16_and_channels_last() -> None:
 
 
 def test_encoder_compiles_without_graph_breaks() -> None:
-    encoder = tiny().eval()
-    compiled = torch.compile(encoder, backend="aot_eager", fullgraph=True)
-    image, mask = batch()
-    with torch.no_grad():
-        posteriors = zip(compiled(image, mask), encoder(image, mask), strict=True)
-    for got, expected in posteriors:
-        torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
+    assert_compiles(tiny().eval(), *batch())
 
 
 @pytest.mark.parametrize(
@@ -229,7 +212,7 @@ def test_encoder_compiles_without_graph_breaks() -> None:
         (19, 64, 10_519_550, 56_126),
     ],
 )
-def test_encoder_has_as_many_parameters_as_the_released_one(
+def test_encoder_has_the_released_parameters(
     num_classes: int, channels: int, parameters: int, in_heads: int
 ) -> None:
     with torch.device("meta"):

@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from semsynth.networks.clvae.layouts import one_hot
 from semsynth.networks.clvae.painted import Painted, convolve, painted_one_hot
-from semsynth.networks.clvae.spade import SPADEResBlock, one_hot
 
 
 def painted(shared: bool = False) -> Painted:
@@ -53,21 +53,6 @@ def test_painted_one_hot_is_zero_where_ignored() -> None:
     mask[0, 1, 2] = 255
     labels = mask.masked_fill(mask == 255, 4)
     assert torch.equal(painted_one_hot(labels, 4).dense(), one_hot(mask, 4))
-
-
-def test_block_treats_both_kinds_of_layout_alike() -> None:
-    torch.manual_seed(0)
-    block, layout, x = SPADEResBlock(4, 2, 3, 4).eval(), painted(), torch.randn(2, 4, 3, 4)
-    torch.testing.assert_close(block(x, layout), block(x, layout.dense()), atol=1e-5, rtol=1e-4)
-
-
-def test_block_compiles_with_a_painted_layout_and_runs_in_bfloat16() -> None:
-    block, layout, x = SPADEResBlock(4, 2, 3, 4).eval(), painted(), torch.randn(2, 4, 3, 4)
-    compiled = torch.compile(block, backend="aot_eager", fullgraph=True)
-    torch.testing.assert_close(compiled(x, layout), block(x, layout))
-    with torch.autocast("cpu", torch.bfloat16):
-        half = block(x, layout)
-    torch.testing.assert_close(half.float(), block(x, layout), atol=0.1, rtol=0.1)
 
 
 def channels_last(x: Tensor) -> bool:

@@ -29,13 +29,7 @@ def changed(a: StyleCodes, b: StyleCodes) -> Tensor:
 
 @pytest.mark.parametrize(
     ("classes", "levels", "cells"),
-    [
-        (None, None, 12),
-        ([1], None, 3),
-        (None, [0, 2], 8),
-        ([0, 3], [1], 2),
-        ([], None, 0),
-    ],
+    [(None, None, 12), ([1], None, 3), (None, [0, 2], 8), ([0, 3], [1], 2), ([], None, 0)],
 )
 def test_resampling_changes_the_chosen_classes_and_levels_alone(
     classes: list[int] | None, levels: list[int] | None, cells: int
@@ -55,7 +49,7 @@ def test_class_chooses_the_rows_of_all_its_instances() -> None:
 
 
 @pytest.mark.parametrize(("classes", "levels"), [([4], None), (None, [3]), ([-1], None)])
-def test_class_or_level_that_is_not_there_is_refused(
+def test_unknown_class_or_level_is_refused(
     classes: list[int] | None, levels: list[int] | None
 ) -> None:
     with pytest.raises(ValueError, match=r"There is no (class|level)"):

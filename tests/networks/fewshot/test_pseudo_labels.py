@@ -16,11 +16,10 @@ from semsynth.networks.fewshot.pseudo_labels import (
     stack_features,
     surest_labels,
 )
-from semsynth.networks.fewshot.pseudo_labels.clusters import STEPS, choose_centres, cluster_classes
-from semsynth.networks.fewshot.pseudo_labels.fitted import annotated_pixels
+from tests.helpers.checks import assert_compiles
 
 C, SIZE = 24, 12
-KINDS = ["dense", "clusters", "sparse", "readout"]
+KINDS = ["dense", "sparse", "readout"]
 
 
 def make(kind: str, num_classes: int = 9) -> Any:
@@ -28,7 +27,7 @@ def make(kind: str, num_classes: int = 9) -> Any:
         return SparseBank(num_classes, threshold=0.2)
     if kind == "readout":
         return LinearReadout(num_classes)
-    return DensePrototypes(num_classes, 3 if kind == "clusters" else 1)
+    return DensePrototypes(num_classes)
 
 
 def shots(num_classes: int, count: int = 3, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -40,6 +39,12 @@ def shots(num_classes: int, count: int = 3, seed: int = 0) -> tuple[Tensor, Tens
     directions = torch.randn(256, C, generator=torch.Generator().manual_seed(1))
     noise = torch.randn(count, SIZE, SIZE, C, generator=draw)
     return (directions[labels] + noise).movedim(-1, 1).contiguous(), labels
+
+
+def fitted(kind: str) -> Any:
+    labeller = make(kind)
+    labeller.fit(*shots(9))
+    return labeller
 
 
 def prototypes_by_loops(features: Tensor, labels: Tensor, num_classes: int) -> list[Any]:
@@ -153,58 +158,6 @@ def test_votes_at_or_below_the_threshold_and_beyond_topk_are_unknown() -> None:
     assert labeller(query[:, 3:].view(1, 4, 1, 1)).tolist() == [[[0]]]
 
 
-def test_clusters_keep_two_looks_of_one_class_apart() -> None:
-    looks = axes([0, 1, 2, 2])
-    labels = torch.tensor([[[1, 1, 0, 0]]])
-    labeller = DensePrototypes(2, 2)
-    labeller.fit(looks, labels)
-    torch.testing.assert_close(labeller.scores(looks)[0, 1, 0, :2], torch.ones(2))
-    assert torch.equal(labeller(looks), labels)
-
-
-def test_clusters_raise_the_cosine_of_pixels_to_their_class_and_repeat_exactly() -> None:
-    features, labels = shots(9)
-    scores = []
-    for count in (1, 3, 5):
-        labeller, again = DensePrototypes(9, count), DensePrototypes(9, count)
-        labeller.fit(features, labels)
-        again.fit(features, labels)
-        assert torch.equal(labeller.prototypes, again.prototypes)
-        cosine = labeller.scores(features).gather(1, labels.clamp(max=8)[:, None])[:, 0]
-        scores.append(float(cosine[labels != 255].mean()))
-    assert scores == sorted(scores)
-
-
-def test_clusters_are_those_of_a_loop_over_classes_and_vectors() -> None:
-    features, labels = shots(9)
-    vectors, classes, _ = annotated_pixels(features, labels, 9)
-    vectors, weights = F.normalize(vectors), torch.rand(len(classes)) + 0.1
-    start = choose_centres(vectors, classes, weights, 9, 4)
-    expected = start.clone()
-    for k in range(9):
-        centres, members = start[k], vectors[classes == k]
-        for _ in range(STEPS if len(members) else 0):
-            groups = torch.stack([(centres @ vector).argmax() for vector in members])
-            for q in groups.unique().tolist():
-                weight = weights[classes == k][groups == q, None]
-                centres[q] = F.normalize((members[groups == q] * weight).sum(0), dim=0)
-        expected[k] = centres
-    found = cluster_classes(vectors, classes, weights, 9, 4)
-    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
-    assert not found[3].any()
-
-
-def test_clusters_start_at_different_vectors_of_their_class() -> None:
-    features, labels = shots(9)
-    vectors, classes, _ = annotated_pixels(features, labels, 9)
-    start = choose_centres(F.normalize(vectors), classes, torch.ones(len(classes)), 9, 4)
-    for k in (0, 1, 2, 4, 5, 6, 8):
-        members = F.normalize(vectors[classes == k])
-        index = [int((members @ centre).argmax()) for centre in start[k]]
-        assert len(set(index)) == 4
-        torch.testing.assert_close(members[index], start[k])
-
-
 def test_readout_is_the_logistic_regression_that_scipy_finds() -> None:
     features, labels = shots(4)
     labeller = LinearReadout(4, decay=0.01)
@@ -250,20 +203,16 @@ def several_layers(count: int) -> list[Tensor]:
 @pytest.mark.parametrize("size", [6, 12, 24])
 def test_readout_of_layers_is_that_of_their_interpolated_unit_vectors(size: int) -> None:
     maps, labels = several_layers(3), shots(9)[1]
-    small = downsample_labels(labels, size, 9)
+    small = downsample_labels(labels, size)
     labeller, other = LinearReadout(9), LinearReadout(9)
     labeller.fit(maps, small)
     other.fit(maps[0], labels)  # gets the other's coefficients, and all features as one layer
     other.load_state_dict(labeller.state_dict())
     parts = []
     for x in maps:
-        x = F.normalize(x, dim=1)
-        smaller = x.shape[-1] > size
-        parts.append(
-            F.adaptive_avg_pool2d(x, size)
-            if smaller
-            else F.interpolate(x, (size,) * 2, mode="bilinear")
-        )
+        x, larger = F.normalize(x, dim=1), x.shape[-1] <= size
+        enlarged = F.interpolate(x, (size, size), mode="bilinear")
+        parts.append(enlarged if larger else F.adaptive_avg_pool2d(x, size))
     stacked = torch.cat(parts, 1)
     expected = torch.einsum("kc,bchw->bkhw", labeller.weight, stacked)
     expected = expected + labeller.bias[:, None, None]
@@ -272,8 +221,7 @@ def test_readout_of_layers_is_that_of_their_interpolated_unit_vectors(size: int)
 
 
 def test_readouts_layout_loss_is_cross_entropy_balanced_by_roots_of_pixels() -> None:
-    labeller = LinearReadout(9)
-    labeller.fit(*shots(9))
+    labeller = fitted("readout")
     query, wanted = shots(9, 2, seed=5)
     wanted[0, :2] = 3  # a class that no shot shows
     logs = labeller.scores(query).log_softmax(1)
@@ -290,8 +238,7 @@ def test_readouts_layout_loss_is_cross_entropy_balanced_by_roots_of_pixels() -> 
 
 
 def test_readouts_layout_loss_moves_features_and_is_zero_without_annotation() -> None:
-    labeller = LinearReadout(9)
-    labeller.fit(*shots(9))
+    labeller = fitted("readout")
     query = shots(9, 2, seed=5)[0].requires_grad_()
     wanted = torch.full((2, SIZE, SIZE), 2)
     wanted[1] = 255
@@ -305,9 +252,7 @@ def test_readouts_layout_loss_moves_features_and_is_zero_without_annotation() ->
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_state_dict_makes_a_fitted_labeller_of_a_new_one(kind: str) -> None:
-    features, labels = shots(9)
-    labeller, other = make(kind), make(kind)
-    labeller.fit(features, labels)
+    labeller, other = fitted(kind), make(kind)
     other.load_state_dict(labeller.state_dict())
     query = shots(9, 2, seed=5)[0]
     assert torch.equal(other(query), labeller(query))
@@ -315,9 +260,7 @@ def test_state_dict_makes_a_fitted_labeller_of_a_new_one(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_labels_are_the_same_under_autocast_and_channels_last(kind: str) -> None:
-    features, labels = shots(9)
-    labeller = make(kind)
-    labeller.fit(features, labels)
+    labeller = fitted(kind)
     query = shots(9, 2, seed=5)[0]
     expected = labeller.scores(query)
     with torch.autocast("cpu", torch.bfloat16):
@@ -329,12 +272,8 @@ def test_labels_are_the_same_under_autocast_and_channels_last(kind: str) -> None
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_compiled_labeller_equals_the_eager_one(kind: str) -> None:
-    features, labels = shots(9)
-    labeller = make(kind)
-    labeller.fit(features, labels)
-    compiled: Any = torch.compile(labeller, backend="aot_eager", fullgraph=True)
-    query = shots(9, 2, seed=5)[0]
-    assert torch.equal(compiled(query), labeller(query))
+    labeller = fitted(kind)
+    assert_compiles(labeller, shots(9, 2, seed=5)[0])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -372,9 +311,7 @@ def test_layout_loss_equals_a_loop(over: Any, sparse: bool) -> None:
 
 
 def test_layout_loss_moves_features_towards_their_labels() -> None:
-    features, labels = shots(9)
-    labeller = DensePrototypes(9, 2)
-    labeller.fit(features, labels)
+    labeller = fitted("dense")
     query = shots(9, 2, seed=5)[0].requires_grad_()
     wanted = torch.full((2, SIZE, SIZE), 2)
     wanted[:, 0] = 255
@@ -398,40 +335,7 @@ def test_layout_loss_of_a_map_without_annotation_is_zero() -> None:
 def test_nearest_labels_are_those_of_interpolate(size: int, small: int) -> None:
     mask = torch.randint(151, (2, size, size))
     expected = F.interpolate(mask[:, None].double(), small)[:, 0].long()
-    assert torch.equal(downsample_labels(mask, small, 151), expected)
-
-
-@pytest.mark.parametrize("sparse", [True, False])
-@pytest.mark.parametrize(("H", "W", "size"), [(16, 16, 4), (12, 8, 5)])
-def test_any_keeps_the_rarest_class_of_each_cell(H: int, W: int, size: int, sparse: bool) -> None:
-    mask = torch.randint(6, (3, H, W)) ** 2 // 4
-    mask[torch.rand(mask.shape) < 0.2] = 255
-    expected = torch.zeros(3, size, size, dtype=torch.long)
-    for b in range(3):
-        pixels = {k: int((mask[b] == k).sum()) for k in range(7)}
-        last = {0: 10_000 if sparse else pixels[0], 255: 20_000}
-        for i in range(size):
-            for j in range(size):
-                inside = [
-                    int(mask[b, y, x])
-                    for y in range(H)
-                    for x in range(W)
-                    if y * size // H == i and x * size // W == j
-                ]
-                expected[b, i, j] = min(inside, key=lambda k: ((pixels | last)[k], k))
-    assert torch.equal(downsample_labels(mask, size, 7, "any", sparse), expected)
-
-
-def test_any_keeps_a_landmark_that_nearest_loses() -> None:
-    mask = torch.zeros(1, 16, 16, dtype=torch.long)
-    mask[0, 5, 6] = 44
-    assert 44 not in downsample_labels(mask, 4, 71)
-    assert downsample_labels(mask, 4, 71, "any", sparse=True)[0, 1, 1] == 44
-
-
-def test_any_is_refused_on_a_finer_grid() -> None:
-    with pytest.raises(ValueError, match="masks of 8x8 have less than one for each of 16x16"):
-        downsample_labels(torch.zeros(1, 8, 8, dtype=torch.long), 16, 3, "any")
+    assert torch.equal(downsample_labels(mask, small), expected)
 
 
 def test_single_map_stays_as_it_is_and_several_have_unit_vectors_each() -> None:

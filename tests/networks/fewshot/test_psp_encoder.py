@@ -5,6 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from semsynth.networks.fewshot.psp_encoder import Bottleneck, GradualStyleEncoder, SqueezeExcitation
+from tests.helpers.checks import assert_compiles
 
 SLIM: dict[str, Any] = {"w_dim": 10, "units": (1, 2, 1, 1), "widths": (4, 6, 8, 12)}
 
@@ -20,9 +21,7 @@ def layouts(batch_size: int = 3, image_size: int = 32) -> Tensor:
 
 
 @pytest.mark.parametrize(("num_ws", "millions"), [(14, 209.5), (16, 238.3), (18, 267.1)])
-def test_defaults_have_the_parameters_of_the_published_network(
-    num_ws: int, millions: float
-) -> None:
+def test_defaults_have_the_parameters_of_the_published(num_ws: int, millions: float) -> None:
     with torch.device("meta"):
         encoder = GradualStyleEncoder(19, num_ws)
         styles = encoder(torch.zeros(2, 19, 256, 256))
@@ -84,9 +83,7 @@ def test_squeeze_of_few_channels_keeps_one() -> None:
 def test_every_parameter_gets_a_gradient() -> None:
     encoder = slim()
     encoder(layouts()).square().sum().backward()
-    for name, parameter in encoder.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
+    assert all(p.grad is not None and p.grad.any() for p in encoder.parameters())
 
 
 def test_styles_do_not_depend_on_their_batch_in_eval_mode() -> None:
@@ -108,9 +105,7 @@ def test_channels_last_and_autocast_give_about_equal_styles_in_float32() -> None
 
 
 def test_compiled_encoder_equals_the_eager_one() -> None:
-    encoder, layout = slim().eval(), layouts()
-    compiled: Any = torch.compile(encoder, backend="aot_eager", fullgraph=True)
-    torch.testing.assert_close(compiled(layout), encoder(layout))
+    assert_compiles(slim().eval(), layouts())
 
 
 @pytest.mark.parametrize("image_size", [16, 48, 100])

@@ -30,7 +30,7 @@ def distance(w_plus: Tensor) -> Tensor:
     return (w_plus - TARGET).square().mean((1, 2))
 
 
-def test_directions_are_those_of_numpys_covariance(
+def test_directions_are_those_of_torch(
     generator: StyleGAN2Generator, directions: Directions
 ) -> None:
     w = generator.mapping(seeded_normal(torch.arange(NUM_SAMPLES), 8)).detach()
@@ -51,9 +51,7 @@ def test_before_the_first_step_the_paper_shares_the_first_latent(directions: Dir
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_latents_move_in_the_directions_alone_and_the_loss_falls(
-    directions: Directions, shared: bool
-) -> None:
+def test_latents_move_in_the_directions_as_loss_falls(directions: Directions, shared: bool) -> None:
     w_plus = seeded_normal(torch.arange(2) + 9, 6, 8)
     start = refine(w_plus, directions, distance, 4, shared, steps=0).w_plus
     found = refine(w_plus, directions, distance, 4, shared, steps=30)

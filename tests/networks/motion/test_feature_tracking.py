@@ -52,9 +52,8 @@ def test_patches_are_units_of_the_pixels_around_points() -> None:
 def test_points_are_found_between_pixels() -> None:
     points = torch.tensor([[[30.0, 30.0], [22.0, 37.0], [40.0, 25.0]]])
     still, wanted = torch.zeros(1, 3, 3), torch.tensor([2.75, -1.5, 0.0]).expand(1, 3, 3)
-    found, similarity = Follower(pattern(), points, 64, False).find(
-        pattern((2.75, -1.5)), still, wanted
-    )
+    follower, after = Follower(pattern(), points, 64, False), pattern((2.75, -1.5))
+    found, similarity = follower.find(after, still, wanted)
     torch.testing.assert_close(found, wanted, atol=0.26, rtol=0)
     assert (similarity > 0.95).all()
 
@@ -69,9 +68,8 @@ def test_each_image_and_point_is_tracked_by_itself() -> None:
     for i in range(2):
         for k in range(2):
             one = (slice(i, i + 1), slice(k, k + 1))
-            alone, _ = Follower(before[:1], points[one], 64, False).find(
-                after[i : i + 1], torch.zeros(1, 1, 3), wanted[one]
-            )
+            follower = Follower(before[:1], points[one], 64, False)
+            alone, _ = follower.find(after[i : i + 1], torch.zeros(1, 1, 3), wanted[one])
             torch.testing.assert_close(together[one], alone)
 
 
@@ -85,9 +83,8 @@ def test_nothing_is_found_outside_the_square() -> None:
 def test_canvas_and_map_may_have_different_sizes() -> None:
     points = torch.tensor([[[120.0, 124.0]]])
     wanted = torch.tensor([[[12.0, -8.0, 0.0]]])
-    found, _ = Follower(pattern(), points, 256, False).find(
-        pattern((3.0, -2.0)), torch.zeros(1, 1, 3), wanted
-    )
+    follower, still = Follower(pattern(), points, 256, False), torch.zeros(1, 1, 3)
+    found, _ = follower.find(pattern((3.0, -2.0)), still, wanted)
     torch.testing.assert_close(found, wanted, atol=1.01, rtol=0)
 
 
@@ -95,8 +92,7 @@ def test_canvas_and_map_may_have_different_sizes() -> None:
 def test_the_ring_of_a_zoomed_point_tells_its_scale(scale: float) -> None:
     middle = torch.full((1, 1, 2), 31.5)
     wanted = torch.tensor([[[0.0, 0.0, -math.log(scale)]]])
-    found, _ = Follower(pattern(), middle, 64, True).find(
-        pattern(scale=scale), torch.zeros(1, 1, 3), wanted
-    )
+    follower, still = Follower(pattern(), middle, 64, True), torch.zeros(1, 1, 3)
+    found, _ = follower.find(pattern(scale=scale), still, wanted)
     torch.testing.assert_close(found, wanted, atol=0.3, rtol=0)
     assert found[0, 0, 2].item() == pytest.approx(-math.log(scale), abs=0.03)

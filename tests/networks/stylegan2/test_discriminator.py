@@ -7,6 +7,7 @@ from torch import Tensor
 
 from semsynth.losses.losses import r1_penalty
 from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator, append_batch_std
+from tests.helpers.checks import assert_compiles
 
 
 def tiny(image_size: int = 16, **changes: Any) -> StyleGAN2Discriminator:
@@ -49,9 +50,7 @@ def test_batch_that_is_not_made_of_whole_groups_is_refused() -> None:
 
 @pytest.mark.parametrize("image_size", [8, 48, 2048])
 def test_sizes_that_are_no_power_of_two_from_16_to_1024_are_refused(image_size: int) -> None:
-    with pytest.raises(
-        ValueError, match=f"power of two from 16 to 1024, got image_size {image_size}"
-    ):
+    with pytest.raises(ValueError, match=f"from 16 to 1024, got image_size {image_size}"):
         StyleGAN2Discriminator(image_size)
 
 
@@ -63,9 +62,7 @@ def test_logits_have_one_number_for_each_image(image_size: int) -> None:
 def test_every_parameter_gets_a_gradient() -> None:
     network = tiny()
     network(torch.randn(4, 3, 16, 16)).square().sum().backward()
-    for name, parameter in network.named_parameters():
-        assert parameter.grad is not None, name
-        assert parameter.grad.abs().sum() > 0, name
+    assert all(p.grad is not None and p.grad.any() for p in network.parameters())
 
 
 def test_groups_do_not_depend_on_one_another() -> None:
@@ -129,12 +126,4 @@ def test_channels_last_gives_equal_results() -> None:
 
 
 def test_compiled_discriminator_equals_the_eager_one() -> None:
-    network, images = tiny(), torch.randn(4, 3, 16, 16)
-    compiled: Any = torch.compile(network, backend="aot_eager", fullgraph=True)
-    gradients = []
-    for function in (network, compiled):
-        x = images.clone().requires_grad_()
-        logits = function(x)
-        torch.testing.assert_close(logits, network(images))
-        gradients.append(torch.autograd.grad(logits.sum(), x)[0])
-    torch.testing.assert_close(*gradients)
+    assert_compiles(tiny(), torch.randn(4, 3, 16, 16))

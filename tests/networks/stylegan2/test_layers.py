@@ -151,7 +151,7 @@ def test_modulated_convolution_equals_a_loop_over_samples(
 
 
 @pytest.mark.parametrize(("demodulate", "up"), [(True, True), (True, False), (False, False)])
-def test_modulated_convolution_passes_gradcheck_and_gradgradcheck(
+def test_modulated_convolution_passes_both_gradchecks(
     float64: None, demodulate: bool, up: bool
 ) -> None:
     conv = ModulatedConv2d(2, 3, 3, W_DIM, demodulate, up)
@@ -167,16 +167,14 @@ def test_modulated_convolution_passes_gradcheck_and_gradgradcheck(
 
 
 @pytest.mark.parametrize("kernel_size", [1, 3])
-def test_halving_convolution_passes_gradcheck_and_gradgradcheck(
-    float64: None, kernel_size: int
-) -> None:
+def test_halving_convolution_passes_both_gradchecks(float64: None, kernel_size: int) -> None:
     conv = EqualisedConv2d(2, 3, kernel_size, down=True)
     x = torch.randn(2, 2, 4, 4, requires_grad=True)
     assert torch.autograd.gradcheck(conv, x, fast_mode=True)
     assert torch.autograd.gradgradcheck(lambda x: conv(x) ** 2, x, fast_mode=True)
 
 
-def test_styles_and_demodulation_stay_in_float32_under_autocast(
+def test_styles_and_demodulation_stay_in_float32(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     conv = ModulatedConv2d(3, 5, 3, W_DIM)

@@ -37,23 +37,13 @@ class SparseBank(Fitted):
         Args:
             features: Features (N, C, h, w).
             labels: Label maps (N, h, w), int64; 0 and values that are no class are ignored.
-
-        Raises:
-            ValueError: Shapes do not fit together, or no pixel is annotated.
         """
         annotated = labels.masked_fill(labels == 0, -1)
         vectors, classes, _ = annotated_pixels(features, annotated, self.num_classes)
         self.set_buffers(vectors=unit(vectors), classes=classes)
 
     def scores(self, features: Tensor) -> Tensor:
-        """Strongest vote for each class.
-
-        Args:
-            features: Features (B, C, h, w).
-
-        Returns:
-            Cosines (B, num_classes, h, w), float32; 0 without a vote, and for class 0.
-        """
+        """Strongest vote (B, num_classes, h, w) for each class; 0 without one, and for class 0."""
         B, _, h, w = features.shape
         K, P = self.num_classes, h * w
         cosine = cosines(self.vectors, features)  # (B, M, P)

@@ -16,17 +16,10 @@ def unit(x: Tensor) -> Tensor:
 
 
 def stack_features(maps: Sequence[Tensor], size: int) -> Tensor:
-    """Resize maps to one size, scale the vectors of each to unit length and concatenate them.
+    """Resize maps (B, C_i, h_i, h_i) to one size and concatenate their unit vectors, in float32.
 
-    Smaller maps are interpolated, larger ones averaged. A single map of that size is returned as
-    it is, as the paper uses it.
-
-    Args:
-        maps: Activations (B, C_i, h_i, h_i) of several layers.
-        size: Height and width of the result.
-
-    Returns:
-        Features (B, C, size, size), C the sum of the C_i; float32 if there are several maps.
+    Smaller maps are interpolated, larger ones averaged. A single map is only resized, as in the
+    paper.
     """
     resized = [resize(x, size) for x in maps]
     return resized[0] if len(maps) == 1 else torch.cat([unit(x) for x in resized], 1)

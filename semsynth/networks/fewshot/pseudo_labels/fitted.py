@@ -25,17 +25,9 @@ class Fitted(nn.Module):
 
 
 def cosines(vectors: Tensor, features: Tensor) -> Tensor:
-    """Products of vectors with the unit vectors of features, in float32 even under autocast.
+    """Products (B, M, h * w) of vectors (M, C) with the unit vectors of features (B, C, h, w).
 
-    Args:
-        vectors: Vectors (M, C).
-        features: Features (B, C, h, w).
-
-    Returns:
-        Products (B, M, h * w): cosines, if the vectors are unit vectors too.
-
-    Raises:
-        ValueError: The features have another number of channels than those of ``fit``.
+    In float32 even under autocast; they are cosines if the vectors are unit vectors too.
     """
     B, C, h, w = features.shape
     require_channels(vectors, C)
@@ -44,11 +36,7 @@ def cosines(vectors: Tensor, features: Tensor) -> Tensor:
 
 
 def require_channels(vectors: Tensor, channels: int) -> None:
-    """Refuse features of other layers than those that vectors (M, C) were fitted on.
-
-    Raises:
-        ValueError: They are.
-    """
+    """Refuse features of other layers than those that vectors (M, C) were fitted on."""
     if vectors.shape[1] != channels:
         raise ValueError(
             f"The features have {channels} channels, those that this was fitted on "
@@ -59,15 +47,9 @@ def require_channels(vectors: Tensor, channels: int) -> None:
 def annotated_pixels(
     features: Tensor, labels: Tensor, num_classes: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The pixels that have a class.
+    """Vectors (M, C), float32, classes (M,) and images (M,) of the pixels that have a class.
 
-    Args:
-        features: Features (N, C, h, w).
-        labels: Label maps (N, h, w), int64; values that are no class are ignored.
-        num_classes: Number of classes.
-
-    Returns:
-        Vectors (M, C), float32, their classes (M,) and the images (M,) that they are of.
+    Features are (N, C, h, w); labels (N, h, w) that are no class are ignored.
 
     Raises:
         ValueError: Shapes do not fit together, or no pixel has a class.

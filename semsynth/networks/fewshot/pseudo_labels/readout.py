@@ -51,9 +51,6 @@ class LinearReadout(Fitted):
             features: Features of the shots, of one or several layers.
             labels: Label maps (N, H, W), int64, to whose size features are interpolated; values
                 that are no class are ignored.
-
-        Raises:
-            ValueError: Shapes do not fit together, or no pixel has a class.
         """
         K, size = self.num_classes, labels.shape[-1]
         stacked = torch.cat([resize(unit(x.detach()), size) for x in layers(features)], 1)
@@ -66,17 +63,11 @@ class LinearReadout(Fitted):
         self.set_buffers(weight=W, bias=b.masked_fill(unseen, IMPOSSIBLE))
 
     def scores(self, features: Maps, size: int | None = None) -> Tensor:
-        """Logits of classes.
+        """Logits (B, num_classes, size, size), float32; about -10,000 for classes not seen.
 
         Args:
             features: Features, of the layers of ``fit``.
             size: Height and width of the result; the largest of the features if not given.
-
-        Returns:
-            Logits (B, num_classes, size, size), float32; about -10,000 for classes not seen.
-
-        Raises:
-            ValueError: The features are of other layers than those of ``fit``.
         """
         maps = layers(features)
         size = size or max(x.shape[-1] for x in maps)
@@ -94,15 +85,12 @@ class LinearReadout(Fitted):
         return self.scores(features, size).argmax(1)
 
     def layout_loss(self, features: Maps, labels: Tensor) -> Tensor:
-        """Cross-entropy of the labels, to be lowered through the features.
+        """Cross-entropy (B,) of the labels, differentiable in the features; 0 where nothing counts.
 
         Args:
             features: Features, of the layers of ``fit``.
             labels: Label maps (B, H, W), int64; values that are no class, and classes that no shot
                 shows, count nothing. A class of n pixels weighs as the square root of n.
-
-        Returns:
-            Losses (B,), float32; 0 where nothing counts.
         """
         K = self.num_classes
         own = labels.clamp(0, K - 1)
@@ -125,14 +113,9 @@ def layers(features: Maps) -> Sequence[Tensor]:
 def solve(
     vectors: Tensor, classes: Tensor, weights: Tensor, unseen: Tensor, decay: float
 ) -> tuple[Tensor, Tensor]:
-    """Coefficients (K, C) and constants (K,) of least weighted cross-entropy.
+    """Coefficients (K, C) and constants (K,) of least weighted cross-entropy on vectors (M, C).
 
-    Args:
-        vectors: Vectors (M, C).
-        classes: Class of each (M,).
-        weights: Weight of each (M,); their sum is 1.
-        unseen: Classes (K,), bool, that are left out.
-        decay: Weight of the squared norm of the coefficients.
+    The weights (M,) sum to 1; classes that are ``unseen`` (K,) are left out.
     """
     W = vectors.new_zeros(len(unseen), vectors.shape[1]).requires_grad_()
     b = vectors.new_zeros(len(unseen)).requires_grad_()

@@ -5,16 +5,10 @@ from torch import Tensor
 
 
 def surest_labels(scores: Tensor, share: float) -> Tensor:
-    """The most likely class where it is surest, for each class the same share of its pixels.
+    """The most likely class (B, h, w) of logits (B, num_classes, h, w) where it is surest, else -1.
 
-    A share of each class, and not a threshold, because a class that is never sure would be lost.
-
-    Args:
-        scores: Logits (B, num_classes, h, w).
-        share: Part of the pixels of each class that is kept.
-
-    Returns:
-        Label maps (B, h, w), int64; -1 where nothing is kept.
+    The same ``share`` of the pixels of each class is kept: under a threshold, a class that is never
+    sure would be lost.
     """
     sureness, labels = scores.softmax(1).max(1)
     flat, sure = labels.flatten(), sureness.flatten()

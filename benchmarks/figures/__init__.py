@@ -1,0 +1,1 @@
+"""Pictures of what ships, and of the toy worlds."""

@@ -1,0 +1,16 @@
+"""Write a report again: ``python -m benchmarks.report [--output DIR]``."""
+
+from pathlib import Path
+
+from jsonargparse import auto_cli
+
+from benchmarks.report import write
+
+
+def main(output: Path = Path("outputs/benchmark")) -> None:
+    """Write ``report.html`` and ``report.md`` again from the files in a directory."""
+    write(output, title=output.name)
+
+
+if __name__ == "__main__":
+    auto_cli(main)

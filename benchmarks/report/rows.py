@@ -1,0 +1,191 @@
+"""What the report says about runs: names, means over seeds, and which runs may be compared."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any, NamedTuple
+
+import yaml
+
+from benchmarks.results import Row
+from benchmarks.sweep import last_part, pairs
+from semsynth.metrics import protocol
+
+LOWER_IS_BETTER = (
+    *("FID", "KID", "fd_", "kd_", "top1_", "mOCD_", "reconstruction_"),
+    *("drag_error", "drag_angle", "points_lost", "anchor_drift", "zoom_error"),
+)
+SPREADS = ("_std", "_stderr")  # of the score before
+PER_CLASS = "IoU_class_"
+TOLD = ("--data.shots", "--shots", "--train_on")
+"""Flags beside those of the model that tell runs apart."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of a table: runs that differ in nothing but the seed."""
+
+    label: str
+    rows: tuple[Row, ...]
+
+    @property
+    def oracle(self) -> bool:
+        """Whether it is the renderer of a toy world."""
+        return bool(self.rows[0].get("oracle"))
+
+    @property
+    def failed(self) -> list[Row]:
+        """Runs that ended with an error."""
+        return [row for row in self.rows if "scores" not in row]
+
+    def values(self, name: str) -> list[float]:
+        """A score of all runs that have it."""
+        return [row["scores"][name] for row in self.rows if name in row.get("scores", {})]
+
+    def costs(self, name: str) -> list[Any]:
+        """A figure of what the runs cost."""
+        return [row["cost"][name] for row in self.rows if name in row.get("cost", {})]
+
+
+def entries(rows: Sequence[Row]) -> list[Entry]:
+    """The lines of a table, oracles at the end."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in sorted(rows, key=lambda row: bool(row.get("oracle"))):
+        given = {k: v for k, v in row.get("parameters", {}).items() if k != "seed_everything"}
+        identity = json.dumps(given, sort_keys=True)
+        groups.setdefault((label(row), identity), []).append(row)
+    return [Entry(name, tuple(group)) for (name, _), group in groups.items()]
+
+
+def label(row: Row) -> str:
+    """The name of a run without its seed: the method, and what it goes without."""
+    if row.get("oracle"):
+        return "oracle (renderer)"
+    varied = settings(row)
+    off = [name.replace("_", "-") for name, value in varied.items() if value is False]
+    others = [f"{name}={v}" for name, v in varied.items() if not isinstance(v, bool)]
+    words = [row.get("method") or method_in(Path(row.get("run_dir", "")) / "config.yaml")]
+    if "config" in row["varied"]:
+        words.append(f"({Path(shlex.split(row['parameters']['config'])[0]).stem})")
+    words.append(f"without {' and '.join(off)}" if off else "full")
+    return ", ".join([" ".join(words), *others])
+
+
+def method_in(config: Path) -> str:
+    """Class name of the method of a run that ended before its row could tell."""
+    if not config.is_file():
+        return "run"
+    return str(yaml.safe_load(config.read_text())["model"]["class_path"]).rsplit(".", 1)[-1]
+
+
+def settings(row: Row) -> dict[str, Any]:
+    """Name and value of what tells a run from others of its sweep, without the seed.
+
+    Of the flags of an experiment, those of the model and the shots; not how long it
+    trains and how much it is measured on.
+    """
+    found: dict[str, Any] = {}
+    for key in row["varied"]:
+        value = row["parameters"][key]
+        if key == "config":
+            for flag, text in pairs(shlex.split(value)[1:]):
+                if flag.startswith("--model.") or flag in TOLD:
+                    found[last_part(flag)] = {"true": True, "false": False}.get(text.lower(), text)
+        elif key != "seed_everything":
+            found[last_part(key)] = value
+    order = {"class_wise": -2, "layer_wise": -1}
+    return dict(sorted(found.items(), key=lambda pair: order.get(pair[0], 0)))
+
+
+def columns(rows: Sequence[Row]) -> list[str]:
+    """Names of the scores in the order in which they were measured.
+
+    Those of the real images are left out: they are the same for all runs, and the oracle's. Those
+    of single classes have a table of their own.
+    """
+    names = dict.fromkeys(name for row in rows for name in row.get("scores", {}))
+    return [n for n in names if not n.endswith(("_real", *SPREADS)) and not n.startswith(PER_CLASS)]
+
+
+def best(lines: Sequence[Entry], name: str) -> float | None:
+    """Best mean of a score over the methods; the oracle does not compete."""
+    values = [mean(line.values(name)) for line in lines if line.values(name) and not line.oracle]
+    if not values:
+        return None
+    return min(values) if name.startswith(LOWER_IS_BETTER) else max(values)
+
+
+def written(values: Sequence[float]) -> str:
+    """A mean, with the standard deviation over seeds if there are several."""
+    if not values:
+        return ""
+    spread = f" ± {stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{mean(values):.{3 if spread else 4}f}{spread}"
+
+
+def arrow(name: str) -> str:
+    """Whether a score is better when it is lower or higher."""
+    return "↓" if name.startswith(LOWER_IS_BETTER) else "↑"
+
+
+class Published(NamedTuple):
+    """A number that a paper prints; ``differs`` says why ours is not comparable digit by digit."""
+
+    label: str
+    name: str
+    value: float
+    source: str
+    differs: str
+
+
+@cache
+def published(data: str | None) -> tuple[Published, ...]:
+    """The numbers of papers on a data set."""
+    tables = yaml.safe_load(Path(__file__).with_name("published.yaml").read_text())
+    return tuple(
+        Published(label, name, value, table["source"], table.get("differs", ""))
+        for table in tables
+        if table["data"] == data
+        for label, scores in table["scores"].items()
+        for name, value in scores.items()
+    )
+
+
+def comparable_groups(rows: Sequence[Row]) -> list[list[Row]]:
+    """Split rows by protocol; runs without scores go with the first group."""
+    groups: list[list[Row]] = []
+    for row in sorted(rows, key=lambda row: "scores" not in row):  # stable; scores come first
+        for group in groups:
+            if "scores" not in row or not differing(group[0], row):
+                group.append(row)
+                break
+        else:
+            groups.append([row])
+    return [[row for row in rows if any(row is member for member in g)] for g in groups]
+
+
+def differing(a: Row, b: Row) -> dict[str, tuple[Any, Any]]:
+    """Keys in which the protocols of two rows differ, with both values."""
+    return protocol.differences(a.get("protocol"), b.get("protocol"))
+
+
+def require_comparable(rows: Sequence[Row]) -> None:
+    """Refuse to rank rows that were not measured by one protocol."""
+    measured = [row for row in rows if "scores" in row]
+    for a, b in pairwise(measured):
+        protocol.require_same(a.get("protocol"), b.get("protocol"), (a["run"], b["run"]))
+
+
+def version_notes(rows: Sequence[Row]) -> list[str]:
+    """Libraries of which rows were scored with different versions."""
+    measured = [row for row in rows if row.get("protocol")]
+    found: dict[str, None] = {}
+    for row in measured[1:]:
+        changed = protocol.version_differences(measured[0]["protocol"], row["protocol"])
+        found |= dict.fromkeys(f"{name} {a} and {b}" for name, (a, b) in changed.items())
+    return list(found)

@@ -1,0 +1,213 @@
+"""Editing against the released code's order of work, and cached pairs against new ones.
+
+The released order keeps gradients of the generator, synthesises the random latents too and the
+answer in every step, enlarges features to the whole canvas before it reads some of them, and writes
+attention out, with projections of which half is thrown away. Both hold the same weights and must
+give the same loss and the same edits. *New pairs*: ours, which renders pairs in each step, against
+which training on cached pairs is timed.
+"""
+
+import copy
+import math
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from benchmarks.speed.compare import Comparison, Form, Setting, precision
+from semsynth.editing.points import all_marks
+from semsynth.losses.ranger import Ranger
+from semsynth.methods import UserControllableLT
+from semsynth.networks.motion.latent_transformer import Attention
+from semsynth.networks.motion.marks import read_cells
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
+from semsynth.weights.priors import save_generator
+
+
+class Size(NamedTuple):
+    """Arguments of a generator and of the method, and the pairs of a step."""
+
+    generator: dict[str, int]
+    method: dict[str, Any]
+    batch_size: int
+
+
+TOY = {"dim": 128, "depth": 3, "num_heads": 4, "head_dim": 32, "mlp_dim": 128, "num_tokens": 4}
+SIZES = {
+    "toy64": Size(
+        {"image_size": 64, "z_dim": 128, "w_dim": 128, "mapping_layers": 4}
+        | {"channel_base": 2048, "channel_max": 128},
+        TOY | {"feature_resolution": 32},
+        8,
+    ),
+    "paper256": Size({"image_size": 256}, {}, 1),
+}
+NUM_POINTS = (1, 16)
+
+
+def steps_and_edits(setting: Setting) -> Iterator[Comparison]:
+    """A training step, edits of one and of many points, and a step on cached pairs."""
+    for name, size in SIZES.items():
+        for variant in setting.variants:
+            torch.compiler.reset()
+            forms = build_forms(size, setting.device, variant)
+            ours = forms["ours"]
+            tolerance = 0.1 if "bf16" in variant else 0.01
+            title = f"{name}, {variant}"
+            pair = {form: one.step for form, one in forms.items()}
+            yield Comparison(f"step, {title}", pair, tolerance)
+            for K in NUM_POINTS:
+                points = torch.rand(1, K, 2, device=setting.device) * (ours.method.canvas_size - 1)
+                marks = points.floor(), torch.randn(1, K, 3, device=setting.device)
+                edits = {form: partial(one.edit, *marks) for form, one in forms.items()}
+                yield Comparison(f"edit of {K} points, {title}", edits, tolerance)
+            pairs = {k: v.detach() for k, v in ours.method.renderer(ours.seed).items()}
+            steps: dict[str, Form] = {"cached": partial(ours.learn, pairs), "new pairs": ours.step}
+            yield Comparison(f"step on cached pairs, {title}", steps, math.inf)  # other pairs
+
+
+def build_forms(size: Size, device: str, variant: str) -> dict[str, "Ours"]:
+    """Both orders of work on a random prior, with the same weights and latents."""
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "prior.safetensors")
+        network = StyleGAN2Generator(**size.generator)
+        network.estimate_mean_latent(100)
+        save_generator(network, path, {"generator": size.generator})
+        noise: dict[str, Any] = {"sigma_flow": 4.0, "sigma_expansion": 0.05}
+        noise["perturbation"] = (0.3, 0.3)
+        method = UserControllableLT(str(path), **noise, **size.method)
+    _ = method.to(device).renderer
+    seed = torch.arange(size.batch_size, device=device)
+    forms = {}
+    for form, kind in (("ours", Ours), ("released", Released)):
+        torch.manual_seed(1)
+        forms[form] = kind(method, seed, variant)
+    return forms
+
+
+class WrittenOutAttention(Attention):
+    """Attention as the released code has it, which projects what it does not need."""
+
+    def forward(self, x: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What ``Attention.forward`` does."""
+        T = x.shape[1]
+        tokens = x if memory is x else torch.cat([x, memory], 1)
+        q, k, v = (
+            y.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+            for y in (self.to_q(tokens), *self.to_kv(tokens).chunk(2, -1))
+        )
+        if memory is not x:
+            q, k, v = q[:, :, :T], k[:, :, T:], v[:, :, T:]
+        scores = torch.einsum("bhid,bhjd->bhij", q, k) * q.shape[-1] ** -0.5
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -torch.finfo(scores.dtype).max)
+        answer = torch.einsum("bhij,bhjd->bhid", scores.softmax(-1), v)
+        return self.to_out(answer.transpose(1, 2).flatten(2))
+
+
+class Ours:
+    """Steps and edits as the method does them, with the whole grid of points.
+
+    Args:
+        method: The method; copied.
+        seed: Seeds of the pairs (B,).
+        variant: A name of ``VARIANTS``.
+    """
+
+    def __init__(self, method: UserControllableLT, seed: Tensor, variant: str) -> None:
+        self.method = copy.deepcopy(method)
+        self.seed, self.variant = seed, variant
+        self.optimizer = Ranger(self.method.transformer.parameters(), 1e-4)
+        if "compile" in variant:
+            self.method.transformer.compile()
+        G = self.method.generator
+        self.w_plus = G.repeat(G.mapping(torch.randn(1, G.z_dim, device=seed.device))).contiguous()
+        self.features = self.method.draw(self.w_plus)[1]
+
+    def step(self) -> list[Tensor]:
+        """One step on new pairs; returns the loss."""
+        with precision(self.seed.device.type, self.variant):
+            return self.learn(self.render())
+
+    def learn(self, pairs: dict[str, Any]) -> list[Tensor]:
+        """One step on pairs that are there; returns the loss."""
+        with precision(self.seed.device.type, self.variant):
+            valid = torch.ones_like(pairs["valid"])
+            marks = all_marks({**pairs, "valid": valid}, self.method.canvas_size)
+            answer = self.method.answer(pairs, marks)
+            loss = F.mse_loss(answer.float(), pairs["w_target"])
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.preview(pairs, answer)
+        return [loss.detach()]
+
+    def render(self) -> dict[str, Any]:
+        """New pairs."""
+        return self.method.renderer(self.seed)
+
+    def preview(self, pairs: dict[str, Any], answer: Tensor) -> None:
+        """Nothing: images are drawn in validation."""
+
+    def edit(self, points: Tensor, motions: Tensor) -> list[Tensor]:
+        """Image of an edit."""
+        there = torch.ones_like(points[..., 0], dtype=torch.bool)
+        with torch.no_grad(), precision(self.seed.device.type, self.variant):
+            moved = self.method.edit(self.w_plus, self.features, points, motions, there)
+            return [self.method.generator.synthesis(moved)]
+
+
+class Released(Ours):
+    """The same in the released code's order of work, which keeps gradients of the generator."""
+
+    def __init__(self, method: UserControllableLT, seed: Tensor, variant: str) -> None:
+        method = copy.deepcopy(method)
+        for module in method.transformer.modules():
+            if isinstance(module, Attention):
+                module.__class__ = WrittenOutAttention
+        super().__init__(method, seed, variant)
+        self.method.generator.requires_grad_(True)
+
+    def render(self) -> dict[str, Any]:
+        """New pairs, from three syntheses with gradients, their features enlarged."""
+        renderer, G = self.method.renderer, self.method.generator
+        w, w_target = renderer.latents(self.seed)
+        before = G.repeat(w)
+        after = torch.cat([w_target, before[:, renderer.num_tokens :]], 1)
+        G.synthesis(after)  # the random ones
+        image, features = G.synthesis.image_and_features(before, renderer.feature_resolution)
+        target = G.synthesis(after)
+        motion = renderer.estimator(image.detach().clamp(-1, 1), target.detach().clamp(-1, 1))
+        large, step = self.enlarged(features), renderer.canvas_size // renderer.grid_size
+        maps = {"features": large.detach(), "flow": motion.flow, "valid": motion.valid}
+        maps["log_expansion"] = motion.log_expansion
+        latents = {"w": w.detach(), "w_target": w_target.detach()}
+        return latents | {name: value[:, :, ::step, ::step] for name, value in maps.items()}
+
+    def preview(self, pairs: dict[str, Any], answer: Tensor) -> None:
+        """The image of the answer, in every step."""
+        with precision(self.seed.device.type, self.variant):
+            rest = self.method.generator.repeat(pairs["w"])[:, answer.shape[1] :]
+            self.method.generator.synthesis(torch.cat([answer, rest], 1))
+
+    def enlarged(self, features: Tensor) -> Tensor:
+        """Features at the size of the canvas."""
+        return F.interpolate(features, size=self.method.canvas_size, mode="nearest")
+
+    def edit(self, points: Tensor, motions: Tensor) -> list[Tensor]:
+        """Image of an edit, with gradients, from features that are enlarged for each."""
+        method, T = self.method, self.method.num_tokens
+        with precision(self.seed.device.type, self.variant):
+            pixels = points.long()
+            cells = pixels[..., 1] * method.canvas_size + pixels[..., 0]
+            features = read_cells(self.enlarged(self.features), cells)
+            request, alpha = method._request(motions)
+            there = torch.ones_like(cells, dtype=torch.bool)
+            moved = method.transformer(self.w_plus[:, :T], request, features, there, alpha)
+            return [method.generator.synthesis(torch.cat([moved, self.w_plus[:, T:]], 1)).detach()]

@@ -1,0 +1,1 @@
+"""Studies made once, whose tables are in ``results/``."""

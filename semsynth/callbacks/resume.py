@@ -1,0 +1,125 @@
+"""What makes a training that was interrupted go on as if it had not been."""
+
+import os
+import random
+import signal
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning_utilities.core.rank_zero import rank_zero_info
+
+from semsynth.callbacks.checkpoint import before_batch
+from semsynth.callbacks.generation import Batch
+
+INTERRUPTED = 75
+"""Exit status of a training that saved itself and is to be started again (EX_TEMPFAIL)."""
+
+
+class Requeue(Callback):
+    """On SIGUSR1, saves ``checkpoints/last.ckpt`` between two steps, requeues the job and exits.
+
+    SLURM sends the signal ahead of the time limit (``#SBATCH --signal=SIGUSR1@90``). Lightning's
+    own handler saves at once, also in the middle of a step and at different steps in different
+    processes, which can deadlock; here all processes agree on the step. Started again with
+    ``--ckpt_path last``, the training goes on as if nothing had happened.
+
+    Outside SLURM, and where ``SEMSYNTH_REQUEUE=0`` says that the parent process does it, the job
+    is not requeued. The exit status is 75.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.seen_step = -1
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Listen to the signal; Lightning keeps a handler that is there before its own."""
+        if stage == "fit" and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGUSR1, self._ask)
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Leave if any process was asked to, and no gradients are being accumulated."""
+        if trainer.global_step == self.seen_step:
+            return
+        self.seen_step = trainer.global_step
+        if trainer.strategy.reduce_boolean_decision(self.asked, all=False):
+            self._save(trainer)
+            self._leave(trainer)
+
+    def on_validation_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, _: int = 0
+    ) -> None:
+        """Leave without saving: the last checkpoint is at most an interval of validation old."""
+        if self.asked:
+            self._leave(trainer)
+
+    def on_test_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, _: int = 0
+    ) -> None:
+        """Leave: the training is over and saved, the test starts anew."""
+        if self.asked:
+            self._leave(trainer)
+
+    def _ask(self, *_: Any) -> None:
+        self.asked = True
+
+    def _save(self, trainer: Trainer) -> None:
+        callback = trainer.checkpoint_callback
+        if not isinstance(callback, ModelCheckpoint) or callback.dirpath is None:
+            return
+        last = Path(callback.dirpath, "last.ckpt")
+        with before_batch(trainer):
+            trainer.save_checkpoint(last)  # by all processes; of a link, replaces the link alone
+
+    def _leave(self, trainer: Trainer) -> None:
+        rank_zero_info(f"Interrupted at step {trainer.global_step}; goes on with --ckpt_path last.")
+        requeues = SLURMEnvironment.detect() and os.environ.get("SEMSYNTH_REQUEUE") != "0"
+        if requeues and trainer.is_global_zero:
+            subprocess.run(["scontrol", "requeue", slurm_job()], check=False)
+        raise SystemExit(INTERRUPTED)
+
+
+def slurm_job() -> str:
+    """Number of this job, ``ARRAY_TASK`` in an array."""
+    array, job = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ["SLURM_JOB_ID"]
+    return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else job
+
+
+class Position(Callback):
+    """Lets a training that goes on read the samples that come next.
+
+    A method that asks in ``configure_optimizers`` how many steps there will be opens the training
+    data before the trainer knows where it goes on; their loader would begin the epoch again.
+    """
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Open the training data anew; the trainer does that before each epoch if need be."""
+        if trainer.ckpt_path is not None:
+            trainer.fit_loop._combined_loader = None
+
+
+class StepSeed(Callback):
+    """Seeds torch, NumPy and Python before each training step: by run, epoch, batch and process.
+
+    A training that is interrupted and goes on from a checkpoint then draws what it would have
+    drawn without the interruption, in all its processes.
+    """
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """Seed this process for the step."""
+        seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
+        entropy = (seed, trainer.current_epoch, batch_idx, trainer.global_rank)
+        state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
+        torch.manual_seed(int(state[0]))
+        np.random.seed(state.view(np.uint32))  # noqa: NPY002  of what libraries draw
+        random.seed(int(state[0]))

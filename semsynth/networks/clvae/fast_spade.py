@@ -1,0 +1,107 @@
+"""SPADE layers and blocks that do less work than those of ``spade``, with the same parameters.
+
+A layout may be given by its labels, whose convolution is a lookup. The layers of a block read it by
+one convolution, those of one input share its batch statistics, and one is added to the bias of
+gamma instead of to its maps.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from semsynth.networks.clvae.layouts import resize_layout
+from semsynth.networks.clvae.painted import Painted, convolve
+from semsynth.networks.clvae.spade import LEAK, SPADE, ModulatedResBlock
+
+AnyLayout = Tensor | Painted
+
+
+class FastSPADE(SPADE):
+    """SPADE that takes a layout of either kind."""
+
+    def forward(self, x: Tensor, layout: AnyLayout) -> Tensor:
+        """Modulate activations (B, C, H, W) by a layout (B, L, H', W'), resized to (H, W)."""
+        layout = fit_layout(layout, x)
+        if self.gamma.groups > 1:
+            hidden = self.shared(layout.dense() if isinstance(layout, Painted) else layout)
+        else:
+            (hidden,) = hidden_maps([self], layout)
+        return self.modulate(self.norm(x), hidden)
+
+    def modulate(self, normalised: Tensor, hidden: Tensor) -> Tensor:
+        """Scale by 1 + gamma and shift by beta, which are convolutions of hidden maps."""
+        assert self.gamma.bias is not None
+        scale = self.gamma._conv_forward(hidden, self.gamma.weight, self.gamma.bias + 1)
+        return torch.addcmul(self.beta(hidden), normalised, scale)
+
+
+class SPADEResBlock(ModulatedResBlock):
+    """Residual block of SPADE layers, which share what they have in common."""
+
+    spade_0: FastSPADE
+    spade_1: FastSPADE
+    spade_s: FastSPADE
+
+    def __init__(
+        self, in_channels: int, out_channels: int, layout_channels: int, spade_channels: int = 128
+    ) -> None:
+        sizes = (layout_channels, spade_channels)
+        super().__init__(in_channels, out_channels, lambda width: FastSPADE(width, *sizes))
+
+    def forward(self, x: Tensor, layout: AnyLayout) -> Tensor:
+        """Transform activations (B, in_channels, H, W) under a layout of any size."""
+        layout = fit_layout(layout, x)
+        if not self.learned_shortcut:
+            hidden_0, hidden_1 = hidden_maps([self.spade_0, self.spade_1], layout)
+            return x + self.residual(self.spade_0.norm(x), hidden_0, hidden_1)
+        spades = [self.spade_0, self.spade_1, self.spade_s]
+        hidden_0, hidden_1, hidden_s = hidden_maps(spades, layout)
+        normalised, of_shortcut = normalise_for_both(self.spade_0.norm, self.spade_s.norm, x)
+        shortcut = self.conv_s(self.spade_s.modulate(of_shortcut, hidden_s))
+        return shortcut + self.residual(normalised, hidden_0, hidden_1)
+
+    def residual(self, normalised: Tensor, hidden_0: Tensor, hidden_1: Tensor) -> Tensor:
+        """Modulate and convolve twice."""
+        h = self.conv_0(F.leaky_relu(self.spade_0.modulate(normalised, hidden_0), LEAK))
+        h = self.spade_1.modulate(self.spade_1.norm(h), hidden_1)
+        return self.conv_1(F.leaky_relu(h, LEAK))
+
+
+def fit_layout(layout: AnyLayout, x: Tensor) -> AnyLayout:
+    """Resize a layout of either kind to the size of activations."""
+    if isinstance(layout, Painted):
+        return layout.resized(x.shape[-2], x.shape[-1])
+    return resize_layout(layout, x.shape[-2:])
+
+
+def hidden_maps(spades: Sequence[SPADE], layout: AnyLayout) -> list[Tensor]:
+    """Hidden maps (B, hidden_channels, H, W) of SPADE layers of a layout, by one convolution."""
+    convs = [spade.shared[0] for spade in spades]
+    weight = torch.cat([conv.get_parameter("weight") for conv in convs])
+    bias = torch.cat([conv.get_parameter("bias") for conv in convs])
+    return [F.relu(x) for x in convolve(layout, weight, bias).chunk(len(convs), dim=1)]
+
+
+def normalise_for_both(
+    norm: nn.BatchNorm2d, other: nn.BatchNorm2d, x: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Normalise one input by two layers. In training they share the batch, and so the work.
+
+    Each keeps its own running statistics, in which imported checkpoints differ.
+    """
+    if not norm.training:
+        return norm(x), other(x)
+    assert norm.momentum is not None
+    mine, theirs = (
+        [n.get_buffer(k) for k in ("running_mean", "running_var")] for n in (norm, other)
+    )
+    before = [m.clone() for m in mine]
+    normalised = norm(x)
+    with torch.no_grad():
+        for old, new, to in zip(before, mine, theirs, strict=True):
+            to.lerp_(old, norm.momentum).add_(new - old)  # as (1 - m) * to + m * of the batch
+        if other.num_batches_tracked is not None:  # None while a block is computed again
+            other.num_batches_tracked.add_(1)
+    return normalised, normalised

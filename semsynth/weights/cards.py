@@ -1,0 +1,161 @@
+"""Weight files: safetensors with a JSON card of the same name; all are read and written here."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from semsynth import __version__, weights
+from semsynth.errors import UserError
+from semsynth.files import replaced
+from semsynth.weights.store import MissingWeightsError, WeightsError
+
+State = dict[str, Tensor]
+Network = TypeVar("Network", bound=nn.Module)
+AGAIN = "import or copy the two files again"
+
+
+def find_weights(name_or_path: str | Path, suffix: str, what: str, remedy: str = "") -> Path:
+    """Path of a weight file with a card beside it.
+
+    Args:
+        name_or_path: Name of one that ships, or the path of a file.
+        suffix: What files that ship have after their name; without one they are not listed.
+        what: What such a file holds, for the message.
+        remedy: How to get one, for the message.
+
+    Raises:
+        MissingWeightsError: There is no such file; the message lists those that ship.
+    """
+    found = weights.ASSETS / f"{name_or_path}{suffix}.safetensors"
+    path = found if found.is_file() else Path(name_or_path)
+    if path.is_file() and path.with_suffix(".json").is_file():
+        return path
+    shipped = f" Shipped: {', '.join(weights.shipped(suffix)) or 'none'}." if suffix else ""
+    raise MissingWeightsError(
+        f"No {what} is called {str(name_or_path)!r}, and there is no file {path} with a card "
+        f"{path.with_suffix('.json').name} beside it.{shipped}{remedy}"
+    )
+
+
+def read_card(path: Path, what: str = "weights", *keys: str) -> dict[str, Any]:
+    """The card of a weight file: what it holds, how it was made and what it scored.
+
+    Args:
+        path: The weight file.
+        what: What it should hold, for the message.
+        keys: Keys that a card of such a file has, each with an object.
+
+    Raises:
+        WeightsError: The card is not JSON, or describes something else.
+    """
+    file = path.with_suffix(".json")
+    try:
+        card = json.loads(file.read_text())
+    except ValueError as error:  # of JSON and of UTF-8
+        raise WeightsError(f"{file} is not JSON ({error}); {AGAIN}.") from error
+    if not isinstance(card, dict):
+        raise WeightsError(f"{file} holds {type(card).__name__}, not an object; {AGAIN}.")
+    if not all(isinstance(card.get(key), dict) for key in keys):
+        raise WeightsError(f"{file} does not describe {what}.")
+    return card
+
+
+@contextmanager
+def as_described(path: Path) -> Iterator[None]:
+    """Report any error within as a mismatch between a weight file and its card."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (KeyError, OSError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise WeightsError(
+            f"{path} cannot be read as its card describes it ({path.with_suffix('.json').name}): "
+            f"{reason}; {AGAIN}."
+        ) from error
+
+
+def read_state(path: Path, prefix: str = "") -> State:
+    """Tensors of a file whose names start with a prefix, without it; floats as float32."""
+    with as_described(path), safe_open(path, "pt") as file:
+        keys = [key for key in file.keys() if key.startswith(prefix)]  # noqa: SIM118
+        state = {key.removeprefix(prefix): file.get_tensor(key) for key in keys}
+    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+
+
+def read_network(
+    path: Path, kind: Callable[..., Network], arguments: dict[str, Any], prefix: str = ""
+) -> Network:
+    """A network with the weights of a file, in float32 and training mode.
+
+    Args:
+        path: The weight file.
+        kind: Constructor of the network; it must set no tensors beside parameters and buffers.
+        arguments: Arguments of the constructor, from the card.
+        prefix: How the names of its tensors start in the file.
+    """
+    with as_described(path):
+        with torch.device("meta"):  # no memory and no random numbers for what is replaced
+            network = kind(**arguments)
+        network.load_state_dict(read_state(path, prefix), assign=True)
+    return network
+
+
+def write_weights(
+    state: State, path: Path, card: dict[str, Any], half: bool = False, min_ndim: int = 0
+) -> None:
+    """Write tensors and their card.
+
+    Args:
+        state: The tensors.
+        path: The safetensors file; its card gets the suffix ``.json``.
+        card: What to say about them; storage and versions are added.
+        half: Store floats as float16, in half the space, else as float32.
+        min_ndim: Fewest axes of what is stored as float16.
+
+    Raises:
+        WeightsError: A number is not finite, such as one that is too large for float16.
+    """
+    tensors = {}
+    for key, value in state.items():
+        dtype = value.dtype
+        if value.is_floating_point():
+            dtype = torch.float16 if half and value.ndim >= min_ndim else torch.float32
+        tensors[key] = value.detach().to("cpu", dtype, copy=True).contiguous()
+        if not tensors[key].isfinite().all():
+            raise WeightsError(f"{key} cannot be stored as {dtype}: it would not be finite.")
+    versions = {"semsynth": __version__, "torch": torch.__version__}
+    card = card | {"storage": "float16" if half else "float32"} | versions
+    with replaced(path.with_suffix(".json")) as text, replaced(path) as content:
+        content.write_bytes(save(tensors))  # save_file would let nobody else read it
+        text.write_text(json.dumps(card, indent=2) + "\n")
+
+
+def require_same_shapes(network: nn.Module, other: nn.Module, what: str, remedy: str) -> None:
+    """Refuse a network whose tensors have other names or shapes than those of the model.
+
+    Args:
+        network: The model's network.
+        other: The one to compare with it.
+        what: What the other is, for the message.
+        remedy: What to change.
+
+    Raises:
+        WeightsError: The first difference.
+    """
+    wanted, found = (
+        {k: tuple(v.shape) for k, v in n.state_dict().items()} for n in (network, other)
+    )
+    for key in sorted(wanted.keys() | found.keys()):
+        if wanted.get(key) != found.get(key):
+            raise WeightsError(
+                f"{what} does not fit: it has {key} of shape {found.get(key)}, the model's has "
+                f"{wanted.get(key)}. {remedy}"
+            )
