@@ -90,11 +90,7 @@ class LabelSpace:
         return table[mask.long()]
 
     def with_unknown(self, first: bool = False) -> Self:
-        """This space and a black class for unknown content; scores leave that class out.
-
-        Args:
-            first: Give the class the value 0 and shift the others, instead of the last value.
-        """
+        """This space and a black class for unknown content, not scored; last, or ``first``."""
         classes = tuple(range(self.num_classes))
         names, palette = (UNKNOWN,), ((0, 0, 0),)
         return replace(

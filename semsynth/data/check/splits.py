@@ -93,14 +93,7 @@ def check_data(
     report: DataReport | None = None,
     read: Callable[[Pair, np.ndarray], Scanned] | None = None,
 ) -> DataReport:
-    """Read all files of a data set, of the listed splits where these are known.
-
-    Args:
-        data: The data set.
-        workers: Threads; a few more than there are cores if not given.
-        report: What ``list_splits`` found; it is called if not given.
-        read: See ``scan``.
-    """
+    """Read all files of a data set, or of the splits in ``report``; ``read`` as in ``scan``."""
     report = report or list_splits(data)
     for split in report.splits:
         split.samples = scan(split.pairs, data.lookup(), workers, read)

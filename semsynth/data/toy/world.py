@@ -127,12 +127,7 @@ class World:
         raise TypeError(f"{type(self).__name__} does not say what it is made of.")
 
     def _atmosphere(self, base: Tensor, draw: Tensor) -> Factors:
-        """What changes the look of the whole image: ``tint`` (B, 3), and replaced factors.
-
-        Args:
-            base: Base colours (B, num_classes, 3).
-            draw: Uniform numbers in [0, 1) (B, 2).
-        """
+        """Light from numbers (B, 2) in [0, 1): ``tint`` (B, 3), and factors to replace."""
         raise TypeError(f"{type(self).__name__} does not say what its light is like.")
 
 
