@@ -219,10 +219,10 @@ def test_second_runner_in_a_directory_is_refused(sweep: Path, tmp_path: Path) ->
 def test_sweep_is_created_on_the_server_of_wandb(
     sweep: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    created: list[object] = []
-    monkeypatch.setattr("wandb.sweep", lambda s, project: created.append(s) or "abc")
+    created: dict[str, object] = {}
+    monkeypatch.setattr("wandb.sweep", lambda s, project: created.setdefault("s", s) and "abc")
     assert run.main([str(sweep), "--backend", "wandb"]) == 0
-    assert created == [yaml.safe_load(sweep.read_text())]
+    assert created == {"s": yaml.safe_load(sweep.read_text())}
     assert "wandb agent abc" in capsys.readouterr().out
 
 
