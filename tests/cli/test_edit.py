@@ -48,8 +48,8 @@ def test_it_writes_pictures_film_and_a_trajectory_to_go_on_from(
         (["--anchor", "3,3"], "nothing to do"),
         (["--drag", "1,2,3"], "--drag X,Y,DX,DY wants 4 numbers between commas, got '1,2,3'"),
         (["--drag", "1,2,a,b"], "wants 4 numbers"),
-        (["--drag", "-3,2,4,4"], "outside the image"),
-        (["--zoom", "3,2,nan"], "not finite"),
+        (["--drag", "-3,2,4,4"], "its point inside the image"),
+        (["--zoom", "3,2,nan"], "must be finite"),
     ],
 )
 def test_mistakes_end_in_one_message(tmp_path: Path, marks: list[str], message: str) -> None:

@@ -33,7 +33,9 @@ def flags() -> set[str]:
         for name in module.__all__:
             value = getattr(module, name)
             if inspect.isclass(value) and issubclass(value, LightningModule | LightningDataModule):
-                known |= {f"--{key}.{name}" for name in inspect.signature(value).parameters}
+                kinds = (kind for kind in value.__mro__ if kind.__module__.startswith("semsynth"))
+                names = {name for kind in kinds for name in inspect.signature(kind).parameters}
+                known |= {f"--{key}.{name}" for name in names}
     return known | OTHERS | {"--backend", "--jobs", "--slurm", "--output"}
 
 
