@@ -160,7 +160,7 @@ def test_face_that_the_mapping_does_not_know_is_named(root: Path) -> None:
 
 def test_file_that_is_no_part_is_named(root: Path) -> None:
     write_map(root / "CelebAMask-HQ-mask-anno/0/00000_beard.png", [[0]])
-    with pytest.raises(DataError, match=r"00000_beard\.png is no part of a face"):
+    with pytest.raises(DataError, match=r"00000_beard\.png is not a part file"):
         faces(root).setup("fit")
 
 

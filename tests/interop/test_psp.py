@@ -258,7 +258,10 @@ def test_files_that_are_there_are_replaced_only_when_asked(bundle: Make, tmp_pat
             {"encoder.latlayer1.weight": torch.zeros(24, 21, 1, 1)},
             r"latlayer1\.weight has shape \(24, 21, 1, 1\).*\(24, 20, 1, 1\)",
         ),
-        ({"encoder.latlayer2.bias": torch.full((24,), torch.nan)}, r"latlayer2\.bias .*not finite"),
+        (
+            {"encoder.latlayer2.bias": torch.full((24,), torch.nan)},
+            r"latlayer2\.bias .*NaN or infinite",
+        ),
         (
             {"encoder.body.4.shortcut_layer.0.weight": torch.zeros(20, 20, 1, 1)},
             "has 5 groups of residual units and 8 heads",

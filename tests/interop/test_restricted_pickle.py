@@ -54,7 +54,7 @@ def test_pickle_that_runs_code_is_refused_by_name_and_nothing_runs(
     marker, path = tmp_path / "ran", tmp_path / "trap.pkl"
     trap, last = traps(marker)[name], name.split(".")[-1]
     path.write_bytes(pickle.dumps({"G_ema": None, "D": [trap]}, protocol))
-    with pytest.raises(CheckpointError, match=rf"it names \S+{last}, .*nothing of it was run"):
+    with pytest.raises(CheckpointError, match=rf"it names \S+{last}, .*nothing was executed"):
         checkpoints.read(path)
     assert not marker.exists()
 
@@ -68,7 +68,7 @@ def test_torch_file_that_runs_code_is_refused_by_name_and_nothing_runs(
     content = {"g_ema": {"style.1.weight": torch.zeros(2, 2)}, "args": traps(marker)[name]}
     torch.save(content, path, _use_new_zipfile_serialization=not legacy)
     known_as = name.removeprefix("builtins.")
-    with pytest.raises(CheckpointError, match=rf"it names {known_as}, .*nothing of it was run"):
+    with pytest.raises(CheckpointError, match=rf"it names {known_as}, .*nothing was executed"):
         checkpoints.read(path)
     assert not marker.exists()
 
@@ -84,7 +84,7 @@ def test_trap_within_the_bytes_of_a_tensor_is_refused(tmp_path: Path) -> None:
     torch.save(traps(marker)["builtins.eval"], inner, _use_new_zipfile_serialization=False)
     load_from_bytes: Any = torch.storage._load_from_bytes
     path.write_bytes(pickle.dumps({"G_ema": Trap(load_from_bytes, inner.getvalue())}))
-    with pytest.raises(CheckpointError, match=r"it names eval, .*nothing of it was run"):
+    with pytest.raises(CheckpointError, match=r"it names eval, .*nothing was executed"):
         checkpoints.read(path)
     assert not marker.exists()
 

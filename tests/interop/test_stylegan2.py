@@ -279,7 +279,7 @@ def replace(key: str, value: Any) -> Callable[[dict[str, Any]], object]:
         (put("convs.0.conv.blur.kernel", torch.ones(4, 4) / 4), r"blur\.kernel is not the filter"),
         (put("to_rgbs.0.upsample.kernel", torch.ones(2, 2)), r"upsample\.kernel is not the filter"),
         (put("conv1.conv.weight", torch.zeros(1, 16, 16, 5, 5)), r"conv1\.conv\.weight has shape"),
-        (put("conv1.conv.weight", torch.full((1, 16, 16, 3, 3), torch.nan)), "not finite"),
+        (put("conv1.conv.weight", torch.full((1, 16, 16, 3, 3), torch.nan)), "NaN or infinite"),
         (put("to_rgb1.bias", torch.zeros(1, 1, 1, 1)), r"to_rgb1\.bias has shape"),
         (
             put("style.1.weight", torch.zeros(16)),
