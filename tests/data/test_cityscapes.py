@@ -46,13 +46,7 @@ def cityscapes(
     instances: bool = True,
 ) -> Cityscapes:
     return Cityscapes(
-        str(root),
-        label_space,
-        label_files,
-        instances,
-        image_size=SIZE,
-        flip=False,
-        num_workers=0,
+        str(root), label_space, label_files, instances, image_size=SIZE, flip=False, num_workers=0
     )
 
 

@@ -281,10 +281,7 @@ def replace(key: str, value: Any) -> Callable[[dict[str, Any]], object]:
         (put("conv1.conv.weight", torch.zeros(1, 16, 16, 5, 5)), r"conv1\.conv\.weight has shape"),
         (put("conv1.conv.weight", torch.full((1, 16, 16, 3, 3), torch.nan)), "NaN or infinite"),
         (put("to_rgb1.bias", torch.zeros(1, 1, 1, 1)), r"to_rgb1\.bias has shape"),
-        (
-            put("style.1.weight", torch.zeros(16)),
-            r"style\.1\.weight has .* expected 2 axes",
-        ),
+        (put("style.1.weight", torch.zeros(16)), r"style\.1\.weight has .* expected 2 axes"),
         (put("convs.1.activate.bias", torch.zeros(20)), "16 at 4, 20 at 8, 16 at 16, 8 at 32"),
         (replace("latent_avg", torch.randn(8, 16)), "latent_avg differs from layer to layer"),
         (replace("latent_avg", torch.zeros(5)), "mean latent has shape"),

@@ -78,11 +78,7 @@ BAD_LABELS: list[tuple[Callable[[Path], object], str, str]] = [
         "the value 300, which",
     ),
     (photo, "colour mask", "is a colour image: RGB"),
-    (
-        lambda file: labels(file, classes((40, 50))),
-        "other shape",
-        "_map.png is 50x40 and",
-    ),
+    (lambda file: labels(file, classes((40, 50))), "other shape", "_map.png is 50x40 and"),
 ]
 CASES = [(of, *case) for case in UNREADABLE for of in ("photo", "labels", "instance")]
 
