@@ -285,7 +285,7 @@ def replace(key: str, value: Any) -> Callable[[dict[str, Any]], object]:
         (put("convs.1.activate.bias", torch.zeros(20)), "16 at 4, 20 at 8, 16 at 16, 8 at 32"),
         (replace("latent_avg", torch.randn(8, 16)), "latent_avg differs from layer to layer"),
         (replace("latent_avg", torch.zeros(5)), "mean latent has shape"),
-        (replace("latent_avg", "none"), "latent_avg is no tensor"),
+        (replace("latent_avg", "none"), "latent_avg is not a tensor"),
         (replace("g_ema", 5), "g_ema is not a state dict"),
         (lambda c: c.pop("g_ema"), r"it holds d, latent_avg, not g_ema"),
         (replace("g_ema", {"a.b": torch.zeros(1)}), "0 mapping layers"),
