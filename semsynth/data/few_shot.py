@@ -82,7 +82,7 @@ class FewShotFolder(PairsOnDisk):
         for file, shape in shapes.items():
             if first is not None and shape != shapes[first]:
                 raise DataError(
-                    f"{file} holds codes of {shape} and {first} of {shapes[first]}; expected one."
+                    f"{file} holds codes of {shape} and {first} of {shapes[first]}; all must agree."
                 )
 
     def _with_codes(self, folder: Path, pairs: list[Pair]) -> list[Pair]:
