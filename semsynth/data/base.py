@@ -82,7 +82,7 @@ class SynthesisDataModule(LightningDataModule):
         eval_batch_size: Samples a process and step in validation, test and prediction.
         num_workers: Loader processes; 0 loads in the training process.
         shots: How many training samples have labels (those that the papers chose, where they are
-            known), their names, or a file with one name a line; all if not given.
+            known), their names, or a file with one name per line; all if not given.
         shots_seed: Choose the shots by this seed instead.
     """
 
@@ -150,13 +150,7 @@ class SynthesisDataModule(LightningDataModule):
         return Mapped(self.dataset("train"), without_labels)
 
     def check(self, split: Split, ids: Sequence[int], labels: bool = True) -> None:
-        """Raise a ``DataError`` if files are bad, before any work is lost.
-
-        Args:
-            split: A split.
-            ids: Positions of the samples that will be read.
-            labels: Whether their labels will be read too.
-        """
+        """Raise a ``DataError`` if files of samples are bad, before any work is lost."""
 
     def training_order(self, generator: torch.Generator) -> Tensor:
         """Positions (N,), int64, of the samples of an epoch in their order."""
@@ -179,7 +173,7 @@ class SynthesisDataModule(LightningDataModule):
         shots, trainer = self.shots, self.trainer
         record = Path(trainer.default_root_dir if trainer else "", "splits", "train.txt")
         if trainer and trainer.ckpt_path and record.is_file():
-            shots = list(read_names(record))  # a run that goes on keeps its samples
+            shots = list(read_names(record))  # a resumed run keeps its samples
         self.train_ids = choose_shots(shots, names, self.shots_seed, self.PAPER_SHOTS)
         self.unlabelled_ids = sorted(set(range(len(names))) - set(self.train_ids))
         if trainer and trainer.is_global_zero:
@@ -201,9 +195,9 @@ class SynthesisDataModule(LightningDataModule):
         return self._train_dataloader(dataset, self.train_ids, self.training_order)
 
     def unlabelled_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled batches, without labels, of the training samples that are no shots."""
+        """Shuffled batches, without labels, of the training samples that are not shots."""
         if not self.unlabelled_ids:
-            raise DataError("No training sample is without labels; give fewer shots.")
+            raise DataError("All training samples have labels; choose fewer shots.")
         self.check("train", self.unlabelled_ids, labels=False)
         ids = self.unlabelled_ids
         return self._train_dataloader(self.unlabelled_dataset(), ids, partial(_shuffled, ids))
@@ -230,12 +224,7 @@ class SynthesisDataModule(LightningDataModule):
             self.skipped.summarise()
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Make what loaders give the ``Batch`` that methods take, on the device.
-
-        Args:
-            batch: ``image`` (B, 3, H, W), uint8 or in [-1, 1]; maps (B, H, W) of any integer type.
-            dataloader_idx: Not used.
-        """
+        """Convert what loaders yield, images in bytes or floats, to the ``Batch`` of methods."""
         batch = self._decoded(batch)
         if self._shots is not None and self.trainer is not None and self.trainer.training:
             batch["shots"] = self._shots_on(batch["index"].device)
@@ -278,7 +267,7 @@ class SynthesisDataModule(LightningDataModule):
         )
 
     def _interrupted_at(self, num_samples: int) -> tuple[int, int]:
-        """The epoch that the trainer takes up from a checkpoint, and its samples that are read."""
+        """The epoch that the trainer resumes, and how many of its samples were read."""
         assert self.trainer is not None
         loop: Any = self.trainer.fit_loop  # its counters are annotated as less than they are
         read = loop.epoch_loop.batch_progress.current.processed * self.batch_size
@@ -290,12 +279,12 @@ class SynthesisDataModule(LightningDataModule):
         count = len(dataset)  # type: ignore[arg-type]
         if count < world_size:
             raise DataError(
-                f"The {split} split has {count} samples for {world_size} processes, and a process "
-                "without any would leave the others waiting. Use fewer processes."
+                f"The {split} split has {count} samples for {world_size} processes, and each needs "
+                "at least one. Use fewer processes."
             )
         return DataLoader(
             dataset,
-            batch_size=self.eval_batch_size,  # by keyword: predict builds it anew
+            batch_size=self.eval_batch_size,  # by keyword: predict rebuilds it
             sampler=ShardSampler(count, rank, world_size),
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),

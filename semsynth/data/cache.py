@@ -30,25 +30,22 @@ class ResizedCache:
         self.size = (size[0], size[1])  # part of the entries' names: a list would change them
 
     def get(self, what: str, files: Sequence[Path], read: Callable[[], Tensor]) -> Tensor:
-        """The stored tensor; on a miss it is read, resized and stored.
+        """The stored tensor of some files; on a miss it is read, resized and stored.
 
-        Args:
-            what: Tells tensors apart that are read from the same files: ``image``, ``mask``.
-            files: Files that the tensor is read from.
-            read: Reads the photo (3, H', W') or map (H', W') from the files.
+        ``what`` tells tensors apart that are read from the same files: ``image``, ``mask``.
         """
         entry = self.entry(what, files)
         try:
             return torch.from_numpy(np.load(entry))
-        except (OSError, ValueError, EOFError):  # not there yet, or cut off by a crash
+        except (OSError, ValueError, EOFError):  # missing, or truncated by a crash
             tensor = resize(read(), self.size)
         try:
             with replaced(entry) as temporary, temporary.open("wb") as opened:
                 np.save(opened, tensor.contiguous().numpy())
         except OSError as error:
             raise DataError(
-                f"The cache {self.directory} cannot be written to ({error}); make room there, name "
-                "another directory, or do without data.cache."
+                f"The cache {self.directory} cannot be written to ({error}); free disk space, "
+                "choose another directory, or leave out data.cache."
             ) from error
         return tensor
 

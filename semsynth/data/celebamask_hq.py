@@ -91,9 +91,7 @@ class CelebAMaskHQ(PairsOnDisk):
         for file in (self.root / ANNOTATIONS).glob("*/*.png"):
             index, _, part = file.stem.partition("_")
             if part not in PARTS or not index.isdigit():
-                raise DataError(
-                    f"{file} is no part of a face; expected names as 00000_skin.png. Remove it."
-                )
+                raise DataError(f"{file} is not a part file such as 00000_skin.png. Remove it.")
             parts[int(index)][PARTS.index(part) + 1] = file
         return parts
 
@@ -106,10 +104,8 @@ class CelebAMaskHQ(PairsOnDisk):
         original = read_mapping(self.root / MAPPING)
         unknown = [int(i) for i in found if int(i) not in original]
         if unknown:
-            raise DataError(
-                f"{self.root / MAPPING} has no line for face {unknown[0]}; take it from the "
-                "archive."
-            )
+            mapping = self.root / MAPPING
+            raise DataError(f"{mapping} has no line for face {unknown[0]}; restore the file.")
         part = np.digitize([original[int(i)] for i in found], (FIRST_VAL, FIRST_TEST))
         return found[part == ("train", "val", "test").index(split)].tolist()
 
@@ -124,7 +120,7 @@ def read_mapping(file: Path) -> dict[int, int]:
     """Index in CelebA of each face of CelebA-HQ, counted from 0."""
     if not file.is_file():
         raise DataError(
-            f"There is no {file}, which the official split needs; take it from the archive, or "
+            f"There is no {file}, which the official split needs; copy it from the archive, or "
             "choose split: index."
         )
     rows = [line.split() for line in file.read_text().splitlines()[1:] if line.strip()]
@@ -132,5 +128,5 @@ def read_mapping(file: Path) -> dict[int, int]:
         return {int(row[0]): int(row[1]) for row in rows}
     except (ValueError, IndexError) as error:
         raise DataError(
-            f"{file} is not as expected ({error}); lines are 'idx orig_idx orig_file' below a head."
+            f"{file} is invalid ({error}); expected a header, then 'idx orig_idx orig_file'."
         ) from error

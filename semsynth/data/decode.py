@@ -18,7 +18,7 @@ FIX_PALETTE = "semsynth data check --fix-palette"
 
 
 class UnreadableError(DataError):
-    """A file is missing, empty, damaged or no image; ``kind`` says which."""
+    """A file is missing, empty, damaged or not an image; ``kind`` says which."""
 
     def __init__(self, path: Path, error: Exception) -> None:
         self.kind, reason = _kind_and_reason(path, error)
@@ -47,7 +47,7 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
 def _kind_and_reason(path: Path, error: Exception) -> tuple[str, str]:
     if path.is_symlink() and not path.exists():
         target = path.readlink()
-        return "link to nowhere", f"No such file: a link to {target}, which does not exist"
+        return "broken symlink", f"No such file: a link to {target}, which does not exist"
     if not path.exists():
         return "missing file", "No such file"
     if isinstance(error, UnidentifiedImageError):
@@ -68,22 +68,11 @@ def size_as_shown(opened: Image.Image) -> tuple[int, int]:
 
 
 def read_image(path: Path, at_least: tuple[int, int] | None = None) -> Tensor:
-    """Read a photo.
+    """Read a photo as RGB (3, H, W), uint8.
 
-    Grey, palette and CMYK images become RGB, transparency is dropped, the EXIF orientation is
-    applied, as annotation tools do.
-
-    Args:
-        path: Image file.
-        at_least: Height and width that are needed. A JPEG that is two, four or eight times larger
-            is decoded at half, a quarter or an eighth of its size, which costs a fraction of the
-            time; the result never has less than this. Full size if not given.
-
-    Returns:
-        Pixels (3, H, W), uint8.
-
-    Raises:
-        UnreadableError: The file is missing, damaged or no image.
+    Transparency is dropped and the EXIF orientation applied, as annotation tools do. A JPEG that is
+    two, four or eight times larger than ``at_least``, height and width, is decoded at half, a
+    quarter or an eighth of its size, which costs a fraction of the time, and never smaller.
     """
     with opened_image(path) as opened:
         if at_least is not None:
@@ -118,20 +107,10 @@ def read_labels(pair: Pair) -> Tensor:
 
 
 def read_mask(path: Path) -> Tensor:
-    """Read a label or instance map as it is on disk.
+    """Values on disk of a label or instance map (H, W): uint8, or int32 if more than eight bits.
 
     Grey and palette images of 1 to 32 bits hold their values as they are; colour images hold them
-    if their three channels agree.
-
-    Args:
-        path: Image file, usually PNG.
-
-    Returns:
-        Values on disk (H, W): uint8, or int32 for images of more than eight bits.
-
-    Raises:
-        ColourMaskError: The image holds colours.
-        UnreadableError: The file is missing, damaged or no image.
+    if their three channels agree, else a ``ColourMaskError`` is raised.
     """
     with opened_image(path) as opened:
         tiles = opened.tile if isinstance(opened, ImageFile.ImageFile) else []

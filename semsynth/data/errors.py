@@ -22,13 +22,7 @@ class MissingSplitError(DataError):
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong with a file.
-
-    Attributes:
-        kind: What is wrong, in two or three words.
-        file: The file.
-        message: File, value and remedy in one line.
-    """
+    """Something that is wrong with a file: ``message`` has file, value and remedy in one line."""
 
     kind: str
     file: Path

@@ -16,8 +16,7 @@ from semsynth.data.labels import read_classes
 class Extended(SynthesisDataModule):
     """Labelled data, and more of them that ``semsynth export`` made; measured on the former.
 
-    An epoch has a fixed number of samples, however few there are: each is drawn from the labelled
-    or from the exported ones.
+    An epoch has a fixed number of samples, each drawn from the labelled or the exported ones.
 
     Args:
         labelled: The labelled data, which give the classes, the shots, and all of ``val`` and
@@ -46,8 +45,8 @@ class Extended(SynthesisDataModule):
         )
         if not 0 <= share <= 1 or (exported is None and share < 1):
             raise DataError(
-                f"share is {share} and exported {exported}; the share of labelled samples lies in "
-                "0..1, and without exported data it is 1."
+                f"share is {share} and exported {exported}; the share of labelled samples must be "
+                "in [0, 1], and without exported data it is 1."
             )
         self.labelled, self.share, self.epoch_size = labelled, share, epoch_size
         self.exported = None if exported is None else self._open(exported)
@@ -105,9 +104,7 @@ class Extended(SynthesisDataModule):
     def _open(self, root: str) -> Folder:
         file = Path(root) / "classes.txt"
         if not file.is_file():
-            raise DataError(
-                f"There is no {file}; name the directory that `semsynth export` wrote to."
-            )
+            raise DataError(f"There is no {file}; pass a directory that `semsynth export` wrote.")
         names = read_classes(file)[0]
         if names != self.label_space.names:
             raise DataError(

@@ -82,8 +82,7 @@ class FewShotFolder(PairsOnDisk):
         for file, shape in shapes.items():
             if first is not None and shape != shapes[first]:
                 raise DataError(
-                    f"{file} holds codes of {shape} and {first} of {shapes[first]}; all must be of "
-                    "one generator."
+                    f"{file} holds codes of {shape} and {first} of {shapes[first]}; all must agree."
                 )
 
     def _with_codes(self, folder: Path, pairs: list[Pair]) -> list[Pair]:
@@ -97,7 +96,7 @@ class FewShotFolder(PairsOnDisk):
             Problem(
                 NO_PARTNER,
                 directory / f"{pair.name}.pt",
-                f"{pair.name} has no codes: expected {directory / pair.name}.pt ; add them, or "
+                f"{pair.name} has no codes: expected {directory / pair.name}.pt ; add them or "
                 f"remove {directory}.",
             )
             for pair in pairs

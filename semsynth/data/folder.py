@@ -21,8 +21,8 @@ class Folder(PairsOnDisk):
     """``ROOT/{train,val,test}/{images,labels}``, masks of class indices, grey or with a palette.
 
     Mask values are 0 to ``num_classes`` - 1, and 255 where there is no label. Without ``test`` the
-    validation split is tested. ``ROOT/classes.txt``, if it is there, names the classes, one a line,
-    if you like with their colours: ``sky #4682b4``.
+    validation split is tested. ``ROOT/classes.txt`` may name the classes, one per line, with or
+    without their colours: ``sky #4682b4``.
 
     Args:
         root: Directory of the data set.
@@ -64,19 +64,13 @@ class MaskFolder(SynthesisDataModule):
 
 
 def read_reference(image: Path, mask: Path, trained_on: SynthesisDataModule) -> Batch:
-    """A photo and its label map as a batch of one, as a model was trained with them.
+    """A photo and its label map as a batch of one: ``image`` (1, 3, H, W) and ``mask`` (1, H, W).
 
-    Args:
-        image: The photo.
-        mask: Its label map.
-        trained_on: The data module of the training, for label space, encoding and image size.
-
-    Returns:
-        ``image`` (1, 3, H, W) in [-1, 1] and ``mask`` (1, H, W).
+    Label space, encoding and image size are those of the data module of the training.
     """
     for file in (image, mask):
         if not file.is_file():
-            raise DataError(f"There is no file {file}; name an image.")
+            raise DataError(f"There is no file {file}; pass an image.")
     pairs = [Pair(image.stem, image, (mask,))]
     check_pairs(pairs, trained_on.lookup())
     transform = PairTransform(trained_on.image_size, lookup=trained_on.lookup())
@@ -89,8 +83,8 @@ def folder_space(file: Path, num_classes: int) -> LabelSpace:
     """Classes from a file (see ``read_classes``), or numbered ones if there is no such file."""
     if not 1 <= num_classes <= MOST_CLASSES:
         raise DataError(
-            f"num_classes must be from 1 to {MOST_CLASSES}, got {num_classes}: label maps hold "
-            "classes in eight bits, and 255 has no label."
+            f"num_classes must be from 1 to {MOST_CLASSES}, got {num_classes}: label maps have "
+            "eight bits, and 255 means unlabelled."
         )
     if not file.is_file():
         names = tuple(f"class {i}" for i in range(num_classes))

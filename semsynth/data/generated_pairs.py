@@ -144,11 +144,13 @@ def read_pairs_card(root: Path) -> dict[str, Any]:
     """How the pairs of a complete cache were made."""
     file = root / "card.json"
     if not file.is_file():
-        raise DataError(f"{root} holds no pairs: there is no {file}. Write them by semsynth pairs.")
+        raise DataError(
+            f"{root} holds no pairs: there is no {file}. Write them with semsynth pairs."
+        )
     card = json.loads(file.read_text())
     if "sigma_flow" not in card:
         raise DataError(
-            f"The pairs in {root} are not complete; start the commands that write them again:\n"
+            f"The pairs in {root} are incomplete; rerun the commands that write them:\n"
             f"  {card.get('command', 'semsynth pairs')}"
         )
     return card
@@ -160,6 +162,4 @@ def opened(path: Path) -> Any:
     try:
         return safe_open(path, "pt").__enter__()  # type: ignore[no-untyped-call]  # stays open
     except (OSError, SafetensorError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}); delete it and write it again."
-        ) from error
+        raise DataError(f"{path} cannot be read ({error}); delete and rewrite it.") from error

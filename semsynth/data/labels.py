@@ -25,8 +25,8 @@ class LabelSpace:
         names: Name of each class; its position is the value in the mask.
         palette: Colour of each class, RGB in 0..255.
         ignore_index: Value of pixels without a label; not a class.
-        unknown: The class, if there is one, of pixels whose content nobody named. It has a channel
-            in a one-hot layout, other than ``ignore_index``.
+        unknown: The class, if any, of unknown pixels. It has a channel in a one-hot layout, unlike
+            ``ignore_index``.
         flip_pairs: Pairs of classes that a mirror exchanges, as left and right eye.
         file_values: Class of each value on disk from 0 on, or ``ignore_index``; -1 for a value that
             must not occur. If not given, files hold classes and ``ignore_index``.
@@ -78,11 +78,7 @@ class LabelSpace:
         return table
 
     def to_evaluation(self, mask: Tensor) -> Tensor:
-        """Classes of the evaluation space, or its ``ignore_index``, int64.
-
-        Args:
-            mask: Classes or ``ignore_index``, any shape, an integer type.
-        """
+        """Classes of the evaluation space, or its ``ignore_index``; any shape, int64."""
         if self.evaluation is None:
             return mask
         table = torch.full((256,), self.evaluation.ignore_index, device=mask.device)
@@ -90,7 +86,7 @@ class LabelSpace:
         return table[mask.long()]
 
     def with_unknown(self, first: bool = False) -> Self:
-        """This space and a black class for unknown content, not scored; last, or ``first``."""
+        """This space and a black class for unknown pixels, the first or last; scores ignore it."""
         classes = tuple(range(self.num_classes))
         names, palette = (UNKNOWN,), ((0, 0, 0),)
         return replace(
@@ -112,14 +108,14 @@ def official_space(name: str) -> LabelSpace:
 
 
 def read_classes(file: Path) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
-    """Names and colours from a file with one class a line: ``sky`` or ``sky #4682b4``."""
+    """Names and colours from a file with one class per line: ``sky`` or ``sky #4682b4``."""
     lines = [line.strip() for line in file.read_text().splitlines() if line.strip()]
     found = [re.fullmatch(r"(.+?)(?:\s+#([0-9a-fA-F]{6}))?", line) for line in lines]
     names = tuple(match[1] for match in found if match)
     colours = tuple(match[2] for match in found if match and match[2])
     if not names or len(colours) not in (0, len(names)):
         raise DataError(
-            f"{file} gives colours for {len(colours)} of {len(names)} classes; write one class a "
+            f"{file} gives colours for {len(colours)} of {len(names)} classes; write one class per "
             "line, all as 'sky' or all as 'sky #4682b4'."
         )
     if not colours:

@@ -13,14 +13,7 @@ CODE_SUFFIXES = (".safetensors", ".pt")
 
 
 def read_codes(file: Path) -> Tensor:
-    """Read ``codes`` from a ``.pt`` or ``.safetensors`` file; no code in it is run.
-
-    Returns:
-        W+ code (num_ws, w_dim), float32.
-
-    Raises:
-        DataError: The file is damaged, or holds no codes (1, num_ws, w_dim).
-    """
+    """W+ code (num_ws, w_dim), float32, from ``codes`` of a ``.pt`` or ``.safetensors`` file."""
     try:
         if file.suffix == ".safetensors":
             stored = load_file(file)
@@ -28,7 +21,7 @@ def read_codes(file: Path) -> Tensor:
             stored = torch.load(file, map_location="cpu", weights_only=True)
     except UnpicklingError as error:  # whose message advises to run what is in the file
         raise DataError(
-            f"{file} is damaged, or holds other things than tensors; store 'codes' alone."
+            f"{file} is damaged or contains non-tensors; store only 'codes'."
         ) from error
     except Exception as error:  # what a damaged archive raises is not documented
         raise DataError(f"{file} cannot be read ({error}); store the codes again.") from error

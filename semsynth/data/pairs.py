@@ -66,13 +66,7 @@ def list_images(directory: Path, problems: list[Problem] | None = None) -> dict[
 
 
 def find_pairs(images: Path, masks: Path) -> list[Pair]:
-    """Pair the files of two directories by stem.
-
-    Raises:
-        MissingSplitError: There is neither directory.
-        DataError: A directory is missing or empty.
-        PairingError: A file has no partner, or two files have the same stem.
-    """
+    """Pair the files of two directories by stem; a ``MissingSplitError`` if there is neither."""
     if not images.exists() and not masks.exists():
         raise MissingSplitError(images, masks)
     problems: list[Problem] = []
@@ -89,14 +83,8 @@ def pair_by_name(
 ) -> list[Pair]:
     """Pair photos and label maps of the same name, in the order of the photos.
 
-    Args:
-        images: Photo of each name.
-        labels: Label map of each name.
-        places: Where a photo and a label map are expected; ``NAME`` stands for the name.
-        problems: What is already known to be wrong.
-
-    Raises:
-        PairingError: Some files have no partner, or there was a problem before.
+    A ``PairingError`` names files without a partner, whose ``places`` hold ``NAME``, and what was
+    already among the ``problems``.
     """
     for name in sorted(images.keys() ^ labels.keys()):
         has_image = name in images

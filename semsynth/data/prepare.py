@@ -43,7 +43,7 @@ def prepare(
         say: Takes lines that tell what is done.
 
     Returns:
-        What was found. If anything is wrong with the files, nothing is described.
+        What was found. If any file is bad, nothing is described.
     """
     report = list_splits(data)
     for line in counted(report, data):
@@ -67,8 +67,8 @@ def prepare(
             say(f"resized all samples; use them by --data.cache {output / CACHE}")
     except OSError as error:
         raise DataError(
-            f"{output} or {data.root} cannot be written to ({error}); make room or name another "
-            "--output."
+            f"{output} or {data.root} cannot be written to ({error}); free disk space or choose "
+            "another --output."
         ) from error
     return report
 
@@ -99,11 +99,7 @@ def planned(
 
 
 def merge_parts(pairs: list[Pair], data: PairsOnDisk, workers: int | None = None) -> list[Problem]:
-    """Merge parts into one label map a sample; the folder gets its name when it is complete.
-
-    Returns:
-        What is wrong with the parts; then the folder stays incomplete.
-    """
+    """Merge parts into one label map per sample; the folder gets its name when it is complete."""
     unfinished = data.root / f"{MERGED}.part"
     unfinished.mkdir(exist_ok=True)
     palette = np.array(data.label_space.palette, np.uint8).tobytes()
@@ -179,7 +175,7 @@ class ScanRecord:
 
 
 def manifest(split: SplitFiles, root: Path) -> Iterator[dict[str, Any]]:
-    """One entry a sample: its files, relative to the root, its splits and its height and width."""
+    """One entry per sample: its files, relative to the root, its splits, height and width."""
 
     def place(file: Path | None) -> str | None:
         return None if file is None else file.relative_to(root).as_posix()
@@ -232,7 +228,7 @@ def statistics(split: SplitFiles, space: LabelSpace) -> dict[str, Any]:
 def fill_cache(
     report: DataReport, directory: Path, size: tuple[int, int], workers: int | None = None
 ) -> None:
-    """Resize all samples as training will, those that are not yet there."""
+    """Resize all samples that are not cached yet, as training will."""
     for split in report.splits:
         exact = "train" not in split.names
         dataset = PairDataset(split.pairs, PairTransform(size), str(directory), exact)

@@ -15,16 +15,7 @@ FEW = 67
 
 
 def mean_colours(pair: Pair, lookup: np.ndarray, num_classes: int) -> np.ndarray:
-    """Mean colour of each class in a photo.
-
-    Args:
-        pair: Photo and label map.
-        lookup: Class of each value on disk (256,).
-        num_classes: Number of classes.
-
-    Returns:
-        RGB in 0..255 (num_classes, 3), NaN for absent classes and for a blank photo.
-    """
+    """Mean RGB of each class in a photo (num_classes, 3), NaN for absent ones or a blank photo."""
     assert pair.image is not None
     photo = read_image(pair.image)
     labels = resize_map(read_labels(pair), (photo.shape[1], photo.shape[2]))
@@ -38,13 +29,10 @@ def mean_colours(pair: Pair, lookup: np.ndarray, num_classes: int) -> np.ndarray
 
 
 def rarity_scores(colours: np.ndarray) -> np.ndarray:
-    """One over the density of a class's mean colour among the photos (N, num_classes); 0 if absent.
+    """One over the density of mean colours (N, num_classes, 3) of each class; 0 for NaN.
 
     A class that few photos show has no density; it counts as much as the rarest other class of its
     photo. That is what the method says; the released script takes one over that score.
-
-    Args:
-        colours: Mean colours (N, num_classes, 3), NaN where a class is not there.
     """
     there = ~np.isnan(colours).any(2)
     scores = np.zeros(there.shape)

@@ -11,13 +11,13 @@ from torch.utils.data import Dataset, default_collate
 from semsynth.data.errors import DataError
 
 Shots = int | list[int | str] | str | None
-"""How many samples have labels, their names, or a file with one name a line; all if None."""
+"""How many samples have labels, their names, or a file with one name per line; all if None."""
 
 EPOCH = 1000
 """Batches of an epoch of a training without a data set, which has only a length."""
 
 MOST_SHOTS = 256
-"""More labelled samples are no few shots: they would all be held in memory."""
+"""Upper bound of labelled samples, which are all held in memory."""
 
 
 class Numbers(Dataset[dict[str, Any]]):
@@ -46,26 +46,17 @@ def collate_shots(dataset: Dataset[dict[str, Any]], ids: Sequence[int]) -> dict[
 def choose_shots(
     shots: Shots, names: Sequence[str], seed: int | None = None, listed: Sequence[str] = ()
 ) -> list[int]:
-    """Choose the samples whose labels may be used.
+    """Positions in ``names`` of the samples whose labels may be used, in the order of the choice.
 
     A smaller choice is part of every larger one. It does not depend on the order of the names, and
-    hardly on which others there are.
-
-    Args:
-        shots: A number, names, or the path of a file with one name a line.
-        names: Names of all samples of the split.
-        seed: Seed of the choice of a number; if None the listed ones come first.
-        listed: Names that a paper chose, in its order.
-
-    Returns:
-        Positions of the chosen samples in ``names``, in the order of the choice.
+    hardly on which others there are. Without a seed the ``listed`` names of a paper come first.
     """
     position = {name: i for i, name in enumerate(names)}
     if isinstance(shots, int):
         if not 1 <= shots <= len(names):
             raise DataError(
-                f"shots is {shots} and the training split has {len(names)} samples; give a number "
-                f"from 1 to {len(names)}."
+                f"shots is {shots} and the training split has {len(names)} samples; choose a "
+                f"number from 1 to {len(names)}."
             )
         first = [name for name in listed if name in position] if seed is None else []
         ranked = sorted(position.keys() - set(first), key=lambda name: _rank(name, seed or 0))
@@ -84,9 +75,9 @@ def choose_shots(
 
 
 def read_names(file: Path) -> list[str]:
-    """Names from a file with one a line."""
+    """Names from a file with one per line."""
     if not file.is_file():
-        raise DataError(f"There is no file {file} with the names of the shots, one a line.")
+        raise DataError(f"There is no file {file} with the names of the shots, one per line.")
     return [line.strip() for line in file.read_text().splitlines() if line.strip()]
 
 

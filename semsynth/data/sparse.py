@@ -57,17 +57,13 @@ def require_marks(pairs: Sequence[Pair], lookup: np.ndarray) -> None:
     for pair in pairs:
         if pair.labels and not (lookup[read_labels(pair).numpy()] % 255).any():
             raise DataError(
-                f"{pair.labels[0]} marks nothing: all its pixels are 0, unknown. Draw at least one "
+                f"{pair.labels[0]} marks nothing: all pixels are 0, unknown. Draw at least one "
                 "mark, or remove the file."
             )
 
 
 def scribbles(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """One curved stroke inside each connected region of a mask (H, W), two in large ones.
-
-    Returns:
-        Class + 1 on the strokes and 0 elsewhere (H, W), int64; no stroke leaves its region.
-    """
+    """One curved stroke of class + 1 inside each connected region of a mask, two in large ones."""
     drawn = np.zeros(mask.shape, dtype=np.int64)
     for label, region in regions(mask):
         inside = np.argwhere(core(region))
@@ -78,11 +74,7 @@ def scribbles(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def landmarks(mask: np.ndarray) -> np.ndarray:
-    """A dot in each connected region of a mask (H, W), where its border is farthest away.
-
-    Returns:
-        Class + 1 on the dots and 0 elsewhere (H, W), int64.
-    """
+    """A dot of class + 1 in each connected region of a mask, where its border is farthest away."""
     drawn = np.zeros(mask.shape, dtype=np.int64)
     for label, region in regions(mask):
         centre = np.array(np.unravel_index(border_distance(region).argmax(), mask.shape))

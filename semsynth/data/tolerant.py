@@ -1,4 +1,4 @@
-"""Samples that cannot be read in the middle of a training: stop, or go on with others."""
+"""Samples that cannot be read in the middle of a training: stop, or continue with others."""
 
 import logging
 from collections import Counter
@@ -12,7 +12,7 @@ from semsynth.data.sampling import SeededIndex
 
 OnBadFile = Literal["stop", "skip"]
 UNREAD = "unread"
-"""Key of a sample: why others before it could not be read, one a line; empty for most."""
+"""Key of a sample: why others before it could not be read, one per line; empty for most."""
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class Tolerant(Dataset[dict[str, Any]]):
                 return self.dataset[position] | {UNREAD: "\n".join(errors)}
             except DataError as error:
                 errors.append(str(error))
-        raise DataError(f"No sample can be read any more. The first: {errors[0]}")
+        raise DataError(f"No sample can be read. The first: {errors[0]}")
 
 
 class SkipCount:
@@ -57,7 +57,7 @@ class SkipCount:
         """The batch without its errors, which are counted."""
         for line in filter(None, "\n".join(batch.get(UNREAD, ())).splitlines()):
             if not self.counts[line]:
-                logger.warning("%s Skipped: the next sample takes its place.", line)
+                logger.warning("%s Skipped; the next sample replaces it.", line)
             self.counts[line] += 1
         return {key: value for key, value in batch.items() if key != UNREAD}
 

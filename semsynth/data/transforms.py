@@ -89,7 +89,7 @@ def resize_image(image: Tensor, size: tuple[int, int]) -> Tensor:
 def resize_map(
     values: Tensor, size: tuple[int, int], box: tuple[slice, slice] = (slice(None), slice(None))
 ) -> Tensor:
-    """Resize a map (H', W') of any type by nearest neighbour, and cut a box out of it.
+    """Resize a map (H', W') of any type by nearest neighbour, and crop a box of it.
 
     Each value is that of the pixel under the centre of the new one, as in Pillow, and the right
     or lower one of two where the centre lies on their border.

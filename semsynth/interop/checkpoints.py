@@ -1,7 +1,7 @@
 """Official files: what kind of checkpoint one is, and its tensors under their own names.
 
-Nothing that a file carries is run: ``.pt`` and ``.ckpt`` files are loaded as tensors and plain
-values, pickles by ``restricted_pickle``.
+No code in a file is executed: ``.pt`` and ``.ckpt`` files are loaded as tensors and plain values,
+pickles by ``restricted_pickle``.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def refuses_the_rest(importer: Callable[P, T]) -> Callable[P, T]:
             raise
         except UNFORESEEN as error:
             raise CheckpointError(
-                f"{args[0]} holds values of other types or shapes than such files have "
+                f"{args[0]} holds values with unexpected types or shapes "
                 f"({type(error).__name__}: {str(error)[:200]}); it is of another kind, or damaged"
             ) from error
 
@@ -140,8 +140,8 @@ def unreadable(error: Exception) -> CheckpointError:
             "stylegan2-ada-pytorch first"
         )
     return CheckpointError(
-        f"it names {name}, which no checkpoint of StyleGAN2 needs and which may be code to run; "
-        "nothing of it was run. If you trust its origin, save its state dicts again with torch.save"
+        f"it names {name}, which no checkpoint of StyleGAN2 needs and which may be code; nothing "
+        "was executed. If you trust its origin, re-save its state dicts with torch.save"
     )
 
 
@@ -246,8 +246,8 @@ def unconditional_state(network: RecordedModule, name: str, conditional: str) ->
         )
     if any(key.startswith(conditional) for key in state):
         raise CheckpointError(
-            f"its {name} is conditional ({conditional}*): it wants a class with each image. Only "
-            "unconditional networks can be imported"
+            f"its {name} is conditional ({conditional}*); only unconditional networks can be "
+            "imported"
         )
     if unknown := restricted_pickle.values_of(network, "activation") - {"lrelu", "linear"}:
         raise CheckpointError(f"the activation of its {name} is {unknown.pop()}, not lrelu")
@@ -272,7 +272,7 @@ def one_latent(mean: Any) -> Tensor | None:
     if mean is None:
         return None
     if not isinstance(mean, Tensor) or mean.ndim not in (1, 2):
-        raise CheckpointError("latent_avg is no tensor of shape (w_dim,) or (num_ws, w_dim)")
+        raise CheckpointError("latent_avg is not a tensor of shape (w_dim,) or (num_ws, w_dim)")
     rows = mean.reshape(-1, mean.shape[-1])
     if not torch.allclose(rows, rows[:1].expand_as(rows)):
         raise CheckpointError("latent_avg differs from layer to layer; there must be one for all")

@@ -109,8 +109,6 @@ def import_clvae(
             official checkpoints for ADE20K; the channels are then brought to our order, unknown
             last. ``shifted`` takes them as they are. By default raw for 151 classes.
 
-    Raises:
-        CheckpointError: The files are not understood in full; the message says why.
     """
     files = find_files(path)
     states = {network: read_state(file) for network, file in files.items()}
@@ -160,14 +158,16 @@ def read_state(file: Path) -> State:
         content = load_torch(file)
         if isinstance(content, dict) and all(isinstance(v, Tensor) for v in content.values()):
             return dict(content)
-        raise CheckpointError("it is not a state dict, which official files are")
+        raise CheckpointError("it is not a state dict")
 
 
 def infer_arguments(states: dict[str, State], image_size: tuple[int, int] | None) -> dict[str, Any]:
     """Arguments of the method that the shapes tell."""
     state = states["generator"]
     if "embedding.weight" not in state and "conv_img.weight" in state:
-        raise CheckpointError("its generator has no embedding.weight: a SPADE generator, no CLVAE")
+        raise CheckpointError(
+            "its generator has no embedding.weight: a SPADE generator, not a CLVAE"
+        )
     num_classes, code_dim = shape_of(state, "embedding.weight", 2)
     rows, z_dim = shape_of(state, "fc.weight", 2)
     most = any(key.startswith("up_4.") for key in state)
@@ -188,7 +188,7 @@ def infer_arguments(states: dict[str, State], image_size: tuple[int, int] | None
         grid = round((columns / (8 * channels)) ** 0.5)
         if grid**2 * 8 * channels != columns:
             raise CheckpointError(
-                f"its encoder has {columns} numbers before the global code, which are no square of "
+                f"its encoder has {columns} numbers before the global code, not a square number of "
                 f"{8 * channels} channels; encoder and generator must be of one training"
             )
         arguments["encoder_size"] = 64 * grid
@@ -205,8 +205,8 @@ def choose_size(
     if image_size is None:
         if cells not in PAPER_SIZES or most:
             raise CheckpointError(
-                f"its first map has {cells} cells, as none of the paper's models has, so that the "
-                "size of its images is not known. Give it: --image_size HEIGHT WIDTH"
+                f"its first map has {cells} cells, unlike the paper's models, so the image size "
+                "is unknown. Set --image_size HEIGHT WIDTH"
             )
         return PAPER_SIZES[cells]
     modes: tuple[Upsampling, ...] = ("most",) if most else ("normal", "more")
@@ -219,7 +219,7 @@ def choose_size(
             return image_size, mode
     raise CheckpointError(
         f"its first map has {cells} cells, from which no enlargement ({', '.join(modes)}) makes "
-        f"images of {image_size[0]}x{image_size[1]}. Give another --image_size HEIGHT WIDTH"
+        f"images of {image_size[0]}x{image_size[1]}. Set another --image_size HEIGHT WIDTH"
     )
 
 

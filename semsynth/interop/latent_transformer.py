@@ -50,13 +50,7 @@ RULES = (
 
 @dataclass
 class ImportedLatentTransformer:
-    """What a released file holds.
-
-    Attributes:
-        prior: The generator.
-        transformer: The transformer.
-        arguments: Those arguments of ``UserControllableLT`` that its shapes tell.
-    """
+    """What a released file holds, and the ``arguments`` of its method that its shapes tell."""
 
     prior: ImportedStyleGAN2
     transformer: LatentTransformer
@@ -65,11 +59,7 @@ class ImportedLatentTransformer:
 
 @refuses_the_rest
 def import_latent_transformer(path: Path) -> ImportedLatentTransformer:
-    """Import a released checkpoint.
-
-    Raises:
-        CheckpointError: The file is not understood in full; the message says why.
-    """
+    """Import a released checkpoint; one that is not understood in full is refused."""
     prior = import_stylegan2(path)
     with naming(path):
         content = load_torch(path)

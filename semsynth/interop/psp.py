@@ -27,13 +27,7 @@ RULES = (
 
 @dataclass
 class ImportedEncoder:
-    """Encoder and generator of a file.
-
-    Attributes:
-        encoder: The encoder, whose styles are relative to the mean latent.
-        encoder_arguments: Arguments of its constructor.
-        prior: Its generator.
-    """
+    """Encoder, whose styles are relative to the mean latent, with its arguments and generator."""
 
     encoder: GradualStyleEncoder
     encoder_arguments: dict[str, Any]
@@ -42,14 +36,7 @@ class ImportedEncoder:
 
 @checkpoints.refuses_the_rest
 def import_psp(path: Path) -> ImportedEncoder:
-    """Import the encoder and the generator of a bundle.
-
-    Args:
-        path: A ``.pt`` file with ``encoder.*`` and ``decoder.*`` in its state dict.
-
-    Raises:
-        CheckpointError: The file is not understood in full; the message says why.
-    """
+    """Import ``encoder.*`` and ``decoder.*`` of a ``.pt`` file that is understood in full."""
     source = checkpoints.read(path)
     with naming(f"{path} ({source.format})"):
         encoder, arguments = build_encoder(source)

@@ -1,4 +1,4 @@
-"""Reads the pickled networks of NVIDIA's repositories without running anything that they carry.
+"""Reads the pickled networks of NVIDIA's repositories without executing code in them.
 
 Their modules are pickled with the source code of their classes, which the original reader executes.
 Here a module becomes a record of its name and its attributes. A pickle can name nothing but what
@@ -127,9 +127,7 @@ class RestrictedUnpickler(pickle.Unpickler):
 def load(file: BinaryIO) -> Any:
     """Read a pickle of NVIDIA's networks, with a ``RecordedModule`` for each of them.
 
-    Raises:
-        RefusedError: It names a class or function that is not allowed. Nothing of it was run.
-        Exception: It is damaged; the unpickler may raise anything then.
+    On a damaged file the unpickler may raise any exception.
     """
     return RestrictedUnpickler(file).load()
 

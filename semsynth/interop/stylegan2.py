@@ -48,14 +48,7 @@ class ImportedStyleGAN2:
 
 @checkpoints.refuses_the_rest
 def import_stylegan2(path: Path) -> ImportedStyleGAN2:
-    """Import the networks of a checkpoint.
-
-    Args:
-        path: A file of one of the formats that ``checkpoints`` knows.
-
-    Raises:
-        CheckpointError: The file is not understood in full; the message says why.
-    """
+    """Import the networks of a checkpoint, which must be understood in full."""
     return import_networks(path, checkpoints.read(path))
 
 
@@ -129,9 +122,6 @@ def infer_channels(widths: list[int]) -> tuple[int, int]:
 
     Widths are ``min(channel_max, channel_base // resolution)``, so a base is an integer in an
     interval for each of them; the least that all allow is taken.
-
-    Raises:
-        CheckpointError: No such pair gives these widths.
     """
     limit, resolutions = widths[0], [4 << i for i in range(len(widths))]
     least = [w * r for w, r in zip(widths, resolutions, strict=True)]

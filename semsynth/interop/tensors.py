@@ -36,17 +36,10 @@ def names_of(kind: type[nn.Module], **arguments: Any) -> list[str]:
 def rename(
     state: State, ours: Iterable[str], rules: Rules, what: str, filters: Mapping[str, float] = {}
 ) -> State:
-    """The tensors of an official network by our names.
+    """The tensors of an official network by our names, none of which may be missing or unknown.
 
-    Args:
-        state: Tensors by their official names.
-        ours: Our names of the tensors that must be there.
-        rules: Rules from our names to the official ones.
-        what: Which network it is, for the message.
-        filters: Gain of each FIR filter that must be there, which must be [1, 3, 3, 1].
-
-    Raises:
-        CheckpointError: Tensors are missing or unknown, or a filter is another one.
+    ``what`` names the network in messages; ``filters`` has the gain of each FIR filter that must be
+    there, which must be [1, 3, 3, 1].
     """
     names = {key: official_name(key, rules) for key in ours}
     needed = {*names.values(), *filters}
@@ -59,17 +52,13 @@ def rename(
         expected = fir_kernel(torch.zeros(1, 1), gain)[0, 0]
         if state[key].shape != expected.shape or not torch.allclose(state[key].float(), expected):
             raise CheckpointError(
-                f"{key} is not the filter [1, 3, 3, 1], the only one that networks here resample by"
+                f"{key} is not the filter [1, 3, 3, 1], the only supported filter"
             )
     return {key: state[official] for key, official in names.items()}
 
 
 def fitted(network: nn.Module, state: State, rules: Rules) -> State:
-    """Copies of renamed tensors in the shapes of a network, from which axes of length 1 may differ.
-
-    Raises:
-        CheckpointError: A tensor has another shape, or numbers that are not finite.
-    """
+    """Copies of renamed tensors in the shapes of a network, but for axes of length 1."""
     copies = {}
     for key, ours in network.state_dict().items():
         tensor, name = state[key].to(ours.dtype), official_name(key, rules)
@@ -79,7 +68,7 @@ def fitted(network: nn.Module, state: State, rules: Rules) -> State:
                 f"{tuple(ours.shape)}"
             )
         if not tensor.isfinite().all():
-            raise CheckpointError(f"{name} holds numbers that are not finite")
+            raise CheckpointError(f"{name} holds NaN or infinite values")
         copies[key] = tensor.reshape(ours.shape).clone()
     return copies
 

@@ -1,4 +1,4 @@
-"""Find the latents of given images: inversion of a StyleGAN2 by optimisation.
+"""Inversion of a StyleGAN2 by optimisation.
 
 ``default_recipe`` follows the projection of StyleGAN2 (Karras et al., CVPR 2020, appendix D), first
 in W and then in W+; ``upstream_recipe`` is that of the released code of FewShotSMIS (Endo and

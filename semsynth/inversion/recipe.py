@@ -21,8 +21,8 @@ class Recipe:
         scales: Resolutions at which pixels are compared: full, half, quarter and so on.
         perceptual_weight: Weight of the perceptual distance.
         check_every: Steps between two comparisons with the best latents so far.
-        starts: Latents from which the first stage begins, the mean and the nearest of some
-            samples; only the best result is refined further. For images far from the mean.
+        starts: Number of initial latents, the mean and the nearest of some samples; the best is
+            kept after the first stage. For images far from the mean.
     """
 
     stages: tuple[tuple[Literal["w", "w_plus"], int], ...]

@@ -68,9 +68,6 @@ def invert(
         index: Ids of the images (B,), int64, which with the seed determine their noise, so that the
             result for an image does not depend on the others; by default positions in the batch.
         progress: Called after each step with its number and the losses (B,).
-
-    Raises:
-        ValueError: ``image`` has no such shape.
     """
     if image.ndim != 4 or image.shape[1] != 3:
         raise ValueError(f"image must have shape (B, 3, H, W), got {tuple(image.shape)}.")
@@ -116,7 +113,7 @@ class _Search:
 
     @torch.no_grad()
     def spread_starts(self) -> None:
-        """Begin at the nearest of some samples too."""
+        """Start from the nearest of some samples too."""
         self.starts = self.recipe.starts
         near = self._nearest_samples(self.starts - 1)
         starts = torch.cat([self.w_plus[:, None], near], 1).flatten(0, 1)
@@ -125,7 +122,7 @@ class _Search:
         self.best = (starts.clone(), self.best[1])
 
     def keep_best_start(self) -> None:
-        """Go on with the best of each image's starts."""
+        """Keep the best of each image's starts."""
         if self.starts > 1:
             best = self.best_loss.view(-1, self.starts).argmin(1)
             first = torch.arange(len(best), device=best.device) * self.starts

@@ -20,7 +20,7 @@ from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.weights import MissingWeightsError, home
 from semsynth.weights.priors import find_prior, fingerprint, read_card
 
-SEED = 0  # of start and noise, where nobody asks for another
+SEED = 0  # of start and noise
 
 
 @dataclass
@@ -70,17 +70,10 @@ def invert_once(
     distance: Distance | None,
     directory: Path | None = None,
 ) -> StoredCodes:
-    """Codes of images, from files of earlier inversions by the same recipe where there are any.
+    """Codes of images (B, 3, H, W) in [-1, 1], from files of earlier inversions if there are any.
 
-    A file's name is a hash of the pixels, the generator's fingerprint, the recipe and the distance.
-
-    Args:
-        generator: The generator.
-        image: Images (B, 3, H, W) in [-1, 1].
-        recipe: How to invert.
-        perceptual: Name of the perceptual distance, as of ``choose_distance``.
-        distance: The distance itself.
-        directory: Where codes are kept; by default ``inversions`` in the user's cache.
+    A file's name is a hash of the pixels, the generator's fingerprint, the recipe and the distance,
+    as of ``choose_distance``. Files lie by default in ``inversions`` in the user's cache.
     """
     directory = directory or home() / "inversions"
     made_by = {

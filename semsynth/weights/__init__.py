@@ -1,7 +1,6 @@
 """Where pretrained weights come from and how they are found offline.
 
-Weights that ship with the package lie in ``semsynth/assets`` as safetensors, each with a JSON card
-of the same name. Weights that cannot ship are looked for, and only downloaded when asked to.
+Those in ``semsynth/assets`` ship with the package. Others are only downloaded when asked to.
 """
 
 from __future__ import annotations
@@ -50,10 +49,6 @@ def load_segmenter(name: str) -> UNet:
 
     Args:
         name: ``toy_portrait``, ``toy_street``, or the path of a safetensors file with its card.
-
-    Raises:
-        MissingWeightsError: There is no such file; the message lists those that ship.
-        WeightsError: The file is not what its card describes.
     """
     from semsynth.networks.unet import UNet  # here, so that `semsynth weights` needs no torch
     from semsynth.weights import cards

@@ -29,9 +29,6 @@ def find_weights(name_or_path: str | Path, suffix: str, what: str, remedy: str =
         suffix: What files that ship have after their name; without one they are not listed.
         what: What such a file holds, for the message.
         remedy: How to get one, for the message.
-
-    Raises:
-        MissingWeightsError: There is no such file; the message lists those that ship.
     """
     found = weights.ASSETS / f"{name_or_path}{suffix}.safetensors"
     path = found if found.is_file() else Path(name_or_path)
@@ -47,19 +44,13 @@ def find_weights(name_or_path: str | Path, suffix: str, what: str, remedy: str =
 def read_card(path: Path, what: str = "weights", *keys: str) -> dict[str, Any]:
     """The card of a weight file: what it holds, how it was made and what it scored.
 
-    Args:
-        path: The weight file.
-        what: What it should hold, for the message.
-        keys: Keys that a card of such a file has, each with an object.
-
-    Raises:
-        WeightsError: The card is not JSON, or describes something else.
+    A card of ``what`` has an object under each of ``keys``, else a ``WeightsError`` is raised.
     """
     file = path.with_suffix(".json")
     try:
         card = json.loads(file.read_text())
     except ValueError as error:  # of JSON and of UTF-8
-        raise WeightsError(f"{file} is not JSON ({error}); {AGAIN}.") from error
+        raise WeightsError(f"{file} is not valid JSON ({error}); {AGAIN}.") from error
     if not isinstance(card, dict):
         raise WeightsError(f"{file} holds {type(card).__name__}, not an object; {AGAIN}.")
     if not all(isinstance(card.get(key), dict) for key in keys):
@@ -93,13 +84,9 @@ def read_state(path: Path, prefix: str = "") -> State:
 def read_network(
     path: Path, kind: Callable[..., Network], arguments: dict[str, Any], prefix: str = ""
 ) -> Network:
-    """A network with the weights of a file, in float32 and training mode.
+    """A network with the weights under a prefix of a file, in float32 and training mode.
 
-    Args:
-        path: The weight file.
-        kind: Constructor of the network; it must set no tensors beside parameters and buffers.
-        arguments: Arguments of the constructor, from the card.
-        prefix: How the names of its tensors start in the file.
+    Its constructor, ``kind``, must set no tensors beside parameters and buffers.
     """
     with as_described(path):
         with torch.device("meta"):  # no memory and no random numbers for what is replaced
@@ -111,17 +98,14 @@ def read_network(
 def write_weights(
     state: State, path: Path, card: dict[str, Any], half: bool = False, min_ndim: int = 0
 ) -> None:
-    """Write tensors and their card.
+    """Write tensors and their card, to which storage and versions are added.
 
     Args:
-        state: The tensors.
+        state: The tensors, all finite.
         path: The safetensors file; its card gets the suffix ``.json``.
-        card: What to say about them; storage and versions are added.
-        half: Store floats as float16, in half the space, else as float32.
-        min_ndim: Fewest axes of what is stored as float16.
-
-    Raises:
-        WeightsError: A number is not finite, such as one that is too large for float16.
+        card: What to say about them.
+        half: Store floats of at least ``min_ndim`` axes as float16, others as float32.
+        min_ndim: See ``half``.
     """
     tensors = {}
     for key, value in state.items():
@@ -130,7 +114,7 @@ def write_weights(
             dtype = torch.float16 if half and value.ndim >= min_ndim else torch.float32
         tensors[key] = value.detach().to("cpu", dtype, copy=True).contiguous()
         if not tensors[key].isfinite().all():
-            raise WeightsError(f"{key} cannot be stored as {dtype}: it would not be finite.")
+            raise WeightsError(f"{key} cannot be stored as {dtype}: it has NaN or infinite values.")
     versions = {"semsynth": __version__, "torch": torch.__version__}
     card = card | {"storage": "float16" if half else "float32"} | versions
     with replaced(path.with_suffix(".json")) as text, replaced(path) as content:
@@ -139,17 +123,7 @@ def write_weights(
 
 
 def require_same_shapes(network: nn.Module, other: nn.Module, what: str, remedy: str) -> None:
-    """Refuse a network whose tensors have other names or shapes than those of the model.
-
-    Args:
-        network: The model's network.
-        other: The one to compare with it.
-        what: What the other is, for the message.
-        remedy: What to change.
-
-    Raises:
-        WeightsError: The first difference.
-    """
+    """Refuse another network, ``what``, whose tensors differ from the model's in name or shape."""
     wanted, found = (
         {k: tuple(v.shape) for k, v in n.state_dict().items()} for n in (network, other)
     )

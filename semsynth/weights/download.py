@@ -38,9 +38,6 @@ def fetch(name: str) -> Path:
 
     Args:
         name: A key of ``DOWNLOADS``, or ``hf:OWNER/REPOSITORY``.
-
-    Raises:
-        FetchError: The server is out of reach, or the file is not the right one.
     """
     if name.startswith(HUB):
         return _fetch_from_hub(name)
@@ -61,7 +58,7 @@ def import_file(file: Path, name: str) -> Path:
     """Copy a file that came by other means into the cache, if it is the right one."""
     known = entry(name)
     if not file.is_file():
-        raise FetchError(f"There is no file {file}; give the path of {known.file}.")
+        raise FetchError(f"There is no file {file}; pass the path of {known.file}.")
     if problem := problem_of(file, known):
         raise FetchError(f"{problem} It was not imported as {name}.")
     with _locked(known) as target, replaced(target) as part:
@@ -73,7 +70,7 @@ def problem_of(path: Path, known: WeightsFile) -> str | None:
     """What is wrong with a file, if anything, judged by size and checksum."""
     size = path.stat().st_size
     if size != known.size:
-        return f"{path} has {size:,} bytes, the original {known.size:,}: it is cut off or another."
+        return f"{path} has {size:,} bytes, not {known.size:,}: it is truncated or another file."
     found = sha256_of(path)
     if found != known.sha256:
         return f"{path} has the checksum {found}, the original {known.sha256}: it is another file."
@@ -139,17 +136,17 @@ def _transfer(known: WeightsFile, part: Path, name: str) -> None:
         request.add_header("Range", f"bytes={start}-")
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
-            goes_on = response.status == 206
-            with part.open("ab" if goes_on else "wb") as opened:
-                _copy(response, opened, known, start if goes_on else 0)
+            resumes = response.status == 206
+            with part.open("ab" if resumes else "wb") as opened:
+                _copy(response, opened, known, start if resumes else 0)
     except (OSError, HTTPException) as error:  # URLError, time-outs and broken connections
         reason = getattr(error, "reason", None) or error
         raise FetchError(_unreachable(known.address, name, str(reason))) from error
     size = part.stat().st_size
     if size < known.size:
         raise FetchError(
-            f"{known.address} broke off after {size:,} of {known.size:,} bytes. Run the command "
-            "again to resume it."
+            f"{known.address} broke off after {size:,} of {known.size:,} bytes. Rerun the command "
+            "to resume."
         )
 
 
@@ -186,7 +183,7 @@ def _unreachable(address: str, name: str | None, reason: str) -> str:
     instead = (
         f"import it here: semsynth weights import FILE --as {name}"
         if name
-        else "copy its cache here, and name it in HF_HUB_CACHE"
+        else "copy its cache here and set HF_HUB_CACHE"
     )
     return (
         f"{address} could not be fetched ({reason}). Without network, fetch the file on another "

@@ -17,23 +17,12 @@ REMEDY = (
 
 
 def find_editor(name_or_path: str | Path) -> Path:
-    """Path of a latent transformer's file.
-
-    Args:
-        name_or_path: Name of one that ships, such as ``toy_portrait``, or the path of a file.
-
-    Raises:
-        MissingWeightsError: There is no such file; the message lists those that ship.
-    """
+    """Path of a latent transformer's file, by the name of one that ships or its path."""
     return find_weights(name_or_path, SUFFIX, "latent transformer", REMEDY)
 
 
 def read_editor(path: Path) -> tuple[dict[str, Any], State]:
-    """Card and weights, in float32, of a latent transformer.
-
-    Raises:
-        WeightsError: The file is damaged, or its card describes something else.
-    """
+    """Card and weights, in float32, of a latent transformer."""
     card = read_card(path, "a latent transformer", "method", "prior")
     return card, read_state(path)
 
@@ -45,12 +34,5 @@ def prior_beside(path: Path, card: dict[str, Any]) -> str:
 
 
 def save_editor(state: State, path: Path, card: dict[str, Any], half: bool = False) -> None:
-    """Write a latent transformer and its card.
-
-    Args:
-        state: Its weights, unit of motion and gain.
-        path: The safetensors file.
-        card: What to say about it; ``method`` and ``prior`` must be there.
-        half: Store matrices as float16.
-    """
+    """Write weights, unit of motion and gain of a latent transformer, and its card."""
     write_weights(state, path, card, half, min_ndim=2)

@@ -21,32 +21,13 @@ REMEDY = (
 def save_encoder(
     encoder: GradualStyleEncoder, path: Path, card: dict[str, Any], half: bool = False
 ) -> None:
-    """Write an encoder and its card.
-
-    Args:
-        encoder: The encoder.
-        path: The safetensors file.
-        card: What to say about it; ``encoder`` and ``prior`` must be there.
-        half: Store float16, in half the space.
-
-    Raises:
-        WeightsError: The card does not describe the encoder, or a weight is too large for float16.
-    """
+    """Write an encoder and its card, with its arguments as ``encoder`` and its ``prior``."""
     check_arguments("encoder", encoder, card)
     write_weights(encoder.state_dict(), path, card, half)
 
 
 def load_encoder(path: Path, generator: StyleGAN2Generator) -> GradualStyleEncoder:
-    """An encoder in float32, in training mode.
-
-    Args:
-        path: A file of ``save_encoder``, with its card beside it.
-        generator: The prior to use it with.
-
-    Raises:
-        MissingWeightsError: There is no such file, or no card.
-        WeightsError: The file is no encoder, or that of another prior.
-    """
+    """An encoder of a prior, in float32 and training mode; that of another prior is refused."""
     path = find_weights(path, SUFFIX, "encoder", REMEDY)
     card = read_card(path, "an encoder", "encoder")
     require_prior(f"The encoder in {path}", card.get("prior"), generator)

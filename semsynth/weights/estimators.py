@@ -32,10 +32,6 @@ def load_motion_estimator(name: str, upstream_input: bool = False) -> MotionEsti
 
     Returns:
         The estimator, frozen and in eval mode. Move a network to its device with ``to``.
-
-    Raises:
-        MissingWeightsError: There are no such weights; the message says how to get them.
-        ValueError: ``upstream_input`` of an estimator that is not a network.
     """
     if upstream_input:
         estimator = load_motion_estimator(name)
@@ -49,7 +45,7 @@ def load_motion_estimator(name: str, upstream_input: bool = False) -> MotionEsti
         return DISMotion()
     if name in TORCHVISION:
         return _torchvision_raft(*TORCHVISION[name])
-    remedy = " There are dis, toy_flow, raft_small and raft_large."
+    remedy = " Choose dis, toy_flow, raft_small or raft_large."
     path = find_weights(name, "", "estimator of motion", remedy)
     card = read_card(path, "an estimator of motion", "network")
     return RAFTMotion(read_network(path, RAFT, card["network"])).eval().requires_grad_(False)
@@ -63,7 +59,7 @@ def _torchvision_raft(size: Literal["small", "large"], address: str) -> Torchvis
         raise weights.MissingWeightsError(
             f"raft_{size} needs {file}, which is in none of {', '.join(map(str, directories))}. "
             f"Fetch it with\n  curl --create-dirs -Lo {directories[0] / file} {address}\n"
-            "or do without it: choose toy_flow or dis."
+            "or choose toy_flow or dis."
         )
     with torch.random.fork_rng(devices=[]):
         estimator = TorchvisionRAFT(size)

@@ -1,6 +1,6 @@
 """Generators that other methods build on.
 
-A file holds the generator under ``generator.`` and, to go on with its training, the discriminator
+A file holds the generator under ``generator.`` and, to continue its training, the discriminator
 under ``discriminator.``. The card's keys of these names are the arguments of their constructors.
 """
 
@@ -24,15 +24,7 @@ REMEDY = (
 
 
 def find_prior(name_or_path: str | Path) -> Path:
-    """Path of a prior's file.
-
-    Args:
-        name_or_path: Name of one that ships, such as ``toy_portrait``, or the path of a file with
-            its card.
-
-    Raises:
-        MissingWeightsError: There is no such file; the message lists those that ship.
-    """
+    """Path of a prior's file, by the name of one that ships or its path."""
     return cards.find_weights(name_or_path, SUFFIX, "prior", REMEDY)
 
 
@@ -47,10 +39,6 @@ def load_generator(name_or_path: str | Path) -> StyleGAN2Generator:
     Args:
         name_or_path: Name of one that ships, such as ``toy_portrait``, or the path of a file with
             its card.
-
-    Raises:
-        MissingWeightsError: There is no such file; the message lists those that ship.
-        WeightsError: The file is no prior, or its card belongs to another file.
     """
     path = find_prior(name_or_path)
     card = read_card(path)
@@ -64,11 +52,7 @@ def load_generator(name_or_path: str | Path) -> StyleGAN2Generator:
 
 
 def load_discriminator(name_or_path: str | Path) -> StyleGAN2Discriminator | None:
-    """The discriminator of a prior, to train on in float32; ``None`` if the file holds none.
-
-    Args:
-        name_or_path: As for ``load_generator``.
-    """
+    """The discriminator of a prior, in float32, to continue its training; ``None`` without one."""
     path = find_prior(name_or_path)
     card = read_card(path)
     if "discriminator" not in card:
@@ -91,11 +75,8 @@ def save_generator(
         path: The safetensors file.
         card: What to say about it. ``card["generator"]``, and ``card["discriminator"]`` with one,
             are the arguments of their constructors. The fingerprint is added.
-        discriminator: The discriminator, to go on with the training.
+        discriminator: The discriminator, to continue the training.
         half: Store float16, in half the space.
-
-    Raises:
-        WeightsError: The card does not describe the networks, or a weight is too large for float16.
     """
     networks: dict[str, nn.Module] = {"generator": generator}
     if discriminator is None:
@@ -116,9 +97,6 @@ def fingerprint(generator: nn.Module | State) -> str:
 
     Two generators with the same fingerprint draw the same images, whatever their device, memory
     format and storage. A method that keeps its prior out of its checkpoints keeps this instead.
-
-    Args:
-        generator: A network or its state dict.
     """
     state = generator.state_dict() if isinstance(generator, nn.Module) else generator
     digest = hashlib.sha256()
@@ -130,16 +108,7 @@ def fingerprint(generator: nn.Module | State) -> str:
 
 
 def require_prior(what: str, stored: Any, generator: nn.Module) -> None:
-    """Refuse what was trained on another prior.
-
-    Args:
-        what: What it is, for the message.
-        stored: The fingerprint of its prior, or an object of ``fingerprint`` and ``name``.
-        generator: The prior in use.
-
-    Raises:
-        WeightsError: The fingerprints differ.
-    """
+    """Refuse what was trained on another prior, by its fingerprint or an object that holds it."""
     prior = stored if isinstance(stored, dict) else {"fingerprint": stored}
     wanted, own = prior.get("fingerprint"), fingerprint(generator)
     if wanted != own:

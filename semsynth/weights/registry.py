@@ -1,4 +1,4 @@
-"""The pretrained weights that cannot ship: where they come from and how to know them again."""
+"""The pretrained weights that cannot ship: where they come from and how to verify them."""
 
 from dataclasses import dataclass
 

@@ -46,21 +46,17 @@ def _cache() -> Path:
 
 
 def entry(name: str) -> WeightsFile:
-    """The entry of a name in ``DOWNLOADS``; a ``KeyError`` lists those that there are."""
+    """The entry of a name in ``DOWNLOADS``; a ``KeyError`` lists the known names."""
     if name not in DOWNLOADS:
         raise KeyError(
-            f"No weights are called {name!r}; there are {', '.join(DOWNLOADS)}, and "
-            f"repositories of the Hugging Face Hub as {HUB}OWNER/REPOSITORY."
+            f"Unknown weights {name!r}; choose {', '.join(DOWNLOADS)}, or a repository of the "
+            f"Hugging Face Hub as {HUB}OWNER/REPOSITORY."
         )
     return DOWNLOADS[name]
 
 
 def locate(name: str) -> Path | None:
-    """Path of a file of pretrained weights, or None if it is nowhere.
-
-    Args:
-        name: A key of ``DOWNLOADS``, or ``hf:OWNER/REPOSITORY``, which is a folder.
-    """
+    """Path of a file of pretrained weights, or of the folder of a repository; None if missing."""
     if name.startswith(HUB):
         return _locate_in_hub_cache(name.removeprefix(HUB))
     known = entry(name)
@@ -78,7 +74,9 @@ def _locate_in_hub_cache(repository: str) -> Path | None:
     try:
         return Path(snapshot_download(repository, local_files_only=True))  # asks no server
     except HFValidationError as error:
-        raise KeyError(f"'{HUB}{repository}' is no repository; write {HUB}OWNER/NAME.") from error
+        raise KeyError(
+            f"'{HUB}{repository}' is not a repository; write {HUB}OWNER/NAME."
+        ) from error
     except LocalEntryNotFoundError:
         return None
 
@@ -99,9 +97,6 @@ def find(name: str, needed_for: str, remedy: str) -> Path:
         name: A key of ``DOWNLOADS``, or ``hf:OWNER/REPOSITORY``, which is a folder.
         needed_for: What needs the file, for the error message.
         remedy: The switch that does without it, for the error message.
-
-    Raises:
-        MissingWeightsError: The file is in none of the directories.
     """
     try:
         path = locate(name)

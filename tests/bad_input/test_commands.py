@@ -159,7 +159,7 @@ WEIGHTS = [
     ("edit --prior toy_portrait --drag 999,3,1,9 --output {run}", 1, r"999"),
     ("pairs --prior toy_portrait --num 2 --shard 2/2 --out {run}", 1, r"I from 0 .* got '2/2'"),
     ("pairs --prior toy_portrait --num 2 --estimator raft --out {run}", 1, r"called 'raft'.*dis"),
-    ("weights import {p}/file --as vgg19", 1, r"cut off or another"),
+    ("weights import {p}/file --as vgg19", 1, r"truncated or another"),
     ("weights import gone.pth --as vgg19", 1, r"There is no file gone\.pth; give the path"),
     ("evaluate --real {p}/good/val/images --fake {p}/good/val/images --metrics ssim", 1, r"'ssim'"),
     ("evaluate --real {p}/good/val/images --fake {p}/good/val/images --metrics layout", 1, "judge"),

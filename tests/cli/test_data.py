@@ -92,7 +92,7 @@ def damage_in_ten_ways(root: Path, order: list[int]) -> dict[str, set[Path]]:
         "empty file": {label(root, empty)},
         "not an image": {label(root, text)},
         "duplicate stem": {photo(root, twice)},
-        "link to nowhere": {photo(root, link)},
+        "broken symlink": {photo(root, link)},
     }
 
 

@@ -158,13 +158,14 @@ def test_face_that_the_mapping_does_not_know_is_named(root: Path) -> None:
         faces(root, split="official").setup("fit")
 
 
-def test_file_that_is_no_part_is_named(root: Path) -> None:
-    write_map(root / "CelebAMask-HQ-mask-anno/0/00000_beard.png", [[0]])
-    with pytest.raises(DataError, match=r"00000_beard\.png is no part of a face"):
-        faces(root).setup("fit")
-
-
-def test_parts_of_two_sizes_are_named(root: Path) -> None:
-    write_part(root, 28000, "hair", [[1]])
-    with pytest.raises(DataError, match=r"28000_hair\.png is 1x1 and .*28000_skin\.png is 4x2"):
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ("beard", r"28000_beard\.png is not a part file"),
+        ("hair", r"28000_hair\.png is 1x1 and .*28000_skin\.png is 4x2"),
+    ],
+)
+def test_part_of_another_name_or_size_is_named(root: Path, part: str, message: str) -> None:
+    write_part(root, 28000, part, [[1]])
+    with pytest.raises(DataError, match=message):
         faces(root).setup("validate")

@@ -46,13 +46,7 @@ def cityscapes(
     instances: bool = True,
 ) -> Cityscapes:
     return Cityscapes(
-        str(root),
-        label_space,
-        label_files,
-        instances,
-        image_size=SIZE,
-        flip=False,
-        num_workers=0,
+        str(root), label_space, label_files, instances, image_size=SIZE, flip=False, num_workers=0
     )
 
 
@@ -94,12 +88,10 @@ def test_instances_are_left_out_on_request(root: Path) -> None:
     assert "instance" not in only_batch(cityscapes(root, instances=False))
 
 
-def test_all_cities_are_listed_in_order(root: Path) -> None:
-    assert cityscapes(root).names("train") == ["aachen_000000_000019", "zurich_000001_000019"]
-
-
-def test_validation_is_tested(root: Path) -> None:
-    assert cityscapes(root).names("test") == cityscapes(root).names("val")
+def test_all_cities_are_listed_in_order_and_validation_is_tested(root: Path) -> None:
+    data = cityscapes(root)
+    assert data.names("train") == ["aachen_000000_000019", "zurich_000001_000019"]
+    assert data.names("test") == data.names("val")
 
 
 def test_void_of_35_channels_is_a_class(root: Path) -> None:
@@ -115,25 +107,22 @@ def test_value_that_is_no_label_id_is_named(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gone", "message"),
+    ("gone", "files", "message"),
     [
-        ("gtFine/val/frankfurt/*_labelIds.png", r"no _gtFine_labelIds\.png; .*labelTrainIds"),
-        ("gtFine/val/frankfurt/*_instanceIds.png", "has no instanceIds; .*instances: false"),
-        ("leftImg8bit/val/frankfurt/*", r"labelIds\.png has no image: expected .*leftImg8bit"),
+        ("gtFine/val/*/*_labelIds.png", "labelIds", r"no _gtFine_labelIds\.png; .*labelTrainIds"),
+        ("gtFine/val/*/*_instanceIds.png", "labelIds", "no instanceIds; .*instances: false"),
+        ("leftImg8bit/val/*/*", "labelIds", r"labelIds\.png has no image: expected .*leftImg8bit"),
+        ("gtFine/val/*/*_labelTrainIds.png", "labelTrainIds", "csCreateTrainIdLabelImgs"),
     ],
 )
-def test_missing_file_is_named_with_the_remedy(root: Path, gone: str, message: str) -> None:
+def test_missing_file_is_named_with_the_remedy(
+    root: Path, gone: str, files: LabelFiles, message: str
+) -> None:
     for file in root.glob(gone):
         file.unlink()
+    space: SpaceName = "cityscapes-19" if files == "labelTrainIds" else "cityscapes-34"
     with pytest.raises(DataError, match=message):
-        cityscapes(root).setup("validate")
-
-
-def test_missing_train_ids_say_how_they_are_made(root: Path) -> None:
-    for file in root.glob("gtFine/val/*/*_labelTrainIds.png"):
-        file.unlink()
-    with pytest.raises(DataError, match="csCreateTrainIdLabelImgs"):
-        cityscapes(root, "cityscapes-19", "labelTrainIds").setup("validate")
+        cityscapes(root, space, files).setup("validate")
 
 
 def test_root_without_the_archives_is_named(tmp_path: Path) -> None:

@@ -151,10 +151,7 @@ def truncate(file: Path) -> None:
     ],
 )
 def test_damaged_file_is_named_with_the_reason(
-    tmp_path: Path,
-    damage: Callable[[Path], object],
-    reason: str,
-    at_least: tuple[int, int] | None,
+    tmp_path: Path, damage: Callable[[Path], object], reason: str, at_least: tuple[int, int] | None
 ) -> None:
     damage(tmp_path / "a.jpg")
     with pytest.raises(DataError, match=rf"a\.jpg cannot be read \({reason}"):

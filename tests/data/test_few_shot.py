@@ -19,6 +19,12 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def write_codes(root: Path, codes: dict[str, torch.Tensor], folder: str = "codes") -> None:
+    (root / "train" / folder).mkdir()
+    for name, code in codes.items():
+        torch.save({"codes": code}, root / "train" / folder / f"{name}.pt")
+
+
 def few(root: Path, **arguments: Any) -> FewShotFolder:
     return FewShotFolder(str(root), 3, image_size=(2, 4), batch_size=3, **arguments)
 
@@ -43,38 +49,29 @@ def test_scribbles_in_three_equal_channels_are_read(root: Path) -> None:
 
 def test_codes_of_generator_samples_come_with_them(root: Path) -> None:
     codes = {name: torch.randn(1, 14, 512) for name in ("0", "1", "10")}
-    (root / "train/codes").mkdir()
-    for name, code in codes.items():
-        if name == "1":
-            save_file({"codes": code}, root / "train/codes/1.safetensors")
-        else:
-            torch.save({"codes": code}, root / "train/codes" / f"{name}.pt")
+    write_codes(root, codes)
+    (root / "train/codes/1.pt").unlink()
+    save_file({"codes": codes["1"]}, root / "train/codes/1.safetensors")
     batch = only_batch(few(root), "train")
     for name, w_plus in zip(batch["name"], batch["w_plus"], strict=True):
         assert torch.equal(w_plus, codes[name][0])
 
 
 def test_codes_found_by_inversion_are_read_where_the_papers_code_leaves_them(root: Path) -> None:
-    (root / "train/inversion").mkdir()
-    for name in ("0", "1", "10"):
-        torch.save({"codes": torch.zeros(1, 18, 512)}, root / f"train/inversion/{name}.pt")
+    write_codes(root, dict.fromkeys(("0", "1", "10"), torch.zeros(1, 18, 512)), "inversion")
     assert only_batch(few(root), "train")["w_plus"].shape == (3, 18, 512)
 
 
 def test_missing_codes_are_named(root: Path) -> None:
-    (root / "train/codes").mkdir()
-    torch.save({"codes": torch.zeros(1, 14, 512)}, root / "train/codes/0.pt")
+    write_codes(root, {"0": torch.zeros(1, 14, 512)})
     with pytest.raises(DataError, match=r"1 has no codes: expected .*codes/1\.pt"):
         few(root).setup("fit")
 
 
 def test_codes_of_two_generators_are_refused(root: Path) -> None:
-    (root / "train/codes").mkdir()
-    for name, layers in (("0", 14), ("1", 18), ("10", 14)):
-        torch.save({"codes": torch.zeros(1, layers, 512)}, root / f"train/codes/{name}.pt")
-    with pytest.raises(
-        DataError, match=r"1\.pt holds codes of \(18, 512\) and .*0\.pt of \(14, 512"
-    ):
+    layers = {"0": 14, "1": 18, "10": 14}
+    write_codes(root, {name: torch.zeros(1, count, 512) for name, count in layers.items()})
+    with pytest.raises(DataError, match=r"1\.pt holds codes of \(18, 512.* .*0\.pt of \(14, 512"):
         few(root).setup("fit")
 
 

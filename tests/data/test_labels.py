@@ -129,7 +129,5 @@ def test_classes_are_read_with_their_colours(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["sky #4682b4\nroad\n", "\n"])
 def test_incomplete_classes_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "classes.txt").write_text(text)
-    with pytest.raises(
-        DataError, match=r"classes\.txt gives colours for .* write one class a line"
-    ):
+    with pytest.raises(DataError, match=r"classes\.txt gives colours .* write one class per line"):
         read_classes(tmp_path / "classes.txt")

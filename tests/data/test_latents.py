@@ -23,7 +23,7 @@ class Harmful:
 
 def test_no_code_of_a_file_is_run(tmp_path: Path) -> None:
     torch.save({"codes": Harmful()}, tmp_path / "a.pt")
-    with pytest.raises(DataError, match=r"a\.pt is damaged, or holds other things than tensors"):
+    with pytest.raises(DataError, match=r"a\.pt is damaged or contains non-tensors"):
         read_codes(tmp_path / "a.pt")
 
 

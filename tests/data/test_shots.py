@@ -77,7 +77,7 @@ def test_without_shots_nothing_is_unlabelled_or_written(tmp_path: Path) -> None:
     data = attached(toy(None), tmp_path)
     assert len(data.train_ids) == 12
     assert not (tmp_path / "splits").exists()
-    with pytest.raises(DataError, match="No training sample is without labels"):
+    with pytest.raises(DataError, match="All training samples have labels"):
         data.unlabelled_dataloader()
 
 

@@ -29,12 +29,7 @@ def write_map(path: Path, values: np.ndarray | list[list[int]], dtype: str = "ui
 def only_batch(data: SynthesisDataModule, split: Split = "val") -> Batch:
     """The one batch of a split, as methods get it."""
     data.setup({"train": "fit", "val": "validate", "test": "test"}[split])
-    loader = {
-        "train": data.train_dataloader,
-        "val": data.val_dataloader,
-        "test": data.test_dataloader,
-    }[split]()
-    (batch,) = loader
+    (batch,) = getattr(data, f"{split}_dataloader")()
     return data.on_after_batch_transfer(batch, 0)
 
 

@@ -28,17 +28,10 @@ def run_processes(
     by: signal.Signals = signal.SIGKILL,
     in_write: bool = False,
 ) -> list[int | None]:
-    """Run a training in so many processes.
+    """Run a training in so many processes, as a launcher would, and return their exit statuses.
 
-    Args:
-        args: The command and its arguments.
-        processes: How many; each is given what a launcher would give it.
-        kill: Number of a process, and of the batch at whose end a signal is sent to it.
-        by: The signal.
-        in_write: Send it in the middle of the next checkpoint that is written.
-
-    Returns:
-        Exit status of each process.
+    ``kill`` is the number of a process, and of the batch at whose end a signal is sent to it; with
+    ``in_write``, in the middle of the next checkpoint that is written.
     """
     run_dir = Path(next(a for a in args if a.startswith("--run_dir=")).partition("=")[2])
     run_dir.mkdir(parents=True, exist_ok=True)

@@ -24,13 +24,7 @@ FILTER = TAPS[:, None] * TAPS / 64
 
 
 class Outputs:
-    """What an official network made of weights and inputs that a rule gives anew.
-
-    Attributes:
-        stored: The outputs by name.
-        config: Seed and sizes.
-        keys: Names and shapes of the weights.
-    """
+    """What an official network made of weights and inputs that a rule regenerates."""
 
     def __init__(self, name: str) -> None:
         file = FIXTURES / f"{name}.npz"

@@ -208,7 +208,7 @@ DAMAGES: list[tuple[Damage, str]] = [
         lambda s: s["G"].update({"up_1.norm_s.mlp_beta.bias": torch.zeros(3)}),
         r"up_1\.norm_s\.mlp_beta\.bias has shape \(3,\), .* require \(16,\)",
     ),
-    (lambda s: s["G"].pop("embedding.weight"), "a SPADE generator, no CLVAE"),
+    (lambda s: s["G"].pop("embedding.weight"), "a SPADE generator, not a CLVAE"),
     (
         lambda s: s["G"].update({"fc.weight": torch.zeros(16 * 2 * 9, 6)}),
         "9 cells.*--image_size HEIGHT WIDTH",

@@ -42,28 +42,24 @@ def test_inversion_comes_closer_than_the_mean_latent(
     torch.testing.assert_close(found.mse, (again - image).square().mean((1, 2, 3)))
 
 
-@pytest.mark.parametrize("recipe", RECIPES.values(), ids=list(RECIPES))
+@pytest.mark.parametrize(
+    ("recipe", "starts", "steps"),
+    [(RECIPES["default"], 1, 8), (RECIPES["upstream"], 1, 8), (RECIPES["default"], 3, 4)],
+)
 def test_an_image_gives_the_same_latents_in_every_batch(
-    generator: StyleGAN2Generator, image: torch.Tensor, recipe: Recipe
+    generator: StyleGAN2Generator, image: torch.Tensor, recipe: Recipe, starts: int, steps: int
 ) -> None:
-    recipe = replace(recipe, stages=tuple((space, 8) for space, _ in recipe.stages))
-    together = invert(generator, image, recipe)
-    alone = invert(generator, image[2:], recipe, index=torch.tensor([2]))
-    torch.testing.assert_close(together.w_plus[2:], alone.w_plus, rtol=1e-3, atol=1e-3)
-
-
-def test_an_image_gives_the_same_latents_in_every_batch_from_several_starts(
-    generator: StyleGAN2Generator, image: torch.Tensor
-) -> None:
-    recipe = replace(default_recipe(), stages=(("w", 4), ("w_plus", 4)), starts=3)
+    stages = tuple((space, steps) for space, _ in recipe.stages)
+    recipe = replace(recipe, stages=stages, starts=starts)
     together = invert(generator, image, recipe)
     alone = invert(generator, image[2:], recipe, index=torch.tensor([2]))
     assert together.w_plus.shape == (3, generator.num_ws, generator.w_dim)
-    assert [len(noise) for noise in together.noise] == [3] * len(together.noise)
+    if recipe.noise == "optimised":
+        assert {len(noise) for noise in together.noise} == {3}
     torch.testing.assert_close(together.w_plus[2:], alone.w_plus, rtol=1e-3, atol=1e-3)
 
 
-def test_a_start_at_the_image_itself_is_found_and_goes_on(generator: StyleGAN2Generator) -> None:
+def test_a_start_at_the_image_itself_is_found_and_kept(generator: StyleGAN2Generator) -> None:
     z = seeded_normal(torch.arange(100, 103), 8)  # of the samples that are looked at
     with torch.no_grad():
         w_plus = generator.repeat(generator.mapping(z))

@@ -96,7 +96,7 @@ FAULTS: dict[str, dict[str, list[tuple[str, str]]]] = {
             ("(N * (N - 1))", "N**2"),
             (" - _kernel_diagonal(b).sum()", ""),
             ("- 2 * _kernel(a, b).mean()", "- _kernel(a, b).mean()"),
-        ],
+        ]
     },
     "metrics/neighbours.py": {
         NEIGHBOURS + "scores_of_four_points_on_a_line_equal_those_worked_out_by_hand": [
@@ -109,7 +109,7 @@ FAULTS: dict[str, dict[str, list[tuple[str, str]]]] = {
             )
         ],
         NEIGHBOURS + "density_and_coverage_equal_their_formulas": [
-            ("radii).double().mean() / k", "radii).double().mean()"),
+            ("radii).double().mean() / k", "radii).double().mean()")
         ],
         NEIGHBOURS + "coverage_is_the_share_of_real_balls_that_hold_a_generated_point": [
             ("points = fake.double()", "points = real.double()")
@@ -133,18 +133,18 @@ FAULTS: dict[str, dict[str, list[tuple[str, str]]]] = {
     "metrics/diversity.py": {
         DIVERSITY + "top1_similarity_is_the_distance_of_the_nearest_sample_in_l1": [
             (".argmin(dim=1)", ".argmax(dim=1)")
-        ],
+        ]
     },
     "metrics/base.py": {
         DIVERSITY + "metric_is_the_mean_over_masks_of_the_mean_over_pairs": [
             ("(variance / (self.num_masks - 1))", "(variance / self.num_masks)")
-        ],
+        ]
     },
     "metrics/class_diversity.py": {
         CLASSES + "scores_are_means_of_the_spatial_map_in_and_outside_the_class": [
             ("in (inside, ~inside)", "in (~inside, inside)"),
             ("[:, None].sqrt() for t", "[:, None] for t"),
-        ],
+        ]
     },
     "metrics/layout_fidelity.py": {
         LAYOUT + "all_figures_equal_a_count_by_hand": [
@@ -174,18 +174,18 @@ FAULTS: dict[str, dict[str, list[tuple[str, str]]]] = {
     "metrics/parts.py": {
         EDITING + "parts_tell_the_true_zoom_and_nothing_of_the_background": [
             ("0.5 * (area_a / area_b)", "(area_a / area_b)")
-        ],
+        ]
     },
     "images.py": {
         IMAGES + "to_uint8_rounds_and_clamps": [
             (".round().clamp(0, 255)", ".clamp(0, 255)"),
             (".clamp(0, 255)", ""),
-        ],
+        ]
     },
     "metrics/segmentation.py": {
         SEGMENTATION + "mean_iou_equals_that_of_torchmetrics": [
             ("self.confusion += ", "self.confusion = ")
-        ],
+        ]
     },
 }
 

@@ -1,4 +1,4 @@
-"""Every method goes on as if it had never stopped, after a kill at any batch."""
+"""Every method resumes as if it had never stopped, after a kill at any batch."""
 
 import random
 import shutil

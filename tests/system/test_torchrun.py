@@ -1,7 +1,6 @@
 """Two nodes of two processes each, on this machine, started by torchrun."""
 
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
+
+from tests.helpers.tiny import environment
 
 ROOT = Path(__file__).parents[2]
 TINY = [
@@ -38,14 +39,12 @@ def fit_on_two_nodes(run_dir: Path, *args: str) -> None:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    left = ("MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "RANK")
-    environment = {k: v for k, v in os.environ.items() if k not in left}
-    environment |= {"WANDB_MODE": "offline", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    settings = environment() | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc_per_node=2"]
     command += ["--master_addr=127.0.0.1", f"--master_port={port}"]
     words = ["-m", "semsynth", "fit", *TINY, f"--run_dir={run_dir}", "--ckpt_path=last", *args]
     nodes = [
-        subprocess.Popen([*command, f"--node_rank={n}", *words], cwd=ROOT, env=environment)
+        subprocess.Popen([*command, f"--node_rank={n}", *words], cwd=ROOT, env=settings)
         for n in range(2)
     ]
     assert [node.wait(timeout=600) for node in nodes] == [0, 0]

@@ -94,7 +94,7 @@ def test_file_is_fetched_whole_and_only_once(server: Server, folder: Path) -> No
 
 def test_download_that_broke_off_goes_on_where_it_stopped(server: Server, folder: Path) -> None:
     server.stops_after = 300_000
-    with pytest.raises(download.FetchError, match=r"300,000 of 1,048,576 bytes.*again"):
+    with pytest.raises(download.FetchError, match=r"300,000 of 1,048,576 bytes.*Rerun"):
         download.fetch(NAME)
     assert locate(NAME) is None
     server.stops_after = None
@@ -103,14 +103,24 @@ def test_download_that_broke_off_goes_on_where_it_stopped(server: Server, folder
     assert server.starts == [0, 300_000]
 
 
-def test_server_without_ranges_starts_again_from_the_first_byte(
-    server: Server, folder: Path
+@pytest.mark.parametrize(
+    ("name", "found", "ranges", "starts"),
+    [
+        (".toy.pt.part", CONTENT[:1000], False, [0]),
+        (".toy.pt.part", b"x" * 1000, True, [1000, 0]),
+        ("toy.pt", CONTENT[:1000], True, [0]),
+    ],
+    ids=["server without ranges", "wrong beginning", "damaged file"],
+)
+def test_what_is_there_and_of_no_use_is_downloaded_from_the_first_byte(
+    server: Server, folder: Path, name: str, found: bytes, ranges: bool, starts: list[int]
 ) -> None:
-    server.knows_ranges = False
+    server.knows_ranges = ranges
     folder.mkdir()
-    (folder / ".toy.pt.part").write_bytes(CONTENT[:1000])
+    (folder / name).write_bytes(found)
     download.fetch(NAME)
     assert (folder / "toy.pt").read_bytes() == CONTENT
+    assert server.starts == starts
 
 
 def test_wrong_file_is_refused_and_deleted(server: Server, folder: Path) -> None:
@@ -118,21 +128,6 @@ def test_wrong_file_is_refused_and_deleted(server: Server, folder: Path) -> None
     with pytest.raises(download.FetchError, match=r"wrong file and it was deleted.*checksum"):
         download.fetch(NAME)
     assert left_behind(folder) == []
-
-
-def test_wrong_beginning_of_a_resumed_download_is_thrown_away(server: Server, folder: Path) -> None:
-    folder.mkdir()
-    (folder / ".toy.pt.part").write_bytes(b"x" * 1000)
-    download.fetch(NAME)
-    assert (folder / "toy.pt").read_bytes() == CONTENT
-    assert server.starts == [1000, 0]
-
-
-def test_damaged_file_in_the_cache_is_replaced(server: Server, folder: Path) -> None:
-    folder.mkdir()
-    (folder / "toy.pt").write_bytes(CONTENT[:1000])
-    download.fetch(NAME)
-    assert (folder / "toy.pt").read_bytes() == CONTENT
 
 
 def fetch_in_child(known: WeightsFile, results: Any) -> None:

@@ -34,9 +34,7 @@ def test_the_segmenter_finds_every_class_as_often_as_the_card_says(
     assert share == pytest.approx(card["complete_psi_0.7"], abs=0.08)
 
 
-def test_its_features_come_close_to_those_of_real_portraits(
-    generator: StyleGAN2Generator,
-) -> None:
+def test_its_features_come_close_to_those_of_real_portraits(generator: StyleGAN2Generator) -> None:
     extractor = build_features("toy_portrait")
     real = extractor.features_of(render(torch.arange(256)))
     fake = extractor.features_of(draw(generator, 1.0, torch.arange(256)))

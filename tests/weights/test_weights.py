@@ -23,7 +23,7 @@ def test_own_directory_comes_before_those_of_torch(empty: Path) -> None:
 
 
 def test_name_that_no_repository_can_have_is_named() -> None:
-    with pytest.raises(weights.MissingWeightsError, match=r"The judge: 'hf:a/b/c' is no rep"):
+    with pytest.raises(weights.MissingWeightsError, match=r"The judge: 'hf:a/b/c' is not a rep"):
         weights.find("hf:a/b/c", "The judge", "take it out")
 
 

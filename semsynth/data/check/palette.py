@@ -21,16 +21,7 @@ WITHOUT_LABEL = (0, 0, 0)
 def convert_colour_masks(
     problems: Iterable[Problem], space: LabelSpace, lookup: np.ndarray
 ) -> tuple[list[Path], list[Problem]]:
-    """Convert the colour label maps among bad files to indices.
-
-    Args:
-        problems: What a check found.
-        space: Its palette says which class a colour is.
-        lookup: Class of each value on disk (256,); -1 where it has no meaning.
-
-    Returns:
-        The converted files, and why others were not converted.
-    """
+    """Convert the colour label maps among bad files to indices; say why others were not."""
     values = values_of_colours(space, lookup)
     files = {p.file for p in problems if p.kind == COLOUR_MASK}
     files |= {p.file for p in problems if p.kind == NO_CLASS and _is_rgb(p.file)}  # one grey colour
@@ -84,7 +75,7 @@ def _strange(
     return (
         f"{file} holds {len(strange)} colours that no class has, such as {tuple(colour.tolist())} "
         f"in {pixels} pixels (nearest: {tuple(nearest.tolist())}); a label map must not be "
-        "compressed with loss or smoothed. Correct the palette or the file."
+        "lossily compressed or smoothed. Fix the palette or the file."
     )
 
 

@@ -32,7 +32,7 @@ LOSSY_MASK = "lossy mask"
 NO_CLASS = "value without a class"
 OTHER_SHAPE = "other shape"
 EXCHANGED = "exchanged files"
-UNREADABLE = ("link to nowhere", "missing file", "empty file", "not an image", "damaged file")
+UNREADABLE = ("broken symlink", "missing file", "empty file", "not an image", "damaged file")
 PARTS_DIFFER = "parts of different sizes"
 
 logger = logging.getLogger(__name__)
@@ -84,18 +84,13 @@ def in_threads(
             results = pool.map(function, items)
             console = Console(stderr=True)
             return list(track(results, title, len(items), transient=True, console=console))
-        except BaseException:  # an interrupt too: what has not begun shall not begin
+        except BaseException:  # an interrupt too: start nothing more
             pool.shutdown(cancel_futures=True)
             raise
 
 
 def scan_pair(pair: Pair, lookup: np.ndarray) -> Scanned:
-    """Read the files of one sample in full, and compare them with each other.
-
-    Args:
-        pair: The files.
-        lookup: Class of each value on disk (256,); -1 where it has no meaning.
-    """
+    """Read the files of one sample in full, and compare them with each other."""
     seen = scan_labels(pair, lookup) if pair.labels else Scanned()
     if pair.image is not None:
         seen = _with_image(seen, pair, lookup)
@@ -141,7 +136,7 @@ def _unreadable_map(file: Path) -> list[Problem]:
 
 def _lossy(files: Iterable[Path]) -> list[Problem]:
     jpegs = [file for file in files if file.suffix.lower() in (".jpg", ".jpeg")]
-    text = "is a label map in JPEG, whose compression changes values; export it again as PNG."
+    text = "is a label map in JPEG, whose compression changes values; export it as PNG."
     return [Problem(LOSSY_MASK, file, f"{file} {text}") for file in jpegs]
 
 
@@ -151,8 +146,8 @@ def _without_class(file: Path, found: np.ndarray, lookup: np.ndarray) -> list[Pr
         return []
     listed = ", ".join(map(str, outside[:5])) + (", ..." if len(outside) > 5 else "")
     text = (
-        f"{file} holds the value {listed}, which is no class; expected {describe_values(lookup)}. "
-        "Map it to a class or to the value for unlabelled pixels."
+        f"{file} holds the value {listed}, which is not a class; expected "
+        f"{describe_values(lookup)}. Map it to a class or to the value for unlabelled pixels."
     )
     return [Problem(NO_CLASS, file, text)]
 

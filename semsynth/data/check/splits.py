@@ -36,13 +36,7 @@ class SplitFiles:
 
 @dataclass
 class DataReport:
-    """What was found in a data set.
-
-    Attributes:
-        splits: Its splits; those with the same files are listed once.
-        problems: Everything that is wrong.
-        notes: What is worth knowing and not wrong.
-    """
+    """What was found in a data set: splits, those with the same files once; problems; notes."""
 
     splits: list[SplitFiles]
     problems: list[Problem]
@@ -59,7 +53,7 @@ class DataReport:
 
 
 def list_splits(data: PairsOnDisk) -> DataReport:
-    """Pair the files of all splits and go on where some do not fit; nothing is decoded."""
+    """Pair the files of all splits and continue past errors; nothing is decoded."""
     report, missing = DataReport([], []), []
     for name in SPLITS:
         try:
@@ -128,9 +122,9 @@ def listing(names: Sequence[str], limit: int = 10) -> str:
 def where_to_get(data: PairsOnDisk) -> str:
     """Official page and archives of a data set, as a sentence; nothing is ever downloaded."""
     if data.ARCHIVES is None:
-        return f"{type(data).__name__} is data of your own; --data.help tells how it must lie."
+        return f"{type(data).__name__} is your own data; --data.help describes its folders."
     page, files = data.ARCHIVES
     return (
         f"{type(data).__name__} is not downloaded: get {' and '.join(files)} from {page}, accept "
-        "the terms there, unpack, and name the folder by --root."
+        "the terms there, unpack, and pass the folder as --root."
     )

@@ -143,16 +143,13 @@ class ToyDataModule(SynthesisDataModule):
         appearance_seed: int,
         other: tuple[Tensor, int] | None = None,
     ) -> Tensor:
-        """Draw from the true distribution of images given the layouts of some samples.
+        """Draw images (B, 3, H, W) in [-1, 1] from the true distribution given some layouts.
 
         Args:
             split: Where the layouts are from.
             index: Positions of the samples in the split (B,), int64, as in the batch.
             appearance_seed: Seed of the new appearance; the data module's own gives the samples'.
-            other: One class (B,) of each sample that looks otherwise, and the seed of its looks.
-
-        Returns:
-            Images (B, 3, H, W) in [-1, 1], on the device of ``index``.
+            other: One class (B,) of each sample that looks different, and the seed of its looks.
         """
         samples = _FIRST[split] + index.cpu()
         layout = self.world.sample_layout(self.seed, samples)

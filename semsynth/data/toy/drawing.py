@@ -94,15 +94,9 @@ def pixel_centres(image_size: int) -> tuple[Tensor, Tensor]:
 
 
 def topmost(parts: Sequence[Part], x: Tensor, y: Tensor) -> Tensor:
-    """Number of the part that is seen at each point.
+    """Number (B, H, W), int64, of the part seen at each point; the first covers all.
 
-    Args:
-        parts: Parts in drawing order, at most 256; the first covers everything.
-        x: Horizontal coordinates, (B or 1, 1, W) for a grid or (B, H, W) for any points.
-        y: Vertical coordinates, (B or 1, H, 1) for a grid or (B, H, W) for any points.
-
-    Returns:
-        Position in ``parts`` (B, H, W), int64.
+    Points are a grid, x (B or 1, 1, W) and y (B or 1, H, 1), or any, (B, H, W) each.
     """
     B = len(parts[0].centre)
     H, W = max(x.shape[1], y.shape[1]), max(x.shape[2], y.shape[2])

@@ -29,18 +29,7 @@ def hsv_to_rgb(hsv: Tensor) -> Tensor:
 def shade(
     parts: Sequence[Part], seen: Tensor, appearance: dict[str, Tensor], x: Tensor, y: Tensor
 ) -> Tensor:
-    """Colour each pixel as the part that is seen there.
-
-    Args:
-        parts: Parts in drawing order.
-        seen: Number of the part seen at each pixel (B, H, W).
-        appearance: Factors of ``World.sample_appearance``.
-        x: Horizontal coordinates (1, 1, W).
-        y: Vertical coordinates (1, H, 1).
-
-    Returns:
-        Colours (B, 3, H, W) in [0, 1].
-    """
+    """Colours (B, 3, H, W) in [0, 1] of the parts seen (B, H, W) at x (1, 1, W) and y (1, H, 1)."""
     B, H, W = seen.shape
     base, accent = _colours(parts, appearance)  # (B, P, 3) each
     texture_table = _texture_table(parts, appearance)  # (B, P, 12)

@@ -69,12 +69,7 @@ class World:
     """One for each class."""
 
     def sample_layout(self, seed: int, indices: Tensor) -> Factors:
-        """Draw the factors of ``layout_ranges`` that make the mask: (B,) or (B, number) each.
-
-        Args:
-            seed: Seed of the world.
-            indices: Ids of the samples (B,), int64.
-        """
+        """Draw the factors of ``layout_ranges`` that make the mask: (B,) or (B, number) each."""
         counts = [ranges[2] if len(ranges) == 3 else 1 for ranges in self.layout_ranges.values()]
         draws = torch.split_with_sizes(_uniform(seed, indices, _LAYOUT, sum(counts)), counts, 1)
         return {
@@ -84,10 +79,6 @@ class World:
 
     def sample_appearance(self, seed: int, indices: Tensor) -> Factors:
         """Draw all that does not change the mask, independently for each class.
-
-        Args:
-            seed: Seed of the appearance; another one redraws the style of the same layout.
-            indices: Ids of the samples (B,), int64.
 
         Returns:
             ``base`` and ``accent`` colours (B, num_classes, 3) in [0, 1]; ``texture`` (B,
@@ -127,7 +118,7 @@ class World:
         raise TypeError(f"{type(self).__name__} does not say what it is made of.")
 
     def _atmosphere(self, base: Tensor, draw: Tensor) -> Factors:
-        """Light from numbers (B, 2) in [0, 1): ``tint`` (B, 3), and factors to replace."""
+        """``tint`` (B, 3) and replaced factors, from base colours and numbers in [0, 1) (B, 2)."""
         raise TypeError(f"{type(self).__name__} does not say what its light is like.")
 
 

@@ -63,22 +63,22 @@ UNREADABLE: list[tuple[Callable[[Path], object], str, str]] = [
     (truncate, "damaged file", "cannot be read (image file is truncated"),
     (empty, "empty file", "cannot be read (the file is empty)"),
     (text, "not an image", "cannot be read (not an image)"),
-    (link_to_nowhere, "link to nowhere", "a link to"),
+    (link_to_nowhere, "broken symlink", "a link to"),
     (Path.unlink, "missing file", "cannot be read (No such file)"),
 ]
 BAD_LABELS: list[tuple[Callable[[Path], object], str, str]] = [
-    (out_of_range, "value without a class", "the value 7, 9, which is no class; expected 0 to 2"),
+    (
+        out_of_range,
+        "value without a class",
+        "the value 7, 9, which is not a class; expected 0 to 2",
+    ),
     (
         lambda file: labels(file, np.full(SIZE, 300, np.uint16)),
         "value without a class",
         "the value 300, which",
     ),
     (photo, "colour mask", "is a colour image: RGB"),
-    (
-        lambda file: labels(file, classes((40, 50))),
-        "other shape",
-        "_map.png is 50x40 and",
-    ),
+    (lambda file: labels(file, classes((40, 50))), "other shape", "_map.png is 50x40 and"),
 ]
 CASES = [(of, *case) for case in UNREADABLE for of in ("photo", "labels", "instance")]
 

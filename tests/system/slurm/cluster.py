@@ -51,14 +51,7 @@ def missing() -> str:
 
 
 def start(directory: Path) -> Path:
-    """Start munged, slurmctld and slurmd.
-
-    Args:
-        directory: For keys, state, logs and pid files.
-
-    Returns:
-        The file that ``SLURM_CONF`` must name.
-    """
+    """Start munged, slurmctld and slurmd; return the file that ``SLURM_CONF`` must name."""
     for name in ("state", "spool"):
         (directory / name).mkdir(parents=True, exist_ok=True)
     host, port = socket.gethostname().split(".")[0], free_port()
