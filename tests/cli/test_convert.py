@@ -83,7 +83,7 @@ def test_command_prints_what_it_found_and_where_it_wrote(
 
 def test_file_that_is_there_is_replaced_only_when_asked(checkpoint: Path, tmp_path: Path) -> None:
     run(checkpoint, tmp_path)
-    with pytest.raises(SystemExit, match=r"last\.safetensors is there already.*--overwrite"):
+    with pytest.raises(SystemExit, match=r"last\.safetensors already exists.*--overwrite"):
         run(checkpoint, tmp_path)
     run(checkpoint, tmp_path, "--overwrite")
     assert not list(tmp_path.glob(".*.part"))

@@ -13,14 +13,8 @@ from semsynth.networks.noise import seeded_normal
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.weights.priors import save_generator
 
-SIZES = {
-    "image_size": 16,
-    "z_dim": 8,
-    "w_dim": 8,
-    "mapping_layers": 2,
-    "channel_base": 128,
-    "channel_max": 8,
-}
+SIZES = {"image_size": 16, "z_dim": 8, "w_dim": 8, "mapping_layers": 2}
+SIZES |= {"channel_base": 128, "channel_max": 8}
 
 
 @pytest.fixture

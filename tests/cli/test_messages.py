@@ -134,7 +134,7 @@ def test_flags_below_their_least_value_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"- 1\n", "no keys and values"), (b"\xff", "is no YAML"), (b"a: [", "is no YAML")],
+    [(b"- 1\n", "not a mapping"), (b"\xff", "not valid YAML"), (b"a: [", "not valid YAML")],
 )
 def test_file_that_is_no_configuration_is_refused(
     content: bytes, message: str, tmp_path: Path

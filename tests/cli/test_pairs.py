@@ -91,7 +91,7 @@ def test_a_command_that_was_killed_goes_on_and_keeps_what_is_done(
 
 @pytest.mark.parametrize(
     ("option", "message"),
-    [("--truncation=0.5", "holds pairs with origin"), ("--shard=2/2", "--shard must be I/N")],
+    [("--truncation=0.5", "written with origin"), ("--shard=2/2", "--shard must be I/N")],
 )
 def test_other_pairs_and_parts_that_make_no_sense_are_refused(
     folder: Path, option: str, message: str
