@@ -29,6 +29,7 @@ from semsynth.weights.estimators import load_motion_estimator
 from semsynth.weights.priors import load_generator
 
 Act = Callable[[Path], object]
+EMPTY = "nothing_in_it/train/images/0.png"
 
 
 def finished_run(place: Path) -> None:
@@ -57,7 +58,7 @@ TABLE: list[tuple[type[Exception], str, Act]] = [
     (MissingSplitError, r"no directory .*gone/train", lambda p: folder(p / "gone")),
     (PairingError, r"2\.png has no mask", lambda p: folder(p / "alone")),
     (DataError, r"holds the value 9", lambda p: folder(p / "high")),
-    (UnreadableError, r"\(the file is empty\)", lambda p: read_image(empty_image(p))),
+    (UnreadableError, r"\(the file is empty\)", lambda p: read_image(p / EMPTY)),
     (UnreadableError, r"\(No such file\)", lambda p: read_image(p / "gone.png")),
     (ColourMaskError, r"--fix-palette", lambda p: read_mask(p / "coloured/train/labels/0.png")),
     (DataError, r"must hold 'codes'", lambda p: read_codes(p / "stateless.ckpt")),
@@ -85,10 +86,6 @@ TABLE: list[tuple[type[Exception], str, Act]] = [
     (EditError, r"dictionary of numbers x, y .*'wide'", lambda p: Mark.parse({"x": "wide"})),
     (EditError, r"finite", lambda p: Marks.of([Mark(math.nan, 1, 5)], 64)),
 ]
-
-
-def empty_image(place: Path) -> Path:
-    return place / "nothing_in_it/train/images/0.png"
 
 
 def compare(card: dict[str, object]) -> None:

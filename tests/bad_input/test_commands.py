@@ -22,6 +22,7 @@ FIT = f"fit {STREET} {QUICK} --run_dir {{run}}"
 MINE = f"{FIT} --data Folder --data.num_classes 3 --data.image_size 32 --data.root {{p}}/"
 FEW = "fit --config experiments/fewshot_smis/toy_dense.yaml --evaluation.metrics [] --run_dir {run}"
 GAN = "fit --config experiments/stylegan2/toy64.yaml --data.image_size 32 --run_dir {run}"
+EVALUATE = "evaluate --real {p}/good/val/images --fake {p}/good/val/images"
 PREDICT = f"predict {STREET} {QUICK} --run_dir {{run}}"
 
 COMMAND_LINE = [
@@ -153,12 +154,8 @@ WEIGHTS = [
     ("pairs --prior toy_portrait --num 2 --estimator raft --out {run}", 1, r"called 'raft'.*dis"),
     ("weights import {p}/file --as vgg19", 1, r"cut off or another"),
     ("weights import gone.pth --as vgg19", 1, r"There is no file gone\.pth; give the path"),
-    ("evaluate --real {p}/good/val/images --fake {p}/good/val/images --metrics ssim", 1, r"'ssim'"),
-    (
-        "evaluate --real {p}/good/val/images --fake {p}/good/val/images --metrics layout",
-        1,
-        "needs a segm",
-    ),
+    (f"{EVALUATE} --metrics ssim", 1, r"no metric 'ssim'; there are fid, kid"),
+    (f"{EVALUATE} --metrics layout", 1, "layout needs a segmenter"),
 ]
 IMPORT = [
     ("import gone.pt --as stylegan2 --out {run}", 1, r"there is no file gone\.pt"),

@@ -250,9 +250,9 @@ SAMPLES = [
 
 @pytest.fixture
 def samples() -> Path:
-    if "SEMSYNTH_SAMPLES" not in os.environ:
-        pytest.skip("SEMSYNTH_SAMPLES names no directory with samples of the real data sets")
-    return Path(os.environ["SEMSYNTH_SAMPLES"])
+    if folder := os.environ.get("SEMSYNTH_SAMPLES"):
+        return Path(folder)
+    pytest.skip("SEMSYNTH_SAMPLES names no directory with samples of the real data sets")
 
 
 @pytest.mark.parametrize(("folder", "args"), SAMPLES)

@@ -17,17 +17,11 @@ def states(look: Callable[[], Iterator[Finding]]) -> dict[str, str]:
     return {finding.what: finding.state for finding in look()}
 
 
-@pytest.mark.parametrize(
-    ("requirement", "state", "remedy"),
-    [
-        ("torch>=2", "good", ""),
-        ("torch<2", "bad", "pip install 'torch<2'"),
-        ("no-such-package>=1", "bad", "pip install 'no-such-package>=1'"),
-    ],
-)
-def test_dependency_outside_its_bound_is_bad(requirement: str, state: str, remedy: str) -> None:
-    finding = dependency(Requirement(requirement))
-    assert (finding.state, finding.remedy) == (state, remedy)
+def test_dependency_outside_its_bound_is_bad() -> None:
+    assert dependency(Requirement("torch>=2")).state == "good"
+    for text in ("torch<2", "no-such-package>=1"):
+        finding = dependency(Requirement(text))
+        assert (finding.state, finding.remedy) == ("bad", f"pip install '{text}'")
 
 
 def test_driver_that_torch_cannot_use_is_bad(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,9 +106,7 @@ def test_weights_that_a_gradient_spoilt_are_not_kept(tmp_path: Path, monkeypatch
     at_step(
         4, fill(torch.inf), monkeypatch
     )  # the losses of step 4 are finite, and a checkpoint is due
-    message = message_of_fit("segmenter", tmp_path)
-    assert "Not finite at step 4" in message
-    assert "weight" in message
+    assert re.search(r"Not finite at step 4.*weight", message_of_fit("segmenter", tmp_path), re.S)
     assert last(tmp_path)["global_step"] == 2
     assert is_finite(last(tmp_path))
 
@@ -176,13 +174,6 @@ def test_cut_off_checkpoint_is_passed_over_and_said(tmp_path: Path) -> None:
     assert not differences(whole, resumed)
 
 
-def test_damaged_checkpoint_that_was_asked_for_is_named(tmp_path: Path) -> None:
-    fit("segmenter", tmp_path)
-    (tmp_path / "bad.ckpt").write_bytes(b"PK\x03\x04 and no more")
-    message = message_of_fit("segmenter", tmp_path, f"--ckpt_path={tmp_path}/bad.ckpt")
-    assert "bad.ckpt cannot be read" in message
-
-
 DEADLY = """
 import os, signal, sys
 from semsynth.cli import main
@@ -207,10 +198,8 @@ def test_loader_process_that_dies_ends_the_training_with_a_remedy(tmp_path: Path
     command = [sys.executable, "-c", DEADLY, *words]
     ended = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    message = ended.stderr
-    assert "A loader process died" in message
-    assert "--data.num_workers (now 1)" in message
-    assert "--ckpt_path last" in message
+    for part in ("A loader process died", "--data.num_workers (now 1)", "--ckpt_path last"):
+        assert part in ended.stderr
 
 
 @pytest.mark.parametrize(
