@@ -1,4 +1,4 @@
-"""Mistakes of the user: what the command line answers with one message, not with a stack trace."""
+"""User errors, which the command line reports in one message instead of a stack trace."""
 
 import math
 import os
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class UserError(ValueError):
-    """Something that the user can mend; the message says what is wrong, where, and what to do."""
+    """An error that the user can fix; the message says what is wrong, where, and what to do."""
 
 
 class UsageError(UserError):
@@ -14,43 +14,21 @@ class UsageError(UserError):
 
 
 def require_positive(**values: float | None) -> None:
-    """Refuse sizes and rates that are not positive, finite numbers; None is no value.
-
-    Args:
-        values: Numbers by the names of their arguments.
-
-    Raises:
-        UserError: One is zero, negative or not finite.
-    """
+    """Refuse values that are not positive and finite; None is skipped."""
     for name, value in values.items():
         if value is not None and not 0 < value < math.inf:
             raise UserError(f"{name} must be a positive number, got {value}.")
 
 
 def require_not_negative(**values: float) -> None:
-    """Refuse rates and weights that are negative or not finite.
-
-    Args:
-        values: Numbers by the names of their arguments.
-
-    Raises:
-        UserError: One is.
-    """
+    """Refuse values that are negative, infinite or NaN."""
     for name, value in values.items():
         if not 0 <= value < math.inf:
             raise UserError(f"{name} must be 0 or a positive, finite number, got {value}.")
 
 
 def require_writable(directory: Path, flag: str) -> None:
-    """See that a directory can be written to, or made, before any work is done.
-
-    Args:
-        directory: Where output is to go.
-        flag: The option that names it.
-
-    Raises:
-        UserError: A file is in its place, or there is no permission.
-    """
+    """Refuse an output directory, given by ``flag``, that can be neither written nor created."""
     there = next(path for path in (directory, *directory.absolute().parents) if path.exists())
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return

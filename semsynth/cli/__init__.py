@@ -1,4 +1,4 @@
-"""The command ``semsynth``. Help and version answer at once: torch is imported only to do work."""
+"""The command ``semsynth``; help and version do not import torch."""
 
 import argparse
 import sys
@@ -16,18 +16,18 @@ COMMANDS = {
     "test": "measure a checkpoint on the test split",
     "predict": "synthesise images from a folder of masks",
 }
-TOOLS = {  # each is a function, or several by name, in the file that is called like it
+TOOLS = {  # each is a function, or several by name, in the file of that name
     "data": "check and prepare data on disk",
     "import": "convert an official checkpoint, or one of ours, to a prior",
     "draw": "draw samples of a prior for you to label",
     "pairs": "render pairs for layout editing",
     "invert": "find the latents of photos",
-    "export": "write a labelled data set that a method makes",
+    "export": "write a labelled data set made by a method",
     "edit": "drag, zoom and hold points of an image",
     "studio": "paint, scribble and drag in a browser",
-    "evaluate": "measure a folder of images that anyone made",
+    "evaluate": "score a folder of images",
     "weights": "list, fetch and check pretrained weights",
-    "doctor": "say what is here, what will not work, and what to do",
+    "doctor": "check the installation and suggest fixes",
     "completion": "print a script for your shell",
 }
 DEBUG = "--debug"
@@ -52,10 +52,10 @@ set: semsynth fit --model.help CLVAE, semsynth fit --data.help ToyStreet.
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line; a mistake of the user ends in one message and status 1 or 2."""
+    """Run the command line; user errors end in one message and status 1 or 2."""
     given = sys.argv[1:] if args is None else args
     args = [arg for arg in given if arg != DEBUG]
-    # a tool may be given a value that no check foresaw; of a training, keep the trace
+    # a tool may get a value that no check foresaw; in a training that is a bug, so keep the trace
     foreseen = ValueError if args and args[0] in TOOLS else UserError
     try:
         dispatch(args)
@@ -69,11 +69,11 @@ def main(args: list[str] | None = None) -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
-        sys.exit(130)  # as shells say it
+        sys.exit(130)  # 128 + SIGINT
 
 
 def dispatch(args: list[str]) -> None:
-    """Do what the arguments ask for; a tool that returns False found something bad: status 1."""
+    """Run the command of the arguments; a tool that returns False ends with status 1."""
     if not args or args[0] not in {*COMMANDS, *TOOLS}:
         menu("semsynth", COMMANDS | TOOLS).parse_args(args or ["--help"])
     elif args[0] in COMMANDS:
@@ -92,7 +92,7 @@ def dispatch(args: list[str]) -> None:
 
 
 def find(args: list[str]) -> tuple[Callable[..., Any], list[str], str]:
-    """The function of a tool, the words that are its arguments, and those before."""
+    """The function of a tool, its arguments, and the words before them."""
     function, prog, rest = tool(args[0]), f"semsynth {args[0]}", args[1:]
     if isinstance(function, dict):
         if not rest or rest[0] not in function:
@@ -114,7 +114,7 @@ def verbs(functions: dict[str, Any]) -> dict[str, str]:
 
 
 def menu(prog: str, entries: dict[str, str]) -> argparse.ArgumentParser:
-    """The parser for what stands before a command or verb."""
+    """The parser of the words before a command or verb."""
     whole = prog == "semsynth"
     parser = argparse.ArgumentParser(
         prog=prog,
@@ -124,8 +124,7 @@ def menu(prog: str, entries: dict[str, str]) -> argparse.ArgumentParser:
     )
     if whole:
         parser.add_argument("--version", action="version", version=f"semsynth {__version__}")
-        text = "show where a mistake was found"
-        parser.add_argument(DEBUG, action="store_true", help=text)
+        parser.add_argument(DEBUG, action="store_true", help="show the stack trace of an error")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, text in entries.items():
         commands.add_parser(name, help=text)

@@ -46,7 +46,7 @@ def convert(
         out: Where to write.
         dataset: What a latent transformer was trained on.
         half: Store float16, in half the space.
-        overwrite: Replace a file that is there.
+        overwrite: Replace existing files.
         label_order: For clvae: raw if channel 0 of the checkpoint is unknown and channel k is value
             k of the label files, as in the official checkpoints for ADE20K, whose label shift has
             no effect; the channels are then reordered as in our ADE20K, unknown last. shifted takes
@@ -70,14 +70,14 @@ def convert(
 
 
 def free(target: Path, overwrite: bool) -> Path:
-    """A file to write, after a check that nothing is lost."""
+    """A file to write; one that exists is refused without ``overwrite``."""
     if target.exists() and not overwrite:
-        raise UserError(f"{target} is there already; replace it with --overwrite.")
+        raise UserError(f"{target} already exists; replace it with --overwrite.")
     return target
 
 
 def write_prior(file: Path, out: Path, overwrite: bool, half: bool) -> str:
-    """Import StyleGAN2 and write it; returns what was found and where it is."""
+    """Import StyleGAN2 and write it; returns a summary."""
     from semsynth.interop.stylegan2 import import_stylegan2
     from semsynth.weights.priors import save_generator
 
@@ -89,7 +89,7 @@ def write_prior(file: Path, out: Path, overwrite: bool, half: bool) -> str:
 
 
 def write_encoder(file: Path, out: Path, overwrite: bool, half: bool) -> str:
-    """Import an encoder and its generator and write both; returns what was found and where."""
+    """Import an encoder and its generator and write both; returns a summary."""
     from semsynth.interop.psp import import_psp
     from semsynth.weights.encoders import SUFFIX, save_encoder
     from semsynth.weights.priors import read_card, save_generator
@@ -118,7 +118,7 @@ def write_encoder(file: Path, out: Path, overwrite: bool, half: bool) -> str:
 def write_latent_transformer(
     file: Path, out: Path, overwrite: bool, half: bool, dataset: str | None
 ) -> str:
-    """Import a latent transformer and its generator and write both; returns what was found."""
+    """Import a latent transformer and its generator and write both; returns a summary."""
     from semsynth.interop.latent_transformer import SIGMAS, import_latent_transformer
     from semsynth.weights.editors import SUFFIX, save_editor
     from semsynth.weights.priors import SUFFIX as PRIOR_SUFFIX
@@ -126,8 +126,8 @@ def write_latent_transformer(
 
     if dataset is None:
         raise UserError(
-            "a latent transformer asks for motion in units that its file does not hold, and its "
-            f"name is no proof. Say what it was trained on: --dataset {' | '.join(SIGMAS)}."
+            "a latent transformer's file lacks its units of motion. Give its training data: "
+            f"--dataset {' | '.join(SIGMAS)}."
         )
     prior = free(out / f"{file.stem}{PRIOR_SUFFIX}.safetensors", overwrite)
     target = free(out / f"{file.stem}{SUFFIX}.safetensors", overwrite)
@@ -163,7 +163,7 @@ def write_clvae(
     label_order: Literal["raw", "shifted"] | None,
     image_size: tuple[int, int] | None,
 ) -> str:
-    """Import CLVAE's networks to a run directory; returns what was found and where it is."""
+    """Import CLVAE's networks to a run directory; returns a summary."""
     from semsynth.interop.clvae import LICENCE, import_clvae, save_clvae
 
     target = free(out / "checkpoints" / "official.ckpt", overwrite)
@@ -173,14 +173,14 @@ def write_clvae(
     return (
         f"{', '.join(file.name for file in imported.files)}: images of {a['image_size'][0]}x"
         f"{a['image_size'][1]} (upsampling {a['upsampling']}), {a['num_classes']} classes in "
-        f"{imported.label_order} order, codes of {a['code_dim']}, channels {a['channels']}; not "
-        f"there: {', '.join(imported.absent) or 'nothing'}.\nLicence: {LICENCE}.\n"
-        f"Wrote {target}. Go on with: semsynth predict --ckpt_path {target} --masks DIR\n"
+        f"{imported.label_order} order, codes of {a['code_dim']}, channels {a['channels']}; "
+        f"missing: {', '.join(imported.absent) or 'nothing'}.\nLicence: {LICENCE}.\n"
+        f"Wrote {target}. Next: semsynth predict --ckpt_path {target} --masks DIR\n"
     )
 
 
 def wrote(target: Path) -> str:
-    """Where something was written, for the user."""
+    """A message for the user."""
     return f"Wrote {target} and {target.with_suffix('.json').name}.\n"
 
 

@@ -1,7 +1,6 @@
 """``semsynth data check`` and ``semsynth data prepare``."""
 
 import json
-import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,10 +25,10 @@ def check(
     workers: int | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Read every file of a data set and list what is wrong.
+    """Read every file of a data set and list the problems.
 
-    Is each file whole, is its partner there, do the sizes agree, has every value of a label map a
-    class? What is wrong is listed by kind, and the exit status is then 1.
+    Finds damaged files, missing partners, sizes that differ, and values of label maps without a
+    class. The exit status is 1 if there are problems.
 
       semsynth data check --config experiments/clvae/ade20k.yaml
       semsynth data check --data ade20k --root DIR
@@ -38,20 +37,17 @@ def check(
     Arguments of the data set itself are given as for fit: --data.KEY VALUE.
 
     --fix-palette replaces colour label maps by class indices. The colours are those of the label
-    space; for a folder of yours they stand in ROOT/classes.txt, one class a line: sky #4682b4.
-    Black has no label where no class is black. The colours are kept beside as NAME.png.colour.
+    space; for your own folder they are in ROOT/classes.txt, one class per line: sky #4682b4.
+    Black is unlabelled unless a class is black. The originals are kept as NAME.png.colour.
 
     Args:
         config: Experiment whose data to check.
         data: Data set: ade20k, cityscapes, folder and others.
         root: Directory of the data set.
-        limit: Files to list of each kind.
+        limit: Problems to list of each kind.
         fix_palette: Convert colour label maps to indices.
         workers: Threads; a few more than cores by default.
         arguments: Arguments of the data set, by key.
-
-    Returns:
-        Whether all is well.
     """
     if (config is None) == (data is None):
         raise UsageError("Give one of --config and --data.")
@@ -101,12 +97,9 @@ def prepare(
         root: Directory of the data set.
         output: Where to write; ROOT/prepared by default.
         size: Also resize all samples to this height and width, for --data.cache OUTPUT/cache.
-        dry_run: Say what would be done.
+        dry_run: Print what would be done.
         workers: Threads; a few more than cores by default.
         arguments: Arguments of the data set, by key.
-
-    Returns:
-        Whether all is well.
     """
     from semsynth.data import prepare as preparation
 
@@ -130,7 +123,7 @@ def open_pairs(
     root: str | None,
     arguments: Mapping[str, Any] | None,
 ) -> "PairsOnDisk | None":
-    """The data module that a command is about; None, and a remark, if it has no files."""
+    """The data module of a command; None, and a remark, if it has no files."""
     from semsynth.data import SynthesisDataModule
     from semsynth.data.disk import PairsOnDisk
     from semsynth.data.opening import data_of
@@ -155,19 +148,16 @@ def class_named(name: str) -> str:
     from semsynth import data
     from semsynth.data.disk import PairsOnDisk
 
-    def plain(text: str) -> str:
-        return "".join(c for c in text.lower() if c.isalnum())
-
     kinds = {known: getattr(data, known) for known in data.__all__}
     classes = {
-        plain(known): known
+        known.lower(): known
         for known, kind in kinds.items()
         if isinstance(kind, type) and issubclass(kind, PairsOnDisk)
     }
-    if plain(name) not in classes:
-        known = ", ".join(classes)
-        raise UserError(f"There is no data set on disk called {name!r}; there are {known}.")
-    return classes[plain(name)]
+    plain = "".join(c for c in name.lower() if c.isalnum())
+    if plain not in classes:
+        raise UserError(f"unknown data set {name!r}; known: {', '.join(classes)}.")
+    return classes[plain]
 
 
 def describe(data: "PairsOnDisk", report: "DataReport", limit: int) -> str:
@@ -186,13 +176,11 @@ def describe(data: "PairsOnDisk", report: "DataReport", limit: int) -> str:
         lines += ["", f"{kind}: {len(problems)}"]
         lines += [f"  {problem.message}" for problem in problems[:limit]]
         lines += [f"  and {len(problems) - limit} more"] if len(problems) > limit else []
-    files = len({problem.file for problem in report.problems})
-    total = len(report.problems)
+    total, files = len(report.problems), len({problem.file for problem in report.problems})
     end = f"Problems: {total}, in {files} files." if files else "No problem was found."
     return "\n".join([*lines, "", end])
 
 
 def say(text: str) -> None:
     """Print a line to the standard output."""
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    print(text, flush=True)

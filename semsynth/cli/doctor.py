@@ -1,4 +1,4 @@
-"""``semsynth doctor``: what is here, what will not work, and what to do."""
+"""``semsynth doctor``: check the installation and suggest fixes."""
 
 import json
 import os
@@ -15,20 +15,16 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-EXTRAS = {"slurm": "submitit", "video": "av", "metrics": "segmentation_models_pytorch"}
-USES = {"slurm": "array jobs", "video": "MP4 films", "metrics": "segmenters smp: and hf:"}
+EXTRAS = {  # a module of each optional part, and what it is for
+    "slurm": ("submitit", "array jobs"),
+    "video": ("av", "MP4 films"),
+    "metrics": ("segmentation_models_pytorch", "segmenters smp: and hf:"),
+}
 ENOUGH = 5e9  # bytes; a run with its checkpoints and pictures
 
 
 class Finding(NamedTuple):
-    """One thing that was looked at.
-
-    Attributes:
-        state: ``good``; ``note`` if something optional is missing; ``bad`` if runs will fail.
-        what: What was looked at.
-        found: What was found.
-        remedy: What to do; empty if nothing is to be done.
-    """
+    """Result of one check: ``bad`` if runs will fail, ``note`` if something optional is missing."""
 
     state: Literal["good", "note", "bad"]
     what: str
@@ -37,40 +33,30 @@ class Finding(NamedTuple):
 
 
 def doctor(*, as_json: Annotated[bool, "--json"] = False) -> bool:
-    """Look at versions, devices, weights, data, W&B and disk, and say what to mend.
+    """Check versions, devices, weights, data, W&B and disk, and suggest fixes.
 
     Each line is good, a note (something optional is missing) or bad (training will not work). The
     exit status is 1 if anything is bad, else 0.
 
     Args:
         as_json: Print JSON instead of a table.
-
-    Returns:
-        Whether nothing is bad.
     """
     findings = examine()
     if as_json:
         print(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:
-        print("\n".join(lines(findings)))
+        width = max(len(finding.what) for finding in findings)
+        for state, what, found, remedy in findings:
+            print(f"{state}  {what:<{width}}  {found}")
+            if remedy:
+                print(f"      {'':<{width}}  -> {remedy}")
     return all(finding.state != "bad" for finding in findings)
 
 
-def lines(findings: list[Finding]) -> list[str]:
-    """A line for each finding, and one more where there is something to do."""
-    width = max(len(finding.what) for finding in findings)
-    text = []
-    for finding in findings:
-        text.append(f"{finding.state}  {finding.what:<{width}}  {finding.found}")
-        if finding.remedy:
-            text.append(f"      {'':<{width}}  -> {finding.remedy}")
-    return text
-
-
 def examine() -> list[Finding]:
-    """Look at everything; nothing is changed and no server is asked."""
-    looks = (versions, devices, extras, pretrained, data_roots, tracking, disk)
-    return [finding for look in looks for finding in look()]
+    """Run all checks; nothing is changed and no server is asked."""
+    checks = (versions, devices, extras, pretrained, data_roots, tracking, disk)
+    return [finding for check in checks for finding in check()]
 
 
 def versions() -> Iterator[Finding]:
@@ -90,7 +76,7 @@ def versions() -> Iterator[Finding]:
 
 
 def dependency(requirement: "Requirement") -> Finding:
-    """Whether a dependency is installed in a version that it may have."""
+    """Whether a dependency is installed within its bounds."""
     name, remedy = requirement.name, f"pip install '{requirement}'"
     try:
         installed = version(name)
@@ -113,28 +99,21 @@ def devices() -> Iterator[Finding]:
     if not count and torch.backends.mps.is_available():
         yield Finding("good", "mps", "Apple GPU")
     elif not count and shutil.which("nvidia-smi"):
-        yield Finding(
-            "bad",
-            "GPU",
-            f"a driver is here, and torch {torch.__version__} cannot use it",
-            "install the torch build for your CUDA version (pytorch.org), or update the driver",
-        )
+        found = f"torch {torch.__version__} cannot use the installed driver"
+        remedy = "install the torch build for your CUDA version (pytorch.org), or update the driver"
+        yield Finding("bad", "GPU", found, remedy)
     elif not count:
-        yield Finding(
-            "note",
-            "GPU",
-            f"none; {os.cpu_count()} CPU cores",
-            "toy experiments train on the CPU; the papers' need a GPU",
-        )
+        remedy = "toy experiments train on the CPU; the papers' need a GPU"
+        yield Finding("note", "GPU", f"none; {os.cpu_count()} CPU cores", remedy)
 
 
 def extras() -> Iterator[Finding]:
     """Optional parts."""
-    for extra, module in EXTRAS.items():
+    for extra, (module, use) in EXTRAS.items():
         if find_spec(module):
             yield Finding("good", f"semsynth[{extra}]", "installed")
         else:
-            remedy = f"pip install 'semsynth[{extra}]' for {USES[extra]}"
+            remedy = f"pip install 'semsynth[{extra}]' for {use}"
             yield Finding("note", f"semsynth[{extra}]", "missing", remedy)
 
 
@@ -149,7 +128,7 @@ def pretrained() -> Iterator[Finding]:
             yield Finding("note", f"weights {name}", "missing", remedy)
         elif path.stat().st_size != known.size:
             remedy = f"remove it, and semsynth weights fetch {name}"
-            yield Finding("bad", f"weights {name}", f"{path} is cut off or another file", remedy)
+            yield Finding("bad", f"weights {name}", f"{path} is truncated or another file", remedy)
         else:
             yield Finding("good", f"weights {name}", str(path))
 
@@ -190,6 +169,6 @@ def disk() -> Iterator[Finding]:
             flag = "--run_dir" if what == "runs" else "SEMSYNTH_HOME"
             yield Finding("bad", f"disk, {what}", f"{there} is read-only", f"change {flag}")
         elif free < ENOUGH:
-            yield Finding("note", f"disk, {what}", found, "make room: checkpoints may not fit")
+            yield Finding("note", f"disk, {what}", found, "free space: checkpoints may not fit")
         else:
             yield Finding("good", f"disk, {what}", found)

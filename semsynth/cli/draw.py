@@ -10,7 +10,7 @@ NOTE = """\
 Samples of the prior {prior!r} (fingerprint {fingerprint}), seed {seed}.
 For each of train/images/NAME.png put a label map of class indices, train/labels/NAME.png, here:
 {labels}
-Remove image and code of those that you do not label. Put masks to synthesise from in test/labels,
+Delete image and code of those that you do not label. Put masks to synthesise from in test/labels,
 and then:
   semsynth fit --config experiments/fewshot_smis/YOURS.yaml --data.root {output}
 """
@@ -38,7 +38,7 @@ def draw(
         num: Samples.
         seed: Seed of the samples.
         truncation: 1 is none, as in the paper.
-        overwrite: Replace samples that are there.
+        overwrite: Replace existing samples.
     """
     require_at_least(1, num=num)
     require_writable(output, "--output")
@@ -51,7 +51,9 @@ def draw(
 
     folder = output / "train"
     if any((folder / "codes").glob("*")) and not overwrite:
-        raise UserError(f"{folder} holds samples already; add --overwrite, or name another place.")
+        raise UserError(
+            f"{folder} holds samples already; add --overwrite, or choose another directory."
+        )
     generator = load_generator(prior)
     labels = folder / "labels"
     labels.mkdir(parents=True, exist_ok=True)
@@ -65,12 +67,7 @@ def draw(
                 save_png(image, folder / "images" / f"{name}.png")
                 with replaced(folder / "codes" / f"{name}.safetensors") as temporary:
                     save_file({"codes": code[None].contiguous()}, temporary)
-    note = NOTE.format(
-        prior=prior,
-        fingerprint=fingerprint(generator)[:12],
-        seed=seed,
-        labels=labels,
-        output=output,
-    )
+    made_by = {"prior": prior, "fingerprint": fingerprint(generator)[:12], "seed": seed}
+    note = NOTE.format(**made_by, labels=labels, output=output)
     (output / "README.txt").write_text(note)
     print(note, end="")

@@ -42,8 +42,8 @@ def edit(
       semsynth edit --ckpt_path RUN/checkpoints/last.ckpt --zoom 32,32,-0.15 \
           --closed_loop --output edit
 
-    The output has before.png, after.png, edit.gif and trajectory.json, which the command goes on
-    from: --trajectory FILE in place of --seed.
+    The output has before.png, after.png, edit.gif and trajectory.json. To continue the edit, give
+    --trajectory FILE in place of --seed.
 
     Args:
         output: Where to write.
@@ -53,13 +53,13 @@ def edit(
         optimise: Edit by optimisation in any case.
         seed: Start from this sample; 0 by default.
         image: Start from a photo.
-        trajectory: Go on from a saved trajectory.
+        trajectory: Continue a saved trajectory.
         truncation: Truncation of samples.
         drag: X,Y,DX,DY moves a point by DX, DY. Can be repeated.
         anchor: X,Y holds a point. Can be repeated.
         zoom: X,Y,S with the log of the old over the new size: -0.15 comes closer, 0.15 goes away.
             Can be repeated.
-        closed_loop: Look where points went, and correct.
+        closed_loop: Measure and correct the remaining error.
         style: Take the style of the sample of this seed first.
         mp4: Write edit.mp4 too.
         device: A GPU if there is one, else the CPU.
@@ -105,14 +105,14 @@ def parse_marks(drag: Sequence[str], anchor: Sequence[str], zoom: Sequence[str])
 
 
 def numbers(text: str, what: str) -> list[float]:
-    """Numbers between commas, as many as ``what`` names."""
+    """Comma-separated numbers, as many as ``what`` names."""
     count = what.count(",") + 1
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:
         values = []
     if len(values) != count:
-        raise UserError(f"{what} wants {count} numbers between commas, got {text!r}.")
+        raise UserError(f"{what} expects {count} comma-separated numbers, got {text!r}.")
     return values
 
 
@@ -169,15 +169,16 @@ def take_up(
     photo = from_uint8(read_image(image))
     with Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("Inverting")
-
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        return Session.from_image(canvas, editor, photo, progress=show)
+        return Session.from_image(
+            canvas,
+            editor,
+            photo,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
 
 
 def print_reports(marks: "list[Mark]", reports: "tuple[Report, ...]") -> None:
-    """What became of each mark."""
+    """Print the requested and achieved motion of each mark."""
     from rich.console import Console
     from rich.table import Table
 

@@ -12,18 +12,10 @@ from semsynth.files import write_text
 if TYPE_CHECKING:
     from semsynth.metrics import ImageMetric
 
-OF_EXTRACTOR = {
-    "fid": "FrechetDistance",
-    "fd": "FrechetDistance",
-    "kid": "KernelDistance",
-    "kd": "KernelDistance",
-    "prdc": "PrecisionRecall",
-}
-OF_FEATURES = {
-    "diversity": "Diversity",
-    "top1": "Top1Similarity",
-    "reconstruction": "Reconstruction",
-}
+OF_EXTRACTOR = {"fid": "FrechetDistance", "kid": "KernelDistance", "prdc": "PrecisionRecall"}
+OF_EXTRACTOR |= {"fd": OF_EXTRACTOR["fid"], "kd": OF_EXTRACTOR["kid"]}
+OF_FEATURES = {"diversity": "Diversity", "top1": "Top1Similarity"}
+OF_FEATURES |= {"reconstruction": "Reconstruction"}
 NAMES = "fid, kid, prdc, diversity, top1, reconstruction, layout, fd:EXTRACTOR"
 NETWORKS = ("extractor", "network", "segmenter")  # keys under which a card names a network
 
@@ -40,7 +32,7 @@ def evaluate(
     batch_size: int = 32,
     on_missing_weights: Literal["error", "skip"] = "error",
 ) -> None:
-    r"""Measure images that anyone made. Nothing is needed but the folders.
+    r"""Score generated images from folders.
 
     Distances compare the set of real images with the first sample of each mask; the sets may differ
     in number and in sizes. Pairs belong together by stem. Several samples of a mask STEM are the
@@ -69,8 +61,8 @@ def evaluate(
         real: Real images.
         fake: Generated images.
         masks: Label maps, one channel of class indices.
-        metrics: What to measure; all that can be by default.
-        segmenter: Judge of layouts: torchscript:FILE, hf:NAME, a path.
+        metrics: Metrics to compute; all available by default.
+        segmenter: Segmenter for layout fidelity: torchscript:FILE, hf:NAME, a path.
         output: File of the scores; beside the generated images by default, .scores.json.
         device: auto, cpu, cuda, cuda:1.
         batch_size: Masks at once.
@@ -114,7 +106,7 @@ def recipe(name: str, segmenter: str | None) -> "Callable[[], ImageMetric]":
     kind, _, features = name.partition(":")
     if kind == "layout":
         if segmenter is None:
-            raise UserError("layout needs a judge: name it with --segmenter.")
+            raise UserError("layout needs a segmenter; give --segmenter.")
         return lambda: metrics.LayoutFidelity(segmenter)
     if kind in OF_EXTRACTOR and (features or kind not in ("fd", "kd")):
         metric, features = getattr(metrics, OF_EXTRACTOR[kind]), features or "inception-clean"
@@ -128,12 +120,9 @@ def recipe(name: str, segmenter: str | None) -> "Callable[[], ImageMetric]":
 def print_scores(scores: dict[str, float], protocol: dict[str, Any]) -> None:
     """Print a table of scores and what they depend on."""
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table()
-    table.add_column("score")
-    table.add_column("value", justify="right")
-    table.add_column("of")
+    table = Table("score", Column("value", justify="right"), "of")
     for name, value in scores.items():
         card = protocol["metrics"][name]
         network = next((card[key] for key in NETWORKS if key in card), "")

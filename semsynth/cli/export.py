@@ -8,6 +8,10 @@ from typing import Literal
 from semsynth.files import write_text
 
 OF_JUDGES = ("agreement", "class_agreement", "disagreement")
+IN_CARD = (  # arguments that the samples depend on
+    *("seed", "split", "format", "filters", "keep", "target_precision", "min_distance"),
+    *("batch_size", "chunk"),
+)
 
 
 def export(
@@ -47,7 +51,7 @@ def export(
     r"""Write labelled images that a trained method makes.
 
     Images, label maps of class indices, classes, splits, and a manifest with seed, source and
-    confidence of each.
+    confidence of each sample.
 
     From masks: --ckpt_path of CLVAE or FewShotSMIS. The masks are the labelled ones of its
     training, or those of --masks, as they are or edited, in as many styles as you like.
@@ -60,9 +64,9 @@ def export(
       semsynth export --prior toy_portrait --labelled mine --layers 16 32 \
           --num 5000 --output exported
 
-    Filters look at the samples, and a sample that does not pass goes to OUTPUT/dropped. Their
-    thresholds keep a share of the best (--keep), or are the lowest at which so many of the held-out
-    pixels and masks are right (--target_precision and --held_out):
+    A sample that does not pass the filters goes to OUTPUT/dropped. Thresholds keep a share of the
+    best (--keep), or are the lowest that reach a precision on held-out pixels and masks
+    (--target_precision and --held_out):
 
       agreement        mean IoU of --judges with the mask, of each image
       class_agreement  the same for each class; the pixels of a class that fails
@@ -89,37 +93,41 @@ def export(
         inversion_steps: Steps of inversion, for labelled photos without codes.
         source: What to make images from; masks of a checkpoint by default.
         masks: Directory of masks; labelled ones of the training by default.
-        edit: How to edit masks; none of --masks, else warp by default.
+        edit: How to edit masks; none for --masks, else warp by default.
         paste: Classes put into other masks.
         styles: Images of a mask.
-        style: For CLVAE, drawn at random, or recombined from labelled photos, class by class.
+        style: For CLVAE, random, or recombined from labelled photos, class by class.
         num: Samples; --styles for each mask by default.
         truncation: Truncation of samples; 1 is none.
-        seed: Seed of all that is drawn.
+        seed: Random seed.
         split: Shares of train, val and test.
         format: What to write.
-        filters: Filters that are on.
+        filters: Filters to apply.
         judges: Segmenters trained on your labels.
-        keep: Share that is kept.
+        keep: Share to keep.
         target_precision: Precision to reach, in place of --keep.
         held_out: Directory of images and labels to measure it with.
         min_distance: Distance of colours in [0, 1] to training images.
-        batch_size: Samples drawn at once.
-        chunk: Samples of a shard, and what is lost at most if the process is killed.
+        batch_size: Batch size.
+        chunk: Samples of a shard; at most these are lost if the process is killed.
         shard: I/N, part I, from 0, of N; as torchrun numbers it by default.
         device: A GPU if there is one, else the CPU.
-
-    Raises:
-        ValueError: Values make no sense.
-        DataError: Files are missing or of something else.
-        MissingWeightsError: There is no such prior.
     """
-    for name, value in {"batch_size": batch_size, "chunk": chunk, "styles": styles}.items():
-        if value < 1:
+    given = dict(locals())
+    sizes = {"batch_size": batch_size, "chunk": chunk, "styles": styles, "num": num}
+    for name, value in sizes.items():
+        if value is not None and value < 1:
             raise ValueError(f"--{name} must be at least 1, got {value}.")
-    if num is not None and num < 1:
-        raise ValueError(f"--num must be at least 1, got {num}.")
-    require_one_source(ckpt_path, prior, labelled, source, masks)
+    if (ckpt_path is None) == (prior is None):
+        raise ValueError("Give --ckpt_path of a training, or --prior and --labelled; one of them.")
+    if prior is not None and labelled is None:
+        raise ValueError("--prior needs --labelled, the folder of your labelled images.")
+    if prior is not None and (source == "masks" or masks is not None):
+        raise ValueError(
+            "A prior can only generate samples; train FewShotSMIS to export from masks."
+        )
+    if source == "samples" and masks is not None:
+        raise ValueError("Samples have no --masks; leave them out, or --source samples.")
     if min(split) < 0 or abs(sum(split) - 1) > 1e-6:
         raise ValueError(f"--split must be three shares that add up to 1, got {list(split)}.")
     if not 0 < keep <= 1:
@@ -163,7 +171,7 @@ def export(
         else:
             made = opening.mask_source(opened, masks, edit, paste, styles, style, seed)
         if not (count := num or styles * made.num_masks):
-            raise ValueError("Samples are without end; say how many with --num.")
+            raise ValueError("Give the number of samples with --num.")
         classes = opened.space.num_classes
         plan = Plan(output, count, seed, chunk, batch_size, split, made.keeps_masks, classes)
         of_masks = Judges(judges, classes, place) if judges else None
@@ -172,15 +180,7 @@ def export(
         card = {
             "what": "labelled images",
             "origin": made.describe() | opened.origin,
-            "seed": seed,
-            "split": split,
-            "format": format,
-            "filters": filters,
-            "keep": keep,
-            "target_precision": target_precision,
-            "min_distance": min_distance,
-            "batch_size": batch_size,
-            "chunk": chunk,
+            **{key: given[key] for key in IN_CARD},
             "judges": [sha256_of(Path(j)) if Path(j).is_file() else j for j in judges],
             "num": count,
             "semsynth": __version__,
@@ -197,21 +197,3 @@ def export(
     complete = finish(plan, opened.space, thresholds, writer)
     state = "complete; look at sheets/ and report.md" if complete else "waits for the other parts"
     Console(stderr=True).print(f"{output} {state}.", soft_wrap=True)
-
-
-def require_one_source(
-    ckpt_path: Path | None,
-    prior: str | None,
-    labelled: Path | None,
-    source: str | None,
-    masks: Path | None,
-) -> None:
-    """Refuse a checkpoint, a prior and masks that do not go together."""
-    if (ckpt_path is None) == (prior is None):
-        raise ValueError("Give --ckpt_path of a training, or --prior and --labelled; one of them.")
-    if prior is not None and labelled is None:
-        raise ValueError("--prior needs --labelled, the folder of your labelled images.")
-    if prior is not None and (source == "masks" or masks is not None):
-        raise ValueError("A prior alone draws samples; train FewShotSMIS to export from masks.")
-    if source == "samples" and masks is not None:
-        raise ValueError("Samples have no --masks; leave them out, or --source samples.")

@@ -36,9 +36,9 @@ def invert(
         out: Where to write.
         recipe: In W, then in W+ with noise maps; or as the released code of FewShotSMIS.
         steps: Steps; 1000 by default, 2000 for upstream.
-        starts: Latents to begin from, the best of which goes on.
+        starts: Initial latents; the best is kept.
         perceptual: Distance beside that of pixels: alex, vgg, toy_portrait, a segmenter's file, or
-            none. auto is alex if its weights are here, else what the prior's card names, else none.
+            none. auto is alex if its weights are cached, else as the prior's card says, else none.
         batch_size: Photos at a time.
         seed: Seed of start and noise.
         device: A GPU if there is one, else the CPU.

@@ -1,4 +1,4 @@
-"""What the command line says about a mistake, in one sentence: what, where, what may be meant."""
+"""Errors of the command line in one sentence: what, where, and a suggestion."""
 
 import argparse
 import difflib
@@ -23,27 +23,27 @@ CHOICES = {  # keys that name a class, where the classes are, and what they have
     "trainer.callbacks": ("semsynth.callbacks", "Callback"),
 }
 SHARED = ("SynthesisDataModule", "PairsOnDisk", "MaskFolder", "ImageMetric")  # named in no YAML
-NO_DATA = "There are no data to work with. Name them: --data CLASS, or --config FILE."
+NO_DATA = "There are no data; give --data CLASS or --config FILE."
 NOTHING = (
-    "There is no method and no data to work with. Name an experiment, --config "
-    "experiments/clvae/toy_street.yaml, or a checkpoint of a run, --ckpt_path FILE."
+    "There is no method and no data; give an experiment, --config "
+    "experiments/clvae/toy_street.yaml, or the checkpoint of a run, --ckpt_path FILE."
 )
 
 
 def require_at_least(low: int, **values: int | None) -> None:
-    """Refuse values of flags below ``low``; None is no value."""
+    """Refuse values of flags below ``low``; None is skipped."""
     for name, value in values.items():
         if value is not None and value < low:
             raise UsageError(f"--{name} must be at least {low}, got {value}.")
 
 
 class Mistake(argparse.ArgumentError):
-    """What is wrong, from the parser of a class to the parser around it.
+    """An error, passed from the parser of a class to the parser around it.
 
     Args:
-        start: Begin of the sentence.
+        start: Start of the sentence.
         end: End of the sentence.
-        key: What to look for in the configuration files, which are named in between.
+        key: Key to look for in the configuration files, which are named in between.
     """
 
     def __init__(self, start: str, end: str, key: str = "") -> None:
@@ -54,14 +54,14 @@ class Mistake(argparse.ArgumentError):
 class Parser(ArgumentParser):
     """jsonargparse's parser with errors in one sentence.
 
-    The arguments of a class have a parser of their own, which jsonargparse makes when the class is
-    named. What it finds is among the causes of the error that reaches the parser around it. Two
-    private methods note which argument is being checked, which no error has as an attribute.
+    The arguments of a class have their own parser, which jsonargparse makes when the class is
+    named. Its error is among the causes of the error that reaches the parser around it. Two private
+    methods note which argument is being checked, which no error has as an attribute.
 
     Attributes:
-        files: Configuration files of the command line, to say which of them a mistake is in.
+        files: Configuration files of the command line, to name those with the error.
         of_class: Name of the class whose arguments these are, if it is such a parser.
-        checked: The argument that is being checked, its value, and whether a file gave it.
+        checked: The argument being checked, its value, and whether it is from a file.
     """
 
     files: tuple[str, ...] = ()
@@ -83,7 +83,7 @@ class Parser(ArgumentParser):
         return super()._check_value_key(action, value, *args, **kw)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Explain what is wrong; exit with status 2, or tell the parser around this one."""
+        """Explain the error; exit with status 2, or raise it for the parser around this one."""
         mistake = self.explain(message, ex)
         if not self.exit_on_error:
             raise Mistake(mistake.start, mistake.end, mistake.key) from ex  # ex may hold mistake
@@ -98,16 +98,16 @@ class Parser(ArgumentParser):
         return [self, *(parser for of_action in choices for parser in of_action.values())]
 
     def explain(self, message: str, error: Exception | None) -> Mistake:
-        """What jsonargparse found, from the kind of its error.
+        """Explain an error of jsonargparse by its type.
 
-        Which key is unknown or missing stands in the text of the error and nowhere else: between
-        quotes, as a flag, or as a word. Nothing but that is read from the text.
+        The unknown or missing key is only in the text: between quotes, as a flag, or as a word.
         """
         if told := [cause for cause in causes(error) if isinstance(cause, Mistake)]:
             return told[0]
         actions = [action for parser in self.parsers() for action in parser._actions]
-        if isinstance(error, KeyError):
-            key, known = message.split("'")[-2], [action.dest for action in actions]
+        quoted = message.split("'")
+        if isinstance(error, KeyError) and len(quoted) > 2:
+            key, known = quoted[-2], [action.dest for action in actions]
             what = f"{self.of_class} has no argument" if self.of_class else "There is no key"
             return Mistake(f"{what} {key!r}", meant(key, known), key)
         if isinstance(error, TypeError) and error.__cause__ is not None:
@@ -123,7 +123,7 @@ class Parser(ArgumentParser):
         return Mistake(message, "")
 
     def missing(self, absent: list[argparse.Action]) -> str:
-        """Which arguments have to be given and are not."""
+        """Name the arguments that are required and missing."""
         names = {action.dest for action in absent}
         if self.of_class:
             return f"{self.of_class} needs {', '.join(sorted(names))}."
@@ -150,7 +150,7 @@ class Parser(ArgumentParser):
 
 
 def spelling(action: argparse.Action) -> list[str]:
-    """An argument as usage shows it: the flag and its value, or the name of a position."""
+    """An argument as usage shows it: flag and value, or the name of a positional."""
     return [*action.option_strings[:1], action.dest.upper()]
 
 
@@ -192,7 +192,7 @@ def class_names(value: Any) -> list[str]:
 
 
 def classes_of(module: str, base: str) -> list[str]:
-    """Names of a module's classes that have an ancestor of this name, without those shared."""
+    """Names of a module's classes with an ancestor of this name, without shared bases."""
     public = vars(import_module(module))
     return [
         name
@@ -204,7 +204,7 @@ def classes_of(module: str, base: str) -> list[str]:
 
 
 def check_files(files: Iterable[str]) -> None:
-    """See that configuration files are YAML with keys and values."""
+    """Refuse configuration files that are not YAML mappings."""
     for file in files:
         path = Path(file)
         if not path.is_file():
@@ -214,17 +214,17 @@ def check_files(files: Iterable[str]) -> None:
             content = yaml.safe_load(path.read_text())
         except (UnicodeDecodeError, yaml.YAMLError) as error:
             reason = " ".join(str(error).split())
-            raise UserError(f"--config {file} is no YAML: {reason}.") from error
+            raise UserError(f"--config {file} is not valid YAML: {reason}.") from error
         if not isinstance(content, dict | None):
             raise UserError(
-                f"--config {file} holds no keys and values such as model: and data:; see those in "
+                f"--config {file} is not a mapping with keys such as model: and data:; see "
                 "experiments/."
             )
 
 
 @contextmanager
 def unwrapped() -> Iterator[None]:
-    """Bring to light what a constructor raised, which jsonargparse wraps in errors of its own."""
+    """Unwrap errors of constructors from those of jsonargparse."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -236,7 +236,7 @@ def unwrapped() -> Iterator[None]:
 
 
 def meant(key: str, known: Iterable[str]) -> str:
-    """The end of a sentence: a question after the closest known key, if one is close."""
+    """The end of a sentence, with the closest known key, if one is close."""
     by_letters = {name.lower(): name for name in known}
     close = difflib.get_close_matches(key.lower(), by_letters, n=1)
     return f"; did you mean {by_letters[close[0]]!r}?" if close else "."

@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from semsynth.cli.messages import require_at_least
-from semsynth.errors import UserError, require_writable
+from semsynth.errors import require_writable
 from semsynth.files import write_bytes, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-HALVES = ("features", "flow", "log_expansion")
-"""What is stored in float16."""
-RECIPE = (
+HALVES = ("features", "flow", "log_expansion")  # stored in float16
+RECIPE = (  # arguments of the renderer
     *("num_tokens", "perturbation", "truncation", "feature_resolution", "canvas_size"),
     *("grid_size", "normalise_layers", "centred", "shared"),
 )
-"""Arguments that the renderer takes."""
 
 
 def pairs(
@@ -84,7 +82,7 @@ def pairs(
     from semsynth.cli.preflight import choose_device
     from semsynth.data.generated_pairs import CHUNK, chunk_path
     from semsynth.editing.pairs import PairRenderer, default_canvas
-    from semsynth.export.job import read_shard
+    from semsynth.export.job import CARD, read_shard, stored_card
     from semsynth.networks.noise import sample_seed
     from semsynth.weights.estimators import load_motion_estimator
     from semsynth.weights.priors import fingerprint, load_generator
@@ -109,7 +107,8 @@ def pairs(
         "torch": torch.__version__,
         "command": command_of(given),
     }
-    start_card(out, card)
+    if stored_card(out, {key: card[key] for key in ("origin", "num", "seed")}) is None:
+        write_text(out / CARD, json.dumps(card, indent=2) + "\n")
     chunks = range(math.ceil(num / CHUNK))
     todo = [c for c in chunks if c % parts == part and not chunk_path(out, c).is_file()]
     with Progress(console=Console(stderr=True)) as bar:
@@ -119,27 +118,7 @@ def pairs(
             write_chunk(chunk_path(out, chunk), [renderer(one) for one in seeds])
     files = [chunk_path(out, chunk) for chunk in chunks]
     if all(file.is_file() for file in files):
-        write_card(out, card | measured_scale(files))
-
-
-def start_card(root: Path, card: dict[str, Any]) -> None:
-    """Write the card before the first pair, or see that the one there says the same."""
-    file = root / "card.json"
-    if not file.is_file():
-        write_card(root, card)
-        return
-    stored = json.loads(file.read_text())
-    for key in ("origin", "num", "seed"):
-        if stored.get(key) != card[key]:
-            raise UserError(
-                f"{root} holds pairs with {key} {stored.get(key)}, not {card[key]}; write these to "
-                "another directory."
-            )
-
-
-def write_card(root: Path, card: dict[str, Any]) -> None:
-    """Write ``card.json``."""
-    write_text(root / "card.json", json.dumps(card, indent=2) + "\n")
+        write_text(out / CARD, json.dumps(card | measured_scale(files), indent=2) + "\n")
 
 
 def write_chunk(path: Path, batches: "list[dict[str, Tensor]]") -> None:
@@ -175,9 +154,11 @@ def command_of(given: Mapping[str, Any]) -> str:
     """The command that writes all of these pairs."""
     words = ["semsynth pairs"]
     for name, value in given.items():
-        if name in ("shard", "device", "batch_size") or value is None or value is False:
-            continue
-        words.append(f"--{name}")
-        if value is not True:
-            words += map(str, value) if isinstance(value, tuple) else [str(value)]
+        if (
+            name not in ("shard", "device", "batch_size")
+            and value is not None
+            and value is not False
+        ):
+            values = value if isinstance(value, tuple) else (value,) if value is not True else ()
+            words += [f"--{name}", *map(str, values)]
     return " ".join(words)

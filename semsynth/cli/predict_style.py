@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 from lightning import LightningModule
 from lightning.pytorch.cli import LightningArgumentParser
-from torch import Tensor
 
 from semsynth.data import DataError, SynthesisDataModule, read_reference
 from semsynth.data.decode import read_image
@@ -37,25 +36,17 @@ def add_style_arguments(parser: LightningArgumentParser) -> None:
 def read_style(
     options: Any, method: LightningModule, data: SynthesisDataModule
 ) -> dict[str, Any] | None:
-    """What a batch's ``style`` is to be: arguments of the method's ``styled``.
+    """A batch's ``style``, the arguments of the method's ``styled``, from the group ``style``.
 
-    Args:
-        options: The group ``style``.
-        method: The method.
-        data: The data that it was trained with, for the label space and the image size.
-
-    Returns:
-        None if no option was given, or if the method has taken the reference itself.
-
-    Raises:
-        DataError: The method has no styles, a file is missing, or a class is not known.
+    None if no option was given, or if the method has taken the reference itself.
     """
     selects = options.classes is not None or options.levels is not None
     selects = selects or options.reference_mask is not None or options.keep
     if options.reference is None and not selects:
         return None
     if not selects and (take := getattr(method, "take_style", None)) is not None:
-        take(read_whole_style(Path(options.reference)))
+        file = Path(options.reference)
+        take(read_codes(file) if file.suffix in CODE_SUFFIXES else from_uint8(read_image(file)))
         return None
     if not hasattr(method, "styled"):
         raise DataError(
@@ -72,23 +63,7 @@ def read_style(
         files = Path(options.reference), Path(options.reference_mask)
         style["reference"] = read_reference(*files, data)
     if options.classes is not None:
-        style["classes"] = class_numbers(options.classes, data)
+        style["classes"] = data.label_space.numbers(options.classes)
     if options.levels is not None:
         style["levels"] = list(options.levels)
     return style
-
-
-def read_whole_style(file: Path) -> Tensor:
-    """The image (3, H, W) in [-1, 1], or the code (num_ws, w_dim), that gives the style."""
-    if file.suffix in CODE_SUFFIXES:
-        return read_codes(file)
-    return from_uint8(read_image(file))
-
-
-def class_numbers(classes: list[str | int], data: SynthesisDataModule) -> list[int]:
-    """Numbers of classes given by name or number."""
-    names = list(data.label_space.names)
-    words = [str(c).strip() for c in classes]
-    if unknown := [w for w in words if w not in names and not w.isdigit()]:
-        raise DataError(f"There is no class {unknown[0]!r}; the classes are {', '.join(names)}.")
-    return [names.index(w) if w in names else int(w) for w in words]

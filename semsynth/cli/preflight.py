@@ -1,4 +1,4 @@
-"""What is looked at before a run starts, and what is said when something outside of it fails.
+"""Checks before a run starts, and remedies for faults outside of it.
 
 Each check raises a ``UserError`` that names value and remedy.
 """
@@ -8,7 +8,6 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -16,55 +15,44 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.strategies import StrategyRegistry
 
 from semsynth.cli.messages import meant
+from semsynth.cli.sbatch import value_of
 from semsynth.errors import UserError, require_positive
 from semsynth.methods.opening import check_file
 
 OTHER_SHAPES = "Error(s) in loading state_dict"
-BAD_DATA = "\nsemsynth.data."
-"""What the last part of a loader process's stack trace begins with if the data are at fault."""
+BAD_DATA = "\nsemsynth.data."  # ends a worker's stack trace if the data are at fault
 
 
 class FaultError(UserError):
-    """Memory, disk or a loader process gave out; the message says what to do."""
+    """Memory or disk ran out, or a loader process died."""
 
 
 def choose_device(name: str | None) -> torch.device:
-    """A device by name, or the GPU of this process if there is one, else the CPU.
-
-    Args:
-        name: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; None to choose.
-
-    Raises:
-        UserError: There is no such device here; the message lists those that there are.
-    """
+    """A device by name, or by default the GPU of this process if there is one, else the CPU."""
     gpus = torch.cuda.device_count()
     devices = ["cpu", *["cuda"] * (gpus > 0), *(f"cuda:{i}" for i in range(gpus))]
     devices += ["mps"] if torch.backends.mps.is_available() else []
     if name is None:
         name = f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if gpus else "cpu"
     if name not in devices:
-        raise UserError(f"There is no device {name!r} here; there are {', '.join(devices)}.")
+        raise UserError(f"device {name!r} not found; available: {', '.join(devices)}.")
     return torch.device(name)
 
 
 def require_config(args: list[str], files: tuple[str, ...]) -> None:
-    """Refuse a checkpoint without a configuration: none was given, and none lies in its run."""
-    paths = [
-        b if a == "--ckpt_path" else a.partition("=")[2]
-        for a, b in pairwise([*args, ""])
-        if a.partition("=")[0] == "--ckpt_path"
-    ]
-    if not paths or files or any(arg.partition("=")[0] == "--model" for arg in args):
+    """Refuse a checkpoint without a configuration, given or in its run directory."""
+    path = value_of(args, "--ckpt_path", "")
+    if not path or files or any(arg.partition("=")[0] == "--model" for arg in args):
         return
-    check_file(paths[-1])
+    check_file(path)
     raise UserError(
-        f"{paths[-1]} has no config.yaml of its run, ../config.yaml from where it lies. Name the "
+        f"{path} has no config.yaml of its run, ../config.yaml from where it lies. Name the "
         "configuration: --config FILE."
     )
 
 
 def check_numbers(values: Any, key: str = "") -> None:
-    """Refuse numbers that are not finite, anywhere in a configuration."""
+    """Refuse infinity and NaN anywhere in a configuration."""
     if isinstance(values, float) and not math.isfinite(values):
         raise UserError(f"{key} is {values}; give a finite number.")
     if isinstance(values, dict):
@@ -80,7 +68,7 @@ def check_trainer(trainer: dict[str, Any]) -> None:
     if trainer["accelerator"] in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UserError(
             f"trainer.accelerator is {trainer['accelerator']}, and torch sees no GPU here. Give "
-            "--trainer.accelerator cpu, or leave it at auto; semsynth doctor says what is here."
+            "--trainer.accelerator cpu, or leave it at auto; semsynth doctor lists the devices."
         )
     devices = trainer["devices"]
     words = [part.strip() for part in str(devices).split(",")]
@@ -101,7 +89,7 @@ def check_trainer(trainer: dict[str, Any]) -> None:
 
 @contextmanager
 def explained(checkpoint: str | None) -> Iterator[None]:
-    """Say what Lightning and torch find while a run starts, in terms of the configuration."""
+    """Report errors of Lightning and torch at the start of a run in terms of the configuration."""
     try:
         yield
     except MisconfigurationException as error:
@@ -119,25 +107,26 @@ def explained(checkpoint: str | None) -> Iterator[None]:
 def explain_fault(error: BaseException, config: Any) -> str | None:
     """A message with a remedy for errors that a user can do something about."""
     text = str(error)
-    go_on = f"Then go on with --run_dir {config.run_dir} --ckpt_path last."
+    first_line = (text.strip().splitlines() or ["no details"])[0][:200]
+    go_on = f"Then resume with --run_dir {config.run_dir} --ckpt_path last."
     if is_out_of_memory(error):
-        return f"Out of memory ({first_line(text)}). {what_to_lower(config)} {go_on}"
+        return f"Out of memory ({first_line}). {what_to_lower(config)} {go_on}"
     if "in DataLoader worker process" in text and BAD_DATA in text:
         return text.rpartition(BAD_DATA)[2].partition(": ")[2].strip()
     if is_dead_loader(error, config.data.init_args.num_workers):
         return (
-            f"A loader process died ({first_line(text)}). Often it was killed because memory, or "
+            f"A loader process died ({first_line}). Often it was killed because memory, or "
             "shared memory (/dev/shm), ran out: lower --data.num_workers (now "
             f"{config.data.init_args.num_workers}), or give the job more. {go_on}"
         )
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         place = f" at {error.filename}" if error.filename else ""
-        return f"The disk is full{place} ({error.strerror}). Make room. {go_on}"
+        return f"The disk is full{place} ({error.strerror}). Free space. {go_on}"
     return None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device or the machine has no memory left."""
+    """Whether a device or the machine ran out of memory."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error)
@@ -146,7 +135,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_dead_loader(error: BaseException, num_workers: int) -> bool:
-    """Whether a loader process ended; one that dies while it sends breaks the connection."""
+    """Whether a loader process died, perhaps while sending, which breaks the connection."""
     text = str(error)
     if num_workers and isinstance(error, ConnectionError | EOFError):
         return True
@@ -154,7 +143,7 @@ def is_dead_loader(error: BaseException, num_workers: int) -> bool:
 
 
 def what_to_lower(config: Any) -> str:
-    """What takes memory, with its value, what helps most coming first."""
+    """Settings that take memory, the most effective first, with their values."""
     data, model = config.data.init_args, config.model.init_args
     parts = [
         f"--data.{key} (now {data[key]})"
@@ -166,15 +155,8 @@ def what_to_lower(config: Any) -> str:
     if "16" not in str(precision):
         advice += f"; or use --trainer.precision bf16-mixed (now {precision})"
     if "checkpointing" in model and not model["checkpointing"]:
-        advice += "; or --model.checkpointing true (now false), which computes more and keeps less"
+        advice += "; or --model.checkpointing true (now false), which trades time for memory"
     if "accumulate_grad_batches" in model:
-        advice += (
-            "; --model.accumulate_grad_batches (now "
-            f"{model['accumulate_grad_batches']}) makes up for a smaller batch"
-        )
+        now = model["accumulate_grad_batches"]
+        advice += f"; --model.accumulate_grad_batches (now {now}) makes up for a smaller batch"
     return f"{advice}."
-
-
-def first_line(text: str) -> str:
-    """The first line of a message, without its end if it is long."""
-    return (text.strip().splitlines() or ["no details"])[0][:200]

@@ -8,7 +8,7 @@ SCRIPT = """\
 #!/bin/bash
 {header}
 
-# Started again after --signal or preemption, the training goes on from its last checkpoint.
+# After --signal or preemption the job is requeued and resumes from its last checkpoint.
 srun {command}
 """
 DEFAULTS = {"job-name": "semsynth", "time": "24:00:00", "signal": "SIGUSR1@90"}

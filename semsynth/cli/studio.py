@@ -33,8 +33,8 @@ def studio(
       semsynth studio --clvae RUN/checkpoints/last.ckpt
       semsynth studio --layout priors/cat_layout.safetensors --host 0.0.0.0
 
-    Only this machine can reach the page. With another --host whoever opens it needs the token in
-    the address that is printed; put a proxy with TLS before it where the network is not yours.
+    Only this machine can reach the page. With another --host, opening it takes the token in the
+    printed address; put a TLS proxy in front of it in networks that you do not trust.
 
     Args:
         clvae: Paint with this checkpoint of CLVAE, trained or imported.
@@ -45,9 +45,6 @@ def studio(
         port: 0 takes a free one.
         device: A GPU if there is one, else the CPU.
         open_page: Open the page in a browser.
-
-    Raises:
-        UserError: A package that the studio needs is not installed.
     """
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise UserError(

@@ -43,6 +43,7 @@ from semsynth.callbacks.loggers import RunLabels, build_loggers, silence_noise
 from semsynth.cli import COMMANDS, preflight
 from semsynth.cli.messages import Parser, check_files, unwrapped
 from semsynth.cli.predict_style import add_style_arguments, read_style
+from semsynth.cli.sbatch import value_of
 from semsynth.data import MaskFolder, SynthesisDataModule
 from semsynth.errors import UserError, require_writable
 from semsynth.files import write_text
@@ -65,13 +66,10 @@ OUTPUT = "Directory of the images (default: RUN_DIR/predictions)."
 
 
 class TrainingParser(Parser, LightningArgumentParser):
-    """LightningCLI's parser with errors in one sentence.
-
-    It reads configurations of older runs too, which may contain retired arguments.
-    """
+    """LightningCLI's parser with errors in one sentence."""
 
     def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Namespace:
-        """Parse a configuration, less its retired arguments."""
+        """Parse a configuration without arguments that are retired, as older runs have them."""
         values = yaml.safe_load(content)
         if (kept := less_retired(values)) != values:
             content = yaml.safe_dump(kept)
@@ -82,7 +80,7 @@ class SaveConfig(SaveConfigCallback):
     """Writes ``config.yaml`` into the run directory and logs it to W&B."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Save the configuration of a training; other commands leave the file alone."""
+        """Save the configuration of a training only."""
         if stage != "fit":
             return
         directory = Path(trainer.default_root_dir)
@@ -130,8 +128,7 @@ class SemsynthCLI(LightningCLI):
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """A parser that knows the configuration files, for its messages."""
-        parser = super().init_parser(**kwargs)
-        assert isinstance(parser, TrainingParser)
+        parser: Any = super().init_parser(**kwargs)
         parser.files = self.config_files
         return parser
 
@@ -140,7 +137,7 @@ class SemsynthCLI(LightningCLI):
         return {self.command: LightningCLI.subcommands()[self.command]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Shared callbacks, the run directory, and the values that data and model must share."""
+        """Add callbacks and the run directory; link what data and model share."""
         parser.add_lightning_class_args(Checkpoint, "checkpoint")
         parser.add_lightning_class_args(Evaluation, "evaluation")
         parser.add_lightning_class_args(ImageLogger, "images")
@@ -176,7 +173,7 @@ class SemsynthCLI(LightningCLI):
         return parser
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parse the given arguments; they are those of the process, perhaps with a config added."""
+        """Parse the arguments; errors end in one message."""
         try:
             check_files(self.config_files)
             self.config = parser.parse_args(args)  # type: ignore[arg-type]  # always a list here
@@ -184,10 +181,10 @@ class SemsynthCLI(LightningCLI):
             self._parser(self.command).error(" ".join(str(error).split()))
 
     def _parse_ckpt_path(self) -> None:
-        """Do not rebuild the model from the checkpoint: the run's own config.yaml does that."""
+        """Do not rebuild the model from the checkpoint: the run's config.yaml does that."""
 
     def before_instantiate_classes(self) -> None:
-        """Fix the run directory, and with it where checkpoints and logs go."""
+        """Fix the run directory, where checkpoints and logs go."""
         config = self.config[self.command]
         if config.run_dir is None:
             values = yaml.safe_load(self._parser(self.command).dump(config, skip_none=False))
@@ -196,34 +193,36 @@ class SemsynthCLI(LightningCLI):
         self.run_dir = Path(config.run_dir)
         require_writable(self.run_dir, "--run_dir")
         preflight.check_numbers(config.as_dict())
-        config.weights_only = True  # whatever the file, nothing in it is run
+        config.weights_only = True  # nothing in the file is executed
         if config.checkpoint.dirpath is None:
             config.checkpoint.dirpath = str(self.run_dir / "checkpoints")
         if config.trainer.default_root_dir is None:
             config.trainer.default_root_dir = str(self.run_dir)
-        first_process = rank_of_process() == 0
         if config.ckpt_path == "last":
             found = run_directory.last_checkpoint(self.run_dir)
             if found is not None or self.command == "fit":
                 config.ckpt_path = found and str(found)
             return
-        starts_anew = self.command == "fit" and not config.ckpt_path
-        if starts_anew and first_process and not config.trainer.fast_dev_run:
+        starts = self.command == "fit" and not (config.ckpt_path or config.trainer.fast_dev_run)
+        if starts and rank_of_process() == 0:
             run_directory.prepare(self.run_dir, config.overwrite)
 
     def instantiate_classes(self) -> None:
-        """Build data, model and trainer; predictions from a folder of masks get their own data."""
+        """Build data, model and trainer; ``--masks`` replace the data of predictions."""
         with unwrapped(), preflight.explained(None):
             super().instantiate_classes()
         if self.command == "predict" and (masks := self.config.predict.masks) is not None:
             self.datamodule = MaskFolder(masks, self.datamodule)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
-        if self.command != "predict":
-            check_weights(callbacks)
+        for callback in callbacks:
+            if self.command != "predict" and isinstance(callback, Evaluation):
+                callback.build()  # missing weights show before data are read and a run is recorded
         preflight.check_trainer(config)
         choose_strategy(config)
-        config["plugins"] = [*plugins_of(config), SafeCheckpointIO()]
+        plugins = config.get("plugins") or []
+        plugins = plugins if isinstance(plugins, list | tuple) else [plugins]
+        config["plugins"] = [*plugins, SafeCheckpointIO()]
         about = describe_run(self.config[self.command])
         config["logger"] = build_loggers(config["logger"], self.run_dir, self.command, about)
         if self.command == "fit":
@@ -238,8 +237,16 @@ class SemsynthCLI(LightningCLI):
         return super()._instantiate_trainer(config, callbacks)
 
     def before_fit(self) -> None:
-        """Refuse what would otherwise fail with a remark about Lightning's inside."""
-        refuse_accumulation(self.model, self.trainer)
+        """Refuse Lightning's gradient accumulation for a method with manual optimisation."""
+        if self.model.automatic_optimization or self.trainer.accumulate_grad_batches == 1:
+            return
+        own = "accumulate_grad_batches" in self.model.hparams
+        remedy = "--model.accumulate_grad_batches" if own else "a larger --data.batch_size"
+        raise MisconfigurationException(
+            f"{type(self.model).__name__} steps its optimizers itself, so the trainer cannot "
+            f"accumulate gradients for it. Use {remedy} instead of "
+            "--trainer.accumulate_grad_batches."
+        )
 
     def after_fit(self) -> None:
         """Test the weights that the training ended with."""
@@ -248,7 +255,7 @@ class SemsynthCLI(LightningCLI):
             self.trainer.test(self.model, self.datamodule, verbose=False)
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Run the command; what went wrong outside of it is said with its remedy."""
+        """Run the command; faults outside of it are reported with a remedy."""
         checkpoint = self.config[subcommand].ckpt_path
         check_checkpoint(checkpoint, type(self.model).__name__)
         try:
@@ -261,7 +268,7 @@ class SemsynthCLI(LightningCLI):
 
 
 class WeightsCheck(SemsynthCLI):
-    """Builds all that a training needs, and does not train: a missing file is said by its error."""
+    """Builds all that a training needs without training; a missing file raises its error."""
 
     def before_instantiate_classes(self) -> None:
         """Leave run directories alone."""
@@ -275,7 +282,7 @@ class WeightsCheck(SemsynthCLI):
 
 
 def prepare_weights(args: list[str]) -> None:
-    """Look for all the weights that ``semsynth fit`` with these arguments would need."""
+    """Check the weights that ``semsynth fit`` with these arguments needs."""
     here = ["accelerator=cpu", "devices=1", "num_nodes=1", "strategy=auto", "logger=false"]
     silence_noise()
     WeightsCheck("fit", ["fit", *args, *(f"--trainer.{flag}" for flag in here)])
@@ -293,15 +300,8 @@ def less_retired(values: Any) -> Any:
     return kept
 
 
-def check_weights(callbacks: list[Callback]) -> None:
-    """Build the metrics before data are read and runs are recorded: a miss shows at once."""
-    for callback in callbacks:
-        if isinstance(callback, Evaluation):
-            callback.build()
-
-
 def describe_run(config: Any) -> RunLabels:
-    """What W&B groups and filters a run by: its experiment, its method and its data."""
+    """Experiment, method and data of a run, by which W&B groups and filters."""
     given = [str(file) for file in config.get("config") or []]
     files = [file for file in given if Path(file).name != "config.yaml"]  # not that of a run
     names = [config[key].class_path.rsplit(".", 1)[-1] for key in ("model", "data")]
@@ -310,44 +310,27 @@ def describe_run(config: Any) -> RunLabels:
 
 
 def rank_of_process() -> int:
-    """Number of this process over all nodes, from what started it; known before the trainer is."""
+    """Global rank of this process, from its launcher, before there is a trainer."""
     names = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
     return next((int(os.environ[name]) for name in names if name in os.environ), 0)
 
 
-def refuse_accumulation(method: LightningModule, trainer: Trainer) -> None:
-    """Say where gradients are accumulated by a method that has its own optimisation."""
-    if not method.automatic_optimization and trainer.accumulate_grad_batches > 1:
-        own = "accumulate_grad_batches" in method.hparams
-        remedy = "--model.accumulate_grad_batches" if own else "a larger --data.batch_size"
-        raise MisconfigurationException(
-            f"{type(method).__name__} steps its optimizers itself, so the trainer cannot "
-            f"accumulate gradients for it. Use {remedy} instead of "
-            "--trainer.accumulate_grad_batches."
-        )
-
-
 def choose_strategy(trainer: dict[str, Any]) -> None:
-    """Make ``strategy: auto`` one that can train a GAN on several devices, with SyncBatchNorm.
+    """Replace ``strategy: auto`` on several devices by DDP for GANs, with SyncBatchNorm.
 
-    Lightning's own choice, plain DDP, fails when a network gets no gradient in a step.
+    Lightning's choice, plain DDP, fails when a network gets no gradient in a step.
     """
     devices, accelerator = trainer["devices"], trainer["accelerator"]
     on_gpu = torch.cuda.is_available() and accelerator in ("auto", "gpu", "cuda")
     if devices in ("auto", -1, "-1"):
         count = torch.cuda.device_count() if on_gpu else 1
+    elif str(devices).isdigit():
+        count = int(devices)
     else:
-        count = len(devices) if isinstance(devices, list) else int(str(devices).count(",") + 1)
-        count = int(devices) if str(devices).isdigit() else count
+        count = len(devices) if isinstance(devices, list) else str(devices).count(",") + 1
     if trainer["strategy"] == "auto" and count * trainer["num_nodes"] > 1:
         trainer["strategy"] = "ddp_find_unused_parameters_true"
         trainer["sync_batchnorm"] = on_gpu  # torch has it on GPUs only
-
-
-def plugins_of(trainer: dict[str, Any]) -> list[Any]:
-    """The plugins that the trainer was given, one or several or none."""
-    given = trainer.get("plugins") or []
-    return list(given) if isinstance(given, list | tuple) else [given]
 
 
 def config_files(args: list[str]) -> tuple[str, ...]:
@@ -365,9 +348,6 @@ def files_first(args: list[str]) -> list[str]:
 
     W&B's agent sorts flags by its own rules. A sweep may also give flags together with a file, as
     the value of one parameter: ``--config="FILE --KEY VALUE"``.
-
-    Args:
-        args: The command and its arguments.
     """
     files, flags, rest = [], [], iter(args[1:])
     for arg in rest:
@@ -381,17 +361,15 @@ def files_first(args: list[str]) -> list[str]:
 
 
 def with_config_of_run(args: list[str]) -> list[str]:
-    """Take the configuration of the run that a checkpoint lies in, if none is given."""
+    """Add the configuration of the checkpoint's run, if none is given."""
     if config_files(args) or "-h" in args or "--help" in args:
         return args
-    for i, arg in enumerate(args):
-        path = arg.partition("=")[2] if "=" in arg else "".join(args[i + 1 : i + 2])
-        directory = run_directory.of_checkpoint(path)
-        config = directory / "config.yaml"
-        if arg.partition("=")[0] == "--ckpt_path" and config.is_file():
-            here = [f"--run_dir={directory}", *run_directory.derived(config)]
-            return [args[0], "--config", str(config), *here, *args[1:]]
-    return args
+    directory = run_directory.of_checkpoint(checkpoint := value_of(args, "--ckpt_path", ""))
+    config = directory / "config.yaml"
+    if not checkpoint or not config.is_file():
+        return args
+    here = [f"--run_dir={directory}", *run_directory.derived(config)]
+    return [args[0], "--config", str(config), *here, *args[1:]]
 
 
 def run(args: list[str]) -> None:
@@ -404,6 +382,6 @@ def run(args: list[str]) -> None:
         preflight.require_config(args, config_files(args))
         SemsynthCLI(args[0], args)
     except SIGTERMException:
-        sys.exit(143)  # Lightning says 0, and a batch system would think that all is done
+        sys.exit(143)  # Lightning exits with 0, which a batch system takes for success
     finally:
         wandb.finish()  # else a second run in this process would join the first

@@ -18,7 +18,7 @@ from semsynth.weights.registry import DOWNLOADS
 
 
 def list_weights() -> None:
-    """List what there is, and what of it is here.
+    """List known weights and which are cached.
 
     Files are looked for in SEMSYNTH_WEIGHTS if it is set, else in SEMSYNTH_HOME/weights, where
     SEMSYNTH_HOME is ~/.cache/semsynth unless you set it, and in torch's cache.
@@ -70,10 +70,7 @@ def verify(names: Sequence[str] = ()) -> bool:
     """Compare sizes and checksums.
 
     Args:
-        names: What to verify; all that are here by default.
-
-    Returns:
-        Whether all are here and good.
+        names: What to verify; all cached ones by default.
     """
     require_known(names)
     bad = False
@@ -91,7 +88,7 @@ def verify(names: Sequence[str] = ()) -> bool:
 
 
 def where(name: str) -> None:
-    """Print the path of a file alone, for scripts.
+    """Print only the path of a file, for scripts.
 
     Args:
         name: What to look for.
@@ -127,7 +124,7 @@ VERBS = {
 
 
 def require_known(names: Iterable[str]) -> None:
-    """Refuse names of no weights."""
+    """Refuse unknown names."""
     for name in names:
         try:
             store.locate(name)
@@ -151,13 +148,13 @@ def fetch_all_for(fit_arguments: list[str]) -> None:
             prepare_weights(fit_arguments)
             break
         except weights.MissingWeightsError as error:
-            if not set(error.names) - fetched:  # nothing that fetching can mend
+            if not set(error.names) - fetched:  # fetching does not help
                 raise
             fetch_files(sorted(set(error.names) - fetched))
             fetched |= set(error.names)
-    say("Everything that the experiment needs is here.")
+    say("All weights of the experiment are available.")
 
 
 def say(text: str) -> None:
-    """Print without colours or line breaks of its own."""
+    """Print without colours and line breaks."""
     Console().print(text, soft_wrap=True, highlight=False)

@@ -1,6 +1,7 @@
 """Label spaces: what the values of a label map mean, on disk, in memory and in evaluation."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
@@ -59,6 +60,16 @@ class LabelSpace:
     def num_classes(self) -> int:
         """Number of classes, pixels without a label not counted."""
         return len(self.names)
+
+    def numbers(self, classes: Sequence[str | int]) -> list[int]:
+        """Numbers of classes given by name or number."""
+        words = [str(c).strip() for c in classes]
+        number_of = {str(i): i for i in range(self.num_classes)}
+        number_of |= {name: i for i, name in enumerate(self.names)}
+        if unknown := [word for word in words if word not in number_of]:
+            known = ", ".join(self.names)
+            raise DataError(f"There is no class {unknown[0]!r}; the classes are {known}.")
+        return [number_of[word] for word in words]
 
     def lookup(self) -> np.ndarray:
         """Class of each value on disk (256,), int64; -1 where a value has no meaning."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,7 +37,9 @@ def calibrate(
         index = torch.arange(min(PILOT, plan.num))
         parts = [judged(i) for i in index.split(plan.batch_size)]
         mask = torch.cat([drawn.mask for drawn, _ in parts])
-        return by_share(filters, keep, mask, joined([scores for _, scores in parts]))
+        columns: Any = list(zip(*(scores[:4] for _, scores in parts), strict=True))  # but of names
+        joined: list[Any] = [None if column[0] is None else torch.cat(column) for column in columns]
+        return by_share(filters, keep, mask, Scores(*joined))
     height, width = opened.data.image_size
     image, mask = read_held_out(held_out, opened.space, (height, width))
     device = opened.method.device
@@ -54,28 +57,10 @@ def calibrate(
     return by_precision(filters, target, mask, scores, found, prediction, wrong)
 
 
-def joined(parts: list[Scores]) -> Scores:
-    """Scores of several batches as those of one."""
-
-    def column(name: str) -> Tensor | None:
-        values = [getattr(part, name) for part in parts]
-        return None if values[0] is None else torch.cat(values)
-
-    names = "margin", "disagreement", "class_agreement", "distance"
-    margin, disagreement, agreement, distance = map(column, names)
-    return Scores(margin, disagreement, agreement, distance)
-
-
 def threshold_for_precision(confidence: Tensor, right: Tensor, target: float) -> float:
-    """The lowest threshold above which a share of the items is right.
+    """The lowest threshold at which at least ``target`` of the accepted items (N,) are right.
 
-    Args:
-        confidence: Confidence of each item (N,).
-        right: Whether it is right (N,), bool.
-        target: Share in 0..1.
-
-    Returns:
-        ``NOTHING`` if no threshold reaches the target, and ``EVERYTHING`` without an item.
+    ``NOTHING`` if no threshold reaches the target; ``EVERYTHING`` without items.
     """
     if not len(confidence):
         return EVERYTHING
@@ -99,15 +84,14 @@ def by_precision(
 ) -> Thresholds:
     """Thresholds from held-out labelled images.
 
-    A pixel is right if pseudo-label, or the judges' mean prediction, is the true class. Masks are
-    right, and the same masks moved are wrong.
+    A pixel is right if its pseudo-label, or the class of the judges' mean, is the true one. Masks
+    are right, and the same masks moved are wrong.
 
     Args:
         filters: The filters that are on.
-        target: Share of what is accepted that is right.
+        target: Precision to reach, in 0..1.
         mask: True label maps (N, H, W).
-        scores: Margins of the pseudo-labels of these images, disagreement of the judges, and
-            agreement with the true masks.
+        scores: Scores of these images and masks.
         pseudo_labels: Pseudo-labels (N, H, W).
         prediction: Classes (N, H, W) by the judges' mean.
         wrong: Agreement (N, C) with the moved masks.
@@ -136,21 +120,14 @@ def by_precision(
 def per_class(
     confidence: Tensor, found: Tensor, mask: Tensor, known: Tensor, target: float
 ) -> list[float]:
-    """Threshold of each class among the pixels that are said to be of it; all are (N, H, W)."""
+    """Threshold of each class over the pixels predicted as it; all maps are (N, H, W)."""
     most = int(max(mask[known].max(), found.max())) + 1
     chosen = [(found == c) & known for c in range(most)]
     return [threshold_for_precision(confidence[w], (mask == found)[w], target) for w in chosen]
 
 
 def by_share(filters: Sequence[str], keep: float, mask: Tensor, scores: Scores) -> Thresholds:
-    """Thresholds that keep a share of the best of some images, class by class.
-
-    Args:
-        filters: The filters that are on.
-        keep: Share in 0..1 of pixels, of the images of a class, and of images.
-        mask: Label maps (N, H, W) of the images.
-        scores: What is known of them.
-    """
+    """Thresholds that keep the best ``keep`` of pixels and images, class by class."""
     result = Thresholds()
     classes = range(int(mask[mask != IGNORE].max()) + 1)
     if "margin" in filters and scores.margin is not None:
@@ -167,7 +144,7 @@ def by_share(filters: Sequence[str], keep: float, mask: Tensor, scores: Scores) 
 
 
 def quantile(values: Tensor, share: float) -> float:
-    """The value below which a share of some values lies; ``EVERYTHING`` without any."""
+    """The value below which ``share`` of the values lie; ``EVERYTHING`` without values."""
     if not len(values):
         return EVERYTHING
     ordered = values.flatten().sort().values  # torch.quantile refuses many values

@@ -19,14 +19,7 @@ class NearestPhoto:
         self.names = list(names)
 
     def __call__(self, image: Tensor) -> tuple[Tensor, list[str]]:
-        """Distances (B,) to the nearest photo, and its name.
-
-        Args:
-            image: Images (B, 3, H, W), uint8.
-
-        Returns:
-            Root mean squared differences of 32x32 pictures with colours in [0, 1].
-        """
+        """RMS distances (B,) of 32x32 thumbnails in [0, 1] to the nearest photo, and its name."""
         pictures = thumbnails(image)
         distance = torch.cdist(pictures, self.photos) / pictures.shape[1] ** 0.5
         nearest, position = distance.min(1)
@@ -34,5 +27,5 @@ class NearestPhoto:
 
 
 def thumbnails(image: Tensor) -> Tensor:
-    """Small pictures (B, N) with colours in [0, 1] of images (B, 3, H, W), uint8."""
+    """Thumbnails (B, N) in [0, 1] of images (B, 3, H, W), uint8."""
     return F.interpolate(image.float() / 255, (SIZE, SIZE), mode="area").flatten(1)

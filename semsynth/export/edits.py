@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +20,6 @@ class MaskEdit:
     """Edits masks by a seed for each.
 
     Args:
-        num_classes: Number of classes.
         warp: Mirror, move, turn, scale and bend masks.
         paste: Classes whose pixels are also taken from another mask, moved by itself.
         flip_lookup: Class of each value in the mirror (256,), int64; the same if not given.
@@ -29,12 +27,11 @@ class MaskEdit:
 
     def __init__(
         self,
-        num_classes: int,
         warp: bool = True,
         paste: Sequence[int] = (),
         flip_lookup: Tensor | None = None,
     ) -> None:
-        self.num_classes, self.warp, self.paste = num_classes, warp, tuple(paste)
+        self.warp, self.paste = warp, tuple(paste)
         self.flip_lookup = torch.arange(256) if flip_lookup is None else flip_lookup
 
     def __call__(self, masks: Tensor, chosen: Tensor, seed: Tensor) -> Tensor:
@@ -42,7 +39,7 @@ class MaskEdit:
 
         Args:
             masks: All label maps (M, H, W).
-            chosen: Numbers of those to edit (B,).
+            chosen: Indices of those to edit (B,).
             seed: Seeds (B,), int64.
 
         Returns:
@@ -62,26 +59,13 @@ class MaskEdit:
         row = torch.arange(len(things))[:, None, None]
         return torch.where((taken & wanted)[row, things], things, result)
 
-    def describe(self) -> dict[str, Any]:
-        """The arguments, as JSON values."""
-        return {"warp": self.warp, "paste": list(self.paste)}
-
 
 def warp_masks(mask: Tensor, seed: Tensor, flip_lookup: Tensor) -> Tensor:
-    """Mirror, move, turn, scale and bend label maps; what comes into view is reflected.
-
-    Args:
-        mask: Label maps (B, H, W), int64, from 0 to 255.
-        seed: Seeds (B,), int64.
-        flip_lookup: Class of each value in the mirror (256,).
-    """
+    """Mirror, move, turn, scale and bend label maps (B, H, W), int64; what enters is reflected."""
     B, H, W = mask.shape
     draw = 2 * seeded_uniform(seed, 6).float() - 1
-    scale, aspect, angle = (
-        (LOG_SCALE * draw[:, 0]).exp(),
-        (LOG_ASPECT * draw[:, 1]).exp(),
-        ANGLE * draw[:, 2],
-    )
+    scale, aspect = (LOG_SCALE * draw[:, 0]).exp(), (LOG_ASPECT * draw[:, 1]).exp()
+    angle = ANGLE * draw[:, 2]
     mirrored = draw[:, 5] < 0
     side = torch.where(mirrored, -1.0, 1.0)
     cos, sin = angle.cos() / scale, angle.sin() / scale

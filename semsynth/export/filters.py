@@ -16,14 +16,14 @@ LEAST_LABELLED = 0.5  # of the pixels of an image that stays
 
 
 class Scores(NamedTuple):
-    """What is known of a batch of labelled images; None where nobody has judged.
+    """Scores of a batch of labelled images; None where nothing was measured.
 
     Attributes:
         margin: Margin of the pseudo-labels (B, H, W).
         disagreement: Of the judges (B, H, W), 0 to 1.
         class_agreement: IoU of the judges' and the intended mask (B, C); NaN for absent classes.
-        distance: To the nearest training image (B,).
-        nearest: Names of these.
+        distance: Distance to the nearest training image (B,).
+        nearest: Names of those.
     """
 
     margin: Tensor | None = None
@@ -38,7 +38,7 @@ class Scores(NamedTuple):
         return None if self.class_agreement is None else self.class_agreement.nanmean(1)
 
     def confidence(self, count: int) -> Tensor:
-        """How good each of ``count`` images is thought to be (B,): agreement, else mean margin."""
+        """Confidence in each of ``count`` images (B,): agreement, else mean margin."""
         if (agreement := self.agreement) is not None:
             return agreement.nan_to_num(0)
         return torch.ones(count) if self.margin is None else self.margin.mean((1, 2))
@@ -46,14 +46,14 @@ class Scores(NamedTuple):
 
 @dataclass
 class Thresholds:
-    """What a filter asks for; None where it is off.
+    """Thresholds of the filters; None where one is off.
 
     Attributes:
-        margin: Least margin of a pixel of each class.
-        disagreement: Most disagreement at a pixel of each class.
-        class_agreement: Least IoU of each class of an image, else its pixels are unlabelled.
-        agreement: Least mean IoU of an image.
-        copies: Least distance to a training image.
+        margin: Minimum margin of a pixel, by class.
+        disagreement: Maximum disagreement at a pixel, by class.
+        class_agreement: Minimum IoU of each class of an image, else its pixels are unlabelled.
+        agreement: Minimum mean IoU of an image.
+        copies: Minimum distance to a training image.
     """
 
     margin: list[float] | None = None
@@ -63,7 +63,7 @@ class Thresholds:
     copies: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The thresholds that are on, rounded as they are used."""
+        """The thresholds that are on."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
@@ -82,13 +82,7 @@ class Verdict(NamedTuple):
 
 
 def judge(mask: Tensor, scores: Scores, thresholds: Thresholds) -> Verdict:
-    """Apply thresholds to a batch.
-
-    Args:
-        mask: Label maps (B, H, W), int64.
-        scores: What is known of the images.
-        thresholds: What is asked for.
-    """
+    """Apply thresholds to a batch of label maps (B, H, W)."""
     removed: dict[str, Tensor] = {}
     kept = mask
     for name, bad in bad_pixels(mask, scores, thresholds).items():
@@ -124,8 +118,7 @@ def bad_images(
 ) -> dict[str, Tensor]:
     """Images (B,), bool, that are dropped, by the reason."""
     found: dict[str, Tensor] = {}
-    agreement = scores.agreement
-    if thresholds.agreement is not None and agreement is not None:
+    if thresholds.agreement is not None and (agreement := scores.agreement) is not None:
         found["agreement"] = agreement.nan_to_num(0) < thresholds.agreement
     if thresholds.copies is not None and scores.distance is not None:
         found["copies"] = scores.distance < thresholds.copies

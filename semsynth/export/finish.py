@@ -28,7 +28,10 @@ def finish(plan: Plan, space: LabelSpace, thresholds: Thresholds, writer: Writer
             lines = list(records(plan))
             write_sheets(plan, space, writer, lines)
             write_classes(plan.output, space)
-            write_lists(plan, [record for _, record in lines])
+            for split in SPLITS:
+                names = [f"{record['name']}\n" for _, record in lines if record["split"] == split]
+                if names:
+                    write_text(plan.output / "splits" / f"{split}.txt", "".join(names))
             report = summary([record for _, record in lines], space, thresholds)
             write_text(plan.output / "report.json", json.dumps(report, indent=1) + "\n")
             write_text(plan.output / "report.md", as_markdown(report))
@@ -51,14 +54,6 @@ def write_classes(output: Path, space: LabelSpace) -> None:
         "class_of_value": {str(i): i for i in (*range(space.num_classes), space.ignore_index)},
     }
     write_text(output / "classes.json", json.dumps(classes, indent=1) + "\n")
-
-
-def write_lists(plan: Plan, lines: list[dict[str, Any]]) -> None:
-    """``splits/train.txt`` and so on: the names of each split, one a line."""
-    for split in SPLITS:
-        names = [record["name"] for record in lines if record["split"] == split]
-        if names:
-            write_text(plan.output / "splits" / f"{split}.txt", "\n".join(names) + "\n")
 
 
 def summary(
@@ -88,7 +83,7 @@ def summary(
 
 
 def by_class(key: str, lines: list[dict[str, Any]], space: LabelSpace) -> dict[str, float | None]:
-    """Mean of a column with a number for each class, over the samples that hold the class."""
+    """Mean of a per-class column over the samples that have the class."""
     rows = [record[key] for record in lines if key in record]
     return {
         name: mean([row[c] for row in rows if row[c] is not None])
@@ -98,33 +93,26 @@ def by_class(key: str, lines: list[dict[str, Any]], space: LabelSpace) -> dict[s
 
 
 def mean(values: list[float]) -> float | None:
-    """Mean of numbers, None without any."""
+    """Mean to five digits; None without values."""
     return round(sum(values) / len(values), 5) if values else None
 
 
 def as_markdown(report: dict[str, Any]) -> str:
     """The report for people."""
     lines = ["# Export", "", f"{report['kept']} of {report['samples']} samples were kept.", ""]
-    lines += ["| split | samples |", "|---|---|"]
-    lines += [f"| {name} | {count} |" for name, count in sorted(report["splits"].items())]
-    if report["dropped_for"]:
-        lines += ["", "| dropped for | samples |", "|---|---|"]
-        lines += [f"| {name} | {count} |" for name, count in sorted(report["dropped_for"].items())]
-    lines += ["", f"Pixels of the kept samples that have a label: {report['labelled_pixels']}.", ""]
-    lines += [f"- taken out by {name}: {n}" for name, n in report["removed_pixels"].items()]
+    for title, counts in (("split", report["splits"]), ("dropped for", report["dropped_for"])):
+        if counts:
+            lines += [f"| {title} | samples |", "|---|---|"]
+            lines += [*(f"| {name} | {count} |" for name, count in sorted(counts.items())), ""]
+    lines += [f"Labelled share of the pixels of kept samples: {report['labelled_pixels']}.", ""]
+    lines += [f"- removed by {name}: {n}" for name, n in report["removed_pixels"].items()]
     agreement = report["class_agreement"]
-    lines += [
-        "",
-        "| class | pixels with a label | IoU of the judges with the mask |",
-        "|---|---|---|",
-    ]
+    lines += ["", "| class | labelled pixels | IoU of judges and mask |", "|---|---|---|"]
     for name, labelled in report["class_labelled"].items():
         lines.append(f"| {name} | {labelled} | {agreement.get(name, 'not judged')} |")
-    lines.append("")
     if report["thresholds"]:
-        text = json.dumps(report["thresholds"])
-        lines += [f"Thresholds: `{text}`.", ""]
-    return "\n".join(lines)
+        lines += ["", f"Thresholds: `{json.dumps(report['thresholds'])}`."]
+    return "\n".join([*lines, ""])
 
 
 def write_sheets(
@@ -132,13 +120,9 @@ def write_sheets(
 ) -> None:
     """Pictures of the first, the best, the worst and the dropped samples in ``sheets``."""
     kept = [line for line in lines if line[1]["split"] != DROPPED]
+    dropped = [line for line in lines if line[1]["split"] == DROPPED]
     ordered = sorted(kept, key=lambda line: -line[1]["confidence"])
-    sheets = {
-        "first": kept,
-        "best": ordered,
-        "worst": ordered[::-1],
-        DROPPED: [line for line in lines if line[1]["split"] == DROPPED],
-    }
+    sheets = {"first": kept, "best": ordered, "worst": ordered[::-1], DROPPED: dropped}
     for name, chosen in sheets.items():
         if chosen:
             save_png(sheet(chosen, space, writer), plan.output / "sheets" / f"{name}.png")

@@ -35,14 +35,14 @@ CARD = "card.json"
 
 @dataclass(frozen=True)
 class Plan:
-    """What is exported, whoever does it.
+    """What is exported, the same in each process.
 
     Attributes:
         output: Directory of the data set.
         num: Number of samples, dropped ones included.
         seed: Seed of the export.
         chunk: Samples of a chunk.
-        batch_size: Samples that are drawn at once.
+        batch_size: Samples of a batch.
         shares: Shares of train, val and test; they add up to 1.
         by_origin: Keep the samples of one mask in one split.
         num_classes: Number of classes.
@@ -63,19 +63,16 @@ class Plan:
         return range(math.ceil(self.num / self.chunk))
 
     def part(self, chunk: int) -> Path:
-        """Part of the manifest that says that a chunk is done."""
+        """Part of the manifest that marks a chunk as done."""
         return self.output / PARTS / f"{chunk:06d}.jsonl"
 
     def batches(self, chunk: int) -> tuple[Tensor, ...]:
-        """Numbers of the samples of a chunk, batch by batch; the same for any number of processes.
-
-        A batch of another size could give other roundings, and so another file.
-        """
+        """Sample indices of a chunk by batch; another batch size could round differently."""
         end = min((chunk + 1) * self.chunk, self.num)
         return torch.arange(chunk * self.chunk, end).split(self.batch_size)
 
     def split_of(self, index: int, origin: str) -> str:
-        """The split that a sample belongs to, drawn by the number of it or of its mask."""
+        """The split of a sample, from a hash of its index or of its mask."""
         key = f"{self.seed}/{origin if self.by_origin else index}"
         place = int(hashlib.sha256(key.encode()).hexdigest()[:13], 16) / 16**13
         ends = (self.shares[0], self.shares[0] + self.shares[1])
@@ -83,7 +80,7 @@ class Plan:
 
 
 class Judged:
-    """Draws samples, and scores them."""
+    """Samples with their scores."""
 
     def __init__(
         self,
@@ -96,12 +93,12 @@ class Judged:
         self.judges, self.photos = judges, photos
 
     def __call__(self, index: Tensor) -> tuple[Drawn, Scores]:
-        """The samples of some numbers (B,), and what is known of them."""
+        """The samples of indices (B,) and their scores."""
         drawn = self.source(index)
         return drawn, self.score(drawn)
 
     def score(self, drawn: Drawn) -> Scores:
-        """What is known of labelled images."""
+        """Scores of labelled images."""
         scores = Scores(margin=drawn.margin)
         if self.judges is not None:
             probabilities = self.judges(drawn.image)
@@ -117,7 +114,7 @@ class Judged:
 
 
 def read_shard(text: str | None) -> tuple[int, int]:
-    """Number of a part, from 0, and of all parts: of ``I/N``, or of torchrun if not given."""
+    """I, from 0, and N of ``I/N``; by default those of torchrun."""
     if text is None:
         text = f"{os.environ.get('RANK', 0)}/{os.environ.get('WORLD_SIZE', 1)}"
     try:
@@ -132,10 +129,11 @@ def read_shard(text: str | None) -> tuple[int, int]:
 def run(
     plan: Plan, judged: Judged, thresholds: Thresholds, writer: Writer, shard: tuple[int, int]
 ) -> None:
-    """Do the chunks of one part that are not done yet."""
+    """Write the chunks of a shard that are not done yet."""
     mine = [c for c in plan.chunks if c % shard[1] == shard[0]]
     todo = [c for c in mine if not plan.part(c).is_file()]
-    with progress() as bar:
+    columns = TextColumn("{task.description}"), BarColumn(), Speed(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("Exporting", total=sum(len(torch.cat(plan.batches(c))) for c in todo))
         for chunk in todo:
             samples: list[Sample] = []
@@ -169,14 +167,14 @@ def make(plan: Plan, judged: Judged, thresholds: Thresholds, index: Tensor) -> l
 
 
 def measures(drawn: Drawn, scores: Scores, verdict: Verdict, plan: Plan) -> dict[str, list[Any]]:
-    """Columns of the manifest: what is known of each image of a batch."""
-    count, classes = len(drawn.mask), plan.num_classes
-    before, after = (count_pixels(known(m, classes), classes) for m in (drawn.mask, verdict.mask))
+    """Columns of the manifest for the images of a batch."""
+    C, maps = plan.num_classes, (drawn.mask, verdict.mask)
+    before, after = (count_pixels(m.where(m < C, C), C) for m in maps)
+    pixels = {"disagreement": scores.disagreement, "margin": scores.margin}
     tensors = {
-        "confidence": scores.confidence(count),
+        "confidence": scores.confidence(len(drawn.mask)),
         "agreement": scores.agreement,
-        "disagreement": mean_of(scores.disagreement),
-        "margin": mean_of(scores.margin),
+        **{k: None if v is None else v.flatten(1).mean(1) for k, v in pixels.items()},
         "distance": scores.distance,
         "labelled": after.sum(1) / drawn.mask[0].numel(),
         "class_labelled": (after / before).masked_fill(before == 0, torch.nan),
@@ -187,42 +185,38 @@ def measures(drawn: Drawn, scores: Scores, verdict: Verdict, plan: Plan) -> dict
     return {"seed": drawn.seed} | columns | ({"nearest": scores.nearest} if scores.nearest else {})
 
 
-def known(mask: Tensor, num_classes: int) -> Tensor:
-    """Label maps in which all pixels without a class have the number after the last."""
-    return mask.where(mask < num_classes, num_classes)
-
-
-def mean_of(values: Tensor | None) -> Tensor | None:
-    """Mean (B,) of maps (B, H, W), if there are any."""
-    return None if values is None else values.flatten(1).mean(1)
-
-
 def rounded(values: Tensor) -> list[Any]:
-    """Numbers with five digits, and None for what is not known."""
+    """Numbers with five digits; None for NaN."""
     if values.ndim > 1:
         return [rounded(row) for row in values]
     return [None if math.isnan(v) else round(v, 5) for v in values.tolist()]
 
 
 def start_card(output: Path, card: dict[str, Any]) -> dict[str, Any]:
-    """The card of the export: the one that is there, if it says the same, or else this one."""
+    """The stored card of the export, if it agrees with this one, or else this one."""
+    stored = stored_card(output, card)
+    if stored is None and any(not path.name.startswith(".") for path in output.glob("*")):
+        raise DataError(f"{output} holds other files; name an empty directory.")
+    return stored or card
+
+
+def stored_card(output: Path, card: dict[str, Any]) -> dict[str, Any] | None:
+    """The card in a directory, None without one, after a check that it agrees with ``card``."""
     file = output / CARD
     if not file.is_file():
-        if output.is_dir() and any(not p.name.startswith(".") for p in output.iterdir()):
-            raise DataError(f"{output} holds other files; name an empty directory.")
-        return card
+        return None
     stored: dict[str, Any] = json.loads(file.read_text())
     for key, value in json.loads(json.dumps(card)).items():
         if stored.get(key) != value:
             raise DataError(
-                f"{output} holds an export with {key} {stored.get(key)}, not {value}; write this "
-                "one to another directory."
+                f"{output} was written with {key} {stored.get(key)}, not {value}; choose another "
+                "directory."
             )
     return stored
 
 
 def lock_of(output: Path) -> filelock.BaseFileLock:
-    """What one process holds while it begins or completes the data set."""
+    """The lock of the process that begins or completes the data set."""
     output.mkdir(parents=True, exist_ok=True)
     return filelock.FileLock(output / ".lock")
 
@@ -240,9 +234,3 @@ class Speed(ProgressColumn):
     def render(self, task: Task) -> Text:
         """The column of a task."""
         return Text(f"{task.speed:.1f} images/s" if task.speed else "")
-
-
-def progress() -> Progress:
-    """A bar on the standard error."""
-    columns = [TextColumn("{task.description}"), BarColumn(), Speed(), TimeRemainingColumn()]
-    return Progress(*columns, console=Console(stderr=True))

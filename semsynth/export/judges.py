@@ -24,24 +24,14 @@ class Judges:
                 )
 
     def __call__(self, image: Tensor) -> Tensor:
-        """Probabilities (J, B, C, H, W) of the classes, by each judge.
-
-        Args:
-            image: Images (B, 3, H, W), uint8.
-        """
+        """Class probabilities (J, B, C, H, W) by each judge of images (B, 3, H, W), uint8."""
         return torch.stack([s.logits(image).softmax(1) for s in self.segmenters])
 
 
 def class_agreement(prediction: Tensor, mask: Tensor, num_classes: int) -> Tensor:
-    """IoU of prediction and mask for each image and class.
+    """IoU (B, num_classes) of prediction and mask (B, H, W); NaN for classes absent in the mask.
 
-    Args:
-        prediction: Classes (B, H, W).
-        mask: Classes (B, H, W); pixels of none do not count.
-        num_classes: Number of classes.
-
-    Returns:
-        IoU (B, num_classes); NaN for classes that the mask does not hold.
+    Pixels of the mask without a class are ignored.
     """
     known = mask < num_classes
     found = torch.where(known, prediction, num_classes)
@@ -60,11 +50,7 @@ def count_pixels(labels: Tensor, num_classes: int) -> Tensor:
 
 
 def disagreement(probabilities: Tensor) -> Tensor:
-    """Jensen-Shannon divergence of the judges (B, H, W), from 0 to 1 of its largest value.
-
-    Args:
-        probabilities: Of each judge and class (J, B, C, H, W).
-    """
+    """Jensen-Shannon divergence (B, H, W) of judges (J, B, C, H, W), as a share of its maximum."""
     mean = probabilities.mean(0)
     divergence = entropy(mean, 1) - entropy(probabilities, 2).mean(0)
     most = math.log(min(len(probabilities), probabilities.shape[2]))
@@ -72,5 +58,5 @@ def disagreement(probabilities: Tensor) -> Tensor:
 
 
 def entropy(probabilities: Tensor, dim: int) -> Tensor:
-    """Entropy in nats along a dimension, which goes."""
+    """Entropy in nats over a dimension."""
     return -(probabilities * probabilities.clamp(min=TINY).log()).sum(dim)

@@ -36,7 +36,7 @@ class Opened(NamedTuple):
         images: Labelled images (M, 3, H, W), uint8.
         masks: Their label maps (M, H, W), uint8.
         names: Their names.
-        origin: What identifies the method, as JSON values.
+        origin: Identity of the method, as JSON values.
     """
 
     method: CLVAE | FewShotSMIS
@@ -59,8 +59,8 @@ def open_checkpoint(file: Path, device: torch.device) -> Opened:
         raise DataError(f"There is no checkpoint {file}; name one of a run's checkpoints.")
     if not config.is_file():
         raise DataError(
-            f"There is no {config}, which says what the checkpoint {file.name} is; leave "
-            "checkpoints in the directory of their run."
+            f"There is no {config} to rebuild {file.name} from; leave checkpoints in the directory "
+            "of their run."
         )
     name = yaml.safe_load(config.read_text())["model"]["class_path"].rsplit(".", 1)[-1]
     if name not in ("CLVAE", "FewShotSMIS"):
@@ -81,10 +81,10 @@ def open_prior(
     inversion_steps: int | None,
     device: torch.device,
 ) -> Opened:
-    """A prior that has learnt to label from a ``FewShotFolder`` with ``classes.txt``."""
+    """A prior, fitted to label by a ``FewShotFolder`` with ``classes.txt``."""
     file = root / "classes.txt"
     if not file.is_file():
-        raise DataError(f"There is no {file}; write the names of your classes there, one a line.")
+        raise DataError(f"There is no {file}; write your class names there, one per line.")
     num_classes = len(read_classes(file)[0])
     size = read_card(find_prior(prior))["generator"]["image_size"]
     sparse = labelling == "sparse"
@@ -113,10 +113,8 @@ def open_prior(
 def sample_source(opened: Opened, seed: int, truncation: float) -> SampleSource:
     """Samples of a generator, which labels them."""
     if not isinstance(opened.method, FewShotSMIS):
-        raise DataError(
-            f"{type(opened.method).__name__} has no samples without masks; leave out --source, or "
-            "give a checkpoint of FewShotSMIS."
-        )
+        name = type(opened.method).__name__
+        raise DataError(f"{name} needs masks; leave out --source, or export with FewShotSMIS.")
     return SampleSource(opened.method, seed, truncation)
 
 
@@ -129,19 +127,18 @@ def mask_source(
     style: Literal["drawn", "photos"],
     seed: int,
 ) -> MaskSource:
-    """Images of a directory's masks as they are, or of those of the training, warped."""
+    """Images of the masks in ``directory`` as they are, or of the training masks, warped."""
     method, space = opened.method, opened.space
-    if directory is None:
-        masks, names = opened.masks, opened.names
-    else:
-        masks, names = read_masks(directory, opened.data)
-    if unknown := [name for name in paste if name not in space.names]:
-        known = ", ".join(space.names)
-        raise ValueError(f"There is no class {unknown[0]!r} to paste; the classes are {known}.")
+    masks, names = opened.masks, opened.names
+    if directory is not None:
+        data = MaskFolder(str(directory), opened.data)
+        data.setup("predict")
+        dataset = data.dataset("test")
+        samples = [dataset[i] for i in range(len(dataset))]  # type: ignore[arg-type]
+        masks = torch.stack([sample["mask"] for sample in samples])
+        names = [sample["name"] for sample in samples]
     warp = edit == "warp" or (edit is None and directory is None)
-    flip = torch.from_numpy(space.flip_lookup())
-    numbers = [space.names.index(name) for name in paste]
-    change = MaskEdit(space.num_classes, warp, numbers, flip)
+    change = MaskEdit(warp, space.numbers(paste), torch.from_numpy(space.flip_lookup()))
     photos = None
     if style == "photos":
         if not isinstance(method, CLVAE):
@@ -153,30 +150,12 @@ def mask_source(
     return MaskSource(method, masks, names, seed, styles, change, photos)
 
 
-def read_masks(directory: Path, trained_on: SynthesisDataModule) -> tuple[Tensor, list[str]]:
-    """Masks (M, H, W) of a folder, and their names."""
-    data = MaskFolder(str(directory), trained_on)
-    data.setup("predict")
-    dataset = data.dataset("test")
-    samples = [dataset[i] for i in range(len(dataset))]  # type: ignore[arg-type]
-    return torch.stack([s["mask"] for s in samples]), [s["name"] for s in samples]
-
-
 def read_held_out(
     root: Path, space: LabelSpace, image_size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """Labelled images that no network has learnt from.
+    """Images (N, 3, H, W) in [-1, 1] and masks (N, H, W), int64, not used for training.
 
-    Args:
-        root: Directory with ``images`` and ``labels``.
-        space: Meaning of the label maps.
-        image_size: Height and width.
-
-    Returns:
-        Images (N, 3, H, W) in [-1, 1] and masks (N, H, W), int64.
-
-    Raises:
-        DataError: There are no such files.
+    They are in ``images`` and ``labels`` below ``root``.
     """
     transform = PairTransform(image_size, lookup=space.lookup())
     samples = []

@@ -20,7 +20,7 @@ from semsynth.networks.noise import sample_seed
 IGNORE = 255
 MOST = 4096  # labelled samples that are held in memory
 MANY_MASKS = 20  # enough to keep the samples of one mask in one split
-LOWEST = -10.0  # score of a class that no shot shows, which may not be infinite between pixels
+LOWEST = -10.0  # score of a class that no shot shows; infinity cannot be interpolated
 
 
 class Drawn(NamedTuple):
@@ -31,7 +31,7 @@ class Drawn(NamedTuple):
         mask: Label maps (B, H, W), int64.
         origin: What each was made from.
         seed: Seed of each.
-        margin: How clearly a pseudo-label beats the next one (B, H, W), in the unit of the
+        margin: Margin of the pseudo-labels to the next class (B, H, W), in the unit of the
             labeller's scores; None where masks were given.
     """
 
@@ -43,35 +43,34 @@ class Drawn(NamedTuple):
 
 
 class Source(Protocol):
-    """What draws labelled images by their numbers.
+    """Makes labelled images by their index.
 
     Attributes:
         num_masks: Masks that it draws from; 0 if it needs none.
-        keeps_masks: Whether masks stay as they are, and are enough for those of a split to differ
-            from those of the others.
+        keeps_masks: Whether masks are unedited, and many enough to split the images by mask.
     """
 
     num_masks: int
     keeps_masks: bool
 
     def __call__(self, index: Tensor) -> Drawn:
-        """The images of some numbers (B,), whatever the batch around them."""
+        """The images of indices (B,), independent of the batch around them."""
 
     def describe(self) -> dict[str, Any]:
         """What the images depend on, as JSON values."""
 
 
 class MaskSource:
-    """Images that a method paints for masks, several for each in turn.
+    """Images that a method paints for masks.
 
     Args:
         method: The method.
         masks: Label maps (M, H, W).
-        names: Name of each.
-        seed: Seed of the export.
-        styles: Images of a mask before the next one has its turn.
-        edit: What is done to the masks before.
-        photos: Puts styles together from photos; they are drawn if not given.
+        names: Names of the masks.
+        seed: Random seed.
+        styles: Consecutive images of one mask.
+        edit: Edits the masks.
+        photos: Recombines styles of photos; they are sampled if not given.
     """
 
     def __init__(
@@ -90,47 +89,40 @@ class MaskSource:
                 "with a model of instances_per_class 1."
             )
         self.method, self.masks, self.names = method, masks, list(names)
-        self.seed, self.styles, self.edit = seed, styles, edit
-        self.photos = photos
+        self.seed, self.styles, self.edit, self.photos = seed, styles, edit, photos
         self.num_masks = len(masks)
-        changed = edit.warp or edit.paste
-        self.keeps_masks = not changed and len(masks) >= MANY_MASKS
+        self.keeps_masks = not (edit.warp or edit.paste) and len(masks) >= MANY_MASKS
 
     def __call__(self, index: Tensor) -> Drawn:
-        """The images of some numbers."""
+        """The images of indices (B,)."""
         chosen = index // self.styles % len(self.masks)
         device = self.method.device
         mask = self.edit(self.masks, chosen, sample_seed(self.seed, index, 1)).to(device)
         seed = sample_seed(self.seed, index)
         batch = {"mask": mask, "seed": seed.to(device)}
-        image = to_uint8(self.paint(batch))
+        if self.photos is None:
+            image = self.method.predict_step(batch, 0)
+        else:
+            codes = self.photos(batch["seed"])
+            image = self.photos.method.decode(batch, codes.z_global, codes.z_local)
         origin = [self.names[i] for i in chosen.tolist()]
-        return Drawn(image, mask, origin, seed.tolist(), None)
+        return Drawn(to_uint8(image), mask, origin, seed.tolist(), None)
 
     def describe(self) -> dict[str, Any]:
         """Fingerprint of the masks, styles of each, and the edit."""
         return {
             "masks": hashlib.sha256(self.masks.numpy().tobytes()).hexdigest(),
             "styles": self.styles,
-            "edit": self.edit.describe(),
+            "edit": {"warp": self.edit.warp, "paste": list(self.edit.paste)},
             "style": "drawn" if self.photos is None else "photos",
         }
 
-    def paint(self, batch: dict[str, Tensor]) -> Tensor:
-        """Images (B, 3, H, W) in [-1, 1] of ``mask`` and ``seed``."""
-        if self.photos is None:
-            return self.method.predict_step(batch, 0)
-        codes = self.photos(batch["seed"])
-        return self.photos.method.decode(batch, codes.z_global, codes.z_local)
-
 
 class SampleSource:
-    """Samples of a method's generator with the labels that it gives them.
-
-    Labels are decided at the size of the images, between the scores of the features' grid.
+    """Samples of a generator with pseudo-labels, taken from scores resized to the images.
 
     Args:
-        method: A method that has learnt to label.
+        method: A method that was trained to label.
         seed: Seed of the export.
         truncation: Truncation of the samples; 1 is none.
     """
@@ -140,7 +132,7 @@ class SampleSource:
         self.num_masks, self.keeps_masks = 0, False
 
     def __call__(self, index: Tensor) -> Drawn:
-        """The images of some numbers."""
+        """The images of indices (B,)."""
         seed = sample_seed(self.seed, index)
         w = self.method.sample_w(seed.to(self.method.device), self.truncation)
         w_plus = self.method.generator.repeat(w)
@@ -178,10 +170,9 @@ def pseudo_labels(method: FewShotSMIS, w_plus: Tensor) -> tuple[Tensor, Tensor |
 
 
 def labelled_samples(data: SynthesisDataModule) -> tuple[Tensor, Tensor, list[str]]:
-    """Images (M, 3, H, W), uint8, masks (M, H, W), uint8, and names of labelled training samples.
+    """Images (M, 3, H, W) and masks (M, H, W), both uint8, and names of labelled training samples.
 
-    Args:
-        data: The data of a training; its shots if it has some, else the first ``MOST`` samples.
+    These are the shots if the data have some, else the first ``MOST`` samples.
     """
     data.setup("fit")
     dataset, names = data.dataset("train"), data.names("train")

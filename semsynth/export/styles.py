@@ -12,7 +12,7 @@ class PhotoStyles:
     """Gives each class the code of a labelled photo that shows it, so that looks are recombined.
 
     Five photos with eight classes have 390,625 combinations, all in colours that were seen. A class
-    that no photo shows gets a drawn code.
+    that no photo shows gets a sampled code.
 
     Args:
         method: The model.

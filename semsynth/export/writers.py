@@ -27,7 +27,7 @@ class Sample(NamedTuple):
     Attributes:
         image: Image (3, H, W), uint8.
         mask: Label map (H, W).
-        record: ``name``, ``split`` and what else is known of it.
+        record: ``name``, ``split`` and further columns.
     """
 
     image: Tensor
@@ -36,10 +36,10 @@ class Sample(NamedTuple):
 
 
 class Writer(Protocol):
-    """What writes the samples of a chunk, and reads one back."""
+    """Writes the samples of a chunk, and reads one back."""
 
     def write(self, chunk: int, samples: Sequence[Sample]) -> None:
-        """Write all samples of a chunk; done again, it leaves the same files."""
+        """Write all samples of a chunk; repeating it leaves the same files."""
 
     def read(self, record: dict[str, Any], chunk: int) -> tuple[Tensor, Tensor]:
         """Image (3, H, W), uint8, and label map (H, W) of a sample that was written."""
@@ -115,6 +115,6 @@ class ShardWriter:
 
 
 def decode(image: bytes, label: bytes) -> tuple[Tensor, Tensor]:
-    """Image (3, H, W), uint8, and label map (H, W), int64, of two PNG files."""
+    """Image (3, H, W), uint8, and label map (H, W), int64, from two PNG files."""
     pixels, values = (np.array(Image.open(io.BytesIO(c), formats=["PNG"])) for c in (image, label))
     return torch.from_numpy(pixels).permute(2, 0, 1), torch.from_numpy(values).long()

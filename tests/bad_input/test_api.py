@@ -29,6 +29,7 @@ from semsynth.weights.estimators import load_motion_estimator
 from semsynth.weights.priors import load_generator
 
 Act = Callable[[Path], object]
+EMPTY = "nothing_in_it/train/images/0.png"
 
 
 def finished_run(place: Path) -> None:
@@ -46,16 +47,8 @@ def folder(root: Path, num_classes: int = 3) -> Folder:
 TABLE: list[tuple[type[Exception], str, Act]] = [
     (UserError, r"channels must be .* got 0", lambda p: CLVAE(3, channels=0)),
     (UserError, r"num_classes must be .* got -1", lambda p: CLVAE(-1)),
-    (
-        UserError,
-        r"kl_weight must be 0 or a positive, finite number, got nan",
-        lambda p: CLVAE(3, kl_weight=math.nan),
-    ),
-    (
-        UserError,
-        r"lr must be 0 or a positive, finite number, got inf",
-        lambda p: Segmenter(3, lr=math.inf),
-    ),
+    (UserError, r"kl_weight must be 0 or .* got nan", lambda p: CLVAE(3, kl_weight=math.nan)),
+    (UserError, r"lr must be 0 or .* finite.* got inf", lambda p: Segmenter(3, lr=math.inf)),
     (ValueError, r"square images, got .*\(32, 64\)", lambda p: StyleGAN2((32, 64))),
     (UserError, r"depth must be", lambda p: UserControllableLT("toy_portrait", depth=0)),
     (ValueError, r"between 32 and 256, got 1;", lambda p: ToyStreet(image_size=1)),
@@ -65,29 +58,17 @@ TABLE: list[tuple[type[Exception], str, Act]] = [
     (MissingSplitError, r"no directory .*gone/train", lambda p: folder(p / "gone")),
     (PairingError, r"2\.png has no mask", lambda p: folder(p / "alone")),
     (DataError, r"holds the value 9", lambda p: folder(p / "high")),
-    (UnreadableError, r"\(the file is empty\)", lambda p: read_image(empty_image(p))),
+    (UnreadableError, r"\(the file is empty\)", lambda p: read_image(p / EMPTY)),
     (UnreadableError, r"\(No such file\)", lambda p: read_image(p / "gone.png")),
     (ColourMaskError, r"--fix-palette", lambda p: read_mask(p / "coloured/train/labels/0.png")),
     (DataError, r"must hold 'codes'", lambda p: read_codes(p / "stateless.ckpt")),
     (DataError, r"cannot be read", lambda p: read_codes(p / "cut_off.safetensors")),
     (DataError, r"from 1 to 2", lambda p: choose_shots(3, ["a", "b"])),
-    (UserError, r"no device 'cuda:9' here; there are cpu", lambda p: choose_device("cuda:9")),
-    (
-        MissingWeightsError,
-        r"(?s)called 'nobody'.*semsynth import",
-        lambda p: load_generator("nobody"),
-    ),
+    (UserError, r"device 'cuda:9' not found; available: cpu", lambda p: choose_device("cuda:9")),
+    (MissingWeightsError, r"(?s)'nobody'.*semsynth import", lambda p: load_generator("nobody")),
     (WeightsError, r"card describes it", lambda p: load_generator(p / "cut_off.safetensors")),
-    (
-        WeightsError,
-        r"json is not JSON",
-        lambda p: load_generator(p / "no_json.safetensors"),
-    ),
-    (
-        WeightsError,
-        r"not .* transformer",
-        lambda p: read_editor(p / "other_kind.safetensors"),
-    ),
+    (WeightsError, r"json is not JSON", lambda p: load_generator(p / "no_json.safetensors")),
+    (WeightsError, r"not .* transformer", lambda p: read_editor(p / "other_kind.safetensors")),
     (MissingWeightsError, r"toy_street", lambda p: load_segmenter("nobody")),
     (WeightsError, r"not describe a seg", lambda p: load_segmenter(str(p / "changed.safetensors"))),
     (MissingWeightsError, r"called 'raft'", lambda p: load_motion_estimator("raft")),
@@ -105,10 +86,6 @@ TABLE: list[tuple[type[Exception], str, Act]] = [
     (EditError, r"dictionary of numbers x, y .*'wide'", lambda p: Mark.parse({"x": "wide"})),
     (EditError, r"finite", lambda p: Marks.of([Mark(math.nan, 1, 5)], 64)),
 ]
-
-
-def empty_image(place: Path) -> Path:
-    return place / "nothing_in_it/train/images/0.png"
 
 
 def compare(card: dict[str, object]) -> None:

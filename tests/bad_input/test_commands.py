@@ -22,6 +22,7 @@ FIT = f"fit {STREET} {QUICK} --run_dir {{run}}"
 MINE = f"{FIT} --data Folder --data.num_classes 3 --data.image_size 32 --data.root {{p}}/"
 FEW = "fit --config experiments/fewshot_smis/toy_dense.yaml --evaluation.metrics [] --run_dir {run}"
 GAN = "fit --config experiments/stylegan2/toy64.yaml --data.image_size 32 --run_dir {run}"
+EVALUATE = "evaluate --real {p}/good/val/images --fake {p}/good/val/images"
 PREDICT = f"predict {STREET} {QUICK} --run_dir {{run}}"
 
 COMMAND_LINE = [
@@ -60,9 +61,9 @@ COMMAND_LINE = [
     ("weights fetch nobody", 2, r"No weights are called 'nobody'; there are vgg19"),
 ]
 YAML = [
-    ("fit --config {p}/broken.yaml", 2, r"broken\.yaml is no YAML: .*line 2"),
-    ("fit --config {p}/list.yaml", 2, r"list\.yaml holds no keys and values"),
-    ("fit --config {p}/binary.yaml", 2, r"binary\.yaml is no YAML: .*0x80"),
+    ("fit --config {p}/broken.yaml", 2, r"broken\.yaml is not valid YAML: .*line 2"),
+    ("fit --config {p}/list.yaml", 2, r"list\.yaml is not a mapping"),
+    ("fit --config {p}/binary.yaml", 2, r"binary\.yaml is not valid YAML: .*0x80"),
     ("fit --config {p}/no_data.yaml", 2, r"There are no data.*--data CLASS"),
     (f"{FIT} --config {{p}}/unknown_key.yaml", 2, r"num_sample.*unknown_key\.yaml.*num_samples"),
     (f"{FIT} --config {{p}}/interpolation.yaml", 2, r"'nope' not found.*data\.init_args"),
@@ -76,11 +77,7 @@ VALUES = [
     (f"{FIT} --model.kl_weight=-1", 1, r"kl_weight must be 0 or a positive, finite number, got -1"),
     (f"{FIT} --data.batch_size 0", 1, r"batch_size must be a positive number, got 0"),
     (f"{FIT} --data.eval_batch_size=-1", 1, r"eval_batch_size must be a positive number, got -1"),
-    (
-        f"{FIT} --data.num_workers=-1",
-        1,
-        r"num_workers must be 0 or a positive, finite number, got -1",
-    ),
+    (f"{FIT} --data.num_workers=-1", 1, r"num_workers must be 0 or a positive, .* got -1"),
     (f"{FIT} --data.image_size 0", 1, r"image_size must be between 32 and 256, got 0"),
     (f"{FIT} --data.image_size 33", 1, r"divisible by 32.*got \(33, 33\); resize"),
     (f"{FIT} --data.train_size 0", 1, r"train_size must be at least 1, got 0; give"),
@@ -118,11 +115,7 @@ DATA = [
     (f"{MINE}good --data.shots 9", 1, r"shots is 9 and the training split has 3"),
     (f"{MINE}good --data.shots gone.txt", 1, r"There is no file gone\.txt"),
     (f"{MINE}good --data.shots [7]", 1, r"'7' is not in the training split"),
-    (
-        "data check --data moon --root {p}",
-        1,
-        r"no data set on disk called 'moon'; there are ade20k",
-    ),
+    ("data check --data moon --root {p}", 1, r"unknown data set 'moon'; known: ade20k"),
     ("data check --data folder --root {p}/gone --data.num_classes 3", 1, r"no directory .*gone"),
     ("data prepare folder --root {p}/good --data.num_classes 0", 1, r"num_classes must be from 1"),
     (f"{PREDICT} --masks {{p}}/empty", 1, r"empty holds no image; expected files ending"),
@@ -154,15 +147,15 @@ WEIGHTS = [
     (f"{GAN} --model.init_from toy_portrait", 1, r"prior toy_portrait does not fit.*Give model"),
     ("draw --prior nobody --output {run}", 1, r"No prior is called 'nobody'"),
     ("edit --ckpt_path {p}/gan.ckpt --drag 3,3,5,0 --output {run}", 1, r"StyleGAN2.*UserContr"),
-    ("edit --prior toy_portrait --drag 3,3 --output {run}", 1, r"X,Y,DX,DY wants 4 numbers.*'3,3'"),
+    ("edit --prior toy_portrait --drag 3,3 --output {run}", 1, r"X,Y,DX,DY expects 4.*'3,3'"),
     ("edit --prior toy_portrait --drag 3,3,nan,0 --output {run}", 1, r"nan"),
     ("edit --prior toy_portrait --drag 999,3,1,9 --output {run}", 1, r"999"),
     ("pairs --prior toy_portrait --num 2 --shard 2/2 --out {run}", 1, r"I from 0 .* got '2/2'"),
     ("pairs --prior toy_portrait --num 2 --estimator raft --out {run}", 1, r"called 'raft'.*dis"),
     ("weights import {p}/file --as vgg19", 1, r"truncated or another"),
     ("weights import gone.pth --as vgg19", 1, r"There is no file gone\.pth; give the path"),
-    ("evaluate --real {p}/good/val/images --fake {p}/good/val/images --metrics ssim", 1, r"'ssim'"),
-    ("evaluate --real {p}/good/val/images --fake {p}/good/val/images --metrics layout", 1, "judge"),
+    (f"{EVALUATE} --metrics ssim", 1, r"no metric 'ssim'; there are fid, kid"),
+    (f"{EVALUATE} --metrics layout", 1, "layout needs a segmenter"),
 ]
 IMPORT = [
     ("import gone.pt --as stylegan2 --out {run}", 1, r"there is no file gone\.pt"),
@@ -190,10 +183,6 @@ PLACES = [
     ("edit --prior toy_portrait --drag 1,1,9,0 --output {run} --device tpu", 1, r"'tpu'.*cpu"),
 ]
 TABLE = [*COMMAND_LINE, *YAML, *VALUES, *TRAINER, *DATA, *WEIGHTS, *IMPORT, *PLACES]
-
-
-def test_there_are_sixty_and_more() -> None:
-    assert len({arguments for arguments, _, _ in TABLE}) == len(TABLE) >= 60
 
 
 @pytest.mark.parametrize(("arguments", "status", "message"), TABLE, ids=[row[0] for row in TABLE])

@@ -44,11 +44,7 @@ def bounded(kind: str) -> settings:
 KINDS: dict[str, tuple[Callable[[], dict[str, Any]], Importer, str]] = {
     "stylegan2": (small_files.stylegan2, import_stylegan2, "official.pt"),
     "fewshot_smis": (small_files.psp, import_psp, "official.pt"),
-    "user_controllable_lt": (
-        small_files.latent_transformer,
-        import_latent_transformer,
-        "official.pt",
-    ),
+    "lt": (small_files.latent_transformer, import_latent_transformer, "official.pt"),
     "clvae": (small_files.clvae, import_clvae, "latest_net_G.pth"),
     "codes": (lambda: {"codes": torch.zeros(1, 4, 8)}, read_codes, "codes.pt"),
 }

@@ -20,15 +20,10 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     method = StyleGAN2((16, 16), 6, 5, 2, channel_base=128, channel_max=8, group_size=2)
     images: Any = [{"image": torch.rand(3, 16, 16)} for _ in range(2)]
-    trainer = Trainer(
-        max_steps=1,
-        callbacks=[GeneratorEMA(0.5, warm_up=False)],
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
+    ema = GeneratorEMA(0.5, warm_up=False)
+    quiet: Any = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    quiet |= {"accelerator": "cpu", "enable_checkpointing": False}
+    trainer = Trainer(max_steps=1, callbacks=[ema], **quiet)
     trainer.fit(method, DataLoader(images, batch_size=2))
     path = tmp_path_factory.mktemp("run") / "last.ckpt"
     trainer.save_checkpoint(path)
@@ -83,7 +78,7 @@ def test_command_prints_what_it_found_and_where_it_wrote(
 
 def test_file_that_is_there_is_replaced_only_when_asked(checkpoint: Path, tmp_path: Path) -> None:
     run(checkpoint, tmp_path)
-    with pytest.raises(SystemExit, match=r"last\.safetensors is there already.*--overwrite"):
+    with pytest.raises(SystemExit, match=r"last\.safetensors already exists.*--overwrite"):
         run(checkpoint, tmp_path)
     run(checkpoint, tmp_path, "--overwrite")
     assert not list(tmp_path.glob(".*.part"))
@@ -91,9 +86,8 @@ def test_file_that_is_there_is_replaced_only_when_asked(checkpoint: Path, tmp_pa
 
 def test_refusal_is_one_message_and_writes_nothing(tmp_path: Path) -> None:
     torch.save({"model": {}}, tmp_path / "other.pt")
-    with pytest.raises(
-        SystemExit, match=r"^semsynth import: .*other\.pt: it holds model, not g_ema"
-    ):
+    message = r"^semsynth import: .*other\.pt: it holds model, not g_ema"
+    with pytest.raises(SystemExit, match=message):
         run(tmp_path / "other.pt", tmp_path / "priors")
     assert not (tmp_path / "priors").exists()
 

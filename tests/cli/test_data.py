@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from semsynth.data import ADE20K
 from tests.helpers.command import status_of
 
 NUM_SAMPLES = 12
+Run = Callable[..., tuple[int, str]]
 
 
 def write_pair(root: Path, folder: str, name: str, size: tuple[int, int], seed: int) -> None:
@@ -38,16 +40,17 @@ def root(tmp_path: Path) -> Path:
     return root
 
 
-def check(capsys: pytest.CaptureFixture[str], *args: str | Path) -> tuple[int, str]:
-    """Exit status and output of ``semsynth data check``."""
-    return run(capsys, "check", *args)
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs ``semsynth data`` for its exit status and output."""
 
+    def command(*args: str | Path) -> tuple[int, str]:
+        capsys.readouterr()
+        status = status_of(["data", *map(str, args)])
+        said = capsys.readouterr()
+        return status, said.out or said.err
 
-def run(capsys: pytest.CaptureFixture[str], *args: str | Path) -> tuple[int, str]:
-    capsys.readouterr()
-    status = status_of(["data", *map(str, args)])
-    said = capsys.readouterr()
-    return status, said.out or said.err
+    return command
 
 
 def kinds(report: str) -> dict[str, int]:
@@ -104,69 +107,65 @@ def assert_reported_in_full(status: int, report: str, expected: dict[str, set[Pa
         assert all(str(file) in section for file in files), kind
 
 
-def test_good_data_pass_and_are_counted(capsys: pytest.CaptureFixture[str], root: Path) -> None:
-    status, report = check(capsys, "--data", "ade20k", "--root", root)
+def test_good_data_pass_and_are_counted(run: Run, root: Path) -> None:
+    status, report = run("check", "--data", "ade20k", "--root", root)
     assert status == 0
     assert f"train: {NUM_SAMPLES} samples" in report
     assert "val and test: 1 samples" in report
     assert "No problem was found." in report
 
 
+@pytest.mark.parametrize("words", [("check", "--data", "ade20k"), ("prepare", "ade20k")])
 def test_ten_kinds_of_damage_are_reported_at_once(
-    capsys: pytest.CaptureFixture[str], root: Path
+    words: tuple[str, ...], run: Run, root: Path
 ) -> None:
     expected = damage_in_ten_ways(root, list(range(1, 12)))
-    report = check(capsys, "--data", "ade20k", "--root", root)
+    report = run(*words, "--root", root)
     assert_reported_in_full(*report, expected)
     assert str(label(root, 12)) not in report[1]
+    assert not (root / "prepared/manifest.jsonl").exists()
 
 
 def test_config_says_which_data_to_check_and_flags_override_it(
-    capsys: pytest.CaptureFixture[str], root: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = "experiments/clvae/ade20k.yaml"
     monkeypatch.setenv("SEMSYNTH_DATA", str(root.parent))  # the file interpolates it
-    assert check(capsys, "--config", config)[0] == 0
+    assert run("check", "--config", config)[0] == 0
     label(root, 1).unlink()
-    assert check(capsys, "--config", config)[0] == 1
+    assert run("check", "--config", config)[0] == 1
     monkeypatch.delenv("SEMSYNTH_DATA")
-    assert check(capsys, "--config", config)[0] == 1
+    assert run("check", "--config", config)[0] == 1
     label(root, 2).write_bytes(b"")
-    _, report = check(capsys, "--config", config, f"--data.root={root}")
+    _, report = run("check", "--config", config, f"--data.root={root}")
     assert kinds(report) == {"missing partner": 1, "empty file": 1}
 
 
-def test_limit_shortens_the_lists_and_not_the_counts(
-    capsys: pytest.CaptureFixture[str], root: Path
-) -> None:
+def test_limit_shortens_the_lists_and_not_the_counts(run: Run, root: Path) -> None:
     for i in range(1, 8):
         label(root, i).write_bytes(b"")
-    _, report = check(capsys, "--data", "ade20k", "--root", root, "--limit", "3")
+    _, report = run("check", "--data", "ade20k", "--root", root, "--limit", "3")
     assert kinds(report) == {"empty file": 7}
     assert report.count("cannot be read") == 3
     assert "and 4 more" in report
 
 
-def test_data_that_are_not_there_name_page_and_archives(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_data_that_are_not_there_name_page_and_archives(run: Run, tmp_path: Path) -> None:
     for verb in (["check", "--data", "ade20k"], ["prepare", "ade20k"]):
-        status, message = run(capsys, *verb, "--root", tmp_path / "nothing")
+        status, message = run(*verb, "--root", tmp_path / "nothing")
         assert status == 1
         assert "nothing/images/training" in message
         assert "ADEChallengeData2016.zip" in message
         assert "http" in message
 
 
-def test_unknown_data_set_and_misspelt_argument_are_explained(
-    capsys: pytest.CaptureFixture[str], root: Path
-) -> None:
-    assert "celebamaskhq" in check(capsys, "--data", "imagenet", "--root", root)[1]
-    assert check(capsys, "--data", "ade20k", "--root", root, "--data.lable_order", "raw")[0] == 2
+def test_unknown_data_set_and_misspelt_argument_are_explained(run: Run, root: Path) -> None:
+    assert "celebamaskhq" in run("check", "--data", "imagenet", "--root", root)[1]
+    assert run("check", "--data", "ade20k", "--root", root, "--data.lable_order", "raw")[0] == 2
 
 
-def test_data_without_files_have_nothing_to_check(capsys: pytest.CaptureFixture[str]) -> None:
-    status, report = check(capsys, "--config", "experiments/clvae/toy_street.yaml")
+def test_data_without_files_have_nothing_to_check(run: Run) -> None:
+    status, report = run("check", "--config", "experiments/clvae/toy_street.yaml")
     assert status == 0
     assert "drawn by code" in report
 
@@ -184,40 +183,36 @@ def write_own_data(root: Path) -> np.ndarray:
     return values
 
 
-def test_fix_palette_converts_colours_and_keeps_them_beside(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_fix_palette_converts_colours_and_keeps_them_beside(run: Run, tmp_path: Path) -> None:
     values = write_own_data(tmp_path)
     args = ("--data", "folder", "--root", tmp_path, "--data.num_classes", "3")
     file = tmp_path / "train/labels/0.png"
     colours = file.read_bytes()
-    assert kinds(check(capsys, *args)[1]) == {"colour mask": 2}
-    status, report = check(capsys, *args, "--fix-palette")
+    assert kinds(run("check", *args)[1]) == {"colour mask": 2}
+    status, report = run("check", *args, "--fix-palette")
     assert status == 0
     assert "Converted 2 label maps" in report
     assert np.array_equal(np.asarray(Image.open(file)), values)
     assert file.with_name("0.png.colour").read_bytes() == colours
-    assert check(capsys, *args, "--fix-palette")[0] == 0
+    assert run("check", *args, "--fix-palette")[0] == 0
 
 
-def test_fix_palette_names_colours_that_no_class_has(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_fix_palette_names_colours_that_no_class_has(run: Run, tmp_path: Path) -> None:
     write_own_data(tmp_path)
     file = tmp_path / "train/labels/1.png"
     pixels = np.array(Image.open(file))
     pixels[0, 0] = 71, 130, 180
     Image.fromarray(pixels).save(file)
     args = ("--data", "folder", "--root", tmp_path, "--data.num_classes", "3")
-    status, report = check(capsys, *args, "--fix-palette")
+    status, report = run("check", *args, "--fix-palette")
     assert status == 1
     assert kinds(report) == {"colour mask": 1}
     assert "(71, 130, 180) in 1 pixels (nearest: (70, 130, 180))" in report
     assert np.array_equal(np.asarray(Image.open(file)), pixels)
 
 
-def test_prepare_writes_what_it_found(capsys: pytest.CaptureFixture[str], root: Path) -> None:
-    status, report = run(capsys, "prepare", "ade20k", "--root", root)
+def test_prepare_writes_what_it_found(run: Run, root: Path) -> None:
+    status, report = run("prepare", "ade20k", "--root", root)
     assert status == 0
     assert "train: 12 samples; warning: the published split has 20210" in report
     lines = (root / "prepared/manifest.jsonl").read_text().splitlines()
@@ -233,22 +228,14 @@ def test_prepare_writes_what_it_found(capsys: pytest.CaptureFixture[str], root: 
 
 
 def test_size_of_prepare_serves_the_training_at_that_size(
-    capsys: pytest.CaptureFixture[str], root: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = root.parent / "elsewhere"
     args = ("prepare", "ade20k", "--root", root, "--output", output, "--size", "20", "30")
-    assert run(capsys, *args)[0] == 0
+    assert run(*args)[0] == 0
     data = ADE20K(str(root), image_size=(16, 16), load_size=(20, 30), cache=str(output / "cache"))
     monkeypatch.setattr("semsynth.data.disk.read_image", lambda *_: pytest.fail("decoded"))
     assert data.dataset("train")[0]["image"].shape == (3, 16, 16)
-
-
-def test_prepare_lists_bad_files_and_describes_nothing(
-    capsys: pytest.CaptureFixture[str], root: Path
-) -> None:
-    expected = damage_in_ten_ways(root, list(range(1, 12)))
-    assert_reported_in_full(*run(capsys, "prepare", "ade20k", "--root", root), expected)
-    assert not (root / "prepared/manifest.jsonl").exists()
 
 
 SAMPLES = [
@@ -263,22 +250,22 @@ SAMPLES = [
 
 @pytest.fixture
 def samples() -> Path:
-    if "SEMSYNTH_SAMPLES" not in os.environ:
-        pytest.skip("SEMSYNTH_SAMPLES names no directory with samples of the real data sets")
-    return Path(os.environ["SEMSYNTH_SAMPLES"])
+    if folder := os.environ.get("SEMSYNTH_SAMPLES"):
+        return Path(folder)
+    pytest.skip("SEMSYNTH_SAMPLES names no directory with samples of the real data sets")
 
 
 @pytest.mark.parametrize(("folder", "args"), SAMPLES)
 def test_samples_of_the_real_data_sets_pass(
-    capsys: pytest.CaptureFixture[str], samples: Path, folder: str, args: tuple[str, ...]
+    run: Run, samples: Path, folder: str, args: tuple[str, ...]
 ) -> None:
-    status, report = check(capsys, *args, "--root", samples / folder)
+    status, report = run("check", *args, "--root", samples / folder)
     assert status == 0, report
     assert "exchanged" not in report
 
 
 def test_damaged_copy_of_real_samples_is_reported_in_full(
-    capsys: pytest.CaptureFixture[str], samples: Path, tmp_path: Path
+    run: Run, samples: Path, tmp_path: Path
 ) -> None:
     root = tmp_path / "copy"
     for i in range(11):  # the four samples of the training split again and again
@@ -288,4 +275,4 @@ def test_damaged_copy_of_real_samples_is_reported_in_full(
             name = f"ADE_train_{i % 4 + 1:08d}.{suffix}"
             shutil.copyfile(samples / "ade20k" / kind / "training" / name, target)
     expected = damage_in_ten_ways(root, [1, 2, 4, 3, 5, 6, 7, 8, 9, 10, 11])
-    assert_reported_in_full(*check(capsys, "--data", "ade20k", "--root", root), expected)
+    assert_reported_in_full(*run("check", "--data", "ade20k", "--root", root), expected)

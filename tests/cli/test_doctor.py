@@ -8,15 +8,7 @@ import torch
 from packaging.requirements import Requirement
 
 from semsynth.cli import doctor
-from semsynth.cli.doctor import (
-    Finding,
-    data_roots,
-    dependency,
-    devices,
-    disk,
-    pretrained,
-    tracking,
-)
+from semsynth.cli.doctor import Finding, dependency
 from semsynth.weights import DOWNLOADS
 from tests.helpers.command import status_of
 
@@ -25,43 +17,37 @@ def states(look: Callable[[], Iterator[Finding]]) -> dict[str, str]:
     return {finding.what: finding.state for finding in look()}
 
 
-@pytest.mark.parametrize(
-    ("requirement", "state", "remedy"),
-    [
-        ("torch>=2", "good", ""),
-        ("torch<2", "bad", "pip install 'torch<2'"),
-        ("no-such-package>=1", "bad", "pip install 'no-such-package>=1'"),
-    ],
-)
-def test_dependency_outside_its_bound_is_bad(requirement: str, state: str, remedy: str) -> None:
-    finding = dependency(Requirement(requirement))
-    assert (finding.state, finding.remedy) == (state, remedy)
+def test_dependency_outside_its_bound_is_bad() -> None:
+    assert dependency(Requirement("torch>=2")).state == "good"
+    for text in ("torch<2", "no-such-package>=1"):
+        finding = dependency(Requirement(text))
+        assert (finding.state, finding.remedy) == ("bad", f"pip install '{text}'")
 
 
 def test_driver_that_torch_cannot_use_is_bad(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert states(devices) == {"GPU": "note"}
+    assert states(doctor.devices) == {"GPU": "note"}
     monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
-    assert states(devices) == {"GPU": "bad"}
+    assert states(doctor.devices) == {"GPU": "bad"}
 
 
 def test_weights_are_missing_or_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("SEMSYNTH_HOME", "TORCH_HOME", "SEMSYNTH_WEIGHTS"):
         monkeypatch.setenv(variable, str(tmp_path))
-    assert states(pretrained)["weights vgg19"] == "note"
+    assert states(doctor.pretrained)["weights vgg19"] == "note"
     (tmp_path / DOWNLOADS["vgg19"].file).write_bytes(b"cut off")
-    assert states(pretrained)["weights vgg19"] == "bad"
+    assert states(doctor.pretrained)["weights vgg19"] == "bad"
 
 
 def test_data_are_looked_for_where_experiments_look(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEMSYNTH_DATA", str(tmp_path))
-    assert states(data_roots) == {"data": "note"}
+    assert states(doctor.data_roots) == {"data": "note"}
     (tmp_path / "ade20k").mkdir()
-    (finding,) = data_roots()
+    (finding,) = doctor.data_roots()
     assert (finding.state, "ade20k" in finding.found) == ("good", True)
 
 
@@ -69,23 +55,23 @@ def test_wandb_without_a_key_is_a_note(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setenv("HOME", str(tmp_path))
     for variable in ("WANDB_MODE", "WANDB_API_KEY"):
         monkeypatch.delenv(variable, raising=False)
-    assert states(tracking) == {"W&B": "note"}
+    assert states(doctor.tracking) == {"W&B": "note"}
     (tmp_path / ".netrc").write_text("machine api.wandb.ai\n  login user\n")
-    assert states(tracking) == {"W&B": "good"}
+    assert states(doctor.tracking) == {"W&B": "good"}
 
 
 def test_little_room_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage(Path.cwd())
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     monkeypatch.setattr(doctor, "ENOUGH", usage.free + 1)
-    assert states(disk) == {"disk, runs": "note", "disk, cache": "note"}
+    assert states(doctor.disk) == {"disk, runs": "note", "disk, cache": "note"}
 
 
 @pytest.mark.parametrize(("state", "status"), [("good", 0), ("note", 0), ("bad", 1)])
 def test_status_is_one_if_anything_is_bad(
     state: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    finding = Finding(state, "thing", "[found]", "mend it")  # type: ignore[arg-type]
+    finding = Finding(state, "thing", "[found]", "fix it")  # type: ignore[arg-type]
     monkeypatch.setattr(doctor, "examine", lambda: [finding])
     for flags in ([], ["--json"]):
         assert status_of(["doctor", *flags]) == status

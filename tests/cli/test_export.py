@@ -76,13 +76,8 @@ def test_an_export_is_read_as_a_folder_and_passes_the_check(
 
 def test_torchvision_code_reads_it(clvae: Path, tmp_path: Path) -> None:
     root = export(tmp_path / "out", clvae, "--num", "6", "--split", "1", "0", "0")
-    flip = v2.Compose(
-        [
-            v2.RandomHorizontalFlip(p=1),
-            v2.ToDtype({tv_tensors.Image: torch.float32, "others": None}),
-        ]
-    )
-    dataset = Pairs(root / "train", flip)
+    to_float = v2.ToDtype({tv_tensors.Image: torch.float32, "others": None})
+    dataset = Pairs(root / "train", v2.Compose([v2.RandomHorizontalFlip(p=1), to_float]))
     assert len(dataset) == 6
     image, mask = dataset[0]
     written = np.asarray(Image.open(root / "train/labels/0000000.png"))
@@ -224,16 +219,13 @@ def test_samples_of_a_prior_are_labelled_from_few_pairs(tmp_path: Path) -> None:
         (["--ckpt_path", "no.ckpt"], "There is no checkpoint no.ckpt"),
         (["--prior", "toy_portrait"], "--prior needs --labelled"),
         (["--prior", "nobody", "--labelled", "."], r"There is no classes.txt"),
-        (["--prior", "x", "--labelled", ".", "--masks", "."], "A prior alone draws samples"),
+        (["--prior", "x", "--labelled", ".", "--masks", "."], "A prior can only generate"),
         (["--ckpt_path", "no.ckpt", "--num", "0"], "--num must be at least 1"),
         (["--ckpt_path", "no.ckpt", "--split", "1", "1", "0"], "three shares that add up to 1"),
         (["--ckpt_path", "no.ckpt", "--keep", "2"], "--keep must lie in 0..1"),
         (["--ckpt_path", "no.ckpt", "--filters", "agreement"], "needs --judges"),
         (["--ckpt_path", "no.ckpt", "--target_precision", "0.9"], "give both or none"),
-        (
-            ["--ckpt_path", "x", "--filters", "disagreement", "--judges", "a"],
-            "name at least two",
-        ),
+        (["--ckpt_path", "x", "--filters", "disagreement", "--judges", "a"], "at least two"),
         (["--ckpt_path", "no.ckpt", "--shard", "2/2"], "--shard must be I/N"),
     ],
 )
@@ -246,12 +238,12 @@ def test_mistakes_end_in_one_message(arguments: list[str], message: str, tmp_pat
 def test_mistakes_about_a_checkpoint_end_in_one_message(
     clvae: Path, judges: list[str], tmp_path: Path
 ) -> None:
-    with pytest.raises(SystemExit, match="There is no class 'tree' to paste; the classes are"):
+    with pytest.raises(SystemExit, match="There is no class 'tree'; the classes are"):
         export(tmp_path / "a", clvae, "--num", "2", "--paste", "tree")
-    with pytest.raises(SystemExit, match="CLVAE has no samples without masks"):
+    with pytest.raises(SystemExit, match="CLVAE needs masks"):
         export(tmp_path / "b", clvae, "--num", "2", "--source", "samples")
     with pytest.raises(SystemExit, match="Segmenter makes no labelled images"):
         export(tmp_path / "c", Path(judges[0]), "--num", "2")
     export(tmp_path / "d", clvae, "--num", "2")
-    with pytest.raises(SystemExit, match="holds an export with num 2, not 3"):
+    with pytest.raises(SystemExit, match="written with num 2, not 3"):
         export(tmp_path / "d", clvae, "--num", "3")

@@ -45,6 +45,19 @@ def message_of_fit(method: str, run_dir: Path, *args: str) -> str:
     return str(ended.value.code)
 
 
+def fill(value: float, everything: bool = False) -> Callable[[Trainer], None]:
+    """Overwrite a parameter on which the losses depend, or all parameters."""
+
+    def act(trainer: Trainer) -> None:
+        every = [p for group in trainer.optimizers[0].param_groups for p in group["params"]]
+        chosen = every if everything else [trained(trainer)]
+        with torch.no_grad():
+            for parameter in chosen:
+                parameter.fill_(value)
+
+    return act
+
+
 def is_finite(checkpoint: dict[str, Any]) -> bool:
     tensors = [v for v in checkpoint["state_dict"].values() if v.is_floating_point()]
     return all(bool(v.isfinite().all()) for v in tensors)
@@ -60,13 +73,9 @@ def trained(trainer: Trainer) -> torch.nn.Parameter:
 def test_a_loss_that_is_no_number_stops_any_method(
     method: str, tmp_path: Path, monkeypatch: Patch
 ) -> None:
-    def poison(trainer: Trainer) -> None:
-        with torch.no_grad():
-            for group in trainer.optimizers[0].param_groups:
-                for parameter in group["params"]:
-                    parameter.fill_(torch.nan)
-
-    at_step(4, poison, monkeypatch)  # the fifth step's losses are the first to see it
+    at_step(
+        4, fill(torch.nan, everything=True), monkeypatch
+    )  # the fifth step's losses are the first to see it
     message = message_of_fit(method, tmp_path, "--checkpoint.every_n_train_steps=3")
     assert "Not finite at step 5 (epoch" in message
     assert "nan" in message
@@ -83,41 +92,26 @@ def test_a_loss_that_is_no_number_stops_any_method(
 def test_training_goes_on_from_before_a_loss_that_was_no_number(
     tmp_path: Path, monkeypatch: Patch
 ) -> None:
-    def overflow(trainer: Trainer) -> None:
-        with torch.no_grad():
-            trained(trainer).fill_(1e38)
-
     options = ["--checkpoint.every_n_train_steps=3"]
     with monkeypatch.context() as patch:
-        at_step(4, overflow, patch)
+        at_step(4, fill(1e38), patch)
         message_of_fit("segmenter", tmp_path, *options)
     kept = torch.load(next((tmp_path / "faults").glob("*.pt")), weights_only=True)
     assert kept["batch"]["image"].shape == (2, 3, 32, 32)
-    whole, again = (
-        fit("segmenter", tmp_path / "whole"),
-        fit("segmenter", tmp_path, "--ckpt_path=last"),
-    )
-    assert not differences(whole, again)
+    whole = fit("segmenter", tmp_path / "whole")
+    assert not differences(whole, fit("segmenter", tmp_path, "--ckpt_path=last"))
 
 
 def test_weights_that_a_gradient_spoilt_are_not_kept(tmp_path: Path, monkeypatch: Patch) -> None:
-    def poison(trainer: Trainer) -> None:
-        with torch.no_grad():
-            trained(trainer).fill_(torch.inf)
-
-    at_step(4, poison, monkeypatch)  # the losses of step 4 are finite, and a checkpoint is due
-    message = message_of_fit("segmenter", tmp_path)
-    assert "Not finite at step 4" in message
-    assert "weight" in message
+    at_step(
+        4, fill(torch.inf), monkeypatch
+    )  # the losses of step 4 are finite, and a checkpoint is due
+    assert re.search(r"Not finite at step 4.*weight", message_of_fit("segmenter", tmp_path), re.S)
     assert last(tmp_path)["global_step"] == 2
     assert is_finite(last(tmp_path))
 
 
 def test_losses_of_a_gpu_are_seen_late_but_not_kept(tmp_path: Path, monkeypatch: Patch) -> None:
-    def poison(trainer: Trainer) -> None:
-        with torch.no_grad():
-            trained(trainer).fill_(torch.nan)
-
     looks: list[int] = []
     original = finite.FiniteLosses.look
 
@@ -143,7 +137,7 @@ def test_losses_of_a_gpu_are_seen_late_but_not_kept(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(finite.FiniteLosses, "on_train_batch_end", watched)
     monkeypatch.setattr(finite.FiniteLosses, "look", look)
     monkeypatch.setattr(finite, "runs_ahead", lambda device: True)
-    at_step(4, poison, monkeypatch)
+    at_step(4, fill(torch.nan), monkeypatch)
     options = ["--trainer.val_check_interval=100", "--checkpoint.every_n_train_steps=3"]
     message = message_of_fit("segmenter", tmp_path, *options)
     assert "Not finite at step 5" in message
@@ -180,13 +174,6 @@ def test_cut_off_checkpoint_is_passed_over_and_said(tmp_path: Path) -> None:
     assert not differences(whole, resumed)
 
 
-def test_damaged_checkpoint_that_was_asked_for_is_named(tmp_path: Path) -> None:
-    fit("segmenter", tmp_path)
-    (tmp_path / "bad.ckpt").write_bytes(b"PK\x03\x04 and no more")
-    message = message_of_fit("segmenter", tmp_path, f"--ckpt_path={tmp_path}/bad.ckpt")
-    assert "bad.ckpt cannot be read" in message
-
-
 DEADLY = """
 import os, signal, sys
 from semsynth.cli import main
@@ -211,10 +198,8 @@ def test_loader_process_that_dies_ends_the_training_with_a_remedy(tmp_path: Path
     command = [sys.executable, "-c", DEADLY, *words]
     ended = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     assert ended.returncode == 1
-    message = ended.stderr
-    assert "A loader process died" in message
-    assert "--data.num_workers (now 1)" in message
-    assert "--ckpt_path last" in message
+    for part in ("A loader process died", "--data.num_workers (now 1)", "--ckpt_path last"):
+        assert part in ended.stderr
 
 
 @pytest.mark.parametrize(

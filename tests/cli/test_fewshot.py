@@ -44,16 +44,8 @@ def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def predict(run_dir: Path, name: str, *args: str) -> list[np.ndarray]:
     checkpoint = run_dir / "run/checkpoints/last.ckpt"
     output = run_dir / name
-    main(
-        [
-            "predict",
-            f"--ckpt_path={checkpoint}",
-            f"--masks={run_dir / 'masks'}",
-            f"--output={output}",
-            "--num_samples=2",
-            *args,
-        ]
-    )
+    paths = [f"--ckpt_path={checkpoint}", f"--masks={run_dir / 'masks'}", f"--output={output}"]
+    main(["predict", *paths, "--num_samples=2", *args])
     return [np.asarray(Image.open(file)).astype(int) for file in sorted(output.iterdir())]
 
 

@@ -3,16 +3,8 @@ from typing import Any, Literal
 
 import pytest
 
-from semsynth.cli.messages import (
-    Parser,
-    check_files,
-    class_names,
-    in_words,
-    meant,
-    place,
-    require_at_least,
-    unwrapped,
-)
+from semsynth.cli import messages
+from semsynth.cli.messages import Parser, class_names, in_words, require_at_least, unwrapped
 from semsynth.errors import UsageError, UserError
 
 
@@ -110,20 +102,15 @@ def test_types_are_said_in_words() -> None:
 
 @pytest.mark.parametrize(
     ("value", "names"),
-    [
-        ("Foo", ["Foo"]),
-        ('[{"class_path": "A"}, B]', ["A", "B"]),
-        ({"x": 1}, []),
-        ("a: [", ["a: ["]),
-    ],
+    [("A", ["A"]), ('[{"class_path": "A"}, B]', ["A", "B"]), ({"x": 1}, []), ("a: [", ["a: ["])],
 )
 def test_classes_in_a_value_are_found(value: Any, names: list[str]) -> None:
     assert class_names(value) == names
 
 
 def test_nothing_close_gets_no_suggestion() -> None:
-    assert meant("zzz", ["channels"]) == "."
-    assert place("zzz", []) == ""
+    assert messages.meant("zzz", ["channels"]) == "."
+    assert messages.place("zzz", []) == ""
 
 
 def test_flags_below_their_least_value_are_refused() -> None:
@@ -134,11 +121,11 @@ def test_flags_below_their_least_value_are_refused() -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"- 1\n", "no keys and values"), (b"\xff", "is no YAML"), (b"a: [", "is no YAML")],
+    [(b"- 1\n", "not a mapping"), (b"\xff", "not valid YAML"), (b"a: [", "not valid YAML")],
 )
 def test_file_that_is_no_configuration_is_refused(
     content: bytes, message: str, tmp_path: Path
 ) -> None:
     (tmp_path / "mine.yaml").write_bytes(content)
     with pytest.raises(UserError, match=rf"mine\.yaml.* ?{message}"):
-        check_files([str(tmp_path / "mine.yaml")])
+        messages.check_files([str(tmp_path / "mine.yaml")])

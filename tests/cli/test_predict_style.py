@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from semsynth.cli.predict_style import class_numbers, read_style
+from semsynth.cli.predict_style import read_style
 from semsynth.data import DataError, ToyStreet, read_reference
 from semsynth.images import to_uint8
 from semsynth.methods import CLVAE, StyleGAN2
@@ -64,4 +64,4 @@ def test_mistakes_are_named(files: tuple[Path, Path]) -> None:
     with pytest.raises(DataError, match="There is no file"):
         read_style(options(reference="no.png", reference_mask=str(files[1])), method, data)
     with pytest.raises(DataError, match=r"There is no class 'unicorn'; the classes are "):
-        class_numbers(["unicorn"], data)
+        data.label_space.numbers(["unicorn"])

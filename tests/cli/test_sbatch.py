@@ -12,11 +12,9 @@ def test_script_asks_for_a_task_for_each_process_and_goes_on_when_requeued() -> 
     text = script(["fit", "--print-sbatch", "partition=gpu", "time=1:00:00", *ARGS[1:]])
     lines = text.splitlines()
     assert lines[0] == "#!/bin/bash"
-    for option in ("nodes=2", "ntasks-per-node=4", "gpus-per-node=4", "partition=gpu"):
+    options = "nodes=2", "ntasks-per-node=4", "gpus-per-node=4", "partition=gpu", "time=1:00:00"
+    for option in (*options, "signal=SIGUSR1@90", "requeue"):
         assert f"#SBATCH --{option}" in lines
-    assert "#SBATCH --time=1:00:00" in lines
-    assert "#SBATCH --signal=SIGUSR1@90" in lines
-    assert "#SBATCH --requeue" in lines
     assert lines[-1] == (
         "srun semsynth fit --config 'my file.yaml' --trainer.devices 4 --trainer.num_nodes=2 "
         "--ckpt_path last"

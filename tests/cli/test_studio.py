@@ -1,5 +1,6 @@
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -26,8 +27,6 @@ def test_a_file_that_is_not_there_ends_in_one_message() -> None:
 
 
 def test_a_port_in_use_ends_in_one_message() -> None:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         with pytest.raises(SystemExit, match=r"semsynth studio: .*in use"):

@@ -1,7 +1,4 @@
 import hashlib
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -51,15 +48,8 @@ def test_list_shows_licence_and_what_is_missing(
 ) -> None:
     assert run("list") == 0
     text = capsys.readouterr().out
-    for part in (
-        "toy",
-        "missing",
-        "BSD-3-Clause",
-        DOWNLOADS["vgg19"].sha256,
-        "toy_street",
-        "ships",
-    ):
-        assert part in text
+    parts = "toy", "missing", "BSD-3-Clause", DOWNLOADS["vgg19"].sha256, "toy_street", "ships"
+    assert all(part in text for part in parts)
 
 
 def test_where_prints_the_path_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,27 +127,7 @@ def test_all_for_goes_on_until_nothing_is_missing(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(command, "fetch_files", lambda names: missing.remove(*names))
     command.fetch_all_for([])
     assert missing == []
-
-
-def test_all_for_stops_when_fetching_does_not_help(monkeypatch: pytest.MonkeyPatch) -> None:
-    def prepare(args: list[str]) -> None:
-        raise MissingWeightsError("still", ["a"])
-
-    monkeypatch.setattr("semsynth.cli.train.prepare_weights", prepare)
-    monkeypatch.setattr(command, "fetch_files", lambda names: None)
-    with pytest.raises(MissingWeightsError, match="still"):
+    missing.append("c")
+    monkeypatch.setattr(command, "fetch_files", lambda names: None)  # does not help
+    with pytest.raises(MissingWeightsError, match="it"):
         command.fetch_all_for([])
-
-
-def test_list_imports_no_torch() -> None:
-    code = (
-        "import sys; from semsynth.cli import main\n"
-        "try: main(['weights', 'list'])\n"
-        "except SystemExit: pass\n"
-        "print({'torch', 'lightning'} & set(sys.modules))"
-    )
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, env=environment
-    )
-    assert done.stdout.endswith("set()\n")

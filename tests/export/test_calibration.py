@@ -20,14 +20,12 @@ def test_the_lowest_threshold_with_the_precision_is_found() -> None:
     assert threshold_for_precision(confidence, right, 0.5) == pytest.approx(0.5)
 
 
-def test_equal_confidences_are_accepted_together() -> None:
-    right = torch.tensor([True, False])
-    assert threshold_for_precision(torch.tensor([0.5, 0.5]), right, 0.9) == NOTHING
-
-
-def test_without_items_nothing_is_asked_for() -> None:
-    empty = torch.zeros(0)
-    assert threshold_for_precision(empty, empty.bool(), 0.9) == EVERYTHING
+@pytest.mark.parametrize(("right", "expected"), [([True, False], NOTHING), ([], EVERYTHING)])
+def test_equal_confidences_pass_together_and_no_items_pass(
+    right: list[bool], expected: float
+) -> None:
+    confidence = torch.full((len(right),), 0.5)
+    assert threshold_for_precision(confidence, torch.tensor(right).bool(), 0.9) == expected
 
 
 def test_a_loop_over_all_thresholds_finds_no_better_one() -> None:

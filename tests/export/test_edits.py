@@ -17,7 +17,7 @@ def seeds(count: int) -> torch.Tensor:
 
 
 def test_an_edit_depends_on_its_seed_alone() -> None:
-    edit = MaskEdit(3, paste=[2])
+    edit = MaskEdit(paste=[2])
     chosen = torch.zeros(6, dtype=torch.int64)
     together = edit(masks(), chosen, seeds(6))
     for i in range(6):
@@ -26,7 +26,7 @@ def test_an_edit_depends_on_its_seed_alone() -> None:
 
 
 def test_masks_stay_as_they_are_without_an_edit() -> None:
-    edited = MaskEdit(3, warp=False)(masks(), torch.tensor([1, 0]), seeds(2))
+    edited = MaskEdit(warp=False)(masks(), torch.tensor([1, 0]), seeds(2))
     assert torch.equal(edited, masks()[[1, 0]].long())
 
 
@@ -50,7 +50,7 @@ def test_classes_of_left_and_right_change_in_the_mirror() -> None:
 
 
 def test_things_of_other_masks_are_pasted() -> None:
-    edit = MaskEdit(3, warp=False, paste=[2])
+    edit = MaskEdit(warp=False, paste=[2])
     edited = edit(masks(), torch.zeros(32, dtype=torch.int64), seeds(32))
     has_both = [(m == 2).any() and (m == 1).any() for m in edited]
     assert 2 < sum(map(bool, has_both)) < 28

@@ -6,11 +6,9 @@ from semsynth.data import DataError
 from semsynth.export.job import Plan, read_shard, start_card
 
 
-def plan(num: int = 10, by_origin: bool = False, **arguments: int) -> Plan:
-    sizes = {"chunk": 4, "batch_size": 3} | arguments
-    return Plan(
-        Path("out"), num, 0, shares=(0.6, 0.2, 0.2), by_origin=by_origin, num_classes=2, **sizes
-    )
+def plan(by_origin: bool = False) -> Plan:
+    shares = 0.6, 0.2, 0.2
+    return Plan(Path("out"), 10, 0, 4, 3, shares, by_origin, num_classes=2)
 
 
 def test_batches_cover_all_samples_once_and_end_with_their_chunk() -> None:
@@ -33,21 +31,15 @@ def test_samples_of_one_mask_stay_together_where_that_is_asked_for() -> None:
 def test_another_export_is_refused(tmp_path: Path) -> None:
     (tmp_path / "card.json").write_text('{"seed": 1, "num": 5, "thresholds": {}}')
     assert start_card(tmp_path, {"seed": 1, "num": 5})["thresholds"] == {}
-    with pytest.raises(DataError, match="an export with seed 1, not 2"):
+    with pytest.raises(DataError, match="written with seed 1, not 2"):
         start_card(tmp_path, {"seed": 2, "num": 5})
-
-
-def test_a_directory_with_other_files_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "thesis.tex").touch()
+    (tmp_path / "card.json").rename(tmp_path / "thesis.tex")
     with pytest.raises(DataError, match="holds other files"):
         start_card(tmp_path, {"seed": 1})
 
 
-def test_a_shard_is_read_as_given() -> None:
+def test_a_shard_is_read_as_given_or_is_that_of_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_shard("2/5") == (2, 5)
-
-
-def test_without_one_torchrun_says_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RANK", raising=False)
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert read_shard(None) == (0, 1)

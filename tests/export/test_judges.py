@@ -15,14 +15,10 @@ def test_agreement_is_the_iou_of_each_class() -> None:
     assert agreement[0, 2].isnan()
 
 
-def test_judges_of_one_mind_do_not_disagree() -> None:
-    probabilities = torch.rand(1, 2, 4, 3, 3).softmax(2).expand(3, -1, -1, -1, -1)
-    torch.testing.assert_close(disagreement(probabilities), torch.zeros(2, 3, 3), atol=1e-5, rtol=0)
-
-
-def test_judges_that_are_sure_of_different_classes_disagree_fully() -> None:
-    probabilities = torch.eye(2).view(2, 1, 2, 1, 1)
-    assert float(disagreement(probabilities)) == pytest.approx(1)
+def test_disagreement_of_equal_judges_is_zero_and_of_opposite_ones_is_one() -> None:
+    same = torch.rand(1, 2, 4, 3, 3).softmax(2).expand(3, -1, -1, -1, -1)
+    torch.testing.assert_close(disagreement(same), torch.zeros(2, 3, 3), atol=1e-5, rtol=0)
+    assert float(disagreement(torch.eye(2).view(2, 1, 2, 1, 1))) == pytest.approx(1)
 
 
 def test_entropy_of_equal_chances_is_the_logarithm_of_their_number() -> None:
