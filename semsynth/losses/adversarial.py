@@ -45,10 +45,7 @@ class PatchAdversary:
 
 
 class SegmentationAdversary:
-    """Cross entropy of N classes and fake, balanced by the classes' area (OASIS).
-
-    With a weight above 0, the discriminator shall also be consistent on mixed images.
-    """
+    """Cross entropy of N classes and fake, balanced by area; consistency on mixtures (OASIS)."""
 
     def __init__(self, label_mix_weight: float) -> None:
         self.label_mix_weight = label_mix_weight
@@ -56,7 +53,7 @@ class SegmentationAdversary:
     def generator_terms(
         self, discriminator: Any, layout: Tensor, mask: Tensor, fake: Tensor, real: Tensor
     ) -> dict[str, Tensor]:
-        """Generated pixels shall be taken for real ones of their class."""
+        """Cross entropy of generated pixels and their class."""
         balance = class_balance(mask, layout.shape[1])
         return {"gan_g": segmentation_loss(discriminator(fake), mask, balance)}
 

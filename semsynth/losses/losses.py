@@ -54,10 +54,9 @@ def r1_penalty(discriminate: Callable[[Tensor], Tensor], real: Tensor) -> Tensor
 
 
 def path_lengths(image: Tensor, w_plus: Tensor, direction: Tensor) -> Tensor:
-    """How far images (B, 3, H, W) move with their latents (Karras et al., CVPR 2020, section 3.2).
+    """Path lengths (B,) of images (B, 3, H, W) (Karras et al., CVPR 2020, section 3.2).
 
-    The lengths (B,) are root mean squares over the layers of the Jacobian's product with a
-    direction (B, 3, H, W), Gaussian noise.
+    Root mean squares over the layers of the Jacobian times a Gaussian direction (B, 3, H, W).
     """
     H, W = image.shape[-2:]
     moved = (image * direction).sum() / math.sqrt(H * W)
@@ -68,18 +67,15 @@ def path_lengths(image: Tensor, w_plus: Tensor, direction: Tensor) -> Tensor:
 def feature_matching_loss(
     fake_features: Sequence[Sequence[Tensor]], real_features: Sequence[Sequence[Tensor]]
 ) -> Tensor:
-    """Distance between discriminator features (Wang et al., CVPR 2018).
+    """Distance between discriminator features by scale and layer (Wang et al., CVPR 2018).
 
-    For each scale there is a tensor a layer; real ones get no gradient. The loss is summed over the
-    layers and averaged over the scales.
+    It is summed over the layers and averaged over the scales; real features get no gradient.
     """
-    scales = zip(fake_features, real_features, strict=True)
-    return mean_over_scales(
-        [
-            torch.stack([l1(f, r.detach()) for f, r in zip(fake, real, strict=True)]).sum()
-            for fake, real in scales
-        ]
-    )
+    losses = []
+    for fake, real in zip(fake_features, real_features, strict=True):
+        layers = zip(fake, real, strict=True)
+        losses.append(torch.stack([l1(f, r.detach()) for f, r in layers]).sum())
+    return mean_over_scales(losses)
 
 
 def l1(fake: Tensor, real: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -91,27 +87,17 @@ def l1(fake: Tensor, real: Tensor, weight: Tensor | None = None) -> Tensor:
 
 
 class PerceptualLoss(nn.Module):
-    """Distance between features of a fixed network (Johnson et al., ECCV 2016).
-
-    Args:
-        features: Network with a method ``features(image)`` that returns a list of tensors.
-        weights: Weight of each of them; the default is for VGG19Features.
-    """
+    """Weighted distance between the ``features`` of a network (Johnson et al., ECCV 2016)."""
 
     def __init__(
-        self,
-        features: nn.Module,
-        weights: Sequence[float] = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1),
+        self, features: nn.Module, weights: Sequence[float] = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1)
     ) -> None:
         super().__init__()
         self.network: Any = features
         self.weights = tuple(weights)
 
     def forward(self, fake: Tensor, real: Tensor, loss_mask: Tensor | None = None) -> Tensor:
-        """Compare images (B, 3, H, W) in [-1, 1], of which the real ones get no gradient.
-
-        ``loss_mask`` (B, 1, H, W) weighs the pixels.
-        """
+        """Compare images (B, 3, H, W) in [-1, 1], with pixel weights ``loss_mask`` (B, 1, H, W)."""
         with torch.no_grad():
             real_features = self.network.features(real)
         fake_features = self.network.features(fake)
@@ -140,24 +126,20 @@ def class_layer_kl(
     normaliser: Tensor,
     prior: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """KL divergence (B,) of local codes: mean over the classes, sum over the levels.
+    """KL divergence (B,) of local codes (B, L, K, N): mean over the classes, sum over the levels.
 
-    Args:
-        mu: Means (B, L, K, N).
-        logvar: Log-variances (B, L, K, N).
-        present: Whether the class covers a pixel of the level (B, L, K).
-        normaliser: Number of classes to divide by: those of each level (B, L), as the released
-            code does, or those of the whole mask (B, 1), as the paper writes (eq. 18).
-        prior: Means and log-variances (B, L, K, N) of the prior; N(0, 1) if not given.
+    Classes that are ``present`` (B, L, K) count. The mean is over those of each level (B, L), as in
+    the released code, or of the mask (B, 1), as in the paper (eq. 18). The default prior is
+    N(0, 1).
     """
     kl = kl_divergence(mu, logvar) if prior is None else gaussian_kl(mu, logvar, prior)
     return ((kl * present).sum(-1) / normaliser.clamp_min(1)).sum(-1)
 
 
 def class_balance(mask: Tensor, num_classes: int) -> Tensor:
-    """Weight of each class (C,) that gives all classes of a batch the same sum over the pixels.
+    """Weights (C,) by which the classes of a batch have equal sums over the pixels; 0 if absent.
 
-    The weights of the labelled pixels have mean 1. Classes that are not there weigh nothing.
+    The weights of the labelled pixels have mean 1.
     """
     labels = mask.masked_fill(mask == IGNORE_INDEX, num_classes).flatten()
     ones = torch.ones_like(labels, dtype=torch.float32)
@@ -168,12 +150,9 @@ def class_balance(mask: Tensor, num_classes: int) -> Tensor:
 
 
 def segmentation_loss(logits: Tensor, mask: Tensor, balance: Tensor | None = None) -> Tensor:
-    """Cross entropy of pixels, in which classes may have weights (Sushko et al., ICLR 2021).
+    """Cross entropy of logits (B, C + 1, H, W) and masks (B, H, W) (Sushko et al., ICLR 2021).
 
-    Args:
-        logits: Logits (B, C + 1, H, W).
-        mask: Targets (B, H, W) in 0..C; ignored pixels do not count.
-        balance: Weight of each class (C,); the last, of fake pixels, weighs 1.
+    Classes may have weights (C,); the last class, of fake pixels, has weight 1.
     """
     weight = None if balance is None else F.pad(balance, (0, 1), value=1.0)
     losses = F.cross_entropy(
@@ -183,11 +162,7 @@ def segmentation_loss(logits: Tensor, mask: Tensor, balance: Tensor | None = Non
 
 
 def label_mix(real: Tensor, fake: Tensor, mask: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
-    """Mix images along the borders of classes: each class is real or fake as a whole.
-
-    Returns:
-        Mixed images (B, 3, H, W), and where they are real (B, 1, H, W), bool.
-    """
+    """Images (B, 3, H, W) that are real or fake class by class, and where real (B, 1, H, W)."""
     labels = mask.masked_fill(mask == IGNORE_INDEX, num_classes)
     coins = torch.rand(len(mask), num_classes + 1, device=mask.device) < 0.5
     where = coins.gather(1, labels.flatten(1)).view_as(mask)[:, None]

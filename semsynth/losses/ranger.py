@@ -15,14 +15,8 @@ class Ranger(Optimizer):
     """RAdam with Lookahead and gradient centralisation, as the released code of FewShotSMIS has it.
 
     Rectified Adam (Liu et al., ICLR 2020), Lookahead (Zhang et al., NeurIPS 2019) and gradient
-    centralisation (Yong et al., ECCV 2020). Unlike in the papers, epsilon is added to the square
+    centralisation (Yong et al., ECCV 2020). Unlike in the papers, ``eps`` is added to the square
     root of the second moment before its bias is corrected.
-
-    Args:
-        params: Parameters or parameter groups.
-        lr: Learning rate.
-        betas: Decay rates of the first and second moment.
-        eps: Added to the square root of the second moment.
     """
 
     def __init__(

@@ -43,7 +43,7 @@ class Method(LightningModule):
     """Names of sub-networks with fixed weights, kept out of checkpoints."""
 
     uses_masks = True
-    """Whether the images are drawn for the batch's masks, and belong beside them."""
+    """Whether the images are generated from the batch's masks, and are shown beside them."""
 
     def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Any]:
         """What only the method can make, for metrics and the image logger.
@@ -55,20 +55,15 @@ class Method(LightningModule):
           them, their ``marks``, and ``landmarks`` and ``edited_landmarks`` (B, C, h, w), features.
         - ``variations``: series (B, n, 3, H, W) by name, which show what the method controls.
 
-        Args:
-            batch: A batch with ``seed`` (B,), and ``num_samples``, the n of series.
-            names: What is asked for; what a method does not know it leaves out.
-
-        Returns:
-            Values by name; images are in [-1, 1].
+        A batch has ``seed`` (B,) and ``num_samples``, the n of series. Images are in [-1, 1]; names
+        that a method does not know are left out.
         """
         return {}
 
     def draw_seeds(self, batch_size: int, draw: int) -> Tensor:
-        """Seeds (B,) of a draw of the training, such as of a step.
+        """Seeds (B,) for one draw in training, such as a step; they differ between processes.
 
-        They depend on the training's seed, the draw and the process: no two processes draw the
-        same, and a resumed training draws what it would have drawn.
+        They depend on nothing but seed, draw and process, so a resumed training repeats them.
         """
         first = self.global_rank * batch_size
         index = torch.arange(first, first + batch_size, device=self.device)
@@ -81,30 +76,27 @@ class Method(LightningModule):
         """Nothing, as in validation."""
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Leave the frozen networks out: they are found by name when training goes on."""
-        weights = checkpoint["state_dict"]
-        for key in [k for k in weights if k.split(".")[0] in self.frozen]:
-            del weights[key]
+        """Leave the frozen networks out: they are found by name when training resumes."""
+        for key in self.frozen_state():
+            checkpoint["state_dict"].pop(key, None)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the frozen networks' own weights in, so that loading stays strict."""
         without_retired(checkpoint.get("hyper_parameters", {}))  # Lightning has dropped them
-        own = {k: v for k, v in self.state_dict().items() if k.split(".")[0] in self.frozen}
-        checkpoint["state_dict"].update(own)
+        checkpoint["state_dict"].update(self.frozen_state())
+
+    def frozen_state(self) -> dict[str, Tensor]:
+        """State of the frozen networks."""
+        return {k: v for k, v in self.state_dict().items() if k.split(".")[0] in self.frozen}
 
 
 def without_retired(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Drop retired arguments from an older file.
-
-    Raises:
-        UserError: One has another value than its default.
-    """
+    """Drop retired arguments of an older file; refuse those that are not at their default."""
     for name in RETIRED.keys() & arguments.keys():
         if arguments[name] != RETIRED[name]:
             raise UserError(
-                f"{name} was retired; only its default {RETIRED[name]!r} still works, and here it "
-                f"is {arguments[name]!r}. Use the release that wrote the file, or train again "
-                "without it."
+                f"{name} was retired; only its default {RETIRED[name]!r} still works, got "
+                f"{arguments[name]!r}. Use the release that wrote the file, or retrain without it."
             )
     return {name: value for name, value in arguments.items() if name not in RETIRED}
 
@@ -130,5 +122,5 @@ def require_unused_parameters(strategy: Strategy) -> None:
     if isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters"):
         raise UserError(
             "A GAN trains its networks in turn, and plain DDP fails when one of them gets no "
-            "gradient. Use --trainer.strategy ddp_find_unused_parameters_true, or leave it at auto."
+            "gradient. Use --trainer.strategy ddp_find_unused_parameters_true or auto."
         )

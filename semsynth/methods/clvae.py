@@ -62,7 +62,7 @@ class CLVAE(Method):
         upsampling: Halvings between image and start grid: 5 (normal), 6 (more) or 7 (most).
         encoder_size: The encoder sees images at this height and width.
         perceptual: Network whose features the perceptual loss compares.
-        perceptual_weight: Weight of the perceptual loss; 0 does without the network.
+        perceptual_weight: Weight of the perceptual loss; 0 needs no network.
         feature_matching_weight: Weight of the discriminator's feature matching.
         kl_weight: Weight of the KL term, as summed over the paper's batch of four.
         kl_norm: Divide the classes' KL by those present at the level, or in the mask (eq. 18).
@@ -71,22 +71,20 @@ class CLVAE(Method):
         betas: Adam's decay rates.
         constant_epochs: Epochs before the learning rate falls.
         decay_epochs: Epochs over which it falls linearly to 0; 0 keeps it constant.
-        init: Initial weights as upstream gets them on a GPU (spectral-normed convolutions keep
-            PyTorch's default), or Xavier with gain 0.02 everywhere.
+        init: Initial weights as upstream gets them on a GPU (PyTorch's default in convolutions with
+            spectral normalisation), or Xavier with gain 0.02 everywhere.
         fresh_fake_for_d: Draw new images for the discriminator's step, as upstream does.
         accumulate_grad_batches: Batches whose gradients are averaged for one step.
-        architecture: CLVAE's own networks, or those of a rival without a global code: GroupDNet
-            (SMIS, Zhu et al., CVPR 2020), or INADE (Tan et al., CVPR 2021), whose ``code_dim`` is
-            the noise, 64 if not given.
+        architecture: CLVAE's networks, or those of a rival without a global code: GroupDNet (SMIS,
+            Zhu et al., CVPR 2020), or INADE (Tan et al., CVPR 2021), whose noise has ``code_dim``.
         discriminator: Patches under their layout, as in SPADE, or the segmentation of OASIS
             (Sushko et al., ICLR 2021), which has no feature matching.
-        label_mix_weight: Weight of OASIS's consistency on mixed images; 0 does without.
-        instances_per_class: Codes of each class, for so many of its instances; above 1 the data
-            must have instance maps. Not in the paper, as are the next four.
+        label_mix_weight: Weight of OASIS's consistency on mixed images; 0 turns it off.
+        instances_per_class: Number of instances per class with codes of their own; above 1 the data
+            must have instance maps. Not in the paper, like the next four.
         code_last_blocks: The blocks at full resolution read the finest codes, not the mask.
         coupled_prior: Learn a prior of the local codes that depends on the global code.
-        recolour: Strength, up to 1, of other colours that each class gets in each step, for codes
-            that vary though the labelled photos are few.
+        recolour: Strength, up to 1, of random colours for each class in each step, for few photos.
         checkpointing: Recompute the generator's blocks in the backward pass: less memory.
     """
 
@@ -202,14 +200,14 @@ class CLVAE(Method):
         self.to(memory_format=torch.channels_last)  # a quarter faster, on CPU and under bf16
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep own weights for networks that an imported checkpoint does not have."""
+        """Keep the initial weights of networks that an imported checkpoint lacks."""
         super().on_load_checkpoint(checkpoint)
         self.absent = tuple(checkpoint.get("absent_networks", ()))
         own = {k: v for k, v in self.state_dict().items() if k.split(".")[0] in self.absent}
         checkpoint["state_dict"].update(own)
 
     def setup(self, stage: str) -> None:
-        """Check the strategy and open the perceptual network before any work is done."""
+        """Check the strategy and load the perceptual network before any work is done."""
         if stage != "fit":
             return
         require_unused_parameters(self.trainer.strategy)
@@ -269,7 +267,7 @@ class CLVAE(Method):
     def step_discriminator(
         self, batches: list[Batch], fakes: list[Tensor], optimizer: LightningOptimizer
     ) -> Tensor:
-        """Update the discriminator, by default on images drawn anew; return its loss."""
+        """Update the discriminator, by default on new fake images; return its loss."""
         self.toggle_optimizer(optimizer)
         optimizer.zero_grad()
         losses = []
@@ -361,16 +359,11 @@ class CLVAE(Method):
         return StyleCodes(z_global, z_local, z_local.new_zeros(len(seed), L, K, dtype=torch.bool))
 
     def encode(self, batch: Batch, seed: Tensor | None = None) -> StyleCodes:
-        """Codes of images under their masks.
-
-        Args:
-            batch: ``image`` and ``mask``, and ``instance`` where instances have codes.
-            seed: Seeds (B,), int64, of samples of the posterior; its means if not given.
-        """
+        """Codes of images under their masks: the posterior's means, or samples by seeds (B,)."""
         if "encoder" in self.absent:
             raise StyleError(
-                "The checkpoint has no encoder, so images cannot be encoded; import it again with "
-                "the file *_net_E.pth beside the generator's."
+                "The checkpoint has no encoder to encode images with; import it again with "
+                "*_net_E.pth beside the generator's file."
             )
         posterior = self.encoder(batch["image"], batch["mask"], batch.get("instance"))
         z_global, z_local = posterior.mu_global, posterior.mu
@@ -381,12 +374,11 @@ class CLVAE(Method):
         return StyleCodes(z_global, z_local, posterior.present)
 
     def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Any]:
-        """Reconstructions by the mean codes, and images with some codes redrawn."""
+        """Reconstructions by the mean codes, and images with some codes resampled."""
         supplied: dict[str, Any] = {}
         if "reconstruction" in names and "image" in batch:
             codes = self.encode(batch)
-            image = self.decode(batch, codes.z_global, codes.z_local)
-            supplied["reconstruction"] = image.float()
+            supplied["reconstruction"] = self.decode(batch, codes.z_global, codes.z_local).float()
         if "varied" in names:
             supplied |= self.varied(batch, names)
         if "variations" in names:
@@ -398,7 +390,7 @@ class CLVAE(Method):
     ) -> Tensor:
         """Choice (1, L, K, 1) of the local codes of some classes on some levels."""
         if classes is not None and self.code_shape[1] == 1:
-            raise StyleError("This model has one code for all classes; do not name classes.")
+            raise StyleError("This model has one code for all classes; name no classes.")
         per_class = self.instances_per_class
         return choose(self.code_shape, classes, levels, per_class=per_class, device=self.device)
 
@@ -424,25 +416,24 @@ class CLVAE(Method):
         fill: Fill = "zero",
         keep: bool = False,
     ) -> Tensor:
-        """Images in the style of a reference, or the batch's own images with some codes redrawn.
+        """Images in the style of a reference, or the batch's own with some codes resampled.
 
         Args:
             batch: ``mask`` and ``seed``; ``image`` too without a reference, or to keep pixels.
-            reference: ``image`` and ``mask`` of one image, from which the chosen codes are taken;
-                all others are drawn. Without it the chosen codes are drawn, and all others taken
-                from the batch's images.
-            classes: Classes that are chosen; all if not given.
-            levels: Levels that are chosen, 0 for the finest; all if not given.
+            reference: ``image`` and ``mask`` of one image that gives the chosen codes, others are
+                drawn. Without it the chosen codes are drawn, others are the batch's own.
+            classes: Chosen classes; all if not given.
+            levels: Chosen levels, 0 for the finest; all if not given.
             fill: Codes of classes of the reference that are too small for a level.
-            keep: Put the batch's own pixels back outside the chosen classes.
+            keep: Restore the batch's own pixels outside the chosen classes.
         """
         if (reference is None or keep) and "image" not in batch:
             raise StyleError(
-                "These masks have no images, whose codes or pixels could be kept; predict data "
-                "with images, or give a reference and keep no pixels."
+                "These masks have no images to keep codes or pixels of; predict data with images, "
+                "or give a reference and keep no pixels."
             )
         if keep and classes is None:
-            raise StyleError("Pixels are kept outside of classes; name the classes to edit.")
+            raise StyleError("Pixels are kept outside classes; name the classes to edit.")
         where = self.where(classes, levels)
         own = self.encode(batch if reference is None else reference)
         own = own if reference is None else own.expand(len(batch["mask"]))
@@ -454,10 +445,7 @@ class CLVAE(Method):
         return paste_back(fake, batch["image"], batch["mask"], classes or ()) if keep else fake
 
     def variations(self, batch: Batch) -> dict[str, Tensor]:
-        """Redraw one class, and one level, with all other codes fixed.
-
-        The class is the largest one of each mask; the levels are the finest and the coarsest.
-        """
+        """Resample the largest class, the finest and the coarsest level, each by itself."""
         L, K, _ = self.code_shape
         chosen: dict[str, Tensor] = {}
         if K > 1:
@@ -469,10 +457,7 @@ class CLVAE(Method):
         return {name: self.redrawn(batch, where) for name, where in chosen.items()}
 
     def varied(self, batch: Batch, names: Collection[str]) -> dict[str, Tensor]:
-        """Images that differ in the code of one class of each mask, which the seed chooses.
-
-        Without class-wise codes nothing less than the whole code can be redrawn for a class.
-        """
+        """Images that differ in the code of a random class of each mask, or in the only code."""
         L, K, _ = self.code_shape
         varied_class = draw_class(batch["mask"], batch["seed"], self.num_classes)
         where = self.rows_of_class(varied_class) if K > 1 else None
@@ -490,10 +475,7 @@ class CLVAE(Method):
         return rows.bool()[:, None, :, None]
 
     def redrawn(self, batch: Batch, where: Tensor | None) -> Tensor:
-        """Images (B, num_samples, 3, H, W) with codes redrawn at ``where`` (B, L, K, 1).
-
-        All codes, the global one too, if no place is given.
-        """
+        """Images (B, num_samples, 3, H, W), codes resampled at ``where`` (B, L, K, 1) or all."""
         codes = self.sample(batch["seed"])
         images = []
         for i in range(batch["num_samples"]):
@@ -511,9 +493,8 @@ class CLVAE(Method):
         path = weights.find(
             "vgg19", "The perceptual loss (model.perceptual: vgg19)", "--model.perceptual_weight 0"
         )
-        network = VGG19Features()
-        network.load(torch.load(path, map_location="cpu", weights_only=True))
-        return PerceptualLoss(network)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return PerceptualLoss(VGG19Features().load(state))
 
 
 def draw(mu: Tensor, logvar: Tensor) -> Tensor:

@@ -19,11 +19,7 @@ def check_prior(
     resolutions: tuple[int, ...],
     image_size: tuple[int, int],
 ) -> None:
-    """Refuse a prior without features at these resolutions, or that draws smaller images.
-
-    Raises:
-        WeightsError: It is such a prior.
-    """
+    """Refuse a prior without features at these resolutions, or that draws smaller images."""
     G, available = generator, generator.synthesis.resolutions
     if missing := set(resolutions) - set(available):
         raise WeightsError(
@@ -39,26 +35,17 @@ def check_prior(
 
 
 def check_codes(codes: Tensor, generator: StyleGAN2Generator, name: str, what: str) -> None:
-    """Refuse codes (N, num_ws, w_dim) of another generator.
-
-    Raises:
-        WeightsError: Their shape is another one.
-    """
+    """Refuse codes (N, num_ws, w_dim) of another generator."""
     wanted = (generator.num_ws, generator.w_dim)
     if codes.shape[1:] != wanted:
         raise WeightsError(
-            f"The codes of the {what} are of shape {tuple(codes.shape[1:])}, and the prior "
-            f"{name!r} takes {wanted}: they are of another generator. Remove them, and the photos "
-            "are inverted."
+            f"The codes of the {what} have shape {tuple(codes.shape[1:])}, but the prior {name!r} "
+            f"takes {wanted}: they are of another generator. Remove them to invert the photos."
         )
 
 
 def check_labels(batch: Batch, num_classes: int, sparse: bool) -> None:
-    """Refuse label maps without a label, and labels that are no class.
-
-    Raises:
-        ValueError: There are such; the samples are named.
-    """
+    """Refuse label maps without a label, and labels that are not a class."""
     mask = batch["mask"]
     names = batch.get("name", [str(i) for i in range(len(mask))])
     known = (mask >= 0) & (mask < num_classes)
@@ -66,19 +53,19 @@ def check_labels(batch: Batch, num_classes: int, sparse: bool) -> None:
         i = int(beyond.flatten(1).any(1).nonzero()[0])
         raise ValueError(
             f"The label map of {names[i]} has the value {int(mask[i][beyond[i]][0])}; labels are 0 "
-            f"to {num_classes - 1}, and 255 where there is none. Mend it or raise num_classes."
+            f"to {num_classes - 1}, and 255 for unlabelled. Fix it or raise num_classes."
         )
     labelled = (known & (mask != 0)) if sparse else known
     if not (some := labelled.flatten(1).any(1)).all():
         i = int((~some).nonzero()[0])
         raise ValueError(
-            f"The label map of {names[i]} has no label, only unknown pixels; draw a mark or leave "
-            "it out."
+            f"The label map of {names[i]} has no label, only unknown pixels; draw a mark or "
+            "remove it."
         )
 
 
 def report_inversion(found: StoredCodes, prior: str) -> None:
-    """Say how well photos are reproduced, and warn of those that are not."""
+    """Report how well photos are reproduced, and warn of those that are not."""
     directory = found.files[0].parent
     rank_zero_info(
         f"Inverted {len(found.mse)} images: mean squared error {found.mse.mean():.4f}, perceptual "
@@ -87,7 +74,7 @@ def report_inversion(found: StoredCodes, prior: str) -> None:
     errors = found.mse.tolist()
     if bad := [f"{i} ({error:.2f})" for i, error in enumerate(errors) if error > BAD_MSE]:
         rank_zero_warn(
-            f"The prior {prior!r} cannot draw these images, counted from 0: {', '.join(bad)} (mean "
-            f"squared error). Look at the pictures in {directory}; labels of other images, or of "
-            "the prior's own samples (semsynth draw), may serve better."
+            f"The prior {prior!r} cannot draw these images (index and mean squared error): "
+            f"{', '.join(bad)}. Look at the pictures in {directory}; labels of other images, or of "
+            "the prior's own samples (semsynth draw), may work better."
         )

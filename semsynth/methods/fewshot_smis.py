@@ -21,13 +21,9 @@ from semsynth.errors import require_not_negative, require_positive
 from semsynth.inversion import default_recipe, upstream_recipe
 from semsynth.inversion.stored_codes import choose_distance, invert_once
 from semsynth.losses.ranger import Ranger
+from semsynth.methods import fewshot_checks
 from semsynth.methods.base import Batch
-from semsynth.methods.fewshot_checks import (
-    check_codes,
-    check_labels,
-    check_prior,
-    report_inversion,
-)
+from semsynth.methods.fewshot_checks import check_codes, check_labels
 from semsynth.methods.prior_base import PriorMethod
 from semsynth.networks.clvae.layouts import one_hot
 from semsynth.networks.fewshot.label_augmentation import augment_labels
@@ -55,65 +51,57 @@ SPARSE_AUGMENTATION = {"dilation": 2, "class_dropout": 0.1, "hole": 0.3}
 class FewShotSMIS(PriorMethod):
     """Images of label maps from a generator that was trained without labels, and few labelled ones.
 
-    The features of the labelled images label the generator's samples, and an encoder learns to
-    find the latent of a sample from its label map. No image is drawn in training, but where a
-    segmenter labels it. All defaults are those of the paper but the sizes that the prior decides.
+    The features of the labelled images label the generator's samples, and an encoder learns to find
+    the latent of a sample from its label map. Training draws images only for a segmenter. Defaults
+    are the paper's except for sizes that depend on the prior.
 
     Args:
         num_classes: Classes of the masks; sparse ones count 0, unknown.
         image_size: Height and width of masks and images, equal and a power of two; images of a
             larger prior are averaged down to it.
-        prior: Name of a prior that ships, such as ``toy_portrait``, or its file.
+        prior: Name of a shipped prior, such as ``toy_portrait``, or its file.
         labelling: ``dense`` and ``sparse`` (0 is unknown) as in the paper; ``linear``, a linear
             read-out of dense masks; ``strokes``, one of sparse masks (0 is unknown), in whose
-            regions strokes are drawn; or ``segmenter``, an upper bound, as it has learnt from many
-            labels.
-        supervision: Learn from labelled samples of the generator; or from the labelled ``pairs``
-            alone, a baseline.
-        feature_resolution: Resolution of the features; that of the prior's card, or 64, if not
-            given.
-        label_resolutions: Resolutions of the layers that are read together; the one of the
-            features if not given.
-        label_size: Height and width of the pseudo-labels, to which features are interpolated; the
-            highest of the label resolutions if not given.
-        shot_views: Invert each labelled photo in six views: as it is, turned by ten degrees to both
-            sides, and all of these in the mirror. None in the paper; for one shot, as the prior
-            may draw one view where it misses another.
-        shot_styles: Other styles in which each shot is labelled too, as its layout stays: so that
-            labels depend on the layout alone. None in the paper; for one shot.
-        self_training: Samples from whose surest labels the read-out learns too, twice over; none
-            in the paper. For one shot, and photos that the prior draws badly.
+            regions strokes are drawn; or ``segmenter``, an upper bound, trained on many labels.
+        supervision: Learn from labelled samples of the generator, or, as a baseline, from the
+            labelled ``pairs`` alone.
+        feature_resolution: Resolution of the features; by default the prior's card's, or 64.
+        label_resolutions: Resolutions of the layers that are read; by default the features'.
+        label_size: Height and width of the pseudo-labels, to which features are interpolated; by
+            default the highest of the label resolutions.
+        shot_views: Invert each labelled photo in six views: as it is, rotated by ten degrees to
+            both sides, and mirrored. Not in the paper; for one shot.
+        shot_styles: Number of other styles in which each shot is also labelled, so that labels
+            depend on the layout alone. None in the paper; for one shot.
+        self_training: Samples whose most certain labels also train the read-out, in two rounds;
+            none in the paper. For one shot, and photos that the prior draws badly.
         segmenter: Segmenter of ``labelling: segmenter``, as of ``weights.load_segmenter``.
         perceptual: Perceptual distance of inversion: alex, vgg, toy_street, a segmenter's file, or
             none; ``auto`` takes alex, or what the prior's card names, or none.
         inversion: Recipe for labelled photos without codes, ours or the released code's.
         inversion_steps: Its steps; 1000 or 2000 if not given.
-        inversion_starts: Latents from which it begins, the best of which goes on: for photos far
-            from the prior's mean, and for so many times the work of its first stage.
-        encoder_from: File of an imported encoder to begin with, or to predict with; its units and
-            widths are to be given too.
+        inversion_starts: Initial latents; the best is kept. For photos far from the prior's mean;
+            multiplies the cost of the first stage.
+        encoder_from: File of an imported encoder to start from or to predict with; its units and
+            widths must be given too.
         encoder_units: Residual units of each group of the encoder.
         encoder_widths: Channels of each group of the encoder.
-        style_layer: First latent that the style decides, not the layout; that of the prior's card,
-            or 8, if not given.
-        style_weight: Weight of the error in these latents; with 0 the encoder does not have them,
-            and they are the mean latent unless styles are drawn.
-        layout_weight: Weight of the layout loss, which asks of the features that the encoder's
-            latents give, under the styles of other samples, what their label map says: of the
-            read-out, or without one of the prototypes.
+        style_layer: First latent of the style, not the layout; by default the prior's card's, or 8.
+        style_weight: Weight of the error in these latents; with 0 the encoder does not predict
+            them, and they are the mean latent unless styles are drawn.
+        layout_weight: Weight of the layout loss: how well the features of the encoder's latents,
+            under other samples' styles, match the label map by read-out or prototypes.
         train_truncation: Range of the truncation of training samples; 1 is none.
-        augment: Move and jitter the boundaries of label maps; or, of sparse ones, also thicken,
-            drop and cut out marks.
-        optimizer: The paper's ``ranger``; or ``adam``, several times as fast in short trainings, as
+        augment: Shift label maps and jitter their boundaries; ``sparse`` also thickens, drops and
+            cuts out marks.
+        optimizer: The paper's ``ranger``; or ``adam``, several times as fast in short runs, as
             Ranger's large epsilon damps the small gradients of this loss.
         lr: Learning rate.
         lr_decay: Lower the learning rate to zero over the second half of the training.
-        multimodal: Draw the styles by the seed; else they are the encoder's own, and all images of
-            a mask are equal.
+        multimodal: Draw styles by seed; otherwise they are the encoder's, one image per mask.
         truncation: Truncation of the drawn styles.
-        refine: Move the coarse latents of each image until its features agree with the label map:
-            one vector for all of them by the prototypes (``paper``), or each by itself by the
-            layout loss (``layers``).
+        refine: Move the coarse latents until the features agree with the label map: one vector for
+            all, by the prototypes (``paper``), or each by itself, by the layout loss (``layers``).
         refine_steps: Steps of refinement.
         refine_lr: Learning rate of refinement.
         refine_directions: Principal directions in which latents move.
@@ -198,8 +186,13 @@ class FewShotSMIS(PriorMethod):
         self.style_layer = (
             self.prior_card.get("style_layer", 8) if style_layer is None else style_layer
         )
-        check_prior(self.generator, prior, self.label_resolutions, self.image_size)
-        self.segmenter = self._load_segmenter(segmenter)
+        fewshot_checks.check_prior(self.generator, prior, self.label_resolutions, self.image_size)
+        if (labelling == "segmenter") != (segmenter is not None):
+            raise ValueError(
+                f"labelling {labelling!r} does not go with segmenter {segmenter!r}: "
+                "model.segmenter is for model.labelling segmenter."
+            )
+        self.segmenter = weights.load_segmenter(segmenter) if segmenter else None
         self.prototypes = DensePrototypes(num_classes)
         self.labeller: Any = LABELLERS.get(labelling, nn.Identity)(num_classes)
         self.encoder = GradualStyleEncoder(
@@ -234,9 +227,7 @@ class FewShotSMIS(PriorMethod):
     def load_encoder(self, file: Path) -> None:
         """Take the weights of an imported encoder."""
         imported = load_encoder(file, self.generator)
-        remedy = (
-            "Give the number of classes, model.encoder_units and model.encoder_widths of its card."
-        )
+        remedy = "Use num_classes, model.encoder_units and model.encoder_widths of its card."
         require_same_shapes(self.encoder, imported, f"The encoder in {file}", remedy)
         self.encoder.load_state_dict(imported.state_dict())
 
@@ -260,9 +251,8 @@ class FewShotSMIS(PriorMethod):
     def learn_shots(self, shots: Batch) -> None:
         """Find the codes of the labelled images, and learn to label features like theirs.
 
-        Args:
-            shots: ``mask`` (N, H, W), ``image`` (N, 3, H, W), ``w_plus`` of generator samples, and
-                ``flip_lookup`` (256,), the class of each class in the mirror, if any is another.
+        Shots are ``mask`` (N, H, W), and ``image`` (N, 3, H, W) or ``w_plus`` of generator samples,
+        and perhaps ``flip_lookup`` (256,), the class of each class in the mirror.
         """
         check_labels(shots, self.num_classes, self.sparse)
         if self.labelling == "segmenter" and self.supervision != "pairs":
@@ -307,9 +297,9 @@ class FewShotSMIS(PriorMethod):
             self.labeller.fit(both, torch.cat([known, labels]))
 
     def invert(self, image: Tensor) -> Tensor:
-        """Codes (N, num_ws, w_dim) of photos (N, 3, H, W), found once and kept in the user's cache.
+        """Codes (N, num_ws, w_dim) of photos (N, 3, H, W), found once and cached.
 
-        The noise maps stay as they are stored, because the features are taken under those.
+        The noise maps stay as stored, because features are taken under those.
         """
         make = default_recipe if self.inversion == "default" else upstream_recipe
         recipe = make() if self.inversion_steps is None else make(self.inversion_steps)
@@ -323,19 +313,14 @@ class FewShotSMIS(PriorMethod):
                 image = image.float().clone()
                 found = invert_once(self.generator, image, recipe, name, distance)
             codes = found.w_plus.cpu()
-            report_inversion(found, self.prior)
+            fewshot_checks.report_inversion(found, self.prior)
         if self._trainer is not None:  # all processes work with one result
             codes = self.trainer.strategy.broadcast(codes)
         assert codes is not None
         return codes
 
     def take_style(self, reference: Tensor) -> None:
-        """Give all images the style of one.
-
-        Args:
-            reference: Its image (3, H, W) in [-1, 1], inverted when prediction starts; or its code
-                (num_ws, w_dim).
-        """
+        """Use the style of an image (3, H, W), inverted when prediction starts, or of its code."""
         if reference.ndim == 3:
             self.reference_image = reference
             return
@@ -490,18 +475,12 @@ class FewShotSMIS(PriorMethod):
         return F.adaptive_avg_pool2d(image, self.image_size).clamp(-1, 1)
 
     def refined(
-        self,
-        w_plus: Tensor,
-        mask: Tensor,
-        progress: Callable[[int, int], None] | None = None,
+        self, w_plus: Tensor, mask: Tensor, progress: Callable[[int, int], None] | None = None
     ) -> Tensor:
-        """Latents whose features agree better with label maps (B, H, W).
-
-        ``progress`` is called after each step with the steps done and all steps.
-        """
+        """Latents whose features agree better with label maps (B, H, W)."""
         if not self.prototypes.seen.any():
             raise ValueError(
-                "Refinement compares features with those of the labelled images, and this model "
+                "Refinement compares features with those of the labelled images, but this model "
                 "has seen none; train it, or use --model.refine none."
             )
         paper = self.refine == "paper"
@@ -523,7 +502,7 @@ class FewShotSMIS(PriorMethod):
         return found.w_plus
 
     def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Any]:
-        """Another sample's latents from the last layer, then from ever lower ones on."""
+        """Images that take ever more layers of another sample, from the last one down."""
         if "variations" not in names:
             return {}
         w_plus = self.encode(batch["mask"])
@@ -534,11 +513,3 @@ class FewShotSMIS(PriorMethod):
         mixed = torch.where(chosen[None, :, :, None], styles[:, None], w_plus[:, None])
         images = self.draw(mixed.flatten(0, 1))
         return {"variations": {"mixed_layers": images.unflatten(0, (B, len(first)))}}
-
-    def _load_segmenter(self, name: str | None) -> nn.Module | None:
-        if (self.labelling == "segmenter") != (name is not None):
-            raise ValueError(
-                f"labelling {self.labelling!r} does not go with segmenter {name!r}: "
-                "model.segmenter is for model.labelling segmenter."
-            )
-        return None if name is None else weights.load_segmenter(name)

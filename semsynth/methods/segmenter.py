@@ -1,4 +1,4 @@
-"""Supervised segmentation: the judge of layouts, and a feature extractor where none is at hand."""
+"""Supervised segmentation, for layout fidelity and as a feature extractor."""
 
 from typing import Any, Literal
 
@@ -28,9 +28,9 @@ class Segmenter(LightningModule):
         lr: Largest learning rate of a one-cycle schedule.
         weight_decay: Weight decay of AdamW.
         ignore_index: Mask value of pixels without a label.
-        augment: Mirror, move, turn, scale and recolour the samples of each step; ``no_mirror``
-            where classes are of the left or the right.
-        recolour: Strength, up to 1, of other colours that each class of a sample gets.
+        augment: Mirror, shift, rotate, scale and recolour the samples of each step; ``no_mirror``
+            where classes distinguish left and right.
+        recolour: Strength, up to 1, of random colours for each class of a sample.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class Segmenter(LightningModule):
         return augment_pairs(image, mask, flip=self.augment == "strong")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Count the confusions of the validation split."""
+        """Update the mean IoU of the validation split."""
         self._measure(batch, "val/MeanIoU")
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Count the confusions of the test split."""
+        """Update the mean IoU of the test split."""
         self._measure(batch, "test/MeanIoU")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -49,21 +49,20 @@ class StyleGAN2(Method):
         lr_d: Learning rate of the discriminator.
         betas: Adam's decay rates.
         r1_weight: Weight of the R1 penalty, gamma in the paper; its half multiplies the penalty.
-        r1_interval: Steps from one R1 penalty to the next, which weighs as much more.
-        path_length_weight: Weight of path length regularisation; 0 does without.
-        path_length_interval: Steps from one to the next.
+        r1_interval: Steps between R1 penalties, which are scaled up by as much.
+        path_length_weight: Weight of path length regularisation; 0 turns it off.
+        path_length_interval: Steps between path length penalties.
         style_mixing: Probability of drawing an image from two latents.
         truncation: Truncation of the images in evaluation and prediction; 1 is none.
-        augment: Augmentation of all that the discriminator sees: ``none``, ``ada`` with a
-            probability that adapts, or ``fixed`` with ``augment_p``. For small data sets.
+        augment: Augmentation of all that the discriminator sees, for small data sets: ``none``,
+            ``ada`` with an adaptive probability, or ``fixed`` with ``augment_p``.
         augment_pipe: Kinds of augmentation: ``b`` flips, turns and shifts by whole pixels, ``bg``
-            scales, rotates, stretches and shifts too, ``bgc`` also changes colours.
-        augment_p: Probability of each augmentation, or with ``ada`` the one to start from.
+            also scales, rotates, stretches and shifts, ``bgc`` also changes colours.
+        augment_p: Probability of each augmentation; initial one with ``ada``.
         ada_target: Average sign of the logits of real images at which the probability stays.
         ada_kimg: Thousands of images in which the probability could go from 0 to 1; 100 when
             fine-tuning.
-        init_from: Prior to go on from, one that ships or the file of an imported one; its
-            architecture must be the same.
+        init_from: Prior to fine-tune, of the same architecture: a name, or an imported file.
     """
 
     path_length_mean: Tensor
@@ -128,8 +127,8 @@ class StyleGAN2(Method):
         self.discriminator = StyleGAN2Discriminator(image_size[0], *width, group_size)
         if (augment == "none" and augment_p) or (augment == "fixed" and not augment_p):
             raise ValueError(
-                f"augment: {augment} does not go with augment_p: {augment_p}. Use augment: ada or "
-                "fixed for a probability above 0, and augment: none for no augmentation."
+                f"augment: {augment} does not go with augment_p: {augment_p}. Use ada or fixed "
+                "for a probability above 0, and none for no augmentation."
             )
         self.init_from = init_from
         self.augment = augment
@@ -139,23 +138,18 @@ class StyleGAN2(Method):
         self.to(memory_format=torch.channels_last)
 
     def setup(self, stage: str) -> None:
-        """Check the strategy and take up a prior before any work is done."""
+        """Check the strategy and load the prior, and its discriminator, before any work is done."""
         if stage != "fit":
             return
         require_unused_parameters(self.trainer.strategy)
         self.seed = torch.initial_seed() % (1 << 62)
         if self.init_from is not None and self.trainer.ckpt_path is None:
-            self.load_prior(self.init_from)
-
-    def load_prior(self, name_or_path: str) -> None:
-        """Take the weights of a prior, and of its discriminator if the file holds one."""
-        load_into(self.generator, load_generator(name_or_path), name_or_path)
-        discriminator = load_discriminator(name_or_path)
-        if discriminator is not None:
-            load_into(self.discriminator, discriminator, name_or_path)
+            load_into(self.generator, load_generator(self.init_from), self.init_from)
+            if (discriminator := load_discriminator(self.init_from)) is not None:
+                load_into(self.discriminator, discriminator, self.init_from)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """A training may go on with augmentation that began without it, or the other way."""
+        """Let a training without augmentation resume with it, and the reverse."""
         super().on_load_checkpoint(checkpoint)
         weights, part = checkpoint["state_dict"], "augmentation."
         own = {k: v for k, v in self.state_dict().items() if k.startswith(part)}
@@ -295,11 +289,7 @@ class StyleGAN2(Method):
 
 
 def load_into(network: nn.Module, other: nn.Module, name: str) -> None:
-    """Copy weights from a network of the same architecture.
-
-    Raises:
-        WeightsError: The architectures differ.
-    """
+    """Copy weights from a network of the same architecture."""
     remedy = (
         "Give model.image_size, z_dim, w_dim, mapping_layers, channel_base and channel_max as in "
         "its card."
@@ -310,9 +300,6 @@ def load_into(network: nn.Module, other: nn.Module, name: str) -> None:
 
 
 def lazy_adam(network: nn.Module, lr: float, betas: tuple[float, float], interval: int) -> Adam:
-    """Adam for a network that takes one more step at every ``interval``-th (0: never).
-
-    So that as many images move the weights as far, rate and memory shrink by k / (k + 1).
-    """
+    """Adam with lr and betas corrected for one extra step at every ``interval``-th (0: never)."""
     c = interval / (interval + 1) if interval else 1.0
     return Adam(network.parameters(), lr * c, (betas[0] ** c, betas[1] ** c), eps=1e-8, fused=True)

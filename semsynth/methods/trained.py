@@ -1,8 +1,8 @@
 """Whole methods as they ship: safetensors files with a JSON card of the same name.
 
 The card's ``method`` holds the class and its arguments, ``classes`` names and colours, ``unknown``
-the class of unlabelled pixels, if there is one. Networks that only training needs are left out, and
-so is the prior, whose name and fingerprint are in the card.
+the class of unknown pixels, if there is one. Networks that only training needs are left out, and so
+is the prior, whose name and fingerprint are in the card.
 """
 
 from pathlib import Path
@@ -24,13 +24,7 @@ FOR_TRAINING = ("discriminator", "perceptual_loss")
 def save_trained(method: CLVAE | FewShotSMIS, path: Path, card: dict[str, Any]) -> None:
     """Write what a method predicts with, matrices in float16, and its card.
 
-    Args:
-        method: The method.
-        path: The safetensors file.
-        card: What to say about it, ``classes`` among it; class, arguments and prior are added.
-
-    Raises:
-        WeightsError: A weight is too large for float16.
+    Class, arguments and prior are added to the card, which has at least ``classes``.
     """
     state = {k: v for k, v in method.state_dict().items() if not _left_out(method, k)}
     arguments = {k: v for k, v in dict(method.hparams).items() if not k.startswith("_")}
@@ -41,15 +35,7 @@ def save_trained(method: CLVAE | FewShotSMIS, path: Path, card: dict[str, Any]) 
 
 
 def load_trained(name_or_path: str | Path) -> tuple[CLVAE | FewShotSMIS, dict[str, Any]]:
-    """A method in eval mode and float32, with its card.
-
-    Args:
-        name_or_path: Name of one that ships, such as ``toy_street_clvae``, or the path of a file.
-
-    Raises:
-        MissingWeightsError: There is no such file, or no such prior.
-        WeightsError: The file is not what its card describes, or of another prior.
-    """
+    """A method in eval mode and float32, with its card, by name (``toy_street_clvae``) or path."""
     path = find_trained(name_or_path)
     card = cards.read_card(path, "a trained method", "method")
     arguments = without_retired(card["method"])
@@ -67,11 +53,7 @@ def load_trained(name_or_path: str | Path) -> tuple[CLVAE | FewShotSMIS, dict[st
 
 
 def find_trained(name_or_path: str | Path) -> Path:
-    """Path of the safetensors file of a method.
-
-    Raises:
-        MissingWeightsError: There is no such file; the message lists those that ship.
-    """
+    """Path of the safetensors file of a method."""
     return cards.find_weights(name_or_path, SUFFIX, "trained method")
 
 

@@ -30,60 +30,55 @@ from semsynth.weights.editors import find_editor, prior_beside, read_editor
 from semsynth.weights.estimators import load_motion_estimator
 from semsynth.weights.priors import fingerprint, require_prior
 
-TRAINED_RANGE = 3.0
-"""Longest motion, in root mean squares of training, that the transformer is asked for at once."""
-GRID_SHARE = 0.1
-"""Share of the steps on random points that see the whole grid."""
-POINTS = {"1": 1, "8": 8, "32": 32, "grid": None}
-"""Numbers of points with which validation tries each pair."""
+TRAINED_RANGE = 3.0  # longest motion asked of the transformer, in root mean squares of training
+GRID_SHARE = 0.1  # of the steps on random points, which see the whole grid
+POINTS = {"1": 1, "8": 8, "32": 32, "grid": None}  # numbers of points that validation tries
 
 
 class UserControllableLT(PriorMethod):
     """Moves the content of a StyleGAN2's images as marked points ask for.
 
-    Trained on pairs of the prior's own images, one of which has its first latents moved at random,
-    and the motion between the two. A batch holds such pairs, as a cache gives them, or seeds alone,
-    and then the pairs are rendered here.
+    Trained on pairs of the prior's own images, one with its first latents moved at random, and the
+    motion between the two. A batch holds cached pairs, or seeds from which pairs are rendered.
 
-    The defaults are the paper's but for ``points``, ``gain`` and ``normalise_layers``, which have
-    switches to its released code: ``grid``, ``released`` and true.
+    The defaults are the paper's except ``points``, ``gain`` and ``normalise_layers``, where
+    ``grid``, ``released`` and true follow its released code.
 
     Args:
         prior: Name of a prior that ships, such as ``toy_portrait``, or the path of a file.
         estimator: Estimates the motion in pairs (see ``load_motion_estimator``).
         num_tokens: Latents that edits change, from the first one.
-        perturbation: Least and largest part of the way that latents move towards random ones.
+        perturbation: Range of the fraction of the way that latents move towards random ones.
         train_truncation: Truncation of images to train on.
         truncation: Truncation of images to edit.
         feature_resolution: Resolution of the generator's features that are read at marks.
-        canvas_size: Height and width of the view in whose pixels motion is told; the image's, but
-            at most 256, if not given.
+        canvas_size: Height and width of the canvas whose pixels measure motion; by default the
+            image's, but at most 256.
         grid_size: Rows and columns of the grid on which pairs know their motion.
-        points: Marks in training: a random number of points and anchors, in every tenth step the
-            whole grid; or the whole grid always.
-        max_points: Most random points.
-        max_anchors: Most random anchors.
-        normalise_layers: Normalise the random latents' z over the layers, not over its channels.
-        centred: Move latents around themselves and not towards random ones (see ``PairRenderer``).
+        points: Marks in training: random points and anchors, and in every tenth step the whole
+            grid; or always the whole grid.
+        max_points: Maximum number of random points.
+        max_anchors: Maximum number of random anchors.
+        normalise_layers: Normalise the random latents' z over layers instead of channels.
+        centred: Move latents around themselves, not towards random ones (see ``PairRenderer``).
         shared: Move all of an image's latents towards the same random one.
         upstream_input: Feed the estimator as the released code does (see ``UpstreamInput``).
         sigma_flow: Unit of motion in pixels; measured if not given.
         sigma_expansion: Unit of log expansion; measured if not given.
-        gain: How far an edit goes: as calibrated, or by length / 10 as in the released code.
+        gain: Strength of an edit: as calibrated, or length / 10 as in the released code.
         dim: Channels of the transformer's tokens.
         depth: Blocks of its encoder, and of its decoder.
         num_heads: Heads of attention.
         head_dim: Channels of a head.
         mlp_dim: Hidden channels of its feed-forward layers.
         zero_init_head: Start from a transformer that changes nothing.
-        without: What an ablation leaves out.
+        without: Part that an ablation leaves out.
         feature_weight: Weight of the error of the generator's features.
-        optimizer: Ranger at a constant rate, or AdamW with a cosine.
+        optimizer: Ranger at a constant rate, or AdamW with cosine decay.
         lr: Learning rate, 3e-4 for AdamW.
         scale_pairs: Pairs that measure sigma_flow and sigma_expansion.
         gain_pairs: Pairs that calibrate the gain at each validation; 0 leaves it at 1.
-        init_from: Transformer to start from, one that ships or the file of an imported one; its
-            sizes must be the same.
+        init_from: Transformer of the same sizes to start from: a name, or an imported file.
     """
 
     uses_masks = False
@@ -178,11 +173,9 @@ class UserControllableLT(PriorMethod):
 
     @classmethod
     def from_file(cls, name_or_path: str | Path, prior: str | None = None) -> Self:
-        """A trained method in eval mode, as ``save_editor`` and ``semsynth import`` wrote it.
+        """A trained method in eval mode, by name or from a file of ``save_editor``.
 
-        Args:
-            name_or_path: Name of one that ships, such as ``toy_portrait``, or the path of a file.
-            prior: Where its prior is, if not beside the file or under the name in its card.
+        ``prior`` is needed if it is neither beside the file nor under the name in the card.
         """
         path = find_editor(name_or_path)
         card, _ = read_editor(path)
@@ -191,7 +184,7 @@ class UserControllableLT(PriorMethod):
         return method.eval()
 
     def load_editor(self, name_or_path: str | Path) -> None:
-        """Take the weights, the unit of motion and the gain of a file."""
+        """Load transformer, unit of motion and gain from a file."""
         path = find_editor(name_or_path)
         card, state = read_editor(path)
         require_prior(str(path), card["prior"], self.generator)
@@ -203,10 +196,6 @@ class UserControllableLT(PriorMethod):
     def editor_state(self) -> dict[str, Tensor]:
         """What ``save_editor`` stores: the transformer, the unit of motion and the gain."""
         return {k: v for k, v in self.state_dict().items() if k not in self.frozen_state()}
-
-    def frozen_state(self) -> dict[str, Tensor]:
-        """The part of the state that belongs to the prior."""
-        return {k: v for k, v in self.state_dict().items() if k.split(".")[0] in self.frozen}
 
     @torch.no_grad()
     def draw(self, w_plus: Tensor) -> tuple[Tensor, Tensor]:
@@ -224,19 +213,14 @@ class UserControllableLT(PriorMethod):
         motions: Tensor,
         points_mask: Tensor,
     ) -> Tensor:
-        """Move the content at points.
+        """Move the content at marked points (see ``Marks``).
 
         Args:
-            w_plus: Latents (B, num_ws, w_dim).
+            w_plus: Latents (B, num_ws, w_dim), of which the first ``num_tokens`` are changed.
             features: Features (B, C, h, w) of the image that the marks are made in (see ``draw``).
-            points: Positions (B, K, 2) in pixels (x, y) of the canvas.
-            motions: What they are to do (B, K, 3): flow (x, y) in pixels of the canvas and log
-                expansion, negative to come closer. 0 is to stay.
-            points_mask: Which of the marks are there (B, K), bool.
-
-        Returns:
-            Latents (B, num_ws, w_dim): the first ``num_tokens`` changed, the others as they were.
-            If nothing is to move, nothing is changed.
+            points: Positions (B, K, 2).
+            motions: Flow and log expansion (B, K, 3), negative to come closer; 0 keeps a point.
+            points_mask: Which of the marks exist (B, K), bool.
         """
         check_marks(points, motions, points_mask, self.canvas_size)
         if not self.motion_scale.isfinite().all():
@@ -329,9 +313,8 @@ class UserControllableLT(PriorMethod):
         for key, value in self.origin.items():
             if (found := batch["origin"].get(key)) != value:
                 raise WeightsError(
-                    f"The pairs were made with {key} {found!r}, and the method has {value!r}. Make "
-                    "them anew by semsynth pairs, or set the method's arguments as in their "
-                    "card.json."
+                    f"The pairs were made with {key} {found!r}, and the method has {value!r}. "
+                    "Regenerate them with semsynth pairs, or use the arguments in their card.json."
                 )
         return batch
 
@@ -386,10 +369,7 @@ class UserControllableLT(PriorMethod):
         self.gain.copy_(calibrate_gain(self.renderer, self.answer, pairs, self.device))
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Images (B, 3, H, W) in [-1, 1] drawn by ``seed`` (B,), edited as marks in the batch ask.
-
-        Marks are ``points``, ``motions`` and ``points_mask``, as of ``edit``.
-        """
+        """Images (B, 3, H, W) in [-1, 1] drawn by ``seed`` (B,), edited by marks (see ``edit``)."""
         w_plus = self.generator.repeat(self.sample_w(batch["seed"], self.truncation))
         image, features = self.draw(w_plus)
         if "points" not in batch:
@@ -407,10 +387,7 @@ class UserControllableLT(PriorMethod):
         return supplied
 
     def edits(self, seed: Tensor) -> dict[str, Any]:
-        """Samples by seeds (B,) before and after drags and zooms that the seeds draw.
-
-        Points start where the generator's features change.
-        """
+        """Samples by seeds (B,) before and after random drags and zooms, which start at edges."""
         w_plus = self.generator.repeat(self.sample_w(seed, self.truncation))
         image, features = self.draw(w_plus)
         marks = draw_requests(seed, edges(features, self.canvas_size))
@@ -435,7 +412,6 @@ class UserControllableLT(PriorMethod):
         return torch.stack(images, 1)
 
     def _tried(self, pairs: Batch, number: int | None) -> Marks:
-        """Points of validation; all for None."""
         if number is None:
             return all_marks(pairs, self.canvas_size)
         return fixed_marks(pairs, hash_int64(pairs["seed"]), self.canvas_size, number, number)

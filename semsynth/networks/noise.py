@@ -34,13 +34,7 @@ def hash_int64(x: Tensor) -> Tensor:
 
 
 def sample_seed(seed: int, index: Tensor, draw: int = 0) -> Tensor:
-    """Seeds (B,), int64, for the noise of samples.
-
-    Args:
-        seed: Seed of the run or evaluation.
-        index: Ids of the samples in their data set (B,), int64.
-        draw: Number of the draw, to get several images of one mask.
-    """
+    """Seeds (B,), int64, of samples, from the run's seed, their ids (B,) and the draw."""
     run = hash_int64(torch.tensor(seed * _GOLDEN % (1 << 63), device=index.device))
     return hash_int64(hash_int64(run + index * _GOLDEN) + _wrapped(draw * _GOLDEN % (1 << 64)))
 

@@ -14,14 +14,10 @@ BRIGHTNESS = 0.3  # added at full strength, of colours in [0, 1]
 
 
 def recolour(image: Tensor, mask: Tensor, num_classes: int, strength: float) -> Tensor:
-    """Give each class of each image other colours, drawn by torch's own random numbers.
+    """Give each class of images (B, 3, H, W) in [-1, 1] random colours, by torch's generator.
 
-    Args:
-        image: Images (B, 3, H, W) in [-1, 1].
-        mask: Label maps (B, H, W); pixels of no class count as one class more.
-        num_classes: Number of classes.
-        strength: 0 changes nothing; 1 turns hues by any angle and changes contrast, saturation and
-            brightness.
+    Pixels of label maps (B, H, W) without a class count as one more class. Strength 0 changes
+    nothing; 1 turns hues by any angle, and changes contrast, saturation and brightness.
     """
     B, K = len(image), num_classes + 1
     known = (mask >= 0) & (mask < num_classes)

@@ -133,7 +133,7 @@ WEIGHTS = [
     (f"{FIT} --ckpt_path https://host/a.ckpt", 1, r"There is no checkpoint https://host/a\.ckpt"),
     (f"{FIT} --ckpt_path {{p}}/evil.pt --weights_only false", 1, r"evil\.pt cannot be read"),
     (f"{FIT} --ckpt_path {{p}}/cut_off.ckpt", 1, r"cut_off\.ckpt cannot be read.*cut off"),
-    (f"{FIT} --ckpt_path {{p}}/stateless.ckpt", 1, r"holds no state_dict.*semsynth import"),
+    (f"{FIT} --ckpt_path {{p}}/stateless.ckpt", 1, r"has no state_dict.*semsynth import"),
     (f"{FIT} --ckpt_path {{p}}/gan.ckpt", 1, r"is a checkpoint of StyleGAN2, .* CLVAE"),
     (f"{FIT} --ckpt_path {{p}}/shapes.ckpt", 1, r"shapes\.ckpt do not fit.*Missing.*config\.yaml"),
     (f"{FIT} --model.perceptual vgg19 --model.perceptual_weight 1", 1, r"weights fetch vgg19"),

@@ -1,15 +1,17 @@
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import yaml
+from lightning import Trainer
 
 from semsynth.cli import main
 from semsynth.errors import UserError
 from semsynth.methods import CLVAE
 from semsynth.methods.base import RETIRED, without_retired
-from tests.methods.conftest import tiny_clvae
+from tests.methods.conftest import tiny_clvae, tiny_stylegan2
 
 
 def test_retired_arguments_are_dropped_at_their_defaults_and_refused_otherwise() -> None:
@@ -56,3 +58,14 @@ def test_configuration_of_an_older_run_is_read(
         assert not given.keys() & RETIRED.keys()
     else:
         assert TOLD[argument] in captured.err
+
+
+@pytest.mark.parametrize("options", [None, {}, {"augment": "ada", "augment_p": 0.8}])
+def test_gan_trains_in_bf16_and_counts_its_steps_in_batches(
+    options: dict[str, Any] | None, train: Callable[..., Trainer]
+) -> None:
+    method = tiny_clvae() if options is None else tiny_stylegan2(**options)
+    trainer = train(method, precision="bf16-mixed", max_steps=3)
+    assert trainer.global_step == 3
+    assert trainer.fit_loop.epoch_loop.batch_progress.current.completed == 3
+    assert all(p.isfinite().all() for p in method.parameters())

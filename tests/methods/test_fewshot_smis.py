@@ -400,14 +400,20 @@ def test_refinement_without_shots_is_refused(prior: str) -> None:
         predict(tiny(prior, refine="paper"), MASKS)
 
 
-def test_a_prior_without_these_features_is_refused(prior: str) -> None:
-    with pytest.raises(WeightsError, match=r"has features at 4, 8, 16, 32, not at 64"):
-        tiny(prior, feature_resolution=64)
-
-
-def test_a_prior_of_smaller_images_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="draws 16x16 images"):
-        tiny(tiny_prior(tmp_path / "small.safetensors", image_size=16))
+@pytest.mark.parametrize(
+    ("image_size", "changes", "message"),
+    [
+        (SIZE, {"feature_resolution": 64}, r"has features at 4, 8, 16, 32, not at 64"),
+        (16, {}, "draws 16x16 images"),
+        (SIZE, {"labelling": "segmenter"}, r"model\.segmenter is for"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(
+    tmp_path: Path, image_size: int, changes: dict[str, Any], message: str
+) -> None:
+    path = tiny_prior(tmp_path / "prior.safetensors", image_size=image_size)
+    with pytest.raises(ValueError, match=message):
+        tiny(path, **changes)
 
 
 def test_images_of_a_larger_prior_are_averaged(tmp_path: Path) -> None:
@@ -426,16 +432,11 @@ def test_a_checkpoint_of_another_prior_is_refused(prior: str, fit: Train, tmp_pa
         FewShotSMIS.load_from_checkpoint(tmp_path / "last.ckpt", prior=other)
 
 
-def test_codes_of_another_generator_are_refused(prior: str) -> None:
-    method = tiny(prior)
-    shots = shots_of(method) | {"w_plus": torch.zeros(2, 18, 512)}
-    with pytest.raises(WeightsError, match=r"shape \(18, 512\).*another generator"):
-        method.learn_shots(shots)
-
-
-def test_a_label_that_is_no_class_is_refused(prior: str) -> None:
+def test_codes_of_another_generator_and_labels_that_are_no_class_are_refused(prior: str) -> None:
     method = tiny(prior)
     shots = shots_of(method) | {"name": ["a", "b"]}
+    with pytest.raises(WeightsError, match=r"shape \(18, 512\).*another generator"):
+        method.learn_shots(shots | {"w_plus": torch.zeros(2, 18, 512)})
     shots["mask"] = shots["mask"].clone()
     shots["mask"][1, 3, 3] = 9
     with pytest.raises(ValueError, match=r"label map of b has the value 9; labels are 0 to 3"):
@@ -451,11 +452,6 @@ def test_scribbles_that_mark_nothing_are_refused(prior: str, when: str) -> None:
     look = method.learn_shots if when == "training" else lambda batch: method.predict_step(batch, 0)
     with pytest.raises(ValueError, match="label map of b has no label"):
         look(shots)
-
-
-def test_a_segmenter_goes_with_its_labelling_only(prior: str) -> None:
-    with pytest.raises(ValueError, match=r"model\.segmenter is for"):
-        tiny(prior, labelling="segmenter")
 
 
 @pytest.mark.usefixtures("toy_segmenter")

@@ -31,18 +31,18 @@ def test_first_output_of_splitmix64_is_the_published_one() -> None:
     assert hash_int64(golden).item() == signed(0xE220A8397B1DCDAF)
 
 
+def uniform_by_hand(seed: int, count: int) -> list[float]:
+    states = (splitmix64(seed) + i * 0x9E3779B97F4A7C15 for i in range(1, count + 1))
+    return [((splitmix64(state) >> 11) + 0.5) * 2.0**-53 for state in states]
+
+
 def test_noise_equals_box_muller_in_python_numbers() -> None:
-    count, seed = 3, 7
-    start = splitmix64(seed)
-    uniform = [
-        ((splitmix64(start + i * 0x9E3779B97F4A7C15) >> 11) + 0.5) * 2.0**-53
-        for i in range(1, 2 * count + 1)
-    ]
+    uniform = uniform_by_hand(7, 6)
     expected = [
         math.sqrt(-2 * math.log(r)) * math.cos(2 * math.pi * a)
-        for r, a in zip(uniform[:count], uniform[count:], strict=True)
+        for r, a in zip(uniform[:3], uniform[3:], strict=True)
     ]
-    torch.testing.assert_close(seeded_normal(torch.tensor([seed]), count), torch.tensor([expected]))
+    torch.testing.assert_close(seeded_normal(torch.tensor([7]), 3), torch.tensor([expected]))
 
 
 def test_noise_has_the_moments_of_a_standard_normal() -> None:
@@ -83,9 +83,6 @@ def test_sample_seeds_are_distinct_over_samples_and_draws() -> None:
 
 
 def test_uniform_noise_equals_splitmix64_in_python_numbers() -> None:
-    start = splitmix64(7)
-    expected = [
-        ((splitmix64(start + i * 0x9E3779B97F4A7C15) >> 11) + 0.5) * 2.0**-53 for i in range(1, 7)
-    ]
     noise = seeded_uniform(torch.tensor([7]), 2, 3)
-    torch.testing.assert_close(noise, torch.tensor([expected], dtype=torch.float64).view(1, 2, 3))
+    expected = torch.tensor(uniform_by_hand(7, 6), dtype=torch.float64).view(1, 2, 3)
+    torch.testing.assert_close(noise, expected)

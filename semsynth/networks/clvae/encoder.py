@@ -61,27 +61,23 @@ def draw_class(mask: Tensor, seed: Tensor, num_classes: int) -> Tensor:
 def rows_of(mask: Tensor, instance: Tensor | None, num_classes: int, per_class: int) -> Tensor:
     """Row of the codes that each pixel reads (B, H, W), from 0; the last where ignored.
 
-    Args:
-        mask: Label maps (B, H, W).
-        instance: Instance maps (B, H, W), needed for several rows a class.
-        num_classes: Number of classes C.
-        per_class: Rows of each class; with one, the row is the class.
+    With one row ``per_class`` it is the class; several need instance maps (B, H, W).
     """
     if per_class == 1:
         return fill_ignored(mask, num_classes)
     if instance is None:
         raise ValueError(
-            f"instances_per_class is {per_class}, and the batch has no instance map; take data "
-            "that have instances, or 1 instance a class."
+            f"instances_per_class is {per_class}, but the batch has no instance map; use data with "
+            "instances, or one instance per class."
         )
     return instance_rows(mask, instance, num_classes, per_class)
 
 
 def instance_rows(mask: Tensor, instance: Tensor, num_classes: int, per_class: int) -> Tensor:
-    """Give instances rows of their own: class * per_class + number (B, H, W); the last if ignored.
+    """Rows of instances: class * per_class + number (B, H, W); the last if ignored.
 
-    Instances (B, H, W) of a class are counted by their ids, which are told apart within a class;
-    those beyond the last row share it. No number is read back from the device.
+    Instances are numbered within their class, in the order of their ids; those beyond the last row
+    share it. No number is read back from the device.
     """
     labels = fill_ignored(mask, num_classes).flatten(1)
     keys, order = (labels * (1 << 32) + instance.flatten(1)).sort(1)
@@ -178,10 +174,7 @@ class CLVAEEncoder(nn.Module):
         self.z_dim = z_dim
 
     def forward(self, image: Tensor, mask: Tensor, instance: Tensor | None = None) -> Posterior:
-        """Posterior of images (B, 3, H, W) in [-1, 1] under their label maps (B, H, W).
-
-        Instance maps (B, H, W) are needed for several instances a class.
-        """
+        """Posterior of images (B, 3, H, W) in [-1, 1] under label and instance maps (B, H, W)."""
         if mask.ndim != 3 or image.shape[-2:] != mask.shape[-2:]:
             raise ValueError(
                 f"mask must have shape (B, H, W) of image {tuple(image.shape)}, "

@@ -36,14 +36,10 @@ def build_networks(
     """Encoder and generator of an architecture; all of them give and take codes alike.
 
     The arguments are those of ``CLVAEEncoder`` and ``CLVAEGenerator``; rivals read some of them.
-
-    Raises:
-        ValueError: The architecture has no such option.
     """
     if instances_per_class > 1 and not (class_wise and architecture != "groupdnet"):
         raise ValueError(
-            "Instances have codes of their own where classes have: instances_per_class above 1 "
-            "needs class_wise, and architecture clvae or inade."
+            "instances_per_class above 1 needs class_wise, and architecture clvae or inade."
         )
     if architecture != "clvae" and (code_last_blocks or coupled_prior or checkpointing):
         raise ValueError(

@@ -26,13 +26,12 @@ class CLVAEGenerator(nn.Module):
         channels: Channels of the last block; the first has 16 times as many.
         z_dim: Dimension of the global code.
         code_dim: Dimension of a local code; the number of classes if not given, as in the paper.
-        num_levels: Levels with local codes, from the finest; blocks of others read the mask.
-            Only read with ``layer_wise``.
+        num_levels: Levels with local codes, from the finest; others read the mask.
         class_wise: Whether each class has its own codes.
         layer_wise: Whether each level has its own codes; if not, one code serves all levels.
         upsampling: Number of doublings: 5 ("normal"), 6 ("more") or 7 ("most", one block more).
         spade_channels: Hidden channels of the SPADE layers.
-        instances_per_class: Codes of each class, for so many instances of it.
+        instances_per_class: Number of instances per class with codes of their own.
         code_last_blocks: Whether blocks beyond the finest level read its codes instead of the mask.
         coupled_prior: Whether the prior of the local codes depends on the global code.
         checkpointing: Recompute the blocks in the backward pass, which saves memory.
@@ -90,11 +89,8 @@ class CLVAEGenerator(nn.Module):
     ) -> Tensor:
         """Images (B, 3, H, W) in [-1, 1] of label maps (B, H, W) and codes.
 
-        Args:
-            mask: Label maps (B, H, W), int64.
-            z_global: Global codes (B, z_dim).
-            z_local: Local codes (B, *code_shape).
-            instance: Instance maps (B, H, W), needed for several instances a class.
+        Codes are global (B, z_dim) and local (B, *code_shape); several instances per class need
+        instance maps (B, H, W).
         """
         *codes, at_full_size = self.painted_codes(mask, z_local, instance)
         layouts = [codes[j] if j < len(codes) else at_full_size for j in self.block_levels]
@@ -105,10 +101,8 @@ class CLVAEGenerator(nn.Module):
     ) -> list[Painted]:
         """Give each pixel the embedding and the code of its class; ignored pixels get zero.
 
-        Returns:
-            One layout (B, N, H / 2^(j+1), W / 2^(j+1)) for each level j that blocks read, and the
-            layout of the blocks beyond the finest level: the mask (B, num_classes, H, W), or the
-            codes of the finest level.
+        There is one layout (B, N, H / 2^(j+1), W / 2^(j+1)) for each level j that blocks read, and
+        last the one-hot mask (B, num_classes, H, W), or the finest codes with ``code_last_blocks``.
         """
         if z_local.shape[1:] != self.code_shape:
             raise ValueError(

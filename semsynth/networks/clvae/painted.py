@@ -46,12 +46,7 @@ class Painted(NamedTuple):
         return F.embedding(self.rows(), self.tables.flatten(0, 1)).permute(0, 3, 1, 2)
 
     def convolved(self, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Convolve the layout by 3x3, with zeros around it: (B, O, H, W).
-
-        Args:
-            weight: Weights (O, L, 3, 3).
-            bias: Bias (O,).
-        """
+        """Convolve the layout with weights (O, L, 3, 3) after zero padding: (B, O, H, W)."""
         if self.labels.device.type != "cpu":  # where a convolution is what the device does best
             return F.conv2d(self.dense(), weight, bias, padding=1)
         B, H, W = self.labels.shape
@@ -66,10 +61,7 @@ class Painted(NamedTuple):
 
 
 def painted_one_hot(labels: Tensor, num_classes: int, channels: int | None = None) -> Painted:
-    """One-hot layout of label maps (B, H, W); the label ``num_classes`` is zero in all channels.
-
-    Channels beyond the number of classes are zero.
-    """
+    """One-hot layout of label maps (B, H, W); zero for ``num_classes`` and in further channels."""
     table = torch.eye(num_classes + 1, num_classes, device=labels.device)
     return Painted(labels, F.pad(table, (0, (channels or num_classes) - num_classes))[None])
 

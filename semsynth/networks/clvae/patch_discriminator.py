@@ -38,14 +38,9 @@ class PatchDiscriminator(nn.Module):
         self.last = nn.Conv2d(widths[-1], 1, 4, padding=2)
 
     def forward(self, layout: Tensor, image: Tensor) -> Output:
-        """Judge images.
+        """Activations of each layer, and logits (R * B, 1, h, w).
 
-        Args:
-            layout: Layouts (B, C, H, W).
-            image: Images (R * B, 3, H, W): R batches, stacked, that share the layouts.
-
-        Returns:
-            Activations of each layer; logits (R * B, 1, h, w).
+        The images (R * B, 3, H, W) are R stacked batches that share the layouts (B, C, H, W).
         """
         features = [F.leaky_relu(self.convolve_first(layout, image), LEAK)]
         for layer in self.layers:
@@ -62,22 +57,14 @@ class PatchDiscriminator(nn.Module):
 
 
 class MultiscaleDiscriminator(nn.Module):
-    """Patch discriminators on images and on their halved copies.
-
-    Args:
-        in_channels: Channels of layout and image together.
-        channels: Channels of the first layer; doubled by each layer up to 512.
-    """
+    """Patch discriminators on images and on their halved copies."""
 
     def __init__(self, in_channels: int, channels: int = 64) -> None:
         super().__init__()
         self.scales = nn.ModuleList(PatchDiscriminator(in_channels, channels) for _ in range(2))
 
     def forward(self, layout: Tensor, image: Tensor) -> list[Output]:
-        """Judge images (R * B, 3, H, W) under layouts (B, C, H, W) at each scale, fine to coarse.
-
-        Stack fake and real images along the batch (R = 2) and part the outputs by ``halves``.
-        """
+        """Judge images (R * B, 3, H, W) under layouts (B, C, H, W) at each scale, fine first."""
         outputs = []
         for i, discriminator in enumerate(self.scales):
             if i:
@@ -92,7 +79,7 @@ def halve(x: Tensor) -> Tensor:
 
 
 def halves(outputs: list[Output]) -> tuple[list[Output], list[Output]]:
-    """Part the outputs of two stacked batches, for example of fake and real images."""
+    """Split the outputs of two stacked batches, for example of fake and real images."""
 
     def half(i: int) -> list[Output]:
         return [([f.chunk(2)[i] for f in features], x.chunk(2)[i]) for features, x in outputs]

@@ -71,14 +71,9 @@ class SPADEGenerator(nn.Module):
         self.to_image = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
     def forward(self, z: Tensor, layouts: Sequence[AnyLayout]) -> Tensor:
-        """Generate images.
+        """Images (B, 3, H, W) in [-1, 1] of latents (B, z_dim), or what else ``start`` takes.
 
-        Args:
-            z: Latent vectors (B, z_dim), or what else ``start`` takes.
-            layouts: One layout (B, layout_channels[i], H', W') for each block, of any size.
-
-        Returns:
-            Images (B, 3, H, W) in [-1, 1].
+        There is one layout (B, layout_channels[i], H', W') for each block, of any size.
         """
         x = self.start(z)
         x = x.unflatten(1, (-1, *self.grid)) if x.ndim == 2 else x  # (B, 16 * channels, h, w)

@@ -54,9 +54,6 @@ def choose(
     """Choose where codes of shape (L, K, N) are edited: (1, L, K, 1), bool.
 
     Classes have ``per_class`` rows each; level 0 is the finest; all are chosen if none is named.
-
-    Raises:
-        StyleError: There is no such class or level.
     """
     L, K, _ = shape
     num_classes = K // per_class
@@ -85,11 +82,8 @@ def replace_codes(codes: StyleCodes, other: StyleCodes, where: Tensor) -> StyleC
 def complete(codes: StyleCodes, drawn: StyleCodes, fill: Fill = "zero") -> StyleCodes:
     """Codes of an image for another mask: its own where it has them, drawn ones for new classes.
 
-    Args:
-        codes: Codes of an image.
-        drawn: Codes for rows that the image has on no level.
-        fill: What a row gets on levels where it is too small to be seen: zero, the mean of the
-            prior, as the released code does, or the drawn code.
+    On levels where a row is too small, ``fill`` gives it zero, the mean of the prior, as in the
+    released code, or the drawn code.
     """
     known = codes.present[..., None]  # (B, L, K, 1)
     fill_in = known.any(1, keepdim=True) if fill == "zero" else known
@@ -111,16 +105,10 @@ def interpolate(
     *,
     with_global: bool = True,
 ) -> StyleCodes:
-    """Codes between those of two batches, at a weight from 0 to 1.
+    """Codes between those of two batches, at a weight from 0 (a) to 1 (b).
 
-    Args:
-        a: Codes at weight 0.
-        b: Codes at weight 1.
-        weight: Place between them.
-        path: ``lerp``, the straight line, for means of posteriors; ``slerp``, along the sphere, for
-            samples of the prior, whose length it keeps.
-        where: Choice (B or 1, L, K, 1), bool, of the local codes that move; all if not given.
-        with_global: Whether the global codes move.
+    ``lerp`` is for means of posteriors; ``slerp`` for samples of the prior, whose length it keeps.
+    Local codes move ``where`` (B or 1, L, K, 1), or all.
     """
     move = slerp if path == "slerp" else torch.lerp
     z_local = move(a.z_local, b.z_local, weight)

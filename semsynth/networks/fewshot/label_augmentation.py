@@ -26,23 +26,18 @@ def augment_labels(
 ) -> Tensor:
     """Shift label maps and jitter their boundaries; thicken, drop and cut out sparse ones.
 
-    What depends on 0 as "unknown" is off by default, and is for sparse labels only: dilation,
-    dropout and holes.
+    Dilation, dropout and holes are for sparse labels only, where 0 is "unknown".
 
     Args:
-        labels: Label maps (B, h, w), int64, from 0 to ``num_classes`` - 1.
+        labels: Label maps (B, h, w), int64.
         seed: Seeds (B,), int64, as of ``sample_seed``.
-        num_classes: Number of classes.
-        size: Height and width of the result, reached in the same step; that of the labels if not
-            given.
+        num_classes: Number of classes, 0 included.
+        size: Height and width of the result; by default that of the labels.
         jitter: Standard deviation of the smooth displacement, in pixels of ``labels``.
         shift: Largest shift of a whole map, in pixels of ``labels``.
-        dilation: Most pixels by which marks grow into unknown ones, drawn from 0 for each map.
-        class_dropout: Probability of each class of a map to become unknown.
+        dilation: Maximum number of pixels by which marks grow, drawn from 0 for each map.
+        class_dropout: Probability that a class of a map becomes unknown.
         hole: Probability that a rectangle of a map becomes unknown.
-
-    Returns:
-        Label maps (B, size, size), int64, of values that are in ``labels`` or 0.
     """
     uniform = seeded_uniform(seed, num_classes + 8).float()
     if class_dropout:
@@ -90,11 +85,8 @@ def cut_out(labels: Tensor, box: Tensor, chosen: Tensor) -> Tensor:
 def displace(labels: Tensor, offset: Tensor, field: Tensor, size: int | None) -> Tensor:
     """Take each pixel of label maps (B, h, w) from a displaced place, the nearest inside.
 
-    Args:
-        labels: Label maps (B, h, w).
-        offset: Displacement (B, 2) of whole maps as y, x, in pixels of ``labels``.
-        field: Displacement (B, 2, g, g) at control points, interpolated between them.
-        size: Height and width of the result; that of the labels if not given.
+    Whole maps are displaced by offsets (B, 2) as y, x, in their pixels, and besides by a field
+    (B, 2, g, g) of control points, interpolated.
     """
     B, h, w = labels.shape
     H, W = (size, size) if size else (h, w)

@@ -119,11 +119,7 @@ class GradualStyleEncoder(nn.Module):
         )
 
     def forward(self, layout: Tensor) -> Tensor:
-        """Styles (B, num_ws, w_dim), float32, to which the mean latent is still to be added.
-
-        Args:
-            layout: One-hot layouts (B, in_channels, image_size, image_size), or images.
-        """
+        """Styles (B, num_ws, w_dim), float32, of square layouts (B, in_channels, H, W)."""
         if layout.shape[1:] != (self.in_channels, self.image_size, self.image_size):
             raise ValueError(
                 f"The encoder takes layouts (B, {self.in_channels}, {self.image_size}, "

@@ -61,16 +61,14 @@ def refine(
 
     Args:
         w_plus: Latents (B, num_ws, w_dim).
-        directions: Along which they move.
-        loss: What is minimised; it is called in no inference mode, whatever mode this is called in.
-        num_coarse: Latents that move, the first ones.
-        shared: One vector for all of them, which starts at the first one's, as in the paper; or
-            each moves by itself from where it is.
+        directions: Directions in which they move.
+        loss: The objective, never called in inference mode.
+        num_coarse: Number of latents that move, from the first.
+        shared: One vector for all, from the first one's, as in the paper; or each by itself.
         steps: Steps of Adam.
         lr: Its learning rate.
-        prior_weight: Weight of the squared Mahalanobis distance from the mean, averaged over the
-            latents, which keeps them where the generator was trained; none in the paper.
-        progress: Is called after each step with the steps done and all steps.
+        prior_weight: Weight of the mean squared Mahalanobis distance from the mean latent.
+        progress: Called after each step with the number of steps done and in total.
     """
     with torch.inference_mode(mode=False), torch.enable_grad():
         w_plus = w_plus.detach().clone()  # out of inference mode, where autograd cannot follow

@@ -34,15 +34,7 @@ class MotionEstimator(Protocol):
 
 
 def check_pair(image_a: Tensor, image_b: Tensor, multiple: int, smallest: int, who: str) -> None:
-    """Refuse images between which an estimator can find no motion.
-
-    Args:
-        image_a: First images.
-        image_b: Second images.
-        multiple: What height and width must be a multiple of.
-        smallest: Smallest height and width.
-        who: The estimator, for the message.
-    """
+    """Refuse images of different or unsuitable sizes; ``who`` is the estimator's name."""
     if image_a.shape != image_b.shape or image_a.ndim != 4 or image_a.shape[1] != 3:
         raise ValueError(
             f"{who} needs two batches of images of one shape (B, 3, H, W), got "

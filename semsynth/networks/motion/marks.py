@@ -39,11 +39,7 @@ class Mark:
 
     @classmethod
     def parse(cls, values: Any) -> Self:
-        """A mark from a dictionary of numbers, as read from JSON.
-
-        Raises:
-            EditError: A number is missing, unknown or not a number.
-        """
+        """A mark from a dictionary of numbers, as read from JSON."""
         try:
             return cls(**{str(name): float(value) for name, value in dict(values).items()})
         except (TypeError, ValueError) as error:
@@ -73,16 +69,7 @@ class Marks(NamedTuple):
 
     @classmethod
     def of(cls, marks: Sequence[Mark], size: int, device: torch.device | None = None) -> Self:
-        """Marks of one image, checked against the limits of a user's request.
-
-        Args:
-            marks: The marks.
-            size: Height and width of the canvas.
-            device: Device of the tensors.
-
-        Raises:
-            EditError: There are too many, or one is not finite, outside the image or too long.
-        """
+        """Marks of one image, checked against the limits of a user's request on a canvas."""
         if len(marks) > MAX_MARKS:
             raise EditError(f"At most {MAX_MARKS} marks are allowed, got {len(marks)}.")
         rows = [[m.x, m.y, m.dx, m.dy, m.log_expansion] for m in marks]
@@ -104,15 +91,7 @@ class Marks(NamedTuple):
         return cls(points, motions.where(moves[..., None], 0), torch.ones_like(moves))
 
     def read(self, features: Tensor, size: int) -> Tensor:
-        """Features at the nearest pixels of a canvas, without enlarging them to it.
-
-        Args:
-            features: Features (B, C, h, w).
-            size: Height and width of the canvas.
-
-        Returns:
-            Features (B, K, C), those of the nearest cell.
-        """
+        """Nearest features (B, K, C) of maps (B, C, h, w) that cover a canvas of a size."""
         h, w = features.shape[-2:]
         pixels = self.points.nan_to_num().round().long().clamp(0, size - 1)
         x, y = (pixels[..., 0] * w).div(size, rounding_mode="floor"), pixels[..., 1] * h
@@ -120,17 +99,7 @@ class Marks(NamedTuple):
 
 
 def check_marks(points: Tensor, motions: Tensor, points_mask: Tensor, size: int) -> None:
-    """Refuse marks with wrong shapes, not finite or outside the canvas.
-
-    Args:
-        points: Positions (B, K, 2) in pixels (x, y) of the canvas.
-        motions: Motions (B, K, 3).
-        points_mask: Which of the marks exist (B, K), bool.
-        size: Height and width of the canvas.
-
-    Raises:
-        EditError: They are.
-    """
+    """Refuse marks with wrong shapes, not finite or outside the canvas (see ``Marks``)."""
     B, K = points_mask.shape
     if points.shape != (B, K, 2) or motions.shape != (B, K, 3):
         raise EditError(

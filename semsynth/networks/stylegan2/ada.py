@@ -221,12 +221,9 @@ class AdaptiveAugment(nn.Module):
 
     @torch.no_grad()
     def update(self, real_logits: Tensor, reduce: Callable[[Tensor], Tensor] | None = None) -> None:
-        """Take the discriminator's logits into account, and at times move the probability.
+        """Take logits of augmented real images into account, and at times move the probability.
 
-        Args:
-            real_logits: Logits of augmented real images, of any shape.
-            reduce: Sums a tensor over all processes, which so hold the same numbers; it is called
-                each time.
+        ``reduce`` sums a tensor over all processes, so that they agree; it is called each time.
         """
         sign = real_logits.detach().float().sign()
         new = torch.stack([sign.sum(), torch.full_like(sign, 1.0).sum()])

@@ -17,7 +17,7 @@ from semsynth.networks.stylegan2.layers import (
 )
 
 Noise = Literal["random", "stored", "none"] | Sequence[Tensor]
-"""Noise of the styled convolutions: drawn anew, the maps that are stored with the weights, none,
+"""Noise of the styled convolutions: random, the maps that are stored with the weights, none,
 or given: one tensor (B, 1, H, W) or (1, 1, H, W) for each convolution, from 4x4 upwards."""
 
 

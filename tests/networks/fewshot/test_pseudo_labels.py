@@ -237,19 +237,6 @@ def test_readouts_layout_loss_is_cross_entropy_balanced_by_roots_of_pixels() -> 
     torch.testing.assert_close(labeller.layout_loss(query, wanted), torch.tensor(losses))
 
 
-def test_readouts_layout_loss_moves_features_and_is_zero_without_annotation() -> None:
-    labeller = fitted("readout")
-    query = shots(9, 2, seed=5)[0].requires_grad_()
-    wanted = torch.full((2, SIZE, SIZE), 2)
-    wanted[1] = 255
-    loss = labeller.layout_loss(query, wanted)
-    (gradient,) = torch.autograd.grad(loss.sum(), query)
-    assert gradient[0].isfinite().all()
-    assert loss[1] == 0
-    assert not gradient[1].any()
-    assert labeller.layout_loss(query - 50 * gradient, wanted)[0] < loss[0]
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_state_dict_makes_a_fitted_labeller_of_a_new_one(kind: str) -> None:
     labeller, other = fitted(kind), make(kind)
@@ -310,24 +297,24 @@ def test_layout_loss_equals_a_loop(over: Any, sparse: bool) -> None:
     torch.testing.assert_close(loss, torch.tensor(losses))
 
 
-def test_layout_loss_moves_features_towards_their_labels() -> None:
-    labeller = fitted("dense")
-    query = shots(9, 2, seed=5)[0].requires_grad_()
-    wanted = torch.full((2, SIZE, SIZE), 2)
-    wanted[:, 0] = 255
-    wanted[:, 1] = 3
+@pytest.mark.parametrize("kind", ["dense", "readout"])
+def test_layout_loss_moves_features_and_is_zero_without_annotation(kind: str) -> None:
+    labeller = fitted(kind)
+    query = shots(9, 3, seed=5)[0].requires_grad_()
+    wanted = torch.full((3, SIZE, SIZE), 2)
+    wanted[:, 0], wanted[:, 1], wanted[2] = 255, 3, 255  # unknown, and in no shot
     loss = labeller.layout_loss(query, wanted)
     (gradient,) = torch.autograd.grad(loss.sum(), query)
     assert gradient.isfinite().all()
+    assert loss[2] == 0
     assert not gradient[:, :, :2].any()
-    assert (labeller.layout_loss(query - 50 * gradient, wanted) < loss).all()
+    assert not gradient[2].any()
+    assert (labeller.layout_loss(query - 50 * gradient, wanted) < loss)[:2].all()
 
 
-def test_layout_loss_of_a_map_without_annotation_is_zero() -> None:
+def test_sparse_layout_loss_of_unknown_pixels_is_zero() -> None:
     features, labels = shots(9)
-    labeller = DensePrototypes(9)
-    labeller.fit(features, labels)
-    loss = labeller.layout_loss(features, torch.zeros_like(labels), sparse=True)
+    loss = fitted("dense").layout_loss(features, torch.zeros_like(labels), sparse=True)
     assert loss.tolist() == [0, 0, 0]
 
 

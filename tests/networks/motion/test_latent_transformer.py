@@ -5,7 +5,6 @@ import torch
 from torch import Tensor, nn
 
 from semsynth.networks.motion.latent_transformer import Attention, LatentTransformer, Part
-from tests.helpers.checks import assert_compiles
 
 SIZES: dict[str, Any] = {"num_tokens": 4, "dim": 24, "w_dim": 10, "feature_channels": 7}
 SIZES |= {"depth": 2, "num_heads": 3, "head_dim": 8, "mlp_dim": 20}
@@ -98,12 +97,6 @@ def test_zero_head_changes_nothing_at_first() -> None:
     assert torch.equal(build(zero_init_head=True)(w, *rest), w)
 
 
-def test_every_parameter_gets_a_gradient() -> None:
-    network = build()
-    network(*inputs()).square().sum().backward()
-    assert all(p.grad is not None and p.grad.any() for p in network.parameters())
-
-
 @pytest.mark.parametrize(
     ("part", "ignored"), [("motions", [0]), ("features", [1]), ("expansion", []), ("nothing", [])]
 )
@@ -126,13 +119,12 @@ def test_without_self_attention_marks_do_not_see_each_other() -> None:
     network(w, motions, features, mask).sum().backward()
 
 
-def test_works_under_autocast_and_compiles_without_breaks() -> None:
+def test_works_under_autocast() -> None:
     network = build()
     arguments = inputs()
     with torch.autocast("cpu", torch.bfloat16):
         low = network(*arguments)
     torch.testing.assert_close(low.float(), network(*arguments), atol=0.1, rtol=0.1)
-    assert_compiles(network, *arguments)
 
 
 def test_blocks_are_as_many_as_depth_says() -> None:

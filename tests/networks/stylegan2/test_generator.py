@@ -2,10 +2,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from semsynth.losses.losses import path_lengths
 from semsynth.networks.noise import seeded_normal
+from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
 from semsynth.networks.stylegan2.generator import (
     MappingNetwork,
     StyledConv,
@@ -58,10 +59,13 @@ def test_widths_are_those_of_config_f_and_half_of_them() -> None:
     assert slim == [512, 512, 512, 512, 256, 128, 64, 32, 16]
 
 
-@pytest.mark.parametrize("image_size", [0, 8, 100, 2048])
-def test_sizes_that_are_no_power_of_two_from_16_to_1024_are_refused(image_size: int) -> None:
+@pytest.mark.parametrize("image_size", [0, 8, 48, 100, 2048])
+@pytest.mark.parametrize("network", [StyleGAN2Generator, StyleGAN2Discriminator])
+def test_sizes_that_are_no_power_of_two_from_16_to_1024_are_refused(
+    image_size: int, network: type[nn.Module]
+) -> None:
     with pytest.raises(ValueError, match=f"from 16 to 1024, got image_size {image_size}"):
-        StyleGAN2Generator(image_size)
+        network(image_size)
 
 
 @pytest.mark.parametrize(("base", "most"), [(32, 512), (4096, 0)])
@@ -309,20 +313,15 @@ def test_compiled_generator_equals_the_eager_one() -> None:
     assert_compiles(tiny(16), torch.randn(2, 5), atol=1e-3)
 
 
-def test_latents_of_another_number_are_refused() -> None:
+def test_latents_resolutions_and_noise_maps_that_do_not_fit_are_refused() -> None:
     synthesis = tiny().synthesis
     for shape in [(2, 7, W_DIM), (2, 9, W_DIM), (2, W_DIM)]:
         with pytest.raises(ValueError, match=r"shape \(B, 8, w_dim\).*repeat a single one"):
             synthesis(torch.zeros(shape))
     with pytest.raises(ValueError, match=r"shape \(B, 5, w_dim\)"):
         synthesis.features(torch.zeros(2, 4, W_DIM), 16)
-
-
-def test_features_at_another_resolution_are_refused() -> None:
+    w_plus = torch.zeros(2, 8, W_DIM)
     with pytest.raises(ValueError, match="32x32 images has features at 4, 8, 16, 32, not at 64"):
-        tiny().synthesis.features(torch.zeros(2, 8, W_DIM), 64)
-
-
-def test_noise_maps_of_another_number_are_refused() -> None:
+        synthesis.features(w_plus, 64)
     with pytest.raises(ValueError, match="each of the 7 convolutions, from 4x4 upwards, got 2"):
-        tiny().synthesis(torch.zeros(2, 8, W_DIM), [torch.zeros(1, 1, 4, 4)] * 2)
+        synthesis(w_plus, [torch.zeros(1, 1, 4, 4)] * 2)

@@ -1,5 +1,6 @@
 import itertools
 import math
+from functools import partial
 from typing import Any
 
 import pytest
@@ -71,21 +72,18 @@ def modulated_by_hand(conv: ModulatedConv2d, x: Tensor, w: Tensor) -> Tensor:
     return torch.stack(samples)
 
 
-def test_upsampling_equals_the_slow_upfirdn() -> None:
-    image = torch.randn(2, 3, 4, 5)
-    torch.testing.assert_close(upsample(image), upfirdn(image, fir(gain=4), up=2, pad=(2, 1)))
-
-
-@pytest.mark.parametrize(("padding", "gain"), [(1, 4.0), (2, 1.0)])
-def test_blur_equals_the_slow_upfirdn(padding: int, gain: float) -> None:
+@pytest.mark.parametrize(
+    ("function", "gain", "options"),
+    [
+        (upsample, 4.0, {"up": 2, "pad": (2, 1)}),
+        (partial(blur, padding=1, gain=4.0), 4.0, {"pad": (1, 1)}),
+        (partial(blur, padding=2, gain=1.0), 1.0, {"pad": (2, 2)}),
+        (halve, 1.0, {"down": 2, "pad": (1, 1)}),
+    ],
+)
+def test_filters_equal_the_slow_upfirdn(function: Any, gain: float, options: Any) -> None:
     image = torch.randn(2, 3, 6, 8)
-    expected = upfirdn(image, fir(gain), pad=(padding, padding))
-    torch.testing.assert_close(blur(image, padding, gain), expected)
-
-
-def test_halving_equals_the_slow_upfirdn() -> None:
-    image = torch.randn(2, 3, 6, 8)
-    torch.testing.assert_close(halve(image), upfirdn(image, fir(), down=2, pad=(1, 1)))
+    torch.testing.assert_close(function(image), upfirdn(image, fir(gain), **options))
 
 
 def test_blur_and_upsampling_keep_a_constant() -> None:

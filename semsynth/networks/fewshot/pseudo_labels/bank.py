@@ -12,13 +12,7 @@ class SparseBank(Fitted):
 
     Each annotated pixel votes for its class at its ``topk`` most similar pixels, if their cosine
     exceeds ``threshold``. A pixel takes the class of its strongest vote, the smaller of two equal
-    ones; without a vote it is 0, unknown. Which of equally similar pixels are among the ``topk`` is
-    as ``torch.topk`` has it.
-
-    Args:
-        num_classes: Number of classes with 0, unknown.
-        topk: Pixels for each annotated pixel.
-        threshold: Cosine that a vote must exceed.
+    ones; without a vote it is 0, unknown. ``torch.topk`` breaks ties.
     """
 
     vectors: Tensor
@@ -32,12 +26,7 @@ class SparseBank(Fitted):
 
     @torch.no_grad()
     def fit(self, features: Tensor, labels: Tensor) -> None:
-        """Keep the annotated pixels of the shots.
-
-        Args:
-            features: Features (N, C, h, w).
-            labels: Label maps (N, h, w), int64; 0 and values that are no class are ignored.
-        """
+        """Store features (N, C, h, w) where label maps (N, h, w) have a class other than 0."""
         annotated = labels.masked_fill(labels == 0, -1)
         vectors, classes, _ = annotated_pixels(features, annotated, self.num_classes)
         self.set_buffers(vectors=unit(vectors), classes=classes)

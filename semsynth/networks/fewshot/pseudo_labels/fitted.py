@@ -49,16 +49,13 @@ def annotated_pixels(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Vectors (M, C), float32, classes (M,) and images (M,) of the pixels that have a class.
 
-    Features are (N, C, h, w); labels (N, h, w) that are no class are ignored.
-
-    Raises:
-        ValueError: Shapes do not fit together, or no pixel has a class.
+    Features are (N, C, h, w); labels (N, h, w) that are not a class are ignored.
     """
     N, _, h, w = features.shape
     if labels.shape != (N, h, w):
         raise ValueError(
-            f"labels must have shape {(N, h, w)}, that of the features, got {tuple(labels.shape)}; "
-            "use downsample_labels."
+            f"labels must have the features' shape {(N, h, w)}, got {tuple(labels.shape)}; use "
+            "downsample_labels."
         )
     known = (labels >= 0) & (labels < num_classes)
     if not known.any():

@@ -15,9 +15,6 @@ class DensePrototypes(Fitted):
     A class's prototype is the mean over the shots that show it of its mean feature in each. A class
     that no shot shows is never predicted; in the paper's code its prototype is zero, and wins where
     all cosines are negative. Of equal cosines the smaller class wins.
-
-    Args:
-        num_classes: Number of classes.
     """
 
     prototypes: Tensor
@@ -31,12 +28,7 @@ class DensePrototypes(Fitted):
 
     @torch.no_grad()
     def fit(self, features: Tensor, labels: Tensor) -> None:
-        """Compute the prototypes.
-
-        Args:
-            features: Features (N, C, h, w) of the shots.
-            labels: Label maps (N, h, w), int64; values that are no class are ignored.
-        """
+        """Compute the prototypes of features (N, C, h, w) under label maps (N, h, w)."""
         K, N = self.num_classes, len(features)
         vectors, classes, images = annotated_pixels(features, labels, K)
         group = images * K + classes
@@ -62,18 +54,11 @@ class DensePrototypes(Fitted):
         sparse: bool = False,
         over: Literal["positions", "annotated"] = "annotated",
     ) -> Tensor:
-        """One minus the cosine to the label's prototype, differentiable in the features.
+        """One minus the cosine (B,) to the label's prototype, differentiable in the features.
 
-        Args:
-            features: Features (B, C, h, w).
-            labels: Label maps (B, h, w), int64; values that are no class, and classes that no shot
-                shows, are not annotated.
-            sparse: Whether 0 is not annotated either.
-            over: Mean over the annotated pixels, or over all positions, of which the others count
-                as cosine 0, as in Endo and Kanamori, CGI 2022.
-
-        Returns:
-            Losses (B,), float32; 0 without an annotated pixel under ``annotated``.
+        The mean is over the annotated pixels, 0 without any; or over all positions, of which the
+        others count as cosine 0 (Endo and Kanamori, CGI 2022). Unseen classes, values that are not
+        a class, and 0 if ``sparse`` are not annotated.
         """
         own = labels.clamp(0, self.num_classes - 1)
         annotated = (labels == own) & self.seen[own]

@@ -22,17 +22,12 @@ IMPOSSIBLE = -1e4  # logit of a class that no shot shows; finite, so that files 
 class LinearReadout(Fitted):
     """Labels each pixel with the largest of linear functions of its unit feature vectors.
 
-    Multinomial logistic regression by L-BFGS on all annotated pixels at once, from zero and so
-    without chance; in the manner of Xu and Zheng, CVPR 2021 (https://arxiv.org/abs/2104.00487). A
-    class of n pixels in a shot weighs as the square root of n. A class that no shot shows is never
-    given.
+    Multinomial logistic regression by L-BFGS on all annotated pixels, from zero, deterministic,
+    after Xu and Zheng, CVPR 2021 (https://arxiv.org/abs/2104.00487). A class of n pixels in a shot
+    weighs as the square root of n. A class that no shot shows is never predicted.
 
-    Each layer is read where it is, and the logits are interpolated: the same as to interpolate the
-    features, for a fraction of the work.
-
-    Args:
-        num_classes: Number of classes.
-        decay: Weight of the squared norm of the coefficients, against a mean over the pixels.
+    Each layer is read at its resolution, and the logits are interpolated: the same as interpolating
+    the features, for a fraction of the work. ``decay`` weighs the squared norm of the coefficients.
     """
 
     weight: Tensor
@@ -45,13 +40,7 @@ class LinearReadout(Fitted):
         self.register_buffer("bias", torch.zeros(num_classes))
 
     def fit(self, features: Maps, labels: Tensor) -> None:
-        """Find the coefficients.
-
-        Args:
-            features: Features of the shots, of one or several layers.
-            labels: Label maps (N, H, W), int64, to whose size features are interpolated; values
-                that are no class are ignored.
-        """
+        """Find the coefficients from label maps (N, H, W), to whose size features are resized."""
         K, size = self.num_classes, labels.shape[-1]
         stacked = torch.cat([resize(unit(x.detach()), size) for x in layers(features)], 1)
         vectors, classes, images = annotated_pixels(stacked, labels, K)
@@ -63,12 +52,7 @@ class LinearReadout(Fitted):
         self.set_buffers(weight=W, bias=b.masked_fill(unseen, IMPOSSIBLE))
 
     def scores(self, features: Maps, size: int | None = None) -> Tensor:
-        """Logits (B, num_classes, size, size), float32; about -10,000 for classes not seen.
-
-        Args:
-            features: Features, of the layers of ``fit``.
-            size: Height and width of the result; the largest of the features if not given.
-        """
+        """Logits (B, num_classes, size, size), float32; about -10,000 for classes not seen."""
         maps = layers(features)
         size = size or max(x.shape[-1] for x in maps)
         channels = [x.shape[1] for x in maps]
@@ -85,12 +69,10 @@ class LinearReadout(Fitted):
         return self.scores(features, size).argmax(1)
 
     def layout_loss(self, features: Maps, labels: Tensor) -> Tensor:
-        """Cross-entropy (B,) of the labels, differentiable in the features; 0 where nothing counts.
+        """Cross-entropy (B,) of label maps (B, H, W), differentiable in the features.
 
-        Args:
-            features: Features, of the layers of ``fit``.
-            labels: Label maps (B, H, W), int64; values that are no class, and classes that no shot
-                shows, count nothing. A class of n pixels weighs as the square root of n.
+        A class of n pixels weighs as the square root of n; unseen classes and values that are not a
+        class do not count.
         """
         K = self.num_classes
         own = labels.clamp(0, K - 1)
