@@ -80,7 +80,7 @@ TABLE: list[tuple[type[Exception], str, Act]] = [
     (WeightsError, r"card describes it", lambda p: load_generator(p / "cut_off.safetensors")),
     (
         WeightsError,
-        r"json is not JSON",
+        r"json is not valid JSON",
         lambda p: load_generator(p / "no_json.safetensors"),
     ),
     (
@@ -94,7 +94,7 @@ TABLE: list[tuple[type[Exception], str, Act]] = [
     (ValueError, r"choose a network", lambda p: load_motion_estimator("dis", True)),
     (
         WeightsError,
-        r"a cannot be stored as torch\.float32: it would not be finite",
+        r"a cannot be stored as torch\.float32: it has NaN or infinite values",
         lambda p: write_weights({"a": torch.tensor([math.inf])}, p / "x.safetensors", {}),
     ),
     (CheckpointError, r"there is no file", lambda p: import_stylegan2(p / "gone.pt")),
