@@ -67,7 +67,7 @@ TABLE: list[tuple[type[Exception], str, Act]] = [
     (UserError, r"device 'cuda:9' not found; available: cpu", lambda p: choose_device("cuda:9")),
     (MissingWeightsError, r"(?s)'nobody'.*semsynth import", lambda p: load_generator("nobody")),
     (WeightsError, r"card describes it", lambda p: load_generator(p / "cut_off.safetensors")),
-    (WeightsError, r"json is not JSON", lambda p: load_generator(p / "no_json.safetensors")),
+    (WeightsError, r"json is not valid JSON", lambda p: load_generator(p / "no_json.safetensors")),
     (WeightsError, r"not .* transformer", lambda p: read_editor(p / "other_kind.safetensors")),
     (MissingWeightsError, r"toy_street", lambda p: load_segmenter("nobody")),
     (WeightsError, r"not describe a seg", lambda p: load_segmenter(str(p / "changed.safetensors"))),
@@ -75,7 +75,7 @@ TABLE: list[tuple[type[Exception], str, Act]] = [
     (ValueError, r"choose a network", lambda p: load_motion_estimator("dis", True)),
     (
         WeightsError,
-        r"a cannot be stored as torch\.float32: it would not be finite",
+        r"a cannot be stored as torch\.float32: it has NaN or infinite values",
         lambda p: write_weights({"a": torch.tensor([math.inf])}, p / "x.safetensors", {}),
     ),
     (CheckpointError, r"there is no file", lambda p: import_stylegan2(p / "gone.pt")),
