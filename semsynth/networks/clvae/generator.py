@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from semsynth.networks.clvae.code_prior import CodePrior
 from semsynth.networks.clvae.encoder import NUM_LEVELS, local_code_shape, rows_of
+from semsynth.networks.clvae.fast_spade import Painted, painted_one_hot
 from semsynth.networks.clvae.layouts import fill_ignored, level_mask
-from semsynth.networks.clvae.painted import Painted, painted_one_hot
 from semsynth.networks.clvae.spade_generator import SPADEGenerator, Upsampling
 
 # Level that each block reads, coarse to fine. Five levels serve seven blocks: both middle blocks

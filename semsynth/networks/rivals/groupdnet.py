@@ -12,9 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semsynth.networks.clvae.encoder import Posterior, classes_present
-from semsynth.networks.clvae.fast_spade import FastSPADE
+from semsynth.networks.clvae.fast_spade import FastSPADE, painted_one_hot
 from semsynth.networks.clvae.layouts import fill_ignored, one_hot
-from semsynth.networks.clvae.painted import painted_one_hot
 from semsynth.networks.clvae.spade import LEAK, ModulatedResBlock
 from semsynth.networks.clvae.spade_generator import (
     SPADEGenerator,

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semsynth.networks.clvae.encoder import rows_of
+from semsynth.networks.clvae.fast_spade import Painted
 from semsynth.networks.clvae.layouts import one_hot
-from semsynth.networks.clvae.painted import Painted
 from semsynth.networks.clvae.spade import ModulatedResBlock
 from semsynth.networks.clvae.spade_generator import SPADEGenerator, Upsampling
 

@@ -3,8 +3,7 @@ from copy import deepcopy
 import pytest
 import torch
 
-from semsynth.networks.clvae.fast_spade import FastSPADE, SPADEResBlock
-from semsynth.networks.clvae.painted import Painted
+from semsynth.networks.clvae.fast_spade import FastSPADE, Painted, SPADEResBlock
 from semsynth.networks.clvae.spade import SPADE, ModulatedResBlock
 
 

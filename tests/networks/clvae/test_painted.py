@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from semsynth.networks.clvae.fast_spade import Painted, convolve, painted_one_hot
 from semsynth.networks.clvae.layouts import one_hot
-from semsynth.networks.clvae.painted import Painted, convolve, painted_one_hot
 
 
 def painted(shared: bool = False) -> Painted:

@@ -1,7 +1,7 @@
 import torch
 from torch import Tensor
 
-from semsynth.networks.clvae.painted import Painted
+from semsynth.networks.clvae.fast_spade import Painted
 from semsynth.networks.rivals.inade import InstanceAdaptiveGenerator, InstanceModulation
 
 
