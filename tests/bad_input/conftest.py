@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import lightning.pytorch  # noqa: F401  its log handler must not take the stream of a test
 import numpy as np
 import pytest
 import torch

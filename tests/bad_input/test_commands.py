@@ -160,8 +160,16 @@ WEIGHTS = [
 IMPORT = [
     ("import gone.pt --as stylegan2 --out {run}", 1, r"there is no file gone\.pt"),
     ("import {p}/file --as stylegan2 --out {run}", 1, r"file is neither .* nor a pickle.*Known"),
-    ("import {p}/evil.pkl --as stylegan2 --out {run}", 1, r"names shutil\.rmtree.*nothing was executed"),
-    ("import {p}/evil.pt --as stylegan2 --out {run}", 1, r"names shutil\.rmtree.*nothing was executed"),
+    (
+        "import {p}/evil.pkl --as stylegan2 --out {run}",
+        1,
+        r"names shutil\.rmtree.*nothing was executed",
+    ),
+    (
+        "import {p}/evil.pt --as stylegan2 --out {run}",
+        1,
+        r"names shutil\.rmtree.*nothing was executed",
+    ),
     ("import {p}/cut_off.ckpt --as stylegan2 --out {run}", 1, r"cut_off\.ckpt: it cannot be read"),
     ("import {p}/lacking.pt --as stylegan2 --out {run}", 1, r"lacking\.pt .*mapping layers"),
     ("import {p}/lacking.pt --as fewshot_smis --out {run}", 1, r"no encoder.*--as stylegan2"),

@@ -69,7 +69,7 @@ def test_card_says_how_pairs_were_made_and_how_far_they_move(folder: Path) -> No
 
 def test_parts_of_several_processes_make_the_same_cache(folder: Path, tmp_path: Path) -> None:
     write(folder, tmp_path, "--shard=1/2")
-    with pytest.raises(DataError, match="not complete"):
+    with pytest.raises(DataError, match="incomplete"):
         CachedPairs(str(tmp_path)).dataset("train")
     write(folder, tmp_path, "--shard=0/2")
     assert same(contents(tmp_path), contents(folder / "cache"))

@@ -87,7 +87,7 @@ def test_import_then_where(folder: Path, tmp_path: Path) -> None:
 def test_unknown_name_lists_the_known(capsys: pytest.CaptureFixture[str]) -> None:
     for args in (["fetch", "vgg"], ["where", "vgg"], ["verify", "vgg"]):
         assert run(*args) == 2
-        assert "No weights are called 'vgg'; there are vgg19" in capsys.readouterr().err
+        assert "Unknown weights 'vgg'; choose vgg19" in capsys.readouterr().err
     assert run("fetch") == 2
 
 

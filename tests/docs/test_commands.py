@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonargparse
 import pytest
 from torch.distributed.run import get_args_parser
 
@@ -74,17 +75,19 @@ class Parsed(Exception):  # noqa: N818  it is no error
 def parse_only(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
     """Runs a program up to the point where its arguments are parsed."""
 
-    def parse(program: Callable[[], object]) -> None:
-        original = argparse.ArgumentParser.parse_args
-
+    def stopping(original: Callable[..., object]) -> Callable[..., None]:
         def parse_and_stop(self: argparse.ArgumentParser, *args: Any, **kwargs: Any) -> None:
             original(self, *args, **kwargs)
             raise Parsed
 
-        monkeypatch.setattr(argparse.ArgumentParser, "parse_args", parse_and_stop)
-        with pytest.raises(Parsed):
-            program()
-        monkeypatch.setattr(argparse.ArgumentParser, "parse_args", original)
+        return parse_and_stop
+
+    def parse(program: Callable[[], object]) -> None:
+        with monkeypatch.context() as context:
+            for kind in (argparse.ArgumentParser, jsonargparse.ArgumentParser):
+                context.setattr(kind, "parse_args", stopping(kind.parse_args))
+            with pytest.raises(Parsed):
+                program()
 
     return parse
 

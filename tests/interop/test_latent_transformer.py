@@ -114,7 +114,7 @@ def test_a_file_that_is_there_is_kept(
     words = ["import", str(released[0]), "--as", "user_controllable_lt", "--dataset", "cat"]
     words += ["--out", str(tmp_path / "out")]
     main(words)
-    with pytest.raises(SystemExit, match="is there already"):
+    with pytest.raises(SystemExit, match="already exists"):
         main(words)
     main([*words, "--overwrite", "--half"])
 

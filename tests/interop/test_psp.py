@@ -241,7 +241,7 @@ def test_card_names_the_prior_and_the_source(
 def test_files_that_are_there_are_replaced_only_when_asked(bundle: Make, tmp_path: Path) -> None:
     imported(bundle(), tmp_path)
     (tmp_path / "out" / "official.safetensors").unlink()
-    with pytest.raises(SystemExit, match=r"official_fewshot_smis\.safetensors is there already"):
+    with pytest.raises(SystemExit, match=r"official_fewshot_smis\.safetensors already exists"):
         imported(bundle(), tmp_path)
     assert not (tmp_path / "out" / "official.safetensors").exists()
 
