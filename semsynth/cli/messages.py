@@ -232,7 +232,7 @@ def unwrapped() -> Iterator[None]:
             *_, (frame, _) = walk_tb(cause.__traceback__)
             if not frame.f_globals["__name__"].startswith("jsonargparse."):
                 raise cause if isinstance(cause, UserError) else UserError(str(cause)) from error
-        raise
+        raise UserError(str(error)) from error
 
 
 def meant(key: str, known: Iterable[str]) -> str:
