@@ -55,6 +55,14 @@ def free_port() -> int:
 
 
 @pytest.fixture
+def weights_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only folder, still empty, in which weights that cannot ship are looked for."""
+    for variable in ("SEMSYNTH_WEIGHTS", "SEMSYNTH_HOME", "XDG_CACHE_HOME", "TORCH_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
 def toy_segmenter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Random toy segmenters in place of the shipped ones, so that tests depend on code alone."""
     network = {"num_classes": 8, "channels": 4, "depth": 3}

@@ -1,37 +1,35 @@
-import json
 import warnings
 from pathlib import Path
 
 import lpips
 import pytest
 import torch
-from safetensors.torch import save_file
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from semsynth import weights
 from semsynth.metrics.perceptual import Trunk, Version
-from semsynth.networks.unet import UNet
 
-NUM_CLASSES = 5
-
-
-@pytest.fixture
-def toy_assets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of shipped weights with a small random ``toy_street`` segmenter in it."""
-    torch.manual_seed(0)
-    sizes = {"num_classes": NUM_CLASSES, "channels": 4, "depth": 3}
-    save_file(UNet(**sizes).state_dict(), tmp_path / "toy_street_segmenter.safetensors")
-    (tmp_path / "toy_street_segmenter.json").write_text(json.dumps({"network": sizes}))
-    monkeypatch.setattr(weights, "ASSETS", tmp_path)
-    return tmp_path
+NUM_CLASSES = 8
 
 
 @pytest.fixture
-def weights_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder, still empty, in which weights that cannot ship are looked for."""
-    for variable in ("SEMSYNTH_WEIGHTS", "SEMSYNTH_HOME", "XDG_CACHE_HOME", "TORCH_HOME"):
-        monkeypatch.setenv(variable, str(tmp_path))
+def toy_assets(tmp_path: Path, toy_segmenter: None) -> Path:
+    """The folder of shipped weights, which holds small random segmenters."""
     return tmp_path
+
+
+class Colours(nn.Module):
+    """Three classes, which are the colours; at half the size."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return F.avg_pool2d(image, 2)
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> str:
+    """A TorchScript file of ``Colours``."""
+    torch.jit.trace(Colours(), torch.zeros(1, 3, 8, 8)).save(tmp_path / "colours.pt")
+    return f"torchscript:{tmp_path / 'colours.pt'}"
 
 
 TRUNKS: dict[Trunk, str] = {"alex": "alexnet-owt-7be5be79.pth", "vgg": "vgg16-397923af.pth"}

@@ -55,12 +55,3 @@ def test_statistics_can_be_forgotten(toy_assets: Path) -> None:
 def test_statistics_of_another_metric_are_refused(toy_assets: Path) -> None:
     with pytest.raises(ValueError, match=r"FrechetDistance keeps.*sum_real.*hold \['rows'\]"):
         FrechetDistance("toy_street").load_real_state({"rows": torch.zeros(2)})
-
-
-def test_a_metric_names_itself_in_its_protocol() -> None:
-    class Count(ImageMetric):
-        def update(self) -> None: ...
-        def compute(self) -> None: ...
-
-    assert Count().protocol() == {"metric": "Count"}
-    assert Count().real_state() == {}

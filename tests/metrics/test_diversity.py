@@ -81,11 +81,6 @@ def test_presets_are_those_of_the_papers(
         metric.update(fakes=samples(1, 3))
 
 
-def test_names_tell_trunk_version_and_pairs(random_trunks: Path) -> None:
-    assert Diversity("vgg").key == "lpips_vgg"
-    assert Diversity("alex", "consecutive", version="0.0").key == "lpips_alex_v0.0_consecutive"
-
-
 def test_masks_may_have_different_numbers_of_samples(toy_assets: Path) -> None:
     metric, means = Diversity("toy_street"), []
     for fakes in (samples(1, 4), samples(1, 3)):
@@ -96,24 +91,10 @@ def test_masks_may_have_different_numbers_of_samples(toy_assets: Path) -> None:
     assert metric.compute()["diversity_toy"].item() == pytest.approx(sum(means) / 2)
 
 
-def test_equal_samples_have_no_diversity(toy_assets: Path) -> None:
-    metric = Diversity("toy_street")
-    metric.update(fakes=samples(2, 1).expand(-1, 4, -1, -1, -1))
-    assert 0 <= metric.compute()["diversity_toy"].item() < 1e-12
-
-
 def test_one_mask_has_no_standard_error(toy_assets: Path) -> None:
     metric = Diversity("toy_street")
     metric.update(fakes=samples(1, 3))
     assert metric.compute().keys() == {"diversity_toy"}
-
-
-@pytest.mark.parametrize(("features", "preset"), [(None, None), ("alex", "clvae")])
-def test_features_and_presets_exclude_each_other(
-    features: str | None, preset: Preset | None
-) -> None:
-    with pytest.raises(ValueError, match=r"either features or a preset.*bicyclegan"):
-        Diversity(features, preset=preset)
 
 
 def test_top1_similarity_is_the_distance_of_the_nearest_sample_in_l1(toy_assets: Path) -> None:

@@ -4,12 +4,14 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
-from lightning import Trainer
-from torch import Tensor, nn
+from torch import Tensor
 
 from semsynth.methods.segmenter import Segmenter
 from semsynth.metrics.segmenters import IMAGENET_MEAN, IMAGENET_STD, FrozenSegmenter
 from semsynth.weights import MissingWeightsError, load_segmenter
+from tests.helpers.checks import quiet_trainer
+
+from .conftest import Colours
 
 pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")  # a user's format
 IMAGES = torch.randint(
@@ -21,19 +23,6 @@ def normalised(mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     return (IMAGES / 255 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
 
 
-class Colours(nn.Module):
-    """Three classes, which are the colours; at half the size."""
-
-    def forward(self, image: Tensor) -> Tensor:
-        return F.avg_pool2d(image, 2)
-
-
-@pytest.fixture
-def colours(tmp_path: Path) -> str:
-    torch.jit.trace(Colours(), torch.zeros(1, 3, 8, 8)).save(tmp_path / "colours.pt")
-    return f"torchscript:{tmp_path / 'colours.pt'}"
-
-
 def test_toy_segmenter_sees_images_in_minus_one_to_one(toy_assets: Path) -> None:
     expected = load_segmenter("toy_street")(IMAGES / 127.5 - 1).argmax(dim=1)
     assert FrozenSegmenter("toy_street")(IMAGES).equal(expected)
@@ -43,7 +32,7 @@ def test_toy_segmenter_sees_images_in_minus_one_to_one(toy_assets: Path) -> None
 
 def test_checkpoint_of_the_method_is_a_segmenter(tmp_path: Path) -> None:
     method = Segmenter(num_classes=4, channels=4, depth=2).eval()
-    trainer = Trainer(logger=False, accelerator="cpu", default_root_dir=tmp_path)
+    trainer = quiet_trainer(tmp_path)
     trainer.strategy.connect(method)
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     state = torch.random.get_rng_state()
