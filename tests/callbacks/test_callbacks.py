@@ -8,7 +8,7 @@ from lightning import LightningModule
 from PIL import Image
 from torch import Tensor, nn
 
-from semsynth.callbacks import Evaluation, GeneratorEMA, ImageLogger, PredictionWriter
+from semsynth.callbacks import Evaluation, GeneratorEMA, ImageLogger
 from semsynth.data import LabelSpace, SynthesisDataModule
 from semsynth.data.base import Batch, Split
 from semsynth.metrics import ImageMetric
@@ -101,26 +101,11 @@ def test_scores_depend_on_the_seed_and_not_on_the_batch_size(tmp_path: Path) -> 
     assert totals[1] != totals[3]
 
 
-def test_at_least_one_sample_is_asked_for() -> None:
-    with pytest.raises(ValueError, match="at least 1, got 0"):
-        Evaluation(num_samples=0)
-
-
 def test_grid_of_a_test_has_mask_image_and_samples(tmp_path: Path) -> None:
     images = ImageLogger(num_masks=2, num_samples=3)
     trainer(tmp_path, images).test(Noise(), Masks(), verbose=False)
     width, height = Image.open(tmp_path / "images/test_samples.png").size
     assert (height, width) == (2 * SIZE + 2, 5 * SIZE + 4 * 2)
-
-
-def test_predictions_are_named_after_their_masks_and_repeat(tmp_path: Path) -> None:
-    for output in ("a", "b"):
-        writer = PredictionWriter(str(tmp_path / output), num_samples=2, seed=5)
-        trainer(tmp_path, writer).predict(Noise(), Masks(), return_predictions=False)
-    names = [f"mask_{i}_{k:02d}.png" for i in range(6) for k in range(2)]
-    assert sorted(p.name for p in (tmp_path / "a").iterdir()) == names
-    for name in names:
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
 def fit_with_ema(directory: Path, steps: int, ckpt_path: str | None = None) -> tuple[Noise, Any]:
@@ -145,8 +130,3 @@ def test_checkpoint_holds_the_average_and_training_goes_on_from_the_weights(tmp_
     resumed, _ = fit_with_ema(tmp_path, 3, ckpt_path=path)
     whole, _ = fit_with_ema(tmp_path, 3)
     assert resumed.generator.weight.item() == pytest.approx(whole.generator.weight.item())
-
-
-def test_decay_outside_its_range_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"in \[0, 1\), got 1"):
-        GeneratorEMA(decay=1.0)

@@ -56,18 +56,6 @@ def test_full_disk_leaves_the_checkpoint_as_it_was(
     assert [p.name for p in tmp_path.iterdir()] == ["last.ckpt"]
 
 
-def test_write_that_is_interrupted_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(checkpoint: object, opened: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(torch, "save", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        IO.save_checkpoint(content(1), tmp_path / "a.ckpt")
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_link_is_replaced_and_its_file_left_alone(tmp_path: Path) -> None:
     IO.save_checkpoint(content(1), tmp_path / "step_1.ckpt")
     (tmp_path / "last.ckpt").symlink_to("step_1.ckpt")

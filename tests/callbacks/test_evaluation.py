@@ -1,7 +1,6 @@
 """What the Evaluation callback promises beyond scores: protocol, cache, missing weights, ranks."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Collection
@@ -23,10 +22,13 @@ from semsynth.metrics.census import Census
 from semsynth.metrics.protocol import differences
 from semsynth.networks.motion.marks import Marks
 from semsynth.networks.noise import seeded_normal
+from tests.helpers.checks import quiet_trainer
+from tests.helpers.tiny import environment
 
 ROOT = Path(__file__).parents[2]
 SIZE = 32
 TOY = "toy_street"
+pytestmark = pytest.mark.usefixtures("weights_folder")
 
 
 class Blur(Method):
@@ -72,18 +74,8 @@ def toy(eval_batch_size: int = 4, **sizes: Any) -> ToyStreet:
 
 
 def trainer(directory: Path, *callbacks: Any, **options: Any) -> Trainer:
-    return Trainer(
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        default_root_dir=directory,
-        callbacks=list(callbacks),
-        **options,
-    )
+    whole = {"limit_val_batches": None, "num_sanity_val_steps": 0, "use_distributed_sampler": False}
+    return quiet_trainer(directory, callbacks=list(callbacks), **(whole | options))
 
 
 def all_toy_metrics() -> list[ImageMetric]:
@@ -106,15 +98,7 @@ def printed(scores: dict[str, float]) -> dict[str, str]:
     return {name: f"{score:.4f}" for name, score in scores.items()}
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of the user's."""
-    for variable in ("SEMSYNTH_HOME", "SEMSYNTH_WEIGHTS", "TORCH_HOME"):
-        monkeypatch.setenv(variable, str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
-def test_protocol_stands_beside_the_scores(home: Path, tmp_path: Path) -> None:
+def test_protocol_stands_beside_the_scores(tmp_path: Path) -> None:
     evaluation = measure(tmp_path, Evaluation(all_toy_metrics(), num_samples=3, seed=5), toy())
     record = json.loads((tmp_path / "scores/test.json").read_text())
     card = record["protocol"]
@@ -139,7 +123,7 @@ def test_protocol_stands_beside_the_scores(home: Path, tmp_path: Path) -> None:
     [({"test_size": 6}, "num_images"), ({"seed": 1}, "real_images"), ({"seed": 1}, "masks")],
 )
 def test_other_real_images_have_another_protocol(
-    home: Path, tmp_path: Path, changed: dict[str, int], key: str
+    tmp_path: Path, changed: dict[str, int], key: str
 ) -> None:
     cards = [
         measure(tmp_path, Evaluation(all_toy_metrics(), 2), data).protocol
@@ -160,7 +144,7 @@ def test_census_does_not_depend_on_order_and_batches() -> None:
     assert whole.compute()["real_images"] != other.compute()["real_images"]
 
 
-def test_batches_of_any_size_give_the_digits_that_are_printed(home: Path, tmp_path: Path) -> None:
+def test_batches_of_any_size_give_the_digits_that_are_printed(tmp_path: Path) -> None:
     results = [
         measure(tmp_path, Evaluation(all_toy_metrics(), 3, cache_real=False), toy(size))
         for size in (1, 3, 7)
@@ -181,15 +165,12 @@ if __name__ == "__main__":
 """
 
 
-def test_two_processes_give_the_digits_of_one(home: Path, tmp_path: Path) -> None:
+def test_two_processes_give_the_digits_of_one(tmp_path: Path) -> None:
     script = tmp_path / "two.py"
     script.write_text(SCRIPT)
-    left = ("MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE")
-    environment = {k: v for k, v in os.environ.items() if k not in left}
-    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, str(script), str(tmp_path)]
+    command, paths = [sys.executable, str(script), str(tmp_path)], {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, timeout=300
+        command, env=environment() | paths, capture_output=True, text=True, check=False, timeout=300
     )
     assert done.returncode == 0, done.stderr
     by_two = json.loads((tmp_path / "scores/test.json").read_text())
@@ -206,18 +187,18 @@ class Counting(metrics.FrechetDistance):
         self.seen = getattr(self, "seen", 0) + (len(image) if self.loaded_real is None else 0)
 
 
-def test_real_images_are_measured_once(home: Path, tmp_path: Path) -> None:
+def test_real_images_are_measured_once(tmp_path: Path) -> None:
     first, second, third = (Counting(TOY) for _ in range(3))
     without = measure(tmp_path, Evaluation([first], cache_real=False), toy())
-    assert not (home / "statistics").exists()
+    assert not (tmp_path / "statistics").exists()
     fresh = measure(tmp_path, Evaluation([second]), toy())
     cached = measure(tmp_path, Evaluation([third]), toy(2))
     assert (first.seen, second.seen, third.seen) == (7, 7, 0)
     assert printed(without.scores) == printed(fresh.scores) == printed(cached.scores)
-    assert len(list((home / "statistics").iterdir())) == 1
+    assert len(list((tmp_path / "statistics").iterdir())) == 1
 
 
-def test_each_split_has_its_own_statistics(home: Path, tmp_path: Path) -> None:
+def test_each_split_has_its_own_statistics(tmp_path: Path) -> None:
     metric = Counting(TOY)
     runner = trainer(tmp_path, Evaluation([metric]), max_epochs=3)
     runner.fit(Blur(), toy())
@@ -238,7 +219,7 @@ class Retouched(ToyStreet):
         return samples
 
 
-def test_statistics_of_changed_images_are_thrown_away(home: Path, tmp_path: Path) -> None:
+def test_statistics_of_changed_images_are_thrown_away(tmp_path: Path) -> None:
     def retouched(shade: float) -> Retouched:
         data = Retouched(image_size=SIZE, test_size=8)
         data.shade = shade
@@ -253,14 +234,14 @@ def test_statistics_of_changed_images_are_thrown_away(home: Path, tmp_path: Path
     assert printed(again.scores) == printed(plain.scores)
 
 
-def test_part_of_a_split_is_not_kept(home: Path, tmp_path: Path) -> None:
+def test_part_of_a_split_is_not_kept(tmp_path: Path) -> None:
     measure(tmp_path, Evaluation([Counting(TOY)]), toy(), limit_test_batches=1)
-    assert not (home / "statistics").exists()
+    assert not (tmp_path / "statistics").exists()
 
 
-def test_damaged_statistics_are_written_anew(home: Path, tmp_path: Path) -> None:
+def test_damaged_statistics_are_written_anew(tmp_path: Path) -> None:
     first = measure(tmp_path, Evaluation([Counting(TOY)]), toy())
-    (file,) = (home / "statistics").iterdir()
+    (file,) = (tmp_path / "statistics").iterdir()
     file.write_bytes(file.read_bytes()[:100])
     metric = Counting(TOY)
     with pytest.warns(UserWarning, match="damaged"):
@@ -281,36 +262,34 @@ def toy_distance() -> ImageMetric:
     return metrics.FrechetDistance(TOY)
 
 
-def test_every_missing_file_is_named_before_training(home: Path, tmp_path: Path) -> None:
+def test_every_missing_file_is_named_before_training(tmp_path: Path) -> None:
     method = Blur()
     before = method.generator.weight.clone()
     evaluation = Evaluation([inception, alexnet, toy_distance])
     with pytest.raises(weights.MissingWeightsError) as error:
         trainer(tmp_path, evaluation, max_steps=1).fit(method, toy())
     assert error.value.names == ("inception", "alexnet")
-    for part in ("inception-2015-12-05.pt", "alexnet-owt-7be5be79.pth", str(home), "weights fetch"):
+    files = "inception-2015-12-05.pt", "alexnet-owt-7be5be79.pth"
+    for part in (*files, str(tmp_path), "weights fetch", "on_missing_weights skip"):
         assert part in str(error.value)
-    assert "on_missing_weights skip" in str(error.value)
     assert torch.equal(method.generator.weight, before)
 
 
-def test_metric_without_weights_is_skipped_with_a_warning(home: Path, tmp_path: Path) -> None:
+def test_metric_without_weights_is_skipped_with_a_warning(tmp_path: Path) -> None:
     evaluation = Evaluation([inception, toy_distance], on_missing_weights="skip")
     with pytest.warns(UserWarning, match=r"without a metric.*inception-2015-12-05"):
         trainer(tmp_path, evaluation, max_steps=1).fit(Blur(), toy())
     assert list(evaluation.scores) == ["fd_toy"]
 
 
-def test_prediction_builds_no_metric(home: Path, tmp_path: Path) -> None:
+def test_prediction_builds_no_metric(tmp_path: Path) -> None:
     writer = PredictionWriter(str(tmp_path / "pictures"), num_samples=1)
     runner = trainer(tmp_path, Evaluation([inception]), writer)
     runner.predict(Blur(), toy(), return_predictions=False)
     assert len(list((tmp_path / "pictures").iterdir())) == 7
 
 
-def test_extractors_are_in_no_checkpoint_and_keep_their_precision(
-    home: Path, tmp_path: Path
-) -> None:
+def test_extractors_are_in_no_checkpoint_and_keep_their_precision(tmp_path: Path) -> None:
     evaluation = Evaluation(all_toy_metrics(), 2)
     method = Blur()
     runner = trainer(tmp_path, evaluation, max_epochs=1, precision="bf16-true")
@@ -325,24 +304,25 @@ def test_extractors_are_in_no_checkpoint_and_keep_their_precision(
     assert kinds == {torch.float32}
 
 
-def test_images_are_measured_as_files_keep_them(home: Path, tmp_path: Path) -> None:
-    seen: list[Tensor] = []
+class Looks(ImageMetric):
+    """Keeps the images that it is given."""
 
-    class Looks(ImageMetric):
-        def update(self, fake: Tensor, image: Tensor) -> None:
-            seen.extend([fake, image])
+    def update(self, fake: Tensor, image: Tensor) -> None:
+        self.seen = [*getattr(self, "seen", []), fake, image]
 
-        def compute(self) -> dict[str, Tensor]:
-            return {"none": torch.zeros(())}
+    def compute(self) -> dict[str, Tensor]:
+        return {"none": torch.zeros(())}
 
-    measure(tmp_path, Evaluation([Looks()]), toy())
-    for images in seen:
+
+def test_images_are_measured_as_files_keep_them(tmp_path: Path) -> None:
+    measure(tmp_path, Evaluation([looks := Looks()]), toy())
+    for images in looks.seen:
         levels = (images + 1) * 127.5
         assert (levels - levels.round()).abs().max() < 1e-4
         assert images.abs().max() <= 1
 
 
-def test_diversity_by_class_redraws_a_class_at_each_level(home: Path, tmp_path: Path) -> None:
+def test_diversity_by_class_redraws_a_class_at_each_level(tmp_path: Path) -> None:
     evaluation = Evaluation([metrics.ClassDiversity(TOY, 8, num_levels=1)], num_samples=3)
     trainer(tmp_path, evaluation).test(Repaint(), toy(), verbose=False)
     scores = evaluation.scores
@@ -350,7 +330,7 @@ def test_diversity_by_class_redraws_a_class_at_each_level(home: Path, tmp_path: 
     assert 0 < scores["mOCD_toy_spatial"] < scores["mCSD_toy_spatial"]
 
 
-def test_method_supplies_what_metrics_ask_for(home: Path, tmp_path: Path) -> None:
+def test_method_supplies_what_metrics_ask_for(tmp_path: Path) -> None:
     wanted = [metrics.Reconstruction(TOY), metrics.ReconstructionFrechet(TOY)]
     evaluation = Evaluation(wanted, num_samples=1)
     trainer(tmp_path, evaluation).test(Rebuild(), toy(), verbose=False)
@@ -369,7 +349,7 @@ def test_method_supplies_what_metrics_ask_for(home: Path, tmp_path: Path) -> Non
     ],
 )
 def test_what_a_method_does_not_supply_is_named(
-    home: Path, tmp_path: Path, method: Method, metric: ImageMetric, missing: str
+    tmp_path: Path, method: Method, metric: ImageMetric, missing: str
 ) -> None:
     message = rf"wants {missing}, which {type(method).__name__} and .* the data has .*image, .*mask"
     with pytest.raises(ValueError, match=message):
@@ -389,18 +369,9 @@ class Nudge(Blur):
         return {"image": image, "fake": edited, "marks": marks} | landmarks
 
 
-def test_metrics_of_edits_see_what_the_method_edited(home: Path, tmp_path: Path) -> None:
-    seen: list[Tensor] = []
-
-    class Looks(metrics.ImageMetric):
-        def update(self, fake: Tensor, image: Tensor) -> None:
-            seen.extend([fake, image])
-
-        def compute(self) -> dict[str, Tensor]:
-            return {"none": torch.zeros(())}
-
-    evaluation = Evaluation([metrics.TrackingAccuracy(), Looks()])
+def test_metrics_of_edits_see_what_the_method_edited(tmp_path: Path) -> None:
+    evaluation = Evaluation([metrics.TrackingAccuracy(), looks := Looks()])
     trainer(tmp_path, evaluation).test(Nudge(), toy(), verbose=False)
     assert evaluation.scores["drag_error_features"] == pytest.approx(1, abs=0.01)
     assert evaluation.scores["drag_gain_features"] == pytest.approx(2 / 3, abs=0.01)
-    assert torch.equal(seen[0], seen[1].roll(2, dims=3))  # edited, and as it was
+    assert torch.equal(looks.seen[0], looks.seen[1].roll(2, dims=3))  # edited, and as it was
