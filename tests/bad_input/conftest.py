@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from semsynth import weights
+from tests.data.trees import write_map, write_photo
 
 Size = tuple[int, int]
 
@@ -24,12 +25,8 @@ def write_folder(
     """Three photos and label maps a split, as the data set ``Folder`` reads them."""
     for split in splits:
         for i in range(3):
-            pixels = {"images": np.zeros((32, 32, 3), np.uint8)}
-            pixels["labels"] = np.full(mask_size, value, np.uint8)
-            for folder, array in pixels.items():
-                file = root / split / folder / f"{i}.png"
-                file.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(array).save(file)
+            write_photo(root / split / f"images/{i}.png", (32, 32))
+            write_map(root / split / f"labels/{i}.png", np.full(mask_size, value))
     return root
 
 

@@ -22,7 +22,12 @@ FIT = f"fit {STREET} {QUICK} --run_dir {{run}}"
 MINE = f"{FIT} --data Folder --data.num_classes 3 --data.image_size 32 --data.root {{p}}/"
 FEW = "fit --config experiments/fewshot_smis/toy_dense.yaml --evaluation.metrics [] --run_dir {run}"
 GAN = "fit --config experiments/stylegan2/toy64.yaml --data.image_size 32 --run_dir {run}"
+INVERT = "invert --prior toy_portrait --out {run}"
+EDIT = "edit --prior toy_portrait --output {run}"
+EXPORT = "export --output {run}"
 EVALUATE = "evaluate --real {p}/good/val/images --fake {p}/good/val/images"
+TOY = f"{EVALUATE} --metrics fd:toy_street"
+LAYOUT = f"{EVALUATE} --metrics layout --segmenter toy_street"
 PREDICT = f"predict {STREET} {QUICK} --run_dir {{run}}"
 
 COMMAND_LINE = [
@@ -51,6 +56,10 @@ COMMAND_LINE = [
         r"no class 'FIDD'.*FrechetDistance",
     ),
     ("data check", 2, r"Give one of --config and --data"),
+    ("data check --config a --data b", 2, r"Give one of --config and --data"),
+    ("data check --data ade20k --root {p} --data.lable_order raw", 2, r"did you mean"),
+    ("data prepare ade20k", 2, r"required: --root"),
+    ("data fix", 2, r"invalid choice: 'fix'"),
     ("draw --prior toy_portrait --num 0 --output {run}", 2, r"--num must be at least 1, got 0"),
     ("draw --prior toy_portrait --num x --output {run}", 2, r"--num: expected int, got x"),
     ("invert --prior a --images b --out {run} --steps 1", 2, r"--steps must be at least 2, got 1"),
@@ -58,7 +67,10 @@ COMMAND_LINE = [
     ("import {p}/file --as biggan --out {run}", 2, r"invalid choice: 'biggan'"),
     ("edit --prior a --ckpt_path b --output {run}", 2, r"Give one of --prior and --ckpt_path"),
     ("evaluate --real a", 2, r"required: --fake"),
+    ("weights fetch", 2, r"weights"),
     ("weights fetch nobody", 2, r"Unknown weights 'nobody'; choose vgg19"),
+    ("weights where nobody", 2, r"Unknown weights 'nobody'; choose vgg19"),
+    ("weights verify nobody", 2, r"Unknown weights 'nobody'; choose vgg19"),
 ]
 YAML = [
     ("fit --config {p}/broken.yaml", 2, r"broken\.yaml is not valid YAML: .*line 2"),
@@ -115,14 +127,19 @@ DATA = [
     (f"{MINE}good --data.shots 9", 1, r"shots is 9 and the training split has 3"),
     (f"{MINE}good --data.shots gone.txt", 1, r"There is no file gone\.txt"),
     (f"{MINE}good --data.shots [7]", 1, r"'7' is not in the training split"),
-    ("data check --data moon --root {p}", 1, r"unknown data set 'moon'; known: ade20k"),
+    ("data check --data moon --root {p}", 1, r"data set 'moon'; known: ade20k, .*celebamaskhq"),
     ("data check --data folder --root {p}/gone --data.num_classes 3", 1, r"no directory .*gone"),
     ("data prepare folder --root {p}/good --data.num_classes 0", 1, r"num_classes must be from 1"),
     (f"{PREDICT} --masks {{p}}/empty", 1, r"empty holds no image; expected files ending"),
     (f"{PREDICT} --masks {{p}}/gone", 1, r"There is no directory .*gone"),
     ("evaluate --real {p}/gone --fake {p}/good/val/images", 1, r"no directory .*gone"),
     ("evaluate --real {p}/good/val/images --fake {p}/empty", 1, r"empty holds no image"),
-    ("invert --prior toy_portrait --images {p}/empty --out {run}", 1, r"empty holds no image"),
+    (f"{TOY} --fake {{p}}/cut_off/train/images", 1, r"0\.png cannot be read"),
+    (f"{TOY} --fake {{p}}/nothing_in_it/train/images", 1, r"0\.png cannot be read"),
+    (f"{EVALUATE} --metrics diversity:toy_street", 1, r"one for 0\. .* call them 0_0"),
+    (f"{LAYOUT} --masks {{p}}/alone/train/labels", 1, r"needs the mask .* 1 of .*labels/2\.\*"),
+    (f"{INVERT} --images {{p}}/gone", 1, r"no directory .*gone"),
+    (f"{INVERT} --images {{p}}/empty", 1, r"empty holds no image"),
     ("edit --prior toy_portrait --image {p}/gone.png --drag 3,3,5,0 --output {run}", 1, "gone.png"),
     ("edit --prior toy_portrait --trajectory {p}/list.yaml --style 1 --output {run}", 1, "list.ya"),
 ]
@@ -146,31 +163,39 @@ WEIGHTS = [
     (f"{FEW} --model.prior {{p}}/no_json.safetensors", 1, r"no_json\.json.*copy .* again"),
     (f"{GAN} --model.init_from toy_portrait", 1, r"prior toy_portrait does not fit.*Give model"),
     ("draw --prior nobody --output {run}", 1, r"No prior is called 'nobody'"),
+    ("edit --prior nobody --drag 1,2,3,4 --output {run}", 1, r"No prior is called 'nobody'"),
+    (
+        "invert --prior nobody --images {p}/good/val/images --out {run}",
+        1,
+        r"No prior is called 'nobody'",
+    ),
+    (f"{INVERT} --images {{p}}/good/val/images --perceptual alex", 1, r"alexnet"),
     ("edit --ckpt_path {p}/gan.ckpt --drag 3,3,5,0 --output {run}", 1, r"StyleGAN2.*UserContr"),
-    ("edit --prior toy_portrait --drag 3,3 --output {run}", 1, r"X,Y,DX,DY expects 4.*'3,3'"),
-    ("edit --prior toy_portrait --drag 3,3,nan,0 --output {run}", 1, r"nan"),
-    ("edit --prior toy_portrait --drag 999,3,1,9 --output {run}", 1, r"999"),
+    (EDIT, 1, r"nothing to do"),
+    (f"{EDIT} --anchor 3,3", 1, r"nothing to do"),
+    (f"{EDIT} --drag 1,2,3", 1, r"--drag X,Y,DX,DY expects 4 comma-separated numbers, got '1,2,3'"),
+    (f"{EDIT} --drag 1,2,a,b", 1, r"expects 4 comma"),
+    (f"{EDIT} --drag 3,3,nan,0", 1, r"nan"),
+    (f"{EDIT} --zoom 3,2,nan", 1, r"must be finite"),
+    (f"{EDIT} --drag 999,3,1,9", 1, r"999"),
+    (f"{EDIT} --drag -3,2,4,4", 1, r"its point inside the image"),
     ("pairs --prior toy_portrait --num 2 --shard 2/2 --out {run}", 1, r"I from 0 .* got '2/2'"),
     ("pairs --prior toy_portrait --num 2 --estimator raft --out {run}", 1, r"called 'raft'.*dis"),
     ("weights import {p}/file --as vgg19", 1, r"truncated or another"),
     ("weights import gone.pth --as vgg19", 1, r"There is no file gone\.pth; pass the path"),
     (f"{EVALUATE} --metrics ssim", 1, r"no metric 'ssim'; there are fid, kid"),
     (f"{EVALUATE} --metrics layout", 1, "layout needs a segmenter"),
+    (LAYOUT, 1, r"--masks"),
+    ("studio --port 0 --clvae x.y", 1, r"No trained method is called 'x\.y'"),
 ]
 IMPORT = [
     ("import gone.pt --as stylegan2 --out {run}", 1, r"there is no file gone\.pt"),
     ("import {p}/file --as stylegan2 --out {run}", 1, r"file is neither .* nor a pickle.*Known"),
-    (
-        "import {p}/evil.pkl --as stylegan2 --out {run}",
-        1,
-        r"names shutil\.rmtree.*nothing was executed",
-    ),
-    (
-        "import {p}/evil.pt --as stylegan2 --out {run}",
-        1,
-        r"names shutil\.rmtree.*nothing was executed",
-    ),
+    ("import {p}/evil.pkl --as stylegan2 --out {run}", 1, r"shutil\.rmtree.*nothing was executed"),
+    ("import {p}/evil.pt --as stylegan2 --out {run}", 1, r"shutil\.rmtree.*nothing was executed"),
     ("import {p}/cut_off.ckpt --as stylegan2 --out {run}", 1, r"cut_off\.ckpt: it cannot be read"),
+    ("import {p}/stateless.ckpt --as stylegan2 --out {run}", 1, r"it holds weights, not g_ema"),
+    ("import {p}/shapes.ckpt --as stylegan2 --out {run}", 1, r"checkpoint of .*not of StyleGAN2"),
     ("import {p}/lacking.pt --as stylegan2 --out {run}", 1, r"lacking\.pt .*mapping layers"),
     ("import {p}/lacking.pt --as fewshot_smis --out {run}", 1, r"no encoder.*--as stylegan2"),
     ("import {p}/file --as user_controllable_lt --out {run}", 1, r"--dataset ffhq"),
@@ -190,7 +215,21 @@ PLACES = [
     ("invert --prior toy_portrait --images {p} --out {run} --device cuda:9", 1, r"'cuda:9'.*cpu"),
     ("edit --prior toy_portrait --drag 1,1,9,0 --output {run} --device tpu", 1, r"'tpu'.*cpu"),
 ]
-TABLE = [*COMMAND_LINE, *YAML, *VALUES, *TRAINER, *DATA, *WEIGHTS, *IMPORT, *PLACES]
+EXPORTS = [
+    (EXPORT, 1, r"Give --ckpt_path of a training, or --prior and --labelled"),
+    (f"{EXPORT} --ckpt_path no.ckpt", 1, r"There is no checkpoint no\.ckpt"),
+    (f"{EXPORT} --prior toy_portrait", 1, r"--prior needs --labelled"),
+    (f"{EXPORT} --prior nobody --labelled .", 1, r"There is no classes\.txt"),
+    (f"{EXPORT} --prior x --labelled . --masks .", 1, r"A prior can only generate"),
+    (f"{EXPORT} --ckpt_path no.ckpt --num 0", 1, r"--num must be at least 1"),
+    (f"{EXPORT} --ckpt_path no.ckpt --split 1 1 0", 1, r"three shares that add up to 1"),
+    (f"{EXPORT} --ckpt_path no.ckpt --keep 2", 1, r"--keep must lie in 0\.\.1"),
+    (f"{EXPORT} --ckpt_path no.ckpt --filters agreement", 1, r"needs --judges"),
+    (f"{EXPORT} --ckpt_path no.ckpt --target_precision 0.9", 1, r"give both or none"),
+    (f"{EXPORT} --ckpt_path x --filters disagreement --judges a", 1, r"at least two"),
+    (f"{EXPORT} --ckpt_path no.ckpt --shard 2/2", 1, r"--shard must be I/N"),
+]
+TABLE = [*COMMAND_LINE, *YAML, *VALUES, *TRAINER, *DATA, *WEIGHTS, *IMPORT, *PLACES, *EXPORTS]
 
 
 @pytest.mark.parametrize(("arguments", "status", "message"), TABLE, ids=[row[0] for row in TABLE])
@@ -211,3 +250,4 @@ def test_mistake_ends_in_one_message(
     assert "Union" not in said
     if status == 1:
         assert f"semsynth {words[0]}: " in said
+    assert words[0] in ("fit", "predict") or not (tmp_path / "run").exists()

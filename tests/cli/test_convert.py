@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import Trainer
 from torch.utils.data import DataLoader
 
 from semsynth.callbacks import GeneratorEMA
 from semsynth.cli import main
 from semsynth.methods import StyleGAN2
 from semsynth.weights import priors
+from tests.helpers.checks import quiet_trainer
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +21,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     method = StyleGAN2((16, 16), 6, 5, 2, channel_base=128, channel_max=8, group_size=2)
     images: Any = [{"image": torch.rand(3, 16, 16)} for _ in range(2)]
     ema = GeneratorEMA(0.5, warm_up=False)
-    quiet: Any = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    quiet |= {"accelerator": "cpu", "enable_checkpointing": False}
-    trainer = Trainer(max_steps=1, callbacks=[ema], **quiet)
+    folder = tmp_path_factory.mktemp("run")
+    trainer = quiet_trainer(folder, max_steps=1, callbacks=[ema])
     trainer.fit(method, DataLoader(images, batch_size=2))
-    path = tmp_path_factory.mktemp("run") / "last.ckpt"
-    trainer.save_checkpoint(path)
-    return path
+    trainer.save_checkpoint(folder / "last.ckpt")
+    return folder / "last.ckpt"
 
 
 def run(checkpoint: Path, out: Path, *flags: str) -> None:
@@ -82,19 +80,3 @@ def test_file_that_is_there_is_replaced_only_when_asked(checkpoint: Path, tmp_pa
         run(checkpoint, tmp_path)
     run(checkpoint, tmp_path, "--overwrite")
     assert not list(tmp_path.glob(".*.part"))
-
-
-def test_refusal_is_one_message_and_writes_nothing(tmp_path: Path) -> None:
-    torch.save({"model": {}}, tmp_path / "other.pt")
-    message = r"^semsynth import: .*other\.pt: it holds model, not g_ema"
-    with pytest.raises(SystemExit, match=message):
-        run(tmp_path / "other.pt", tmp_path / "priors")
-    assert not (tmp_path / "priors").exists()
-
-
-def test_checkpoint_of_another_method_is_refused(checkpoint: Path, tmp_path: Path) -> None:
-    content = torch.load(checkpoint, weights_only=True)
-    content["state_dict"] = {"network.weight": torch.zeros(1)}
-    torch.save(content, tmp_path / "other.ckpt")
-    with pytest.raises(SystemExit, match=r"other\.ckpt: it is a checkpoint of .*not of StyleGAN2"):
-        run(tmp_path / "other.ckpt", tmp_path)

@@ -33,11 +33,9 @@ def test_driver_that_torch_cannot_use_is_bad(monkeypatch: pytest.MonkeyPatch) ->
     assert states(doctor.devices) == {"GPU": "bad"}
 
 
-def test_weights_are_missing_or_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("SEMSYNTH_HOME", "TORCH_HOME", "SEMSYNTH_WEIGHTS"):
-        monkeypatch.setenv(variable, str(tmp_path))
+def test_weights_are_missing_or_cut_off(weights_folder: Path) -> None:
     assert states(doctor.pretrained)["weights vgg19"] == "note"
-    (tmp_path / DOWNLOADS["vgg19"].file).write_bytes(b"cut off")
+    (weights_folder / DOWNLOADS["vgg19"].file).write_bytes(b"cut off")
     assert states(doctor.pretrained)["weights vgg19"] == "bad"
 
 

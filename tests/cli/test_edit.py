@@ -35,21 +35,3 @@ def test_it_writes_pictures_film_and_a_trajectory_to_go_on_from(
     assert (second / "before.png").read_bytes() == (first / "after.png").read_bytes()
     content = json.loads((second / "trajectory.json").read_text())
     assert [step["kind"] for step in content["steps"]] == ["sample", "drag", "drag"]
-
-
-@pytest.mark.parametrize(
-    ("marks", "message"),
-    [
-        (["--prior", "nobody", "--drag", "1,2,3,4"], "No prior is called 'nobody'"),
-        ([], "nothing to do"),
-        (["--anchor", "3,3"], "nothing to do"),
-        (["--drag", "1,2,3"], "--drag X,Y,DX,DY expects 4 comma-separated numbers, got '1,2,3'"),
-        (["--drag", "1,2,a,b"], "expects 4 comma"),
-        (["--drag", "-3,2,4,4"], "its point inside the image"),
-        (["--zoom", "3,2,nan"], "must be finite"),
-    ],
-)
-def test_mistakes_end_in_one_message(tmp_path: Path, marks: list[str], message: str) -> None:
-    with pytest.raises(SystemExit, match=f"semsynth edit: .*{message}"):
-        main(["edit", "--prior", "toy_portrait", *marks, "--output", str(tmp_path / "out")])
-    assert not (tmp_path / "out").exists()

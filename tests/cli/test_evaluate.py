@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import Trainer
 from PIL import Image
 from torch import Tensor
 
@@ -19,6 +18,7 @@ from semsynth.data import ToyStreet
 from semsynth.images import save_png, to_uint8
 from semsynth.methods.base import Batch, Method
 from semsynth.metrics.folders import by_number, find_samples
+from tests.helpers.checks import quiet_trainer
 
 NUM_MASKS, NUM_SAMPLES = 6, 3
 METRICS = ["fd:toy_street", "kd:toy_street", "diversity:toy_street", "top1:toy_street", "layout"]
@@ -56,14 +56,9 @@ def folders(data: ToyStreet, tmp_path_factory: pytest.TempPathFactory) -> Path:
             (root / "masks").mkdir(exist_ok=True)
             Image.fromarray(mask.byte().numpy()).save(root / "masks" / name)
     writer = PredictionWriter(str(root / "fake"), num_samples=NUM_SAMPLES, seed=0)
-    trainer(root, writer).predict(Renderer(data), data, return_predictions=False)
+    trainer = quiet_trainer(root, callbacks=[writer])
+    trainer.predict(Renderer(data), data, return_predictions=False)
     return root
-
-
-def trainer(directory: Path, callback: Any) -> Trainer:
-    quiet: Any = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    quiet |= {"accelerator": "cpu", "enable_checkpointing": False}
-    return Trainer(default_root_dir=directory, callbacks=[callback], **quiet)
 
 
 def evaluate(root: Path, *args: str, metrics: Sequence[str] = METRICS) -> dict[str, Any]:
@@ -88,7 +83,8 @@ def test_folders_get_the_scores_of_the_callback(
     names = "FrechetDistance", "KernelDistance", "Diversity", "Top1Similarity", "LayoutFidelity"
     measured = [getattr(all_metrics, name)("toy_street") for name in names]
     evaluation = Evaluation(measured, num_samples=NUM_SAMPLES, seed=0)
-    trainer(tmp_path, evaluation).test(Renderer(data), data, verbose=False)
+    trainer = quiet_trainer(tmp_path, callbacks=[evaluation])
+    trainer.test(Renderer(data), data, verbose=False)
     record = evaluate(folders)
     assert record["scores"].keys() == evaluation.scores.keys()
     for name, score in record["scores"].items():
@@ -139,38 +135,7 @@ def test_identical_folders_have_no_distance(root: Path) -> None:
     assert scores["reconstruction_mse"] == 0
 
 
-def test_sample_without_a_mask_is_named(root: Path) -> None:
-    (root / "masks" / "000002.png").unlink()
-    with pytest.raises(SystemExit, match=r"needs the mask .* 1 of .*masks/000002\.\*"):
-        evaluate(root, metrics=["layout"])
-
-
-def test_layout_without_masks_says_the_flag(folders: Path) -> None:
-    paths = [f"--{name}={folders / name}" for name in ("real", "fake")]
-    with pytest.raises(SystemExit, match="--masks"):
-        main(["evaluate", *paths, "--metrics", "layout", "--segmenter=toy_street"])
-
-
-def test_diversity_of_single_images_says_how_to_name_several(root: Path) -> None:
-    for file in (root / "fake").glob("*_0[12].png"):
-        file.unlink()
-    with pytest.raises(SystemExit, match=r"one for 000000\. .* call them 000000_0"):
-        evaluate(root, metrics=["diversity:toy_street"])
-
-
-@pytest.mark.parametrize("break_file", ["cut", "text"])
-def test_file_that_cannot_be_read_is_named(root: Path, break_file: str) -> None:
-    file = root / "fake" / "000001_00.png"
-    file.write_bytes(file.read_bytes()[:200] if break_file == "cut" else b"no image")
-    with pytest.raises(SystemExit, match=r"000001_00\.png cannot be read"):
-        evaluate(root)
-
-
-def test_missing_weights_stop_or_are_skipped(
-    folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for variable in ("SEMSYNTH_WEIGHTS", "SEMSYNTH_HOME", "XDG_CACHE_HOME", "TORCH_HOME"):
-        monkeypatch.setenv(variable, str(tmp_path))
+def test_missing_weights_stop_or_are_skipped(folders: Path, weights_folder: Path) -> None:
     named = ["fid", "diversity", "fd:toy_street"]
     with pytest.raises(SystemExit) as stopped:
         evaluate(folders, metrics=named)

@@ -212,29 +212,6 @@ def test_samples_of_a_prior_are_labelled_from_few_pairs(tmp_path: Path) -> None:
     assert left + right > 0.5 * (masks != 255).sum()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "Give --ckpt_path of a training, or --prior and --labelled"),
-        (["--ckpt_path", "no.ckpt"], "There is no checkpoint no.ckpt"),
-        (["--prior", "toy_portrait"], "--prior needs --labelled"),
-        (["--prior", "nobody", "--labelled", "."], r"There is no classes.txt"),
-        (["--prior", "x", "--labelled", ".", "--masks", "."], "A prior can only generate"),
-        (["--ckpt_path", "no.ckpt", "--num", "0"], "--num must be at least 1"),
-        (["--ckpt_path", "no.ckpt", "--split", "1", "1", "0"], "three shares that add up to 1"),
-        (["--ckpt_path", "no.ckpt", "--keep", "2"], "--keep must lie in 0..1"),
-        (["--ckpt_path", "no.ckpt", "--filters", "agreement"], "needs --judges"),
-        (["--ckpt_path", "no.ckpt", "--target_precision", "0.9"], "give both or none"),
-        (["--ckpt_path", "x", "--filters", "disagreement", "--judges", "a"], "at least two"),
-        (["--ckpt_path", "no.ckpt", "--shard", "2/2"], "--shard must be I/N"),
-    ],
-)
-def test_mistakes_end_in_one_message(arguments: list[str], message: str, tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=message):
-        main(["export", "--output", str(tmp_path / "out"), *arguments])
-    assert not (tmp_path / "out").exists()
-
-
 def test_mistakes_about_a_checkpoint_end_in_one_message(
     clvae: Path, judges: list[str], tmp_path: Path
 ) -> None:

@@ -17,7 +17,7 @@ from lightning import Trainer
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from semsynth.callbacks import Cost, finite, run_directory
-from tests.data.trees import write_map, write_photo
+from tests.data.trees import write_pair
 from tests.helpers.killed import run_processes
 from tests.helpers.tiny import METHODS, STEPS, arguments, differences, environment, fit, last
 
@@ -235,8 +235,7 @@ def photos(tmp_path: Path, monkeypatch: Patch) -> Path:
     root = tmp_path / "data"
     for split, count in (("train", 8), ("val", 1)):
         for i in range(count):
-            write_photo(root / split / "images" / f"{i}.png", (32, 32), seed=i)
-            write_map(root / split / "labels" / f"{i}.png", np.full((32, 32), i % 8))
+            write_pair(root / split, i, np.full((32, 32), i % 8), seed=i)
     return root
 
 

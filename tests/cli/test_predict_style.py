@@ -63,5 +63,3 @@ def test_mistakes_are_named(files: tuple[Path, Path]) -> None:
         read_style(options(reference=str(files[0])), method, data)
     with pytest.raises(DataError, match="There is no file"):
         read_style(options(reference="no.png", reference_mask=str(files[1])), method, data)
-    with pytest.raises(DataError, match=r"There is no class 'unicorn'; the classes are "):
-        data.label_space.numbers(["unicorn"])

@@ -29,11 +29,6 @@ def test_script_for_processors_asks_for_no_gpus_and_keeps_a_checkpoint_that_is_n
     assert "--ckpt_path last" not in text
 
 
-def test_number_of_devices_must_be_known() -> None:
-    with pytest.raises(ValueError, match=r"--trainer\.devices as a number, got 'auto'"):
-        script(["fit", "--print-sbatch", "--trainer.devices=auto"])
-
-
 def test_command_prints_the_script(capsys: pytest.CaptureFixture[str]) -> None:
     main([*ARGS, "--print_sbatch"])
     assert capsys.readouterr().out.startswith("#!/bin/bash")

@@ -21,11 +21,6 @@ def test_a_missing_extra_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatc
         main(["studio"])
 
 
-def test_a_file_that_is_not_there_ends_in_one_message() -> None:
-    with pytest.raises(SystemExit, match=r"semsynth studio: No trained method is called 'x.y'"):
-        main(["studio", "--port", "0", "--clvae", "x.y"])
-
-
 def test_a_port_in_use_ends_in_one_message() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])

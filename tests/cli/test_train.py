@@ -14,10 +14,10 @@ import yaml
 from lightning.pytorch.loggers import CSVLogger
 from PIL import Image
 
-from semsynth.callbacks import run_directory
 from semsynth.callbacks.loggers import RunLabels, build_loggers
 from semsynth.cli import main
 from semsynth.cli.train import choose_strategy, files_first, with_config_of_run
+from tests.helpers.tiny import environment
 
 TINY = [
     "--config=experiments/clvae/toy_street.yaml",
@@ -162,13 +162,9 @@ def test_run_that_was_moved_is_tested_where_it_is_or_where_it_is_asked(
 
 
 def run_process(*args: str) -> subprocess.CompletedProcess[str]:
-    # without what a process group of this process may have left behind
-    left = ("MASTER_ADDR", "MASTER_PORT", "LOCAL_RANK", "NODE_RANK", "WORLD_SIZE")
-    environment = {k: v for k, v in os.environ.items() if k not in left}
-    environment |= {"WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "semsynth", *args]
     return subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+        command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
     )
 
 
@@ -254,9 +250,3 @@ def test_files_come_before_the_flags_that_override_them(tmp_path: Path) -> None:
     spaced = tmp_path / "my file.yaml"
     spaced.touch()
     assert files_first(["fit", f"--config={spaced}"]) == ["fit", "--config", str(spaced)]
-
-
-def test_directory_of_a_run_depends_on_its_flags() -> None:
-    models = ({"class_path": "CLVAE", "init_args": {"channels": n}} for n in (2, 4))
-    configs = [{"seed_everything": 1, "model": model} for model in models]
-    assert len({run_directory.default_directory(c, "x.yaml").name for c in configs}) == 2
