@@ -164,11 +164,7 @@ WEIGHTS = [
     (f"{GAN} --model.init_from toy_portrait", 1, r"prior toy_portrait does not fit.*Give model"),
     ("draw --prior nobody --output {run}", 1, r"No prior is called 'nobody'"),
     ("edit --prior nobody --drag 1,2,3,4 --output {run}", 1, r"No prior is called 'nobody'"),
-    (
-        "invert --prior nobody --images {p}/good/val/images --out {run}",
-        1,
-        r"No prior is called 'nobody'",
-    ),
+    (f"{INVERT} --prior nobody --images {{p}}/good/val/images", 1, r"No prior is called 'nobody'"),
     (f"{INVERT} --images {{p}}/good/val/images --perceptual alex", 1, r"alexnet"),
     ("edit --ckpt_path {p}/gan.ckpt --drag 3,3,5,0 --output {run}", 1, r"StyleGAN2.*UserContr"),
     (EDIT, 1, r"nothing to do"),

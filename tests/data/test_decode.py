@@ -8,8 +8,7 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from semsynth.data.decode import ColourMaskError, read_image, read_mask
-from semsynth.data.errors import DataError
+from semsynth.data.decode import ColourMaskError, UnreadableError, read_image, read_mask
 
 
 def photo(size: tuple[int, int] = (64, 48)) -> Image.Image:
@@ -154,7 +153,7 @@ def test_damaged_file_is_named_with_the_reason(
     tmp_path: Path, damage: Callable[[Path], object], reason: str, at_least: tuple[int, int] | None
 ) -> None:
     damage(tmp_path / "a.jpg")
-    with pytest.raises(DataError, match=rf"a\.jpg cannot be read \({reason}"):
+    with pytest.raises(UnreadableError, match=rf"a\.jpg cannot be read \({reason}"):
         read_image(tmp_path / "a.jpg", at_least)
-    with pytest.raises(DataError, match=r"a\.jpg cannot be read"):
+    with pytest.raises(UnreadableError, match=r"a\.jpg cannot be read"):
         read_mask(tmp_path / "a.jpg")

@@ -12,7 +12,7 @@ from semsynth.data.base import Batch
 from semsynth.data.disk import PairDataset
 from semsynth.data.pairs import Pair
 from semsynth.data.sampling import TrainSampler
-from tests.data.trees import write_map, write_photo
+from tests.data.trees import write_pair, write_photo
 
 KEYS = ("image", "mask", "index")
 
@@ -24,8 +24,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator = np.random.default_rng(0)
     for split, count in (("train", 12), ("val", 5)):
         for i in range(count):
-            write_photo(root / split / "images" / f"{i:02d}.jpg", (40, 30), seed=i)
-            write_map(root / split / "labels" / f"{i:02d}.png", generator.integers(0, 9, (30, 40)))
+            write_pair(root / split, f"{i:02d}", generator.integers(0, 9, (30, 40)), seed=i)
     return root
 
 
@@ -143,10 +142,8 @@ def test_large_jpegs_are_decoded_in_full_for_scores(tmp_path: Path) -> None:
 
 def test_only_the_files_of_the_shots_are_checked(root: Path, tmp_path: Path) -> None:
     for i in range(3):
-        write_photo(tmp_path / f"train/images/{i}.png")
-        write_map(tmp_path / f"train/labels/{i}.png", [[9 if i == 1 else 0] * 12] * 10)
-        write_photo(tmp_path / f"val/images/{i}.png")
-        write_map(tmp_path / f"val/labels/{i}.png", [[0] * 12] * 10)
+        write_pair(tmp_path / "train", i, [[9 if i == 1 else 0] * 12] * 10)
+        write_pair(tmp_path / "val", i, [[0] * 12] * 10)
     data = Folder(str(tmp_path), 9, image_size=(10, 12), shots=["0", "2"], num_workers=0)
     data.setup("fit")
     (batch,) = data.unlabelled_dataloader()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from semsynth.data import DataError, Extended, ToyStreet
-from tests.data.trees import write_map, write_photo
+from tests.data.trees import write_pair
 
 SKY = 0
 
@@ -14,8 +14,7 @@ SKY = 0
 def export(root: Path, count: int = 5) -> Path:
     """An exported data set whose label maps are all sky."""
     for i in range(count):
-        write_photo(root / f"train/images/{i}.png", (64, 64), i)
-        write_map(root / f"train/labels/{i}.png", np.full((64, 64), SKY))
+        write_pair(root / "train", i, np.full((64, 64), SKY), seed=i)
     names = ToyStreet.world.label_space.names
     (root / "classes.txt").write_text("".join(f"{name}\n" for name in names))
     return root

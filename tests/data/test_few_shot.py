@@ -8,14 +8,13 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from semsynth.data import DataError, FewShotFolder
-from tests.data.trees import only_batch, write_map, write_photo
+from tests.data.trees import only_batch, write_map, write_pair
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     for name in ("0", "1", "10"):
-        write_photo(tmp_path / "train/images" / f"{name}.png", (4, 2))
-        write_map(tmp_path / "train/labels" / f"{name}.png", [[0, 1, 2, 0], [0, 0, 0, 2]])
+        write_pair(tmp_path / "train", name, [[0, 1, 2, 0], [0, 0, 0, 2]])
     return tmp_path
 
 
@@ -87,8 +86,7 @@ def test_labels_alone_are_enough_to_test(root: Path) -> None:
 
 
 def test_test_photos_come_with_their_labels(root: Path) -> None:
-    write_map(root / "test/labels/7.png", [[2, 1, 0, 0]] * 2)
-    write_photo(root / "test/images/7.png", (4, 2))
+    write_pair(root / "test", 7, [[2, 1, 0, 0]] * 2)
     assert only_batch(few(root), "test")["image"].shape == (1, 3, 2, 4)
 
 

@@ -35,11 +35,6 @@ def test_epochs_and_processes_see_different_seeds() -> None:
     assert len({*first.tolist(), *second.tolist()}) == 16
 
 
-def test_a_directory_without_cache_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no pairs"):
-        CachedPairs(str(tmp_path)).setup("fit")
-
-
 def test_a_damaged_file_is_named_before_training(tmp_path: Path) -> None:
     card = {"num": 3, "sigma_flow": 1.0, "sigma_expansion": 0.1, "origin": {}}
     (tmp_path / "card.json").write_text(json.dumps(card))

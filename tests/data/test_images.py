@@ -37,8 +37,3 @@ def test_a_bad_image_is_named_before_training(folder: Path) -> None:
     (folder / "3.png").write_text("no image")
     with pytest.raises(DataError, match=r"3\.png"):
         Images(str(folder), image_size=16).setup("fit")
-
-
-def test_an_empty_evaluation_is_refused(folder: Path) -> None:
-    with pytest.raises(ValueError, match="eval_size"):
-        Images(str(folder), image_size=16, eval_size=0)

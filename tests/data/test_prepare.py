@@ -10,9 +10,11 @@ from PIL import Image
 from semsynth.data import CelebAMaskHQ, DataError, Folder
 from semsynth.data.celebamask_hq import ANNOTATIONS, MERGED, PARTS, PHOTOS
 from semsynth.data.prepare import prepare
+from tests.data.trees import write_pair
 
 
-def write_own_data(root: Path) -> None:
+@pytest.fixture
+def own(tmp_path: Path) -> Folder:
     """Two training samples and one to validate, of three classes; the third is in one only."""
     maps = {
         "train": [[[0, 0, 0, 1], [0, 0, 255, 255]], [[0, 1, 1, 1], [2, 2, 2, 2]]],
@@ -20,17 +22,8 @@ def write_own_data(root: Path) -> None:
     }
     for split, of_split in maps.items():
         for i, values in enumerate(of_split):
-            for kind, pixels in (("images", np.zeros((2, 4, 3))), ("labels", np.array(values))):
-                file = root / split / kind / f"{i}.png"
-                file.parent.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(pixels.astype(np.uint8)).save(file)
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Folder:
-    root = tmp_path / "own"
-    write_own_data(root)
-    return Folder(str(root), 3)
+            write_pair(tmp_path / "own" / split, i, values)
+    return Folder(str(tmp_path / "own"), 3)
 
 
 def read_json(file: Path) -> Any:
@@ -119,33 +112,6 @@ def test_interrupted_scan_goes_on_where_it_was(
     prepare(own, tmp_path / "out", workers=1)
     assert read[4:] == ["train/0"]
     assert read_json(tmp_path / "out/stats.json") != first
-
-
-def test_size_fills_the_cache_that_training_reads(
-    own: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def batch(cache: str | None) -> dict[str, torch.Tensor]:
-        data = Folder(
-            str(own.root),
-            3,
-            image_size=(6, 8),
-            flip=False,
-            batch_size=2,
-            num_workers=0,
-            cache=cache,
-        )
-        data.setup("fit")
-        (loaded,) = data.val_dataloader()
-        return dict(loaded)
-
-    plain = batch(None)
-    prepare(own, tmp_path / "out", (6, 8))
-    with monkeypatch.context() as context:
-        for function in ("read_image", "read_labels"):
-            context.setattr(f"semsynth.data.disk.{function}", lambda *_: pytest.fail("decoded"))
-        cached = batch(str(tmp_path / "out/cache"))
-    assert torch.equal(cached["image"], plain["image"])
-    assert torch.equal(cached["mask"], plain["mask"])
 
 
 def test_output_that_cannot_be_written_is_named(own: Folder, tmp_path: Path) -> None:

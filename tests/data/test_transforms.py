@@ -91,8 +91,3 @@ def test_photos_are_resized_as_pillow_does(size: tuple[int, int]) -> None:
     difference = resized.permute(1, 2, 0).numpy().astype(int) - np.asarray(expected)
     assert np.abs(difference).max() <= 2
     assert np.abs(difference).mean() < 0.05
-
-
-def test_crop_larger_than_the_image_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"load_size .* is smaller"):
-        PairTransform((8, 8), load_size=(4, 8))

@@ -26,6 +26,15 @@ def write_map(path: Path, values: np.ndarray | list[list[int]], dtype: str = "ui
     return written
 
 
+def write_pair(
+    root: Path, name: object, values: np.ndarray | list[list[int]], seed: int = 0
+) -> None:
+    """Write a photo and its label map where ``Folder`` looks for those of a split."""
+    H, W = np.shape(values)
+    write_photo(root / f"images/{name}.png", (W, H), seed)
+    write_map(root / f"labels/{name}.png", values)
+
+
 def only_batch(data: SynthesisDataModule, split: Split = "val") -> Batch:
     """The one batch of a split, as methods get it."""
     data.setup({"train": "fit", "val": "validate", "test": "test"}[split])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from semsynth.data import ADE20K, Cityscapes, DataError, LabelSpace
+from semsynth.data import ADE20K, Cityscapes, LabelSpace
 from semsynth.data.check.palette import convert, convert_colour_masks, values_of_colours
 from semsynth.data.disk import PairsOnDisk
 from semsynth.data.errors import Problem
@@ -40,17 +40,6 @@ def test_black_has_no_label_where_no_class_is_black(tmp_path: Path) -> None:
     convert(file, values_of_colours(SPACE, LOOKUP))
     with Image.open(file) as opened:
         assert np.asarray(opened).tolist() == [[255, 1, 0, 2]]
-
-
-def test_file_that_cannot_be_converted_stays_as_it_was(tmp_path: Path) -> None:
-    file = write(tmp_path / "a.png", [(70, 130, 181), (70, 130, 180)])
-    before = file.read_bytes()
-    with pytest.raises(
-        DataError, match=r"\(70, 130, 181\) in 1 pixels \(nearest: \(70, 130, 180\)"
-    ):
-        convert(file, values_of_colours(SPACE, LOOKUP))
-    assert file.read_bytes() == before
-    assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
 
 def test_colours_of_an_earlier_conversion_are_not_overwritten(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from semsynth.data.check.scan import check_pairs, describe_values, scan, scan_pa
 from semsynth.data.errors import DataError
 from semsynth.data.labels import LabelSpace
 from semsynth.data.pairs import Pair
-from tests.data.trees import write_map, write_photo
+from tests.data.trees import write_map, write_pair, write_photo
 
 LOOKUP = LabelSpace(("a", "b", "c"), ((1, 0, 0), (2, 0, 0), (3, 0, 0))).lookup()
 SIZE = (40, 60)
@@ -217,8 +217,7 @@ def test_good_files_are_read_once_and_changed_ones_again(
 def test_training_does_not_start_on_bad_files(tmp_path: Path) -> None:
     for split in ("train", "val"):
         for i in range(12):
-            photo(tmp_path / split / "images" / f"{i}.png")
-            labels(tmp_path / split / "labels" / f"{i}.png", classes())
+            write_pair(tmp_path / split, i, classes())
     data = Folder(str(tmp_path), 3)
     data.setup("fit")
     for i in range(12):

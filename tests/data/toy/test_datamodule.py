@@ -105,17 +105,3 @@ def test_render_like_redraws_one_class_alone(module: Module) -> None:
     edge = torch.nn.functional.max_pool2d((mask == classes[:, None, None]).float(), 3, 1, 1)
     assert change[mask == classes[:, None, None]].mean() > 0.1
     assert change[edge == 0].max() == 0  # pixels at the edge are mixtures
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"image_size": 16}, "image_size must be between 32 and 256, got 16"),
-        ({"image_size": 512}, "image_size must be between 32 and 256, got 512"),
-        ({"train_size": 0}, "train_size must be at least 1, got 0"),
-        ({"test_size": -1}, "test_size must be at least 1, got -1"),
-    ],
-)
-def test_impossible_sizes_are_refused(arguments: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        small(ToyPortrait, **arguments)
