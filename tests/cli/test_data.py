@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from semsynth.data import ADE20K
+from semsynth.data.base import Split
 from tests.helpers.command import status_of
 
 NUM_SAMPLES = 12
@@ -234,10 +235,11 @@ def test_size_of_prepare_serves_the_training_at_that_size(
         ADE20K(str(root), image_size=(20, 30), load_size=(20, 30), cache=cache)
         for cache in (None, str(output / "cache"))
     )
-    samples = [plain.dataset(split)[0] for split in ("train", "val")]
+    splits: tuple[Split, ...] = ("train", "val")
+    samples = [plain.dataset(split)[0] for split in splits]
     for function in ("read_image", "read_labels"):
         monkeypatch.setattr(f"semsynth.data.disk.{function}", lambda *_: pytest.fail("decoded"))
-    for split, expected in zip(("train", "val"), samples, strict=True):
+    for split, expected in zip(splits, samples, strict=True):
         sample = cached.dataset(split)[0]
         assert all(torch.equal(sample[key], expected[key]) for key in ("image", "mask"))
 
