@@ -174,8 +174,7 @@ def test_nvidia_pickle_gives_the_networks_of_the_same_weights_elsewhere(
     assert ours.discriminator is not None
     assert theirs.discriminator is not None
     for a, b in ((ours.generator, theirs.generator), (ours.discriminator, theirs.discriminator)):
-        assert a.state_dict().keys() == b.state_dict().keys()
-        assert all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+        torch.testing.assert_close(a.state_dict(), b.state_dict(), atol=0, rtol=0)
     assert ours.generator_arguments == theirs.generator_arguments
     assert ours.discriminator_arguments == theirs.discriminator_arguments
     assert "NVIDIA Source Code License" in ours.source.licence

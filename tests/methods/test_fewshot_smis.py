@@ -324,9 +324,8 @@ def test_shots_in_other_styles_teach_like_more_shots(prior: str, labelling: str)
     taught.learn_shots(shots)
     plain.learn_shots({"w_plus": codes, "mask": shots["mask"].repeat(4, 1, 1)})
     for fitted in ("prototypes", "labeller"):
-        expected = getattr(plain, fitted).state_dict()
-        for key, value in getattr(taught, fitted).state_dict().items():
-            torch.testing.assert_close(value, expected[key])
+        states = [getattr(method, fitted).state_dict() for method in (plain, taught)]
+        torch.testing.assert_close(*states)
 
 
 def test_strokes_are_drawn_in_the_regions_of_the_read_out(prior: str) -> None:

@@ -38,11 +38,7 @@ def test_stacked_batches_are_judged_as_if_alone() -> None:
     layout, image = inputs()
     fake, real = halves(discriminator(layout, image))
     for stacked, alone in ((fake, image[:2]), (real, image[2:])):
-        for (features, logits), (own_features, own_logits) in zip(
-            stacked, discriminator(layout, alone), strict=True
-        ):
-            torch.testing.assert_close(features, own_features, atol=1e-5, rtol=1e-4)
-            torch.testing.assert_close(logits, own_logits, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(stacked, discriminator(layout, alone), atol=1e-5, rtol=1e-4)
 
 
 def test_halve_does_not_count_padding() -> None:
