@@ -45,9 +45,9 @@ def spade_generator() -> Case:
 
 
 def rival(kind: Callable[..., Any], **sizes: int) -> Case:
-    """A generator of five classes, the last of them absent."""
+    """A generator of five classes, the last of them absent, which reads no global code."""
     network = kind(5, (64, 64), channels=4, **sizes)
-    return network, (masks(64), torch.zeros(4, 0), torch.randn(4, *network.code_shape))
+    return network, (masks(64), torch.zeros(4, 0).long(), torch.randn(4, *network.code_shape))
 
 
 def style_encoder() -> Case:
