@@ -30,8 +30,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 AGAINST = OPTIONS["groupdnet"] | OPTIONS["segmentation"]
 OPTIONS["groupdnet against segmentation"] = AGAINST | {"label_mix_weight": 0.0}
 ABLATIONS: dict[str, dict[str, Any]] = {
-    "one code of a level": {"class_wise": False},
-    "one code of a class": {"layer_wise": False},
+    "one code for all classes": {"class_wise": False},
+    "one code for all levels": {"layer_wise": False},
     "one code": {"class_wise": False, "layer_wise": False},
 }
 # what the first two steps cannot move: it has no effect while other weights are zero
