@@ -5,7 +5,7 @@ from torch import Tensor
 
 from semsynth.editing import Canvas
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
-from tests.helpers.small_prior import make_prior, prior  # noqa: F401  fixtures
+from tests.helpers.small_prior import make_prior, prior, small_generator  # noqa: F401  fixtures
 
 
 class Shift:
@@ -47,10 +47,7 @@ class RollingCanvas(Canvas):
 
 @pytest.fixture(scope="session")
 def generator() -> StyleGAN2Generator:
-    torch.manual_seed(0)
-    generator = StyleGAN2Generator(16, 8, 8, 2, 128, 8).eval().requires_grad_(False)
-    generator.estimate_mean_latent(500)
-    return generator
+    return small_generator()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A random generator of 32 x 32 images, and what opens it."""
+"""Random generators of small images, and files of them."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,10 +30,20 @@ def make_prior(tmp_path: Path) -> Callable[[int], str]:
     return lambda seed: save_prior(tmp_path / f"prior{seed}.safetensors", seed)
 
 
-def save_prior(path: Path, seed: int = 0) -> str:
-    """A random generator of 32 x 32 images with eight latents."""
+def small_generator(mean_of: int = 500) -> StyleGAN2Generator:
+    """A frozen generator of 16 x 16 images, whose latents have eight numbers."""
+    torch.manual_seed(0)
+    generator = StyleGAN2Generator(16, 8, 8, 2, 128, 8).eval().requires_grad_(False)
+    generator.estimate_mean_latent(mean_of)
+    return generator
+
+
+def save_prior(path: Path, seed: int = 0, **changes: int) -> str:
+    """A random generator of 32 x 32 images with eight latents, but for changes of its sizes."""
     torch.manual_seed(seed)
-    generator = StyleGAN2Generator(**SIZES)
+    sizes = SIZES | changes
+    generator = StyleGAN2Generator(**sizes)
     generator.estimate_mean_latent(100)
-    save_generator(generator, path, {"generator": SIZES})
+    card = {"generator": sizes, "feature_resolution": 16, "style_layer": 4}
+    save_generator(generator, path, card)
     return str(path)

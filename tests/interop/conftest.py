@@ -16,11 +16,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.helpers.slow_convolution import FILTER
+
 State = dict[str, Tensor]
 ROOT = Path(__file__).parents[2]
 FIXTURES = Path(os.environ.get("SEMSYNTH_FIXTURES", ROOT.parent / "shared" / "fixtures"))
-TAPS = torch.tensor([1.0, 3.0, 3.0, 1.0])
-FILTER = TAPS[:, None] * TAPS / 64
 
 
 class Outputs:

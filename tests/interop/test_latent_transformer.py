@@ -59,16 +59,18 @@ def released(tmp_path: Path) -> tuple[Path, dict[str, Tensor]]:
 def test_fixture_gives_the_output_of_the_official_code(tmp_path: Path) -> None:
     official = Outputs("latent_transformer")
     stored, config, weights = official.stored, official.config, official.weights(official.keys)
-    G = rosinality_checkpoint(image_size=64, channel_base=512 * 64, channel_max=512, w_dim=512)
+    tokens, w_dim = stored["w_out"].shape
+    sizes = {"channel_base": w_dim * 64, "channel_max": w_dim, "w_dim": w_dim}
+    G = rosinality_checkpoint(image_size=64, **sizes)
     weights |= below(G["g_ema"], "decoder")
-    content = {"state_dict": weights, "opts": {}, "latent_avg": torch.zeros(10, 512)}
+    content = {"state_dict": weights, "opts": {}, "latent_avg": torch.zeros(10, w_dim)}
     path = save(content, tmp_path)
     words = ["import", str(path), "--as", "user_controllable_lt", "--dataset", "cat"]
     main([*words, "--out", str(tmp_path)])
     method = UserControllableLT.from_file(tmp_path / "official_layout.safetensors")
     assert sum(p.numel() for p in method.transformer.parameters()) == 26_141_440
     points = config["num_points"]
-    named = {"w": (1, 6, 512), "motions": (1, points, 3), "features": (1, points, 512)}
+    named = {"w": (1, tokens, w_dim), "motions": (1, points, 3), "features": (1, points, w_dim)}
     inputs = [official.normal(name, *shape) for name, shape in named.items()]
     with torch.no_grad():
         mask = torch.ones(1, points, dtype=torch.bool)

@@ -153,14 +153,15 @@ def imported(content: Any, directory: Path, *flags: str) -> tuple[Any, Any]:
 def test_fixture_gives_the_codes_of_the_official_code(rosinality: Make, tmp_path: Path) -> None:
     official = Outputs("psp")
     stored, config, state = official.stored, official.config, official.weights(official.keys)
-    prior = rosinality(image_size=32, channel_base=256, channel_max=4, w_dim=512)
+    num_ws, w_dim = stored["codes"].shape
+    prior = rosinality(image_size=2 << num_ws // 2, channel_base=4096, channel_max=4, w_dim=w_dim)
     state |= below(prior["g_ema"], "decoder")
-    content = {"state_dict": state, "opts": {}, "latent_avg": torch.randn(512).expand(8, -1)}
+    content = {"state_dict": state, "opts": {}, "latent_avg": torch.randn(w_dim).expand(num_ws, -1)}
     encoder, _ = imported(content, tmp_path)
     mask = torch.from_numpy(stored["mask"]).long()[None]
     with torch.no_grad():
         codes = encoder(one_hot(mask, config["num_classes"]))[0].numpy()
-    assert codes.shape == (config["num_ws"], 512)
+    assert codes.shape == (config["num_ws"], w_dim)
     assert np.abs(codes - stored["codes"]).max() < 1e-4 * np.abs(stored["codes"]).max()
 
 

@@ -15,7 +15,8 @@ from semsynth.cli import main
 from semsynth.interop.checkpoints import CheckpointError
 from semsynth.interop.stylegan2 import import_stylegan2, infer_channels
 from semsynth.weights import priors
-from tests.interop.conftest import FILTER, Outputs, below, save
+from tests.helpers.slow_convolution import FILTER, modulated_conv, upfirdn
+from tests.interop.conftest import Outputs, below, save
 
 Make = Callable[..., dict[str, Any]]
 Dump = Callable[..., Path]
@@ -33,28 +34,20 @@ def test_fixture_gives_the_outputs_of_the_official_code(kind: str, tmp_path: Pat
     stored, weights = official.stored, official.weights(official.keys)
     # a filter with a sum of 4, as both kinds here upsample
     weights |= {key: FILTER * 4 for key in weights if key.endswith(".kernel")}
-    content: dict[str, Any] = {"g_ema": weights, "latent_avg": torch.zeros(512)}
+    mean = torch.zeros(stored["w"].shape[1])
+    content: dict[str, Any] = {"g_ema": weights, "latent_avg": mean}
     if kind == "pSp":
-        content = {"state_dict": below(weights, "decoder"), "latent_avg": torch.zeros(10, 512)}
-        content["opts"] = {}
+        num_ws = 2 * official.config["image_size"].bit_length() - 4
+        content = {"state_dict": below(weights, "decoder"), "opts": {}}
+        content["latent_avg"] = mean.expand(num_ws, -1)
     main(["import", str(save(content, tmp_path)), "--as", "stylegan2", "--out", str(tmp_path)])
     generator = priors.load_generator(tmp_path / "official.safetensors")
     with torch.no_grad():
-        w = generator.mapping(official.normal("z", 2, 512))
+        w = generator.mapping(official.normal("z", *stored["w"].shape))
         image = generator.synthesis(generator.repeat(w), "stored")
     error = np.abs(w.numpy() - stored["w"]).max()
     assert error < 1e-4 * np.abs(stored["w"]).mean()
     assert np.abs(image[:, :, ::2, ::2].numpy() - stored["image_out"]).max() < 1e-3
-
-
-def upfirdn(x: Tensor, kernel: Tensor, up: int, down: int, pad: tuple[int, int]) -> Tensor:
-    """Insert zeros, pad, convolve, drop pixels: the definition."""
-    B, C, H, W = x.shape
-    spread = x.new_zeros(B, C, H * up, W * up)
-    spread[:, :, ::up, ::up] = x
-    padded = F.pad(spread, (*pad, *pad))
-    kernel = kernel.flip(0, 1).expand(C, 1, *kernel.shape)
-    return F.conv2d(padded, kernel, groups=C)[:, :, ::down, ::down]
 
 
 def lrelu(x: Tensor) -> Tensor:
@@ -73,14 +66,8 @@ def slow_layer(G: dict[str, Tensor], name: str, x: Tensor, w: Tensor, demodulate
     """Modulated convolution of one sample with weights of its own."""
     style = G[f"{name}.conv.modulation.weight"] @ w / math.sqrt(len(w))
     style = style + G[f"{name}.conv.modulation.bias"]
-    weight = G[f"{name}.conv.weight"][0]
-    weight = weight / math.sqrt(weight[0].numel()) * style[None, :, None, None]
-    if demodulate:
-        weight = weight / (weight.square().sum((1, 2, 3), keepdim=True) + 1e-8).sqrt()
-    if f"{name}.conv.blur.kernel" in G:
-        x = F.conv_transpose2d(x, weight.transpose(0, 1), stride=2)
-        return upfirdn(x, G[f"{name}.conv.blur.kernel"], 1, 1, (1, 1))
-    return F.conv2d(x, weight, padding=weight.shape[-1] // 2)
+    weight, enlarge_by = G[f"{name}.conv.weight"][0], G.get(f"{name}.conv.blur.kernel")
+    return modulated_conv(x[0], weight, style, demodulate, enlarge_by)[None]
 
 
 def slow_generator(G: dict[str, Tensor], w: Tensor) -> Tensor:
@@ -187,8 +174,7 @@ def test_nvidia_pickle_gives_the_networks_of_the_same_weights_elsewhere(
     assert ours.discriminator is not None
     assert theirs.discriminator is not None
     for a, b in ((ours.generator, theirs.generator), (ours.discriminator, theirs.discriminator)):
-        assert a.state_dict().keys() == b.state_dict().keys()
-        assert all(torch.equal(v, b.state_dict()[k]) for k, v in a.state_dict().items())
+        torch.testing.assert_close(a.state_dict(), b.state_dict(), atol=0, rtol=0)
     assert ours.generator_arguments == theirs.generator_arguments
     assert ours.discriminator_arguments == theirs.discriminator_arguments
     assert "NVIDIA Source Code License" in ours.source.licence

@@ -7,7 +7,9 @@ from lightning import LightningModule, Trainer
 from torch.utils.data import DataLoader, Dataset
 
 from semsynth.methods import CLVAE, StyleGAN2
+from semsynth.networks.noise import sample_seed
 from tests.helpers.checks import quiet_trainer
+from tests.helpers.small_prior import prior  # noqa: F401  fixture
 
 NUM_CLASSES = 4
 SIZE = 64
@@ -28,6 +30,10 @@ class RandomPairs(Dataset[Batch]):
 
     def __getitem__(self, index: int) -> Batch:
         return {"image": self.images[index], "mask": self.mask, "index": torch.tensor(index)}
+
+
+def seeded(batch: Batch, draw: int = 0) -> Batch:
+    return {**batch, "seed": sample_seed(0, batch["index"], draw)}
 
 
 def tiny_clvae(**changes: Any) -> CLVAE:

@@ -6,36 +6,18 @@ import pytest
 import torch
 from lightning import Trainer
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from semsynth import weights
 from semsynth.losses.losses import kl_divergence
 from semsynth.methods import CLVAE
 from semsynth.methods.base import require_unused_parameters
-from semsynth.networks.noise import sample_seed
 from tests.helpers.checks import left_alone
 
-from .conftest import NUM_CLASSES, SIZE, Batch, RandomPairs, tiny_clvae
+from .conftest import NUM_CLASSES, SIZE, Batch, RandomPairs, seeded, tiny_clvae
 
 ABLATIONS = [(a, b) for a in (True, False) for b in (True, False)]
 Train = Callable[..., Trainer]
-
-
-def state(method: CLVAE) -> dict[str, Tensor]:
-    return {k: v.clone() for k, v in method.state_dict().items()}
-
-
-def seeded(batch: Batch, draw: int = 0) -> Batch:
-    return {**batch, "seed": sample_seed(0, batch["index"], draw)}
-
-
-@pytest.mark.parametrize(("class_wise", "layer_wise"), ABLATIONS)
-def test_two_steps_change_every_parameter(train: Train, class_wise: bool, layer_wise: bool) -> None:
-    method = tiny_clvae(class_wise=class_wise, layer_wise=layer_wise)
-    same = left_alone(method, train)
-    # the two halves of the hinge loss push this bias equally until a logit leaves the margin
-    assert same <= {f"discriminator.scales.{i}.last.bias" for i in range(2)}
 
 
 def test_defaults_are_the_model_of_the_paper() -> None:
@@ -77,15 +59,6 @@ def test_same_seed_gives_the_same_image_in_any_batch(batch: Batch) -> None:
     assert torch.allclose(both[1:], alone, atol=1e-6)
     other = method.predict_step(seeded(batch, draw=1), 0)
     assert not torch.allclose(both, other)
-
-
-def test_codes_do_not_depend_on_the_classes_present() -> None:
-    method = tiny_clvae()
-    seed = torch.tensor([5, 6])
-    first, second = method.sample(seed), method.sample(seed.flip(0))
-    assert torch.equal(first.z_global, second.z_global.flip(0))
-    assert torch.equal(first.z_local, second.z_local.flip(0))
-    assert first.z_local.shape == (2, 5, NUM_CLASSES, 4)
 
 
 @pytest.mark.parametrize(("class_wise", "layer_wise"), ABLATIONS)
@@ -146,27 +119,6 @@ def test_kl_norm_divides_by_classes_of_level_or_of_mask(batch: Batch) -> None:
 def test_learning_rate_is_constant_and_then_falls_to_zero(epoch: int, factor: float) -> None:
     method = tiny_clvae(constant_epochs=10, decay_epochs=5)
     assert method.lr_factor(epoch) == pytest.approx(factor)
-
-
-def test_checkpoint_gives_the_same_images(train: Train, batch: Batch, tmp_path: Path) -> None:
-    method = tiny_clvae()
-    train(method).save_checkpoint(tmp_path / "a.ckpt")
-    loaded = CLVAE.load_from_checkpoint(tmp_path / "a.ckpt", weights_only=True)
-    images = [m.eval().predict_step(seeded(batch), 0) for m in (method, loaded)]
-    assert torch.equal(*images)
-
-
-def test_resumed_training_goes_on_from_weights_and_step(train: Train, tmp_path: Path) -> None:
-    first = tiny_clvae()
-    train(first, max_steps=4).save_checkpoint(tmp_path / "half.ckpt")
-    second = tiny_clvae(lr_g=0.0, lr_d=0.0)
-    resumed = train(second, str(tmp_path / "half.ckpt"), max_steps=4)
-    assert resumed.global_step == 4
-    assert all(torch.equal(value, state(first)[key]) for key, value in state(second).items())
-    longer = train(tiny_clvae(), str(tmp_path / "half.ckpt"), max_steps=6)
-    assert longer.global_step == 6
-    steps = {int(s["step"]) for o in longer.optimizers for s in o.state_dict()["state"].values()}
-    assert steps == {6}  # the optimizers went on too
 
 
 def test_perceptual_network_stays_out_of_the_checkpoint(
@@ -284,8 +236,7 @@ def test_two_accumulated_batches_step_like_one(
         trained.append(dict(method.named_parameters()))
     start = dict(tiny_clvae().named_parameters())
     assert any(not torch.equal(start[k], trained[0][k]) for k in start)
-    for name, value in trained[0].items():
-        assert torch.allclose(value, trained[1][name], atol=1e-6), name
+    torch.testing.assert_close(*trained, atol=1e-6, rtol=1e-5)
 
 
 def method_parameters(method: CLVAE) -> list[list[torch.nn.Parameter]]:

@@ -14,32 +14,17 @@ from semsynth.data.shots import Numbers
 from semsynth.methods import FewShotSMIS
 from semsynth.networks.fewshot.views import make_views
 from semsynth.networks.noise import sample_seed
-from semsynth.networks.stylegan2.generator import StyleGAN2Generator, SynthesisNetwork
+from semsynth.networks.stylegan2.generator import SynthesisNetwork
 from semsynth.weights import WeightsError
 from semsynth.weights.encoders import save_encoder
-from semsynth.weights.priors import fingerprint, save_generator
+from semsynth.weights.priors import fingerprint
 from tests.helpers.checks import left_alone, quiet_trainer
+from tests.helpers.small_prior import save_prior
 
 SIZE, CLASSES = 32, 4
 INVERT = "semsynth.inversion.stored_codes.invert"
 Batch = dict[str, Any]
 Train = Callable[..., Trainer]
-
-
-def tiny_prior(path: Path, seed: int = 0, image_size: int = SIZE) -> str:
-    arguments: dict[str, Any] = {"image_size": image_size, "z_dim": 8, "w_dim": 8}
-    arguments |= {"mapping_layers": 2, "channel_base": 256, "channel_max": 8}
-    torch.manual_seed(seed)
-    generator = StyleGAN2Generator(**arguments)
-    generator.estimate_mean_latent(100)
-    card = {"generator": arguments, "feature_resolution": 16, "style_layer": 4}
-    save_generator(generator, path, card)
-    return str(path)
-
-
-@pytest.fixture
-def prior(tmp_path: Path) -> str:
-    return tiny_prior(tmp_path / "prior.safetensors")
 
 
 def tiny(prior: str, **changes: Any) -> FewShotSMIS:
@@ -77,15 +62,10 @@ class Shots(LightningDataModule):
 def fit(tmp_path: Path) -> Train:
     """Train without output on one CPU process, from shots with codes unless others are given."""
 
-    def run(
-        method: FewShotSMIS,
-        shots: Batch | None = None,
-        ckpt_path: str | None = None,
-        **options: Any,
-    ) -> Trainer:
+    def run(method: FewShotSMIS, shots: Batch | None = None, **options: Any) -> Trainer:
         trainer = quiet_trainer(tmp_path, **({"max_steps": 2} | options))
         torch.manual_seed(7)
-        trainer.fit(method, datamodule=Shots(shots or shots_of(method)), ckpt_path=ckpt_path)
+        trainer.fit(method, datamodule=Shots(shots or shots_of(method)))
         return trainer
 
     return run
@@ -189,27 +169,6 @@ def test_a_loaded_model_draws_the_same_images(prior: str, fit: Train, tmp_path: 
         method.label(method.generator.repeat(torch.zeros(1, 8))),
     )
     assert torch.equal(predict(method, MASKS), predict(loaded, MASKS))
-
-
-def test_a_resumed_training_repeats_the_losses(prior: str, fit: Train, tmp_path: Path) -> None:
-    whole, first, second = (tiny(prior) for _ in range(3))
-    expected = losses_of(whole)
-    fit(whole, max_steps=6)
-    fit(first, max_steps=3).save_checkpoint(tmp_path / "half.ckpt")
-    resumed = losses_of(second)
-    fit(second, max_steps=6, ckpt_path=str(tmp_path / "half.ckpt"))
-    assert resumed == pytest.approx(expected[3:], rel=1e-5)
-
-
-def test_two_processes_draw_different_samples(prior: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    method = tiny(prior)
-    first = method.draw_seeds(4, 0)
-    assert torch.equal(first, method.draw_seeds(4, 0))
-    monkeypatch.setattr(FewShotSMIS, "global_rank", 1)
-    seeds = torch.cat([first, method.draw_seeds(4, 0), method.draw_seeds(4, 1)])
-    assert len(seeds.unique()) == 12
-    w = method.sample_w(seeds)
-    assert torch.cdist(w, w).fill_diagonal_(1).min() > 1e-4
 
 
 def test_labels_depend_on_the_first_latents_alone(prior: str) -> None:
@@ -365,9 +324,8 @@ def test_shots_in_other_styles_teach_like_more_shots(prior: str, labelling: str)
     taught.learn_shots(shots)
     plain.learn_shots({"w_plus": codes, "mask": shots["mask"].repeat(4, 1, 1)})
     for fitted in ("prototypes", "labeller"):
-        expected = getattr(plain, fitted).state_dict()
-        for key, value in getattr(taught, fitted).state_dict().items():
-            torch.testing.assert_close(value, expected[key])
+        states = [getattr(method, fitted).state_dict() for method in (plain, taught)]
+        torch.testing.assert_close(*states)
 
 
 def test_strokes_are_drawn_in_the_regions_of_the_read_out(prior: str) -> None:
@@ -411,25 +369,18 @@ def test_refinement_without_shots_is_refused(prior: str) -> None:
 def test_arguments_that_do_not_fit_are_refused(
     tmp_path: Path, image_size: int, changes: dict[str, Any], message: str
 ) -> None:
-    path = tiny_prior(tmp_path / "prior.safetensors", image_size=image_size)
+    path = save_prior(tmp_path / "prior.safetensors", image_size=image_size)
     with pytest.raises(ValueError, match=message):
         tiny(path, **changes)
 
 
 def test_images_of_a_larger_prior_are_averaged(tmp_path: Path) -> None:
-    method = tiny(tiny_prior(tmp_path / "large.safetensors", image_size=64), multimodal=False)
+    method = tiny(save_prior(tmp_path / "large.safetensors", image_size=64), multimodal=False)
     image = predict(method, MASKS)
     assert image.shape == (3, 3, SIZE, SIZE)
     with torch.no_grad():
         full = method.generator.synthesis(method.encode(MASKS))
     torch.testing.assert_close(image, nn.functional.avg_pool2d(full, 2).clamp(-1, 1))
-
-
-def test_a_checkpoint_of_another_prior_is_refused(prior: str, fit: Train, tmp_path: Path) -> None:
-    fit(tiny(prior)).save_checkpoint(tmp_path / "last.ckpt")
-    other = tiny_prior(tmp_path / "other.safetensors", seed=1)
-    with pytest.raises(WeightsError, match=r"belongs to the prior .*prior\.safetensors"):
-        FewShotSMIS.load_from_checkpoint(tmp_path / "last.ckpt", prior=other)
 
 
 def test_codes_of_another_generator_and_labels_that_are_no_class_are_refused(prior: str) -> None:

@@ -9,9 +9,8 @@ import torch
 
 from semsynth.data import FewShotFolder, MaskFolder
 from semsynth.methods import FewShotSMIS
-from semsynth.networks.stylegan2.generator import StyleGAN2Generator
-from semsynth.weights.priors import save_generator
 from tests.helpers.checks import quiet_trainer
+from tests.helpers.small_prior import save_prior
 
 SAMPLES = Path(os.environ.get("SEMSYNTH_SAMPLES", "no-samples"))
 pytestmark = pytest.mark.skipif(
@@ -22,13 +21,8 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def prior(tmp_path: Path) -> str:
     """256x256 images and 14 latents of 512, as of LSUN church and cat, with few channels."""
-    arguments: dict[str, Any] = {"image_size": 256, "mapping_layers": 2}
-    arguments |= {"channel_base": 512, "channel_max": 8}
-    torch.manual_seed(0)
-    generator = StyleGAN2Generator(**arguments)
-    generator.estimate_mean_latent(100)
-    save_generator(generator, tmp_path / "prior.safetensors", {"generator": arguments})
-    return str(tmp_path / "prior.safetensors")
+    sizes = {"image_size": 256, "z_dim": 512, "w_dim": 512, "channel_base": 512}
+    return save_prior(tmp_path / "prior.safetensors", **sizes)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,11 @@ from semsynth.networks.clvae.spade_generator import SPADEGenerator
 from semsynth.networks.fewshot.psp_encoder import GradualStyleEncoder
 from semsynth.networks.motion.latent_transformer import LatentTransformer
 from semsynth.networks.motion.raft import RAFT
+from semsynth.networks.rivals.groupdnet import GroupedEncoder, GroupedGenerator
+from semsynth.networks.rivals.inade import InstanceAdaptiveGenerator
+from semsynth.networks.rivals.segmentation_discriminator import SegmentationDiscriminator
 from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
+from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.networks.unet import UNet
 from tests.helpers.checks import assert_compiles, tensors_of
 
@@ -38,6 +42,12 @@ def spade_generator() -> Case:
     layouts = [torch.rand(4, 3, 8 * 2 ** (i % 3), 16) for i in range(7)]
     network = SPADEGenerator(4, (64, 64), 2, layout_channels=[3] * 7, spade_channels=4)
     return network, (torch.randn(4, 4), layouts)
+
+
+def rival(kind: Callable[..., Any], **sizes: int) -> Case:
+    """A generator of five classes, the last of them absent, which reads no global code."""
+    network = kind(5, (64, 64), channels=4, **sizes)
+    return network, (masks(64), torch.zeros(4, 0).long(), torch.randn(4, *network.code_shape))
 
 
 def style_encoder() -> Case:
@@ -69,12 +79,26 @@ CASES: dict[str, Callable[[], Case]] = {
         StyleGAN2Discriminator(16, 128, 4, 2),
         (torch.randn(4, 3, 16, 16),),
     ),
+    "StyleGAN2Generator": lambda: (
+        StyleGAN2Generator(32, 5, 6, 2, 128, 8),
+        (torch.randn(4, 5),),
+    ),
+    "GroupedEncoder": lambda: (
+        GroupedEncoder(5, (64, 64), class_channels=2, code_channels=2),
+        (torch.randn(4, 3, 64, 64), masks(64)),
+    ),
+    "GroupedGenerator": lambda: rival(GroupedGenerator, code_channels=2, spade_channels=8),
+    "InstanceAdaptiveGenerator": lambda: rival(InstanceAdaptiveGenerator, noise_dim=4),
+    "SegmentationDiscriminator": lambda: (
+        SegmentationDiscriminator(5, channels=4, depth=3),
+        (torch.randn(4, 3, 32, 32),),
+    ),
     "UNet": lambda: (UNet(5, channels=4), (torch.randn(4, 3, 16, 16),)),
 }
 
 
 def floats(outputs: Any) -> list[Tensor]:
-    return [t for t in tensors_of(outputs) if t.is_floating_point()]
+    return [t for t in tensors_of(outputs) if t.is_floating_point() and t.numel()]
 
 
 def total(outputs: Any) -> Tensor:
@@ -100,20 +124,68 @@ def test_samples_do_not_mix_in_eval_mode(name: str) -> None:
         torch.testing.assert_close(together[1:2], one, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", sorted(CASES.keys() - {"StyleGAN2Discriminator", "RAFT"}))
+@pytest.mark.parametrize("name", CASES)
 def test_bfloat16_and_channels_last_give_finite_outputs_and_gradients(name: str) -> None:
     network, inputs = CASES[name]()
     network.to(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         outputs = floats(network(*inputs))
-    if name in ("CLVAEEncoder", "CLVAEGenerator", "SPADEGenerator", "GradualStyleEncoder"):
+    if name not in ("MultiscaleDiscriminator", "SegmentationDiscriminator", "UNet"):
         assert {t.dtype for t in outputs} == {torch.float32}
     torch.autograd.backward(total(outputs))
     finite = [*outputs, *(p.grad for p in network.parameters())]
     assert all(t is not None and t.isfinite().all() for t in finite)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_outputs_in_bfloat16_are_close_and_in_channels_last_equal(name: str) -> None:
+    torch.manual_seed(0)
+    network, inputs = CASES[name]()
+    with torch.no_grad():
+        expected = floats(network.eval()(*inputs))
+        with torch.autocast("cpu", torch.bfloat16):
+            half = floats(network(*inputs))
+        last = floats(network.to(memory_format=torch.channels_last)(*inputs))
+    for value, rounded in zip(expected, half, strict=True):
+        assert 0 < (rounded - value).norm() / value.norm() < 0.05
+    torch.testing.assert_close(last, expected, atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("name", sorted(CASES.keys() - {"RAFT", "SPADEGenerator"}))
 def test_network_compiles_without_graph_breaks(name: str) -> None:
+    torch.manual_seed(0)
     network, inputs = CASES[name]()
     assert_compiles(network.eval(), *inputs)
+
+
+RELEASED: list[tuple[Callable[[], nn.Module], int]] = [
+    (lambda: CLVAEEncoder(151), 10_909_478),
+    (lambda: CLVAEEncoder(151).heads, 446_054),
+    (lambda: CLVAEEncoder(20), 10_522_504),
+    (lambda: CLVAEEncoder(16, 160), 49_776_512),
+    (lambda: CLVAEEncoder(16, 160).heads, 117_920),
+    (lambda: CLVAEEncoder(35), 10_566_814),
+    (lambda: CLVAEEncoder(19), 10_519_550),
+    (lambda: CLVAEGenerator(151), 111_965_396),
+    (lambda: CLVAEGenerator(20, (256, 512), upsampling="more"), 100_805_203),
+    (lambda: CLVAEGenerator(16, (256, 256), 160, upsampling="more"), 490_976_099),
+    (lambda: CLVAEGenerator(35, (256, 512), upsampling="more"), 101_117_068),
+    (lambda: CLVAEGenerator(19), 109_205_804),
+    (lambda: MultiscaleDiscriminator(151 + 3), 5_836_930),
+    (lambda: MultiscaleDiscriminator(20 + 3), 5_568_642),
+    (lambda: MultiscaleDiscriminator(16 + 3), 5_560_450),
+    (lambda: MultiscaleDiscriminator(35 + 3), 5_599_362),
+    (lambda: MultiscaleDiscriminator(19 + 3), 5_566_594),
+    (lambda: StyleGAN2Generator(256), 30_034_338),
+    (lambda: StyleGAN2Generator(1024), 30_370_060),
+    (lambda: StyleGAN2Discriminator(256), 28_864_129),
+    (LatentTransformer, 26_141_440),
+]
+
+
+@pytest.mark.parametrize(("build", "parameters"), RELEASED)
+def test_network_has_the_released_parameters(
+    build: Callable[[], nn.Module], parameters: int
+) -> None:
+    with torch.device("meta"):
+        assert sum(p.numel() for p in build().parameters()) == parameters

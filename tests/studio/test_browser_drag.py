@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.studio.screen import choose, download, moved, on_screen, pixels, reload, settle, stroke
+from tests.studio.screen import choose, download, moved, on_screen, pixels, settle, stroke
 
 Visit = Callable[[str], Any]
 OVERLAY, IMAGE = "#drag-overlay", "#drag-image"
@@ -122,17 +122,6 @@ def test_a_photo_is_uploaded_and_found_in_the_generator(
     settle(page)
     drag_nose(page)
     assert "1 step, from your photo" in page.locator("#drag-history").inner_text()
-
-
-def test_two_browsers_do_not_affect_each_other(visit: Visit) -> None:
-    one, two = visit("drag"), visit("drag")
-    before = pixels(two, IMAGE)
-    drag_nose(one)
-    one.locator("#drag [data-act=sample]").click()
-    settle(one)
-    assert np.abs(pixels(one, IMAGE) - before).mean() > 5
-    reload(two)
-    assert (pixels(two, IMAGE) == before).all()
 
 
 def test_touch_drags_too(browser: Any, address: str) -> None:

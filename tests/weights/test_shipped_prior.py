@@ -41,12 +41,3 @@ def test_its_features_come_close_to_those_of_real_portraits(generator: StyleGAN2
     noise = extractor.features_of(torch.rand(256, 3, 64, 64) * 2 - 1)
     distance, worst = (float(frechet_distance_from_features(real, x)) for x in (fake, noise))
     assert distance < 0.2 * worst
-
-
-def test_its_features_at_the_resolution_of_the_card_are_those_of_a_full_synthesis(
-    generator: StyleGAN2Generator, card: dict[str, Any]
-) -> None:
-    w_plus = generator.repeat(generator.mapping(torch.randn(2, generator.z_dim)))
-    resolution = card["feature_resolution"]
-    features = generator.synthesis.features(w_plus, resolution)
-    assert torch.equal(features, generator.synthesis.image_and_features(w_plus, resolution)[1])

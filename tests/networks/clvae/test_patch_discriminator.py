@@ -1,4 +1,3 @@
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -27,16 +26,6 @@ def test_maps_have_the_sizes_of_the_released_discriminator() -> None:
     assert outputs[0][1].shape[1] == 1
 
 
-@pytest.mark.parametrize(
-    ("num_classes", "parameters"),
-    [(151, 5_836_930), (20, 5_568_642), (16, 5_560_450), (35, 5_599_362), (19, 5_566_594)],
-)
-def test_discriminator_has_the_released_parameters(num_classes: int, parameters: int) -> None:
-    with torch.device("meta"):
-        discriminator = MultiscaleDiscriminator(num_classes + 3)
-    assert sum(p.numel() for p in discriminator.parameters()) == parameters
-
-
 def test_first_layer_equals_a_convolution_of_the_concatenation() -> None:
     discriminator = PatchDiscriminator(6, channels=4)
     layout, image = inputs()
@@ -49,11 +38,7 @@ def test_stacked_batches_are_judged_as_if_alone() -> None:
     layout, image = inputs()
     fake, real = halves(discriminator(layout, image))
     for stacked, alone in ((fake, image[:2]), (real, image[2:])):
-        for (features, logits), (own_features, own_logits) in zip(
-            stacked, discriminator(layout, alone), strict=True
-        ):
-            torch.testing.assert_close(features, own_features, atol=1e-5, rtol=1e-4)
-            torch.testing.assert_close(logits, own_logits, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(stacked, discriminator(layout, alone), atol=1e-5, rtol=1e-4)
 
 
 def test_halve_does_not_count_padding() -> None:

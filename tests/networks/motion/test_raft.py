@@ -19,13 +19,10 @@ def tiny(num_updates: int = 2) -> RAFT:
     return RAFT(4, 8, 8, 4, num_levels=2, radius=1, num_updates=num_updates)
 
 
-def test_estimates_have_the_size_of_the_images_and_gradients_reach_every_parameter() -> None:
-    network = tiny()
-    flows, log_expansion = network(torch.rand(2, 3, 32, 24), torch.rand(2, 3, 32, 24))
+def test_estimates_have_the_size_of_the_images() -> None:
+    flows, log_expansion = tiny()(torch.rand(2, 3, 32, 24), torch.rand(2, 3, 32, 24))
     assert flows.shape == (3, 2, 2, 32, 24)  # the global match, then two updates
     assert log_expansion.shape == (2, 1, 32, 24)
-    (flows.square().mean() + log_expansion.square().mean()).backward()
-    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
 
 
 def test_the_default_network_has_less_than_a_million_parameters() -> None:

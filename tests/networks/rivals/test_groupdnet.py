@@ -58,18 +58,6 @@ def test_groups_fall_from_the_classes_to_one() -> None:
     assert [next_power_of_two(n) for n in (1, 2, 3, 151, 256)] == [1, 2, 4, 256, 256]
 
 
-def test_gradient_reaches_codes_and_parameters() -> None:
-    network = generator()
-    code = torch.randn(2, *network.code_shape, requires_grad=True)
-    image = network(masks(), torch.zeros(2, 0), code)
-    assert image.shape == (2, 3, 64, 64)
-    image.square().sum().backward()
-    assert code.grad is not None
-    assert code.grad.any()
-    without = {k for k, p in network.named_parameters() if p.grad is None or not p.grad.any()}
-    assert not without
-
-
 def test_first_map_of_a_class_does_not_depend_on_the_others() -> None:
     network = generator()
     code = torch.randn(1, *network.code_shape)

@@ -15,12 +15,6 @@ def tiny(image_size: int = 16, **changes: Any) -> StyleGAN2Discriminator:
     return StyleGAN2Discriminator(image_size, **arguments)
 
 
-def test_defaults_have_the_parameters_of_the_released_network() -> None:
-    with torch.device("meta"):
-        network = StyleGAN2Discriminator(256)
-    assert sum(p.numel() for p in network.parameters()) == 28_864_129
-
-
 @pytest.mark.parametrize(("batch_size", "group_size"), [(8, 4), (6, 3), (4, 4), (3, 4), (1, 4)])
 def test_batch_standard_deviation_equals_a_loop(batch_size: int, group_size: int) -> None:
     x = torch.randn(batch_size, 3, 4, 4)
@@ -45,11 +39,6 @@ def test_batch_standard_deviation_equals_a_loop(batch_size: int, group_size: int
 def test_batch_that_is_not_made_of_whole_groups_is_refused() -> None:
     with pytest.raises(ValueError, match="groups of 4 images, which a batch of 6 does not"):
         StyleGAN2Discriminator(16, 128, 4)(torch.zeros(6, 3, 16, 16))
-
-
-@pytest.mark.parametrize("image_size", [16, 32, 64])
-def test_logits_have_one_number_for_each_image(image_size: int) -> None:
-    assert tiny(image_size)(torch.randn(4, 3, image_size, image_size)).shape == (4,)
 
 
 def test_groups_do_not_depend_on_one_another() -> None:
@@ -87,26 +76,8 @@ def test_r1_is_taken_in_float32_under_autocast() -> None:
         assert torch.equal(r1_penalty(network, images), expected)
 
 
-def test_logits_are_float32_under_autocast_and_close() -> None:
-    network, images = tiny(channel_max=16), torch.randn(4, 3, 16, 16)
-    expected = network(images)
-    with torch.autocast("cpu", torch.bfloat16):
-        logits = network(images)
-    assert logits.dtype == torch.float32
-    assert not torch.equal(logits, expected)
-    torch.testing.assert_close(logits, expected, atol=0.05, rtol=0.05)
-
-
 def test_batch_standard_deviation_of_half_precision_is_taken_in_float32() -> None:
     x = torch.full((2, 1, 4, 4), 100.0).bfloat16()
     x[1] = 100.5  # whose squares differ by less than the precision of bfloat16
     deviation = append_batch_std(x, 2)[0, 1, 0, 0]
     assert float(deviation) == pytest.approx(0.25, rel=0.01)
-
-
-def test_channels_last_gives_equal_results() -> None:
-    network, images = tiny(channel_max=16), torch.randn(4, 3, 16, 16)
-    expected = network(images)
-    network.to(memory_format=torch.channels_last)
-    result = network(images.to(memory_format=torch.channels_last))
-    torch.testing.assert_close(result, expected, atol=1e-5, rtol=1e-5)

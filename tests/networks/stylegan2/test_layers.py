@@ -1,4 +1,3 @@
-import itertools
 import math
 from functools import partial
 from typing import Any
@@ -17,58 +16,18 @@ from semsynth.networks.stylegan2.layers import (
     leaky_relu,
     upsample,
 )
+from tests.helpers.slow_convolution import FILTER, modulated_conv, upfirdn
 
 W_DIM = 4
-
-
-def upfirdn(
-    image: Tensor, kernel: Tensor, up: int = 1, down: int = 1, pad: tuple[int, int] = (0, 0)
-) -> Tensor:
-    """Insert zeros, pad before and after, correlate pixel by pixel, and decimate (B, C, H, W)."""
-    B, C, H, W = image.shape
-    inserted = image.new_zeros(B, C, H * up, W * up)
-    inserted[..., ::up, ::up] = image
-    padded = image.new_zeros(B, C, H * up + sum(pad), W * up + sum(pad))
-    padded[..., pad[0] : pad[0] + H * up, pad[0] : pad[0] + W * up] = inserted
-    k = len(kernel)
-    rows = range(0, padded.shape[2] - k + 1, down)
-    columns = range(0, padded.shape[3] - k + 1, down)
-    result = image.new_zeros(B, C, len(rows), len(columns))
-    for (i, y), (j, x) in itertools.product(enumerate(rows), enumerate(columns)):
-        result[:, :, i, j] = (padded[:, :, y : y + k, x : x + k] * kernel).sum((2, 3))
-    return result
-
-
-def fir(gain: float = 1.0) -> Tensor:
-    taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
-    return gain * taps[:, None] * taps / 64
-
-
-def transposed_conv(image: Tensor, weight: Tensor) -> Tensor:
-    """Each pixel of (C, H, W) stamps its weights (C', C, 3, 3), two pixels apart."""
-    _, H, W = image.shape
-    result = image.new_zeros(len(weight), 2 * H + 1, 2 * W + 1)
-    for y, x in itertools.product(range(H), range(W)):
-        stamp = (weight * image[:, y, x].view(1, -1, 1, 1)).sum(1)
-        result[:, 2 * y : 2 * y + 3, 2 * x : 2 * x + 3] += stamp
-    return result
 
 
 def modulated_by_hand(conv: ModulatedConv2d, x: Tensor, w: Tensor) -> Tensor:
     """One sample at a time, with weights that are scaled and normalised for it."""
     samples = []
     for image, latent in zip(x, w, strict=True):
-        affine = conv.affine
-        style = affine.weight @ latent / math.sqrt(len(latent)) + affine.bias
-        C, k = conv.weight.shape[1], conv.weight.shape[3]
-        weight = conv.weight / math.sqrt(C * k * k) * style.view(1, -1, 1, 1)
-        if conv.demodulate:
-            weight = weight / (weight.square().sum((1, 2, 3), keepdim=True) + 1e-8).sqrt()
-        if conv.up:
-            large = transposed_conv(image, weight)[None]
-            samples.append(upfirdn(large, fir(gain=4), pad=(1, 1))[0])
-        else:
-            samples.append(F.conv2d(image[None], weight, padding=k // 2)[0])
+        style = conv.affine.weight @ latent / math.sqrt(len(latent)) + conv.affine.bias
+        enlarge_by = 4 * FILTER if conv.up else None
+        samples.append(modulated_conv(image, conv.weight, style, conv.demodulate, enlarge_by))
     return torch.stack(samples)
 
 
@@ -83,7 +42,7 @@ def modulated_by_hand(conv: ModulatedConv2d, x: Tensor, w: Tensor) -> Tensor:
 )
 def test_filters_equal_the_slow_upfirdn(function: Any, gain: float, options: Any) -> None:
     image = torch.randn(2, 3, 6, 8)
-    torch.testing.assert_close(function(image), upfirdn(image, fir(gain), **options))
+    torch.testing.assert_close(function(image), upfirdn(image, gain * FILTER, **options))
 
 
 def test_blur_and_upsampling_keep_a_constant() -> None:
@@ -96,7 +55,7 @@ def test_halving_3x3_convolution_blurs_with_padding_2_and_then_strides() -> None
     conv, x = EqualisedConv2d(3, 5, 3, down=True), torch.randn(2, 3, 8, 8)
     assert conv.bias is not None
     conv.bias.data.normal_()
-    blurred = upfirdn(x, fir(), pad=(2, 2))
+    blurred = upfirdn(x, FILTER, pad=(2, 2))
     expected = F.conv2d(blurred, conv.weight / math.sqrt(27), stride=2)
     expected = F.leaky_relu(expected + conv.bias.view(1, -1, 1, 1), 0.2) * math.sqrt(2)
     assert expected.shape == (2, 5, 4, 4)
@@ -105,7 +64,7 @@ def test_halving_3x3_convolution_blurs_with_padding_2_and_then_strides() -> None
 
 def test_halving_skip_blurs_with_padding_1_and_then_strides() -> None:
     conv, x = EqualisedConv2d(3, 5, 1, down=True, activate=False), torch.randn(2, 3, 8, 8)
-    expected = F.conv2d(upfirdn(x, fir(), pad=(1, 1)), conv.weight / math.sqrt(3), stride=2)
+    expected = F.conv2d(upfirdn(x, FILTER, pad=(1, 1)), conv.weight / math.sqrt(3), stride=2)
     assert expected.shape == (2, 5, 4, 4)
     torch.testing.assert_close(conv(x), expected)
 
@@ -191,16 +150,3 @@ def test_styles_and_demodulation_stay_in_float32(
     assert result.dtype == torch.bfloat16
     assert torch.equal(scales[0], scales[1])
     torch.testing.assert_close(result.float(), expected, atol=0.05, rtol=0.05)
-
-
-@pytest.mark.parametrize("layer", ["up", "same", "down"])
-def test_channels_last_gives_equal_results(layer: str) -> None:
-    x, w = torch.randn(2, 8, 8, 8), torch.randn(2, W_DIM)
-    module: Any = EqualisedConv2d(8, 4, 3, down=True)
-    arguments: tuple[Tensor, ...] = ()
-    if layer != "down":
-        module, arguments = ModulatedConv2d(8, 4, 3, W_DIM, up=layer == "up"), (w,)
-    expected = module(x, *arguments)
-    module.to(memory_format=torch.channels_last)
-    result = module(x.to(memory_format=torch.channels_last), *arguments)
-    torch.testing.assert_close(result, expected, atol=1e-5, rtol=1e-5)

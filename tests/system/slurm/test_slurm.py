@@ -1,6 +1,5 @@
 """A sweep through a real SLURM, one job of which is interrupted."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -13,15 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parents[3]
-specification = importlib.util.spec_from_file_location(
-    "cluster", Path(__file__).with_name("cluster.py")
-)
-assert specification is not None
-assert specification.loader is not None
-cluster = importlib.util.module_from_spec(specification)
-specification.loader.exec_module(cluster)
+from tests.system.slurm import cluster
 
+ROOT = Path(__file__).parents[3]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(bool(cluster.missing()), reason=cluster.missing() or "none"),
