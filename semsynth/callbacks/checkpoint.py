@@ -1,4 +1,4 @@
-"""Checkpoints from which a training goes on as if it had never stopped."""
+"""Checkpoints from which a training resumes as if it had never stopped."""
 
 import time
 from collections.abc import Iterator

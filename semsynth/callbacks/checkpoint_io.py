@@ -35,20 +35,20 @@ class SafeCheckpointIO(TorchCheckpointIO):
         except OSError as error:
             raise CheckpointFileError(
                 f"The checkpoint {path} could not be written: {error.strerror or error}. The one "
-                "before it is whole. Make room or mend the directory, then go on with --ckpt_path "
-                "last."
+                "before it is intact. Free disk space or fix the directory, then resume with "
+                "--ckpt_path last."
             ) from error
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read a checkpoint, to the CPU if nothing else is said, tensors and plain values alone."""
+        """Read a checkpoint of tensors and plain values only, by default to the CPU."""
         try:
             loaded: dict[str, Any] = torch.load(path, map_location or "cpu", weights_only=True)
         except Exception as error:  # whatever a damaged file makes of torch's reader
             raise CheckpointFileError(
                 f"The checkpoint {path} cannot be read: {first_line(error)}. Give another one, or "
-                "--ckpt_path last for the newest that is whole."
+                "--ckpt_path last for the newest that is intact."
             ) from error
         return loaded
 

@@ -1,4 +1,4 @@
-"""Stop at a loss that is no number any more, and keep the batch that it came from."""
+"""Stop at a NaN or infinite loss, and keep the batch that it came from."""
 
 import math
 import os
@@ -18,22 +18,15 @@ INTERVAL = 8
 
 
 class NonFiniteLossError(UserError):
-    """A loss is infinite or not a number; the message names the step, its samples and a file."""
+    """A loss is NaN or infinite; the message names the step, its samples and a file."""
 
 
 class Seen(NamedTuple):
-    """A batch that was trained on.
+    """A batch that was trained on."""
 
-    Attributes:
-        place: Epoch, batch in the epoch and steps so far.
-        names: Names of the logged values.
-        values: The values (N,), on the device.
-        batch: The batch.
-    """
-
-    place: dict[str, int]
-    names: list[str]
-    values: Tensor
+    place: dict[str, int]  # epoch, batch in the epoch and steps so far
+    names: list[str]  # of the logged values
+    values: Tensor  # (N,), on the device
     batch: Batch
 
 
@@ -71,13 +64,13 @@ class FiniteLosses(Callback):
             self.look(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look before anything is measured."""
+        """Check before anything is measured."""
         self.look(trainer)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Look before anything is kept, at the weights as well: a gradient may have spoilt them."""
+        """Check before anything is kept, the weights too: a gradient may have spoilt them."""
         self.look(trainer)
         weights = [(name, p.detach()) for name, p in pl_module.named_parameters()]
         fine = torch.stack([p.isfinite().all() for _, p in weights]).tolist()
@@ -96,7 +89,9 @@ class FiniteLosses(Callback):
         if not trainer.strategy.reduce_boolean_decision(bool(bad), all=False):
             return
         if not bad:
-            raise NonFiniteLossError("A loss is not finite in another process; see its message.")
+            raise NonFiniteLossError(
+                "A loss is NaN or infinite in another process; see its message."
+            )
         seen, own = recent[bad[0]], values[bad[0]].tolist()
         raise NonFiniteLossError(report(trainer, seen, dict(zip(seen.names, own, strict=True))))
 
@@ -135,10 +130,11 @@ def report(trainer: Trainer, seen: Seen, found: dict[str, float]) -> str:
     bad = [f"{name} {value}" for name, value in found.items() if not math.isfinite(value)]
     listed = ", ".join(bad[:5]) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
     return (
-        f"Not finite at step {place['step']} (epoch {place['epoch']}, batch {place['batch']}): "
-        f"{listed}. Its samples are {samples(seen.batch)}; the batch is in {file}. Checkpoints are "
-        "from before, and --ckpt_path last comes to the same batch again. Look at the samples, "
-        "lower the learning rate, or use --trainer.precision 32-true or bf16-mixed."
+        f"NaN or infinite values at step {place['step']} (epoch {place['epoch']}, batch "
+        f"{place['batch']}): {listed}. Its samples are {samples(seen.batch)}; the batch is in "
+        f"{file}. Checkpoints are from before, and --ckpt_path last reaches the same batch again. "
+        "Look at the samples, lower the learning rate, or use --trainer.precision 32-true or "
+        "bf16-mixed."
     )
 
 

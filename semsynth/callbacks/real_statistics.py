@@ -75,7 +75,7 @@ class RealStatistics:
         except FileNotFoundError:
             return
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            rank_zero_warn(f"{self.path(key)} is damaged ({error}) and will be rewritten.")
+            rank_zero_warn(f"{self.path(key)} is damaged ({error}) and will be recomputed.")
 
     def _save(
         self, trainer: Trainer, key: str, metric: ImageMetric, census: dict[str, Any]

@@ -1,4 +1,4 @@
-"""What makes a training that was interrupted go on as if it had not been."""
+"""What makes an interrupted training resume exactly."""
 
 import os
 import random
@@ -27,8 +27,8 @@ class Requeue(Callback):
 
     SLURM sends the signal ahead of the time limit (``#SBATCH --signal=SIGUSR1@90``). Lightning's
     own handler saves at once, also in the middle of a step and at different steps in different
-    processes, which can deadlock; here all processes agree on the step. Started again with
-    ``--ckpt_path last``, the training goes on as if nothing had happened.
+    processes, which can deadlock; here all processes agree on the step. Rerun with
+    ``--ckpt_path last`` to resume as if nothing had happened.
 
     Outside SLURM, and where ``SEMSYNTH_REQUEUE=0`` says that the parent process does it, the job
     is not requeued. The exit status is 75.
@@ -64,7 +64,7 @@ class Requeue(Callback):
     def on_test_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, _: int = 0
     ) -> None:
-        """Leave: the training is over and saved, the test starts anew."""
+        """Leave: the training is over and saved, the test starts over."""
         if self.asked:
             self._leave(trainer)
 
@@ -80,7 +80,7 @@ class Requeue(Callback):
             trainer.save_checkpoint(last)  # by all processes; of a link, replaces the link alone
 
     def _leave(self, trainer: Trainer) -> None:
-        rank_zero_info(f"Interrupted at step {trainer.global_step}; goes on with --ckpt_path last.")
+        rank_zero_info(f"Interrupted at step {trainer.global_step}; resume with --ckpt_path last.")
         requeues = SLURMEnvironment.detect() and os.environ.get("SEMSYNTH_REQUEUE") != "0"
         if requeues and trainer.is_global_zero:
             subprocess.run(["scontrol", "requeue", slurm_job()], check=False)
@@ -94,14 +94,14 @@ def slurm_job() -> str:
 
 
 class Position(Callback):
-    """Lets a training that goes on read the samples that come next.
+    """Lets a resumed training read the samples that come next.
 
     A method that asks in ``configure_optimizers`` how many steps there will be opens the training
-    data before the trainer knows where it goes on; their loader would begin the epoch again.
+    data before the trainer knows where it resumes; their loader would start the epoch over.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open the training data anew; the trainer does that before each epoch if need be."""
+        """Reopen the training data; the trainer does that before each epoch if need be."""
         if trainer.ckpt_path is not None:
             trainer.fit_loop._combined_loader = None
 
@@ -109,8 +109,8 @@ class Position(Callback):
 class StepSeed(Callback):
     """Seeds torch, NumPy and Python before each training step: by run, epoch, batch and process.
 
-    A training that is interrupted and goes on from a checkpoint then draws what it would have
-    drawn without the interruption, in all its processes.
+    A resumed training then draws what it would have drawn without the interruption, in all its
+    processes.
     """
 
     def on_train_batch_start(
