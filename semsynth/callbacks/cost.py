@@ -33,11 +33,11 @@ class Cost(Callback):
         self.started = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """What has been counted so far, for a training that goes on."""
+        """The counts so far, for resuming."""
         return self.totals | {"peak": self.peak}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Count on from a checkpoint."""
+        """Resume counting from a checkpoint."""
         self.totals = {key: state_dict[key] for key in self.totals}
         self.peak = state_dict["peak"]
 
@@ -71,12 +71,13 @@ class Cost(Callback):
             return
         timed = "timed_" if self.totals["timed_images"] else ""
         images, seconds = self.totals[f"{timed}images"], self.totals[f"{timed}seconds"]
+        device, on_gpu = pl_module.device, pl_module.device.type == "cuda"
         record = {
             "images_per_second": round(images / max(seconds, 1e-9), 3),
             "train_seconds": round(self.totals["seconds"], 3),
             "images": self.totals["images"],
             "peak_memory_gib": round(self.peak / 2**30, 3),
-            "device": device_name(pl_module.device),
+            "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
             "num_processes": trainer.world_size,
         }
         path = Path(trainer.default_root_dir) / "scores" / "cost.json"
@@ -97,8 +98,3 @@ def peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts KiB
-
-
-def device_name(device: torch.device) -> str:
-    """``cpu``, or the name of the GPU."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -54,16 +54,18 @@ class GeneratorEMA(Callback):
         torch._foreach_lerp_(averages, [current[k] for k in self.average], 1 - decay)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluate with the average."""
-        self._swap_in(pl_module)
+        """Use the average, to evaluate or, after the fit, for a test in the same process."""
+        if self.average and not self.training:
+            parameters = self._parameters(pl_module)
+            self.training = {k: parameters[k].detach().clone() for k in self.average}
+            _load(parameters, self.average)
+
+    on_fit_end = on_validation_start
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go on training with the weights in training."""
-        self._swap_out(pl_module)
-
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the average in the network, for a test in the same process."""
-        self._swap_in(pl_module)
+        """Continue with the weights in training."""
+        _load(self._parameters(pl_module), self.training)
+        self.training = {}
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -88,17 +90,6 @@ class GeneratorEMA(Callback):
 
     def _parameters(self, method: LightningModule) -> dict[str, nn.Parameter]:
         return dict(method.get_submodule(self.network).named_parameters())
-
-    def _swap_in(self, method: LightningModule) -> None:
-        if self.average and not self.training:
-            parameters = self._parameters(method)
-            self.training = {k: parameters[k].detach().clone() for k in self.average}
-            _load(parameters, self.average)
-
-    def _swap_out(self, method: LightningModule) -> None:
-        if self.training:
-            _load(self._parameters(method), self.training)
-            self.training = {}
 
 
 @torch.no_grad()

@@ -20,8 +20,6 @@ from semsynth.metrics.census import Census
 from semsynth.metrics.protocol import Card, installed_versions
 from semsynth.weights import MissingWeightsError
 
-Stage = Literal["val", "test"]
-
 
 class Evaluation(Callback):
     """Measures generated images on the validation and test splits.
@@ -39,8 +37,7 @@ class Evaluation(Callback):
         metrics: What is measured; each by its class and arguments.
         num_samples: Images for each mask, for the metrics that compare them with each other.
         seed: Seed of the noise.
-        on_missing_weights: Refuse to start when a metric lacks its pretrained weights, or go on
-            without the metric.
+        on_missing_weights: Refuse to start when a metric lacks its pretrained weights, or skip it.
         cache_real: Keep statistics of the real images in the user's cache, so that their features
             are computed once.
     """
@@ -95,45 +92,21 @@ class Evaluation(Callback):
             metric.to(trainer.strategy.root_device)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take up statistics of the real images."""
-        self._start(trainer, "val")
-
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take up statistics of the real images."""
-        self._start(trainer, "test")
+        """Load statistics of the real images."""
+        if self.real_statistics is not None and self.metrics:
+            self.real_statistics.load(trainer, stage_of(trainer), self.metrics)
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
         """Generate for a batch and update the metrics."""
-        self._update(trainer, pl_module, batch)
-
-    def on_test_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
-    ) -> None:
-        """Generate for a batch and update the metrics."""
-        self._update(trainer, pl_module, batch)
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log and write the scores of the validation split."""
-        self._finish(trainer, pl_module, "val")
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log and write the scores of the test split."""
-        self._finish(trainer, pl_module, "test")
-
-    def _start(self, trainer: Trainer, stage: Stage) -> None:
-        if self.real_statistics is not None and self.metrics:
-            self.real_statistics.load(trainer, stage, self.metrics)
-
-    def _update(self, trainer: Trainer, method: LightningModule, batch: Batch) -> None:
         if not self.metrics:
             return
         names = set().union(*(metric.wants for metric in self.metrics))
-        supplied = supply(trainer, method, batch, self.seed, self.num_samples, names)
+        supplied = supply(trainer, pl_module, batch, self.seed, self.num_samples, names)
         inputs = {**batch, **supplied}
         if "fake" not in supplied:
-            inputs |= self._generated(trainer, method, batch)
+            inputs |= self._generated(trainer, pl_module, batch)
         inputs |= {k: as_on_disk(inputs[k]) for k in inputs.keys() & {"image", *supplied}}
         if "full_mask" in batch:  # the method saw scribbles; images are measured against all of it
             inputs["mask"] = batch["full_mask"]
@@ -142,7 +115,7 @@ class Evaluation(Callback):
             if missing := metric.wants - inputs.keys():
                 raise ValueError(
                     f"{type(metric).__name__} wants {', '.join(sorted(missing))}, which "
-                    f"{type(method).__name__} and its data do not give; the data has "
+                    f"{type(pl_module).__name__} and its data do not give; the data has "
                     f"{', '.join(sorted(batch))}. Take the metric out of evaluation.metrics, or "
                     "choose data that has it."
                 )
@@ -155,18 +128,18 @@ class Evaluation(Callback):
         fakes = torch.stack([as_on_disk(image) for image in images], dim=1)
         return {"fake": fakes[:, 0], "fakes": fakes}
 
-    def _finish(self, trainer: Trainer, method: LightningModule, stage: Stage) -> None:
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log and write the scores of the split."""
         if not self.metrics:
             return
-        census = self.census.compute()
-        metrics = self.metrics
+        stage, metrics, census = stage_of(trainer), self.metrics, self.census.compute()
         if self.real_statistics is not None and not trainer.sanity_checking:
             metrics = self.real_statistics.keep_those_of(trainer, stage, metrics, census)
         self.scores = {}
         cards: Card = {}
         for metric in metrics:
             values = metric.compute()
-            method.log_dict({f"{stage}/{name}": value.float() for name, value in values.items()})
+            pl_module.log_dict({f"{stage}/{name}": value.float() for name, value in values.items()})
             self.scores |= {name: float(value) for name, value in values.items()}
             cards |= dict.fromkeys(values, card_of(metric, self.num_samples))
         for measured in (*self.metrics, self.census):
@@ -185,6 +158,15 @@ class Evaluation(Callback):
             }
             path = Path(trainer.default_root_dir) / "scores" / f"{stage}.json"
             write_text(path, json.dumps(record, indent=2) + "\n")
+
+    on_test_epoch_start = on_validation_epoch_start
+    on_test_batch_end = on_validation_batch_end
+    on_test_epoch_end = on_validation_epoch_end
+
+
+def stage_of(trainer: Trainer) -> Literal["val", "test"]:
+    """The split that is being measured."""
+    return "test" if trainer.testing else "val"
 
 
 def build_metrics(
