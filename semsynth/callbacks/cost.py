@@ -1,4 +1,4 @@
-"""What a training costs: images a second and memory."""
+"""Cost of a training: throughput and memory."""
 
 import json
 import resource
@@ -13,16 +13,16 @@ from torch import Tensor
 from semsynth.callbacks.generation import Batch
 from semsynth.files import write_text
 
-WARM_UP = 3  # steps of each start that are not timed: allocation, autotuning, first reads
+WARM_UP = 3  # untimed steps after each start: allocation, autotuning, first reads
 
 
 class Cost(Callback):
     """Writes ``scores/cost.json`` into the run directory when a training ends.
 
     - ``images_per_second``: of all processes, without evaluation and the first steps,
-    - ``train_seconds``: time of all steps, those before an interruption included,
+    - ``train_seconds``: time of all steps, including those before an interruption,
     - ``images``: samples seen, repeats counted,
-    - ``peak_memory_gib``: of the first process: on its device, or resident where there is no GPU,
+    - ``peak_memory_gib``: of the first process, on its GPU, or resident memory without one,
     - ``device``, ``num_processes``.
     """
 
@@ -51,7 +51,7 @@ class Cost(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
-        """Count a step, with the time that its data took."""
+        """Count a step, including data loading."""
         now = time.perf_counter()
         spent, self.started = now - self.started, now
         images = batch_size(batch) * trainer.world_size
@@ -62,11 +62,11 @@ class Cost(Callback):
         self.peak = max(self.peak, peak_memory(pl_module.device))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the evaluation out."""
+        """Exclude evaluation."""
         self.started = time.perf_counter()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write what was counted."""
+        """Write the counts."""
         if not trainer.is_global_zero or not self.totals["images"]:
             return
         timed = "timed_" if self.totals["timed_images"] else ""
@@ -89,12 +89,12 @@ class Cost(Callback):
 
 
 def batch_size(batch: Batch) -> int:
-    """Samples of a batch, whatever its keys are."""
+    """Batch size, whatever the keys."""
     return next((len(v) for v in batch.values() if isinstance(v, Tensor) and v.ndim), 0)
 
 
 def peak_memory(device: torch.device) -> int:
-    """Largest number of bytes in use so far: of tensors on a GPU, resident elsewhere."""
+    """Peak bytes so far: of tensors on a GPU, resident elsewhere."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts KiB

@@ -14,7 +14,7 @@ from semsynth.callbacks.generation import Batch
 from semsynth.errors import UserError
 
 INTERVAL = 8
-"""Batches after which the losses of a GPU are looked at; so many are kept in its memory."""
+"""Batches between two checks on a GPU; as many are kept in its memory."""
 
 
 class NonFiniteLossError(UserError):
@@ -31,11 +31,11 @@ class Seen(NamedTuple):
 
 
 class FiniteLosses(Callback):
-    """Looks at all that a method logs in training, whatever the method is.
+    """Stops on NaN or infinity in anything that a method logs in training.
 
-    A GPU is not waited for at each step: losses are looked at after every eighth batch, before a
-    validation and before a checkpoint. An error is seen at most seven batches late, and what came
-    of it is never written into a checkpoint. On a CPU it is seen at once.
+    To avoid synchronising the GPU at each step, losses are checked after every eighth batch, before
+    validation and before a checkpoint: at most seven batches late, but never too late for a
+    checkpoint. On a CPU they are checked at once.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class FiniteLosses(Callback):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        """Remember the batch and what was logged for it."""
+        """Remember the batch and its logged values."""
         place = {"epoch": trainer.current_epoch, "batch": batch_idx, "step": trainer.global_step}
         names, values = logged(trainer)
         if isinstance(outputs, dict) and isinstance(loss := outputs.get("loss"), Tensor):
@@ -79,12 +79,12 @@ class FiniteLosses(Callback):
             raise NonFiniteLossError(report(trainer, self.latest, dict.fromkeys(spoilt, math.nan)))
 
     def look(self, trainer: Trainer) -> None:
-        """Look at what was logged since the last time, in all processes."""
+        """Check everything logged since the last check, in all processes."""
         recent, self.recent = self.recent, []
         if not recent:
             return
         lengths = [len(seen.names) for seen in recent]
-        values = torch.cat([seen.values for seen in recent]).cpu().split(lengths)  # waits for it
+        values = torch.cat([seen.values for seen in recent]).cpu().split(lengths)  # synchronises
         bad = [i for i, own in enumerate(values) if not own.isfinite().all()]
         if not trainer.strategy.reduce_boolean_decision(bool(bad), all=False):
             return
@@ -97,12 +97,12 @@ class FiniteLosses(Callback):
 
 
 def runs_ahead(device: torch.device) -> bool:
-    """Whether a device computes while Python goes on, so that looking at a value would stop it."""
+    """Whether a device runs asynchronously, so that reading a value would block."""
     return device.type != "cpu"
 
 
 def logged(trainer: Trainer) -> tuple[list[str], list[Tensor]]:
-    """Names and latest values of what the training steps log."""
+    """Names and latest values logged by the training steps."""
     found = {
         item.meta.name: item._forward_cache
         for item in trainer.fit_loop.epoch_loop._results.values()
@@ -112,7 +112,7 @@ def logged(trainer: Trainer) -> tuple[list[str], list[Tensor]]:
 
 
 def report(trainer: Trainer, seen: Seen, found: dict[str, float]) -> str:
-    """Write the batch to a file of the run directory, and say what happened and what may help."""
+    """Save the batch to the run directory; return a message with cause and remedies."""
     place = seen.place | {"rank": trainer.global_rank}
     seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
     name = f"step_{place['step']:08d}_rank{place['rank']}.pt"
@@ -139,7 +139,7 @@ def report(trainer: Trainer, seen: Seen, found: dict[str, float]) -> str:
 
 
 def samples(batch: Batch) -> str:
-    """Names of the samples of a batch, or their numbers."""
+    """Names of the samples of a batch, or their indices."""
     found = next((batch[key] for key in ("name", "index", "seed") if key in batch), ["unnamed"])
     listed = found.flatten().tolist() if isinstance(found, Tensor) else found
     return ", ".join(str(name) for name in listed)

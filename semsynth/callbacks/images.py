@@ -19,11 +19,10 @@ from semsynth.networks.noise import sample_seed
 class ImageLogger(Callback):
     """Writes grids of samples to ``images/`` in the run directory and to W&B.
 
-    Validation shows fixed samples as they get better; a test adds the series that the method
-    supplies as its ``variations``.
+    Validation shows fixed samples as they improve; a test adds the method's ``variations``.
 
     Args:
-        num_masks: Rows of a grid, each a sample.
+        num_masks: Rows of a grid, one per sample.
         num_samples: Images for each mask.
         seed: Seed of the noise.
     """
@@ -55,7 +54,7 @@ class ImageLogger(Callback):
             for name, images in found.get("variations", {}).items():
                 self._write(trainer, pl_module, rows, images, f"test_{name}")
 
-    on_test_batch_end = on_validation_batch_end
+    on_test_batch_end = on_validation_batch_end  # type: ignore[assignment]  # Lightning's types differ
 
     def _samples(self, trainer: Trainer, method: LightningModule, batch: Batch) -> Tensor:
         first = generate(trainer, method, batch, self.seed, 0)
@@ -96,7 +95,7 @@ class PredictionWriter(Callback):
         output: Directory of the images.
         num_samples: Images for each mask.
         seed: Seed of the noise; the same seed gives the same images.
-        style: What the method makes of the batch's ``style``; none if not given.
+        style: The batch's ``style``, if any.
     """
 
     def __init__(

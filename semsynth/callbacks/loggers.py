@@ -1,4 +1,4 @@
-"""Where a run's numbers go: CSV always, W&B online or offline."""
+"""Loggers of a run: CSV always, W&B online or offline."""
 
 import logging
 import netrc
@@ -71,7 +71,7 @@ def has_wandb_key() -> bool:
 
 
 def silence_noise() -> None:
-    """Hide messages of libraries that a user can do nothing about."""
+    """Hide library messages that a user cannot act on."""
     for message in (
         "The anonymous setting has no effect",
         ".*isinstance.treespec, LeafSpec.*",

@@ -1,4 +1,4 @@
-"""Where a run keeps its configuration, checkpoints, scores, pictures, splits and logs."""
+"""Run directories: configuration, checkpoints, scores, images, splits and logs."""
 
 import hashlib
 import shutil
@@ -19,7 +19,7 @@ NOT_IDENTITY = ("run_dir", "overwrite", "ckpt_path", "config", "test_after_fit",
 
 
 class RunExistsError(UserError, FileExistsError):
-    """A run directory already holds a run that a new one would overwrite."""
+    """A new run would overwrite the one in its directory."""
 
 
 class DamagedRunError(UserError):
@@ -29,15 +29,15 @@ class DamagedRunError(UserError):
 def default_directory(config: dict[str, Any], config_file: str | None) -> Path:
     """``outputs/<experiment>/seed<seed>-<hash>``, the same for the same configuration.
 
-    It depends on nothing else, so that all processes of a run agree, and so that a job which is
-    started again finds its checkpoints.
+    It depends on nothing else, so that all processes of a run agree and a rerun finds its
+    checkpoints.
     """
     name = f"seed{config['seed_everything']}-{config_hash(config)[:8]}"
     return Path("outputs", experiment_name(config, config_file), name)
 
 
 def config_hash(config: dict[str, Any]) -> str:
-    """SHA-256 of what a configuration says about a run, wherever the run is kept."""
+    """SHA-256 of a configuration without the location of the run."""
     identity = {k: v for k, v in config.items() if k not in NOT_IDENTITY}
     for key, place in (("checkpoint", "dirpath"), ("trainer", "default_root_dir")):
         if place in identity.get(key, {}):
@@ -67,7 +67,7 @@ def last_checkpoint(directory: Path) -> Path | None:
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Whether a file is a checkpoint whose checksums are right."""
+    """Whether a file is a checkpoint with correct checksums."""
     try:
         with zipfile.ZipFile(checkpoint) as archive:
             return archive.testzip() is None
@@ -87,12 +87,12 @@ def experiment_name(config: dict[str, Any], config_file: str | None) -> str:
 
 
 def of_checkpoint(ckpt_path: str) -> Path:
-    """The run directory that a checkpoint lies in."""
+    """The run directory of a checkpoint."""
     return Path(ckpt_path).absolute().parent.parent
 
 
 def derived(config: Path) -> list[str]:
-    """Flags that make a run's ``config.yaml`` forget what only says where the run was."""
+    """Flags that reset the location in a run's ``config.yaml``."""
     recorded = yaml.safe_load(config.read_text()) or {}
     where = Path(recorded.get("run_dir") or "")
     paths = {"checkpoint.dirpath": where / "checkpoints", "trainer.default_root_dir": where}
@@ -105,10 +105,10 @@ def derived(config: Path) -> list[str]:
 
 
 def prepare(directory: Path, overwrite: bool) -> None:
-    """Make sure that a new run may use a directory, and empty it."""
+    """Check that a new run may use a directory, and empty it."""
     if any((directory / "checkpoints").glob("*.ckpt")) and not overwrite:
         raise RunExistsError(
-            f"{directory} already holds a run with this configuration. Continue it with "
+            f"{directory} already has a run with this configuration. Resume it with "
             "--ckpt_path last, replace it with --overwrite true, or choose another --run_dir."
         )
     for name in CONTENTS:

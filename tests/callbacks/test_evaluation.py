@@ -371,7 +371,9 @@ def test_method_supplies_what_metrics_ask_for(home: Path, tmp_path: Path) -> Non
 def test_what_a_method_does_not_supply_is_named(
     home: Path, tmp_path: Path, method: Method, metric: ImageMetric, missing: str
 ) -> None:
-    message = rf"wants {missing}, which {type(method).__name__} and .* the data has .*image, .*mask"
+    message = (
+        rf"needs {missing}, which {type(method).__name__} and .* data provides .*image, .*mask"
+    )
     with pytest.raises(ValueError, match=message):
         trainer(tmp_path, Evaluation([metric])).test(method, toy(), verbose=False)
 
