@@ -242,7 +242,7 @@ def test_mistakes_about_a_checkpoint_end_in_one_message(
         export(tmp_path / "a", clvae, "--num", "2", "--paste", "tree")
     with pytest.raises(SystemExit, match="CLVAE needs masks"):
         export(tmp_path / "b", clvae, "--num", "2", "--source", "samples")
-    with pytest.raises(SystemExit, match="Segmenter makes no labelled images"):
+    with pytest.raises(SystemExit, match="Segmenter cannot make labelled images"):
         export(tmp_path / "c", Path(judges[0]), "--num", "2")
     export(tmp_path / "d", clvae, "--num", "2")
     with pytest.raises(SystemExit, match="written with num 2, not 3"):
