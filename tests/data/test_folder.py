@@ -63,14 +63,14 @@ def test_masks_alone_are_enough_to_predict(root: Path) -> None:
 
 def test_bad_mask_to_predict_from_is_named(root: Path) -> None:
     write_map(root / "val/labels/1.png", np.full((10, 12), 99))
-    with pytest.raises(DataError, match=r"labels/1\.png holds the value 99"):
+    with pytest.raises(DataError, match=r"labels/1\.png has the value 99"):
         MaskFolder(str(root / "val/labels"), folder(root)).setup("predict")
 
 
 def test_damage_that_comes_after_a_good_check_is_found(root: Path) -> None:
     folder(root).setup("fit")
     write_map(root / "train/labels/2.png", np.full((10, 12), 7))
-    with pytest.raises(DataError, match=r"labels/2\.png holds the value 7"):
+    with pytest.raises(DataError, match=r"labels/2\.png has the value 7"):
         folder(root).setup("fit")
 
 
@@ -83,5 +83,5 @@ def test_classes_may_have_names_and_colours(root: Path) -> None:
 
 def test_class_names_must_agree_with_their_number(root: Path) -> None:
     (root / "classes.txt").write_text("sky\nroad\n")
-    with pytest.raises(DataError, match="names 2 classes and num_classes is 3"):
+    with pytest.raises(DataError, match="has 2 classes, but num_classes is 3"):
         folder(root)

@@ -36,7 +36,7 @@ def test_epochs_and_processes_see_different_seeds() -> None:
 
 
 def test_a_directory_without_cache_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no pairs"):
+    with pytest.raises(DataError, match="has no pairs"):
         CachedPairs(str(tmp_path)).setup("fit")
 
 
