@@ -1,4 +1,4 @@
-"""Trained methods from the files that a user names."""
+"""Trained methods from files of the user."""
 
 from pathlib import Path
 

@@ -159,7 +159,11 @@ WEIGHTS = [
 ]
 IMPORT = [
     ("import gone.pt --as stylegan2 --out {run}", 1, r"there is no file gone\.pt"),
-    ("import {p}/file --as stylegan2 --out {run}", 1, r"file is neither .* nor a pickle.*Known"),
+    (
+        "import {p}/file --as stylegan2 --out {run}",
+        1,
+        r"file is neither .* nor a pickle.*Supported",
+    ),
     (
         "import {p}/evil.pkl --as stylegan2 --out {run}",
         1,
@@ -174,7 +178,7 @@ IMPORT = [
     ("import {p}/lacking.pt --as stylegan2 --out {run}", 1, r"lacking\.pt .*mapping layers"),
     ("import {p}/lacking.pt --as fewshot_smis --out {run}", 1, r"no encoder.*--as stylegan2"),
     ("import {p}/file --as user_controllable_lt --out {run}", 1, r"--dataset ffhq"),
-    ("import {p}/empty --as clvae --out {run}", 1, r"must hold latest_net_G\.pth.*found none"),
+    ("import {p}/empty --as clvae --out {run}", 1, r"must contain latest_net_G\.pth.*found none"),
 ]
 PLACES = [
     (f"fit {STREET} --run_dir {{p}}/file", 1, r"file is a file, not a directory.*--run_dir"),

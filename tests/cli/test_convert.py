@@ -86,7 +86,7 @@ def test_file_that_is_there_is_replaced_only_when_asked(checkpoint: Path, tmp_pa
 
 def test_refusal_is_one_message_and_writes_nothing(tmp_path: Path) -> None:
     torch.save({"model": {}}, tmp_path / "other.pt")
-    message = r"^semsynth import: .*other\.pt: it holds model, not g_ema"
+    message = r"^semsynth import: .*other\.pt: it has model, not g_ema"
     with pytest.raises(SystemExit, match=message):
         run(tmp_path / "other.pt", tmp_path / "priors")
     assert not (tmp_path / "priors").exists()

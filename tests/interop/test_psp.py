@@ -297,7 +297,7 @@ def test_encoder_of_more_styles_than_its_generator_is_refused(bundle: Make, tmp_
 
 
 def test_file_without_an_encoder_is_refused(rosinality: Make, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"holds no encoder.*--as stylegan2"):
+    with pytest.raises(CheckpointError, match=r"it has no encoder.*--as stylegan2"):
         import_psp(save(rosinality(), tmp_path))
 
 
