@@ -86,7 +86,7 @@ VALUES = [
     (f"{PREDICT} --num_samples 0", 1, r"num_samples must be a positive number, got 0"),
 ]
 TRAINER = [
-    (f"{FIT} --trainer.accelerator gpu", 1, r"is gpu, and torch sees no GPU.*accelerator cpu"),
+    (f"{FIT} --trainer.accelerator gpu", 1, r"is gpu, but torch sees no GPU.*accelerator cpu"),
     (f"{FIT} --trainer.accelerator quantum", 1, r"accelerator='quantum'.*Available.*cpu"),
     (f"{FIT} --trainer.devices 0", 1, r"trainer\.devices is '?0'?; give a number of at least 1"),
     (f"{FIT} --trainer.devices two", 1, r"trainer\.devices is 'two'; give a number"),
@@ -154,7 +154,7 @@ WEIGHTS = [
     ("pairs --prior toy_portrait --num 2 --estimator raft --out {run}", 1, r"called 'raft'.*dis"),
     ("weights import {p}/file --as vgg19", 1, r"truncated or another"),
     ("weights import gone.pth --as vgg19", 1, r"There is no file gone\.pth; pass the path"),
-    (f"{EVALUATE} --metrics ssim", 1, r"no metric 'ssim'; there are fid, kid"),
+    (f"{EVALUATE} --metrics ssim", 1, r"Unknown metric 'ssim'; choose from fid, kid"),
     (f"{EVALUATE} --metrics layout", 1, "layout needs a segmenter"),
 ]
 IMPORT = [

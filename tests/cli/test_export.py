@@ -71,7 +71,7 @@ def test_an_export_is_read_as_a_folder_and_passes_the_check(
     assert batch["image"].shape == (count, 3, 32, 32)
     assert set(batch["mask"].unique().tolist()) <= {0, 1, 2}
     main(["data", "check", "--data", "folder", "--root", str(root), "--data.num_classes", "3"])
-    assert "No problem was found" in capsys.readouterr().out
+    assert "No problems found" in capsys.readouterr().out
 
 
 def test_torchvision_code_reads_it(clvae: Path, tmp_path: Path) -> None:
@@ -215,14 +215,14 @@ def test_samples_of_a_prior_are_labelled_from_few_pairs(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "Give --ckpt_path of a training, or --prior and --labelled"),
+        ([], "Give either --ckpt_path of a training, or --prior and --labelled"),
         (["--ckpt_path", "no.ckpt"], "There is no checkpoint no.ckpt"),
         (["--prior", "toy_portrait"], "--prior needs --labelled"),
         (["--prior", "nobody", "--labelled", "."], r"There is no classes.txt"),
         (["--prior", "x", "--labelled", ".", "--masks", "."], "A prior can only generate"),
         (["--ckpt_path", "no.ckpt", "--num", "0"], "--num must be at least 1"),
-        (["--ckpt_path", "no.ckpt", "--split", "1", "1", "0"], "three shares that add up to 1"),
-        (["--ckpt_path", "no.ckpt", "--keep", "2"], "--keep must lie in 0..1"),
+        (["--ckpt_path", "no.ckpt", "--split", "1", "1", "0"], "three shares that sum to 1"),
+        (["--ckpt_path", "no.ckpt", "--keep", "2"], "--keep must be in 0..1"),
         (["--ckpt_path", "no.ckpt", "--filters", "agreement"], "needs --judges"),
         (["--ckpt_path", "no.ckpt", "--target_precision", "0.9"], "give both or none"),
         (["--ckpt_path", "x", "--filters", "disagreement", "--judges", "a"], "at least two"),
