@@ -35,7 +35,7 @@ def build_loggers(chosen: Any, run_dir: Path, command: str, labels: RunLabels) -
 
 
 def build_wandb_logger(run_dir: Path, command: str, labels: RunLabels, segment: int) -> WandbLogger:
-    """W&B logger that stays offline, and says so, when there is no key and no mode is set.
+    """W&B logger, offline with a message if neither a key nor a mode is set.
 
     W&B cannot continue a run offline. A resumed training is a separate run with the same group and
     name and the tag ``segment-2``; its steps continue.

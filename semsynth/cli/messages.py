@@ -93,7 +93,7 @@ class Parser(ArgumentParser):
         self.exit(2, f"{parser.prog.replace(' [options]', '')}: {sentence}\n")
 
     def parsers(self) -> list["Parser"]:
-        """This parser, and that of the command if it stands before one."""
+        """This parser, and that of the command if it precedes one."""
         choices = [action.choices for action in self._actions if isinstance(action.choices, dict)]
         return [self, *(parser for of_action in choices for parser in of_action.values())]
 

@@ -46,7 +46,7 @@ def require_config(args: list[str], files: tuple[str, ...]) -> None:
         return
     check_file(path)
     raise UserError(
-        f"{path} is not in a run directory with a config.yaml; give the configuration: "
+        f"{path} has no config.yaml in its run directory; give the configuration with "
         "--config FILE."
     )
 

@@ -107,7 +107,7 @@ def import_clvae(
         image_size: Height and width of the images; by default the paper's.
         label_order: ``raw`` if channel 0 is unknown and channel k the value k on disk, as in the
             official checkpoints for ADE20K; the channels are then brought to our order, unknown
-            last. ``shifted`` takes them as they are. By default raw for 151 classes.
+            last. ``shifted`` takes them unchanged. By default raw for 151 classes.
 
     """
     files = find_files(path)

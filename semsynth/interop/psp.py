@@ -1,6 +1,6 @@
 """Encoders of pSp and of what was built on it, with their generators, from official checkpoints.
 
-Known is the encoder that goes through a feature pyramid on an IR-SE network
+Supported is the encoder with a feature pyramid on an IR-SE network
 (``GradualStyleEncoder``), of any number of styles, widths and units.
 """
 

@@ -62,7 +62,7 @@ class Call:
 def record(meta: Mapping[str, Any]) -> RecordedModule:
     """Replaces the hook that executes ``meta["module_src"]`` and builds the module."""
     if meta["type"] != "class":
-        raise pickle.UnpicklingError(f"it holds a persistent {meta['type']!r}, not a class")
+        raise pickle.UnpicklingError(f"it has a persistent {meta['type']!r}, not a class")
     return RecordedModule(str(meta["class_name"]), dict(meta["state"]))
 
 

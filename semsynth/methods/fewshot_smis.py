@@ -69,7 +69,7 @@ class FewShotSMIS(PriorMethod):
         label_resolutions: Resolutions of the layers that are read; by default the features'.
         label_size: Height and width of the pseudo-labels, to which features are interpolated; by
             default the highest of the label resolutions.
-        shot_views: Invert each labelled photo in six views: as it is, rotated by ten degrees to
+        shot_views: Invert each labelled photo in six views: unchanged, rotated by ten degrees to
             both sides, and mirrored. Not in the paper; for one shot.
         shot_styles: Number of other styles in which each shot is also labelled, so that labels
             depend on the layout alone. None in the paper; for one shot.
@@ -272,7 +272,7 @@ class FewShotSMIS(PriorMethod):
 
     def find_codes(self, shots: Batch) -> tuple[Tensor, Tensor]:
         """Codes (N, num_ws, w_dim) of the shots and their label maps (N, H, W), of all views."""
-        if "w_plus" in shots:  # the prior's own, exact as they are
+        if "w_plus" in shots:  # the prior's own, which are exact
             return shots["w_plus"], shots["mask"]
         image, mask = shots["image"], shots["mask"]
         if self.shot_views and self.supervision != "pairs":

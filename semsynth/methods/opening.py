@@ -7,7 +7,7 @@ import torch
 from semsynth.errors import UserError
 from semsynth.methods.user_controllable_lt import UserControllableLT
 
-BY_NAME = ("last", "best", "hpc")  # checkpoints that Lightning finds by itself
+BY_NAME = ("last", "best", "hpc")  # checkpoints that Lightning resolves
 
 
 def load_editor(file: str) -> UserControllableLT:

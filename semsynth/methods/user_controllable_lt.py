@@ -357,7 +357,7 @@ class UserControllableLT(PriorMethod):
         self._measure(batch, "test")
 
     def on_validation_epoch_end(self) -> None:
-        """Calibrate the gain for the weights as they are now."""
+        """Calibrate the gain for the current weights."""
         if self.gain_pairs and self.gain_rule == "calibrated" and self.trainer.state.fn == "fit":
             self.calibrate()
             self.log("val/gain", self.gain)

@@ -24,7 +24,7 @@ def labels_of(data: bytes, size: Sequence[int], space: LabelSpace) -> Tensor:
 
 
 def bytes_of(mask: Tensor) -> str:
-    """Base64 of a label map (H, W), one byte a pixel."""
+    """Base64 of a label map (H, W), one byte per pixel."""
     return base64.b64encode(mask.to(torch.uint8).cpu().contiguous().numpy().tobytes()).decode()
 
 

@@ -41,8 +41,8 @@ def test_it_writes_pictures_film_and_a_trajectory_to_go_on_from(
     ("marks", "message"),
     [
         (["--prior", "nobody", "--drag", "1,2,3,4"], "No prior is called 'nobody'"),
-        ([], "nothing to do"),
-        (["--anchor", "3,3"], "nothing to do"),
+        ([], "Nothing to do"),
+        (["--anchor", "3,3"], "Nothing to do"),
         (["--drag", "1,2,3"], "--drag X,Y,DX,DY expects 4 comma-separated numbers, got '1,2,3'"),
         (["--drag", "1,2,a,b"], "expects 4 comma"),
         (["--drag", "-3,2,4,4"], "its point inside the image"),

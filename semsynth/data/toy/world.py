@@ -106,7 +106,7 @@ class World:
     def render(self, layout: Factors, appearance: Factors, image_size: int) -> Rendering:
         """Paint a batch of factors; the mask does not depend on the appearance."""
         parts = self.parts(layout)
-        x, y = pixel_centres(2 * image_size)  # 2 x 2 samples a pixel against jagged edges
+        x, y = pixel_centres(2 * image_size)  # 2 x 2 supersampling against aliasing
         image = _halve(shade(parts, topmost(parts, x, y), appearance, x, y))
         seen = topmost(parts, *pixel_centres(image_size))
         mask = torch.tensor([part.label for part in parts])[seen]
