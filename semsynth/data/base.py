@@ -67,7 +67,7 @@ class Mapped(Dataset[Batch]):
 
 
 def without_labels(sample: Batch) -> Batch:
-    """A sample without its photo and its codes."""
+    """A sample without its labels and codes."""
     return {key: value for key, value in sample.items() if key not in LABELS}
 
 

@@ -51,7 +51,7 @@ class Thresholds:
     Attributes:
         margin: Minimum margin of a pixel, by class.
         disagreement: Maximum disagreement at a pixel, by class.
-        class_agreement: Minimum IoU of each class of an image; below it its pixels are unlabelled.
+        class_agreement: Minimum IoU of each class of an image; pixels below it are unlabelled.
         agreement: Minimum mean IoU of an image.
         copies: Minimum distance to a training image.
     """

@@ -86,9 +86,9 @@ class LayoutFidelity(ImageMetric):
     """Mean IoU and pixel accuracy of a segmenter on generated images, and on the real ones.
 
     One confusion matrix counts the pixels of all images (see ``layout_scores``). The scores of the
-    real images, such as ``MeanIoU_real``, are an upper bound for this segmenter, and
-    ``MeanIoU_ratio`` is the fraction of it that generated images reach. Published accuracies differ
-    in whether they count unlabelled pixels, so both are given.
+    real images, such as ``MeanIoU_real``, show what this segmenter allows, and ``MeanIoU_ratio`` is
+    the fraction of it that generated images reach. Published accuracies differ in whether they
+    count unlabelled pixels, so both are given.
 
     Args:
         segmenter: ``toy_street``, ``toy_portrait``, a safetensors file with its card, a ``.ckpt``
