@@ -154,7 +154,7 @@ def test_layout_without_masks_says_the_flag(folders: Path) -> None:
 def test_diversity_of_single_images_says_how_to_name_several(root: Path) -> None:
     for file in (root / "fake").glob("*_0[12].png"):
         file.unlink()
-    with pytest.raises(SystemExit, match=r"one for 000000\. .* name them 000000_0"):
+    with pytest.raises(SystemExit, match=r"000000 has only one\. .* name them 000000_0"):
         evaluate(root, metrics=["diversity:toy_street"])
 
 
