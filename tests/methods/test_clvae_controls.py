@@ -131,7 +131,7 @@ def test_control_that_cannot_be_done_says_why(
 
 def test_masks_alone_cannot_be_edited_as_photos(method: CLVAE, batch: Batch) -> None:
     only = {k: v for k, v in seeded(batch).items() if k != "image"}
-    with pytest.raises(ValueError, match="no images"):
+    with pytest.raises(ValueError, match="Without images there are no codes"):
         method.styled(only, classes=[1])
 
 
