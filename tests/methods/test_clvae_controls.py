@@ -120,7 +120,7 @@ def test_object_that_an_edit_replaces_gets_a_drawn_style(method: CLVAE, batch: B
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"keep": True}, "name the classes"), ({"classes": [9]}, "There is no class 9")],
+    [({"keep": True}, "give the classes to edit"), ({"classes": [9]}, "There is no class 9")],
 )
 def test_control_that_cannot_be_done_says_why(
     method: CLVAE, batch: Batch, changes: dict[str, object], message: str
