@@ -111,7 +111,7 @@ DATA = [
     (f"{MINE}coloured", 1, r"RGB \(9, 0, 3\) at row 0.*--fix-palette"),
     (f"{MINE}good --data.num_classes 0", 1, r"num_classes must be from 1 to 255, got 0"),
     (f"{MINE}good --data.num_classes 300", 1, r"num_classes must be from 1 to 255, got 300"),
-    (f"{MINE}good --data.shots 0", 1, r"shots is 0 and .*from 1 to 3"),
+    (f"{MINE}good --data.shots 0", 1, r"shots is 0, but .*from 1 to 3"),
     (f"{MINE}good --data.shots 9", 1, r"shots is 9, but the training split has 3"),
     (f"{MINE}good --data.shots gone.txt", 1, r"There is no file gone\.txt"),
     (f"{MINE}good --data.shots [7]", 1, r"'7' is not in the training split"),
