@@ -307,7 +307,7 @@ def test_encoder_is_refused_with_another_prior(
     imported(bundle(), tmp_path)
     file = tmp_path / "out" / "official_fewshot_smis.safetensors"
     other = import_psp(save(bundle(64), tmp_path)).prior.generator
-    with pytest.raises(WeightsError, match=r"belongs to the prior with fingerprint \w{12}, and"):
+    with pytest.raises(WeightsError, match=r"belongs to the prior with fingerprint \w{12}, but"):
         load_encoder(file, other)
     with pytest.raises(WeightsError, match="does not describe an encoder"):
         load_encoder(tmp_path / "out" / "official.safetensors", other)
