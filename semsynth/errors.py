@@ -10,7 +10,7 @@ class UserError(ValueError):
 
 
 class UsageError(UserError):
-    """Flags that are out of range or do not go together; the exit status is 2, not 1."""
+    """Flags are out of range or inconsistent; the exit status is 2, not 1."""
 
 
 def require_positive(**values: float | None) -> None:

@@ -1,4 +1,4 @@
-"""Files that are whole or not there, whatever happens while they are written."""
+"""Atomic writing of files."""
 
 import os
 import secrets
@@ -9,13 +9,13 @@ from pathlib import Path
 
 @contextmanager
 def replaced(path: Path, *, durable: bool = False) -> Iterator[Path]:
-    """A temporary name beside a file, which takes the file's place once all is written.
+    """A temporary file beside a file, renamed to it when complete.
 
-    Each writer has its own. If anything fails, nothing is left behind and the old file stays.
+    Each writer has its own. On failure nothing is left behind and the old file stays.
 
     Args:
-        path: The file; directories above it are made.
-        durable: Wait until content and name are on the disk, for what must survive a power cut.
+        path: The file; missing directories are created.
+        durable: Wait until content and name are on the disk, to survive a power cut.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
@@ -32,13 +32,13 @@ def replaced(path: Path, *, durable: bool = False) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
+    """Write a text file atomically."""
     with replaced(path) as temporary:
         temporary.write_text(text)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a binary file, whole or not at all."""
+    """Write a binary file atomically."""
     with replaced(path) as temporary:
         temporary.write_bytes(content)
 

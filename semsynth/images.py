@@ -56,7 +56,7 @@ def image_grid(columns: Sequence[Tensor], gap: int = 2) -> Tensor:
 
 
 def save_png(picture: Tensor, path: Path) -> None:
-    """Write a picture (3, H, W), uint8, whole or not at all."""
+    """Write a picture (3, H, W), uint8, atomically."""
     write_bytes(path, png_bytes(picture.permute(1, 2, 0)))
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints from which a training goes on as if it had never stopped."""
+"""Checkpoints from which a training resumes as if it had never stopped."""
 
 import time
 from collections.abc import Iterator
@@ -17,22 +17,21 @@ from semsynth.files import replaced
 
 
 class Checkpoint(ModelCheckpoint):
-    """Lightning's checkpoints, written where nothing is under way.
+    """Lightning's ``ModelCheckpoint``, but written only between two optimizer steps.
 
-    Lightning writes at the end of a batch or in a validation. The end of an epoch, and what belongs
-    to it, is lost if it comes next, as are gradients that wait for those of more batches. Here,
-    what falls due is written before the next batch, between two steps; the end of a training alone
-    is written at once.
+    Lightning writes at the end of a batch or during validation, which loses accumulated gradients,
+    and the end of an epoch if that comes next. Here a checkpoint that is due is written before the
+    next batch; only the end of training is written at once.
     """
 
     due: dict[str, Tensor] | None = None
-    """The scores of a checkpoint that is to be written."""
+    """Scores of a pending checkpoint."""
     accumulating = False
-    """Whether gradients of the batches since the last step are waiting for more."""
+    """Whether gradients are being accumulated."""
     step_before = -1
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Remove what a process that was killed had begun to write."""
+        """Remove partial files of killed processes."""
         super().setup(trainer, pl_module, stage)
         if stage == "fit" and trainer.is_global_zero and self.dirpath is not None:
             for unfinished in Path(self.dirpath).glob(".*.ckpt*.part"):
@@ -41,7 +40,7 @@ class Checkpoint(ModelCheckpoint):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Write what has fallen due."""
+        """Write a pending checkpoint."""
         if self.due is not None and not self.accumulating:
             with before_batch(trainer):
                 self._write(trainer)
@@ -50,7 +49,7 @@ class Checkpoint(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
-        """See whether a checkpoint falls due; after the last step, write it at once."""
+        """Check whether a checkpoint is due; after the last step, write it at once."""
         self.accumulating = trainer.global_step == self.step_before
         if self.accumulating or self._should_skip_saving_checkpoint(trainer):
             return
@@ -60,19 +59,19 @@ class Checkpoint(ModelCheckpoint):
             self._write_the_end(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """See whether a checkpoint falls due; after the last step, write it."""
+        """Check whether a checkpoint is due; after the last step, write it."""
         super().on_validation_end(trainer, pl_module)
         if self.due is not None and trainer.global_step == trainer.max_steps:
             self._write(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the end, whatever the interval between checkpoints is."""
+        """Write the final checkpoint, whatever the interval."""
         self._write_the_end(trainer)
 
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        """A termination comes between two steps; one process can still write what is due."""
+        """SIGTERM is handled between two steps; a single process can still write."""
         between_steps = isinstance(exception, SIGTERMException) and trainer.world_size == 1
         if between_steps and self.due is not None:
             self._write(trainer)
@@ -90,13 +89,13 @@ class Checkpoint(ModelCheckpoint):
     def _save_topk_checkpoint(
         self, trainer: Trainer, monitor_candidates: dict[str, Tensor]
     ) -> None:
-        """Lightning decides whether to write, and not when."""
+        """Lightning decides whether to write, not when."""
         self.due = monitor_candidates
 
     def _save_last_checkpoint(
         self, trainer: Trainer, monitor_candidates: dict[str, Tensor]
     ) -> None:
-        """Written with the other."""
+        """Written together with the top-k checkpoint."""
 
     def _write_the_end(self, trainer: Trainer) -> None:
         if self.due is None and self.monitor is None:
@@ -111,13 +110,13 @@ class Checkpoint(ModelCheckpoint):
         if self.monitor is not None and self.monitor not in scores:
             self._defer_save_until_validation = True
             return
-        scores["step"] = torch.tensor(trainer.global_step)  # it may have waited for a step
+        scores["step"] = torch.tensor(trainer.global_step)  # may have been pending for a step
         super()._save_topk_checkpoint(trainer, scores)
         super()._save_last_checkpoint(trainer, scores)
 
     @staticmethod
     def _link_checkpoint(trainer: Trainer, filepath: str, linkpath: str) -> None:
-        """Point the link to another file at once: at no moment is there none."""
+        """Repoint the link atomically."""
         link, target = Path(linkpath), Path(filepath)
         if trainer.is_global_zero and link.absolute() != target.absolute():
             with replaced(link) as new:
@@ -128,14 +127,14 @@ class Checkpoint(ModelCheckpoint):
 
 @contextmanager
 def before_batch(trainer: Trainer) -> Iterator[None]:
-    """Count the batch that was just fetched as not read, for a checkpoint ahead of it."""
+    """Count the batch just fetched as unread, for a checkpoint before it."""
     loop = trainer.fit_loop.epoch_loop
     progress = loop.batch_progress
     last, logged = progress.is_last_batch, loop._batches_that_stepped
     progress.is_last_batch = False
     for counts in (progress.total, progress.current):
         counts.ready -= 1
-    if validates_next(trainer):  # it has; who goes on skips that, and counts one step
+    if validates_next(trainer):  # it has run; a resumed training skips it and counts one step
         loop._batches_that_stepped -= 1
     yield
     progress.is_last_batch, loop._batches_that_stepped = last, logged
@@ -144,12 +143,12 @@ def before_batch(trainer: Trainer) -> Iterator[None]:
 
 
 def validates_next(trainer: Trainer) -> bool:
-    """Whether a validation comes after the batch that was counted last."""
+    """Whether validation follows the last counted batch."""
     fetcher = trainer.fit_loop._data_fetcher
     assert fetcher is not None
     return trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
 
 
 def more_follows(trainer: Trainer) -> bool:
-    """Whether a validation or the end of an epoch follows the batch at hand."""
+    """Whether validation or the end of an epoch follows the current batch."""
     return trainer.fit_loop.epoch_loop._num_ready_batches_reached() or validates_next(trainer)

@@ -1,4 +1,4 @@
-"""Checkpoint files that are whole or not there, whatever happens while they are written."""
+"""Atomic checkpoint files: complete or absent."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from semsynth.errors import UserError
 from semsynth.files import replaced
 
 PREVIOUS = "previous.ckpt"
-"""The checkpoint that the newest one came after, in case that the newest is lost."""
+"""The checkpoint before the newest, in case the newest is lost."""
 
 
 class CheckpointFileError(UserError):
@@ -20,8 +20,7 @@ class CheckpointFileError(UserError):
 class SafeCheckpointIO(TorchCheckpointIO):
     """Writes under a temporary name in the same directory, waits for the disk, then renames.
 
-    A checkpoint that a newer one makes superfluous is kept as ``previous.ckpt``, one at a time.
-    Files are read without running what is in them.
+    The last superseded checkpoint is kept as ``previous.ckpt``. Reading executes nothing.
     """
 
     def save_checkpoint(
@@ -35,25 +34,25 @@ class SafeCheckpointIO(TorchCheckpointIO):
         except OSError as error:
             raise CheckpointFileError(
                 f"The checkpoint {path} could not be written: {error.strerror or error}. The one "
-                "before it is whole. Make room or mend the directory, then go on with --ckpt_path "
-                "last."
+                "before it is intact. Free disk space or fix the directory, then resume with "
+                "--ckpt_path last."
             ) from error
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read a checkpoint, to the CPU if nothing else is said, tensors and plain values alone."""
+        """Read a checkpoint of tensors and plain values only, by default to the CPU."""
         try:
             loaded: dict[str, Any] = torch.load(path, map_location or "cpu", weights_only=True)
-        except Exception as error:  # whatever a damaged file makes of torch's reader
+        except Exception as error:  # torch's reader may raise anything on a damaged file
             raise CheckpointFileError(
                 f"The checkpoint {path} cannot be read: {first_line(error)}. Give another one, or "
-                "--ckpt_path last for the newest that is whole."
+                "--ckpt_path last for the newest that is intact."
             ) from error
         return loaded
 
     def remove_checkpoint(self, path: str | Path) -> None:
-        """Keep what is removed as ``previous.ckpt``; the one kept so far goes."""
+        """Rename the removed file to ``previous.ckpt``, replacing the one before."""
         path = Path(path)
         if path.is_symlink() or path.name == PREVIOUS:
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a training costs: images a second and memory."""
+"""Cost of a training: throughput and memory."""
 
 import json
 import resource
@@ -13,16 +13,16 @@ from torch import Tensor
 from semsynth.callbacks.generation import Batch
 from semsynth.files import write_text
 
-WARM_UP = 3  # steps of each start that are not timed: allocation, autotuning, first reads
+WARM_UP = 3  # untimed steps after each start: allocation, autotuning, first reads
 
 
 class Cost(Callback):
     """Writes ``scores/cost.json`` into the run directory when a training ends.
 
     - ``images_per_second``: of all processes, without evaluation and the first steps,
-    - ``train_seconds``: time of all steps, those before an interruption included,
+    - ``train_seconds``: time of all steps, including those before an interruption,
     - ``images``: samples seen, repeats counted,
-    - ``peak_memory_gib``: of the first process: on its device, or resident where there is no GPU,
+    - ``peak_memory_gib``: of the first process, on its GPU, or resident memory without one,
     - ``device``, ``num_processes``.
     """
 
@@ -33,11 +33,11 @@ class Cost(Callback):
         self.started = 0.0
 
     def state_dict(self) -> dict[str, Any]:
-        """What has been counted so far, for a training that goes on."""
+        """The counts so far, for resuming."""
         return self.totals | {"peak": self.peak}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Count on from a checkpoint."""
+        """Resume counting from a checkpoint."""
         self.totals = {key: state_dict[key] for key in self.totals}
         self.peak = state_dict["peak"]
 
@@ -51,7 +51,7 @@ class Cost(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
-        """Count a step, with the time that its data took."""
+        """Count a step, including data loading."""
         now = time.perf_counter()
         spent, self.started = now - self.started, now
         images = batch_size(batch) * trainer.world_size
@@ -62,21 +62,22 @@ class Cost(Callback):
         self.peak = max(self.peak, peak_memory(pl_module.device))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the evaluation out."""
+        """Exclude evaluation."""
         self.started = time.perf_counter()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write what was counted."""
+        """Write the counts."""
         if not trainer.is_global_zero or not self.totals["images"]:
             return
         timed = "timed_" if self.totals["timed_images"] else ""
         images, seconds = self.totals[f"{timed}images"], self.totals[f"{timed}seconds"]
+        device, on_gpu = pl_module.device, pl_module.device.type == "cuda"
         record = {
             "images_per_second": round(images / max(seconds, 1e-9), 3),
             "train_seconds": round(self.totals["seconds"], 3),
             "images": self.totals["images"],
             "peak_memory_gib": round(self.peak / 2**30, 3),
-            "device": device_name(pl_module.device),
+            "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
             "num_processes": trainer.world_size,
         }
         path = Path(trainer.default_root_dir) / "scores" / "cost.json"
@@ -88,17 +89,12 @@ class Cost(Callback):
 
 
 def batch_size(batch: Batch) -> int:
-    """Samples of a batch, whatever its keys are."""
+    """Batch size, whatever the keys."""
     return next((len(v) for v in batch.values() if isinstance(v, Tensor) and v.ndim), 0)
 
 
 def peak_memory(device: torch.device) -> int:
-    """Largest number of bytes in use so far: of tensors on a GPU, resident elsewhere."""
+    """Peak bytes so far: of tensors on a GPU, resident elsewhere."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts KiB
-
-
-def device_name(device: torch.device) -> str:
-    """``cpu``, or the name of the GPU."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

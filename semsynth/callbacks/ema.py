@@ -12,12 +12,12 @@ from semsynth.callbacks.generation import Batch
 class GeneratorEMA(Callback):
     """Exponential moving average of a network's weights, for evaluation and checkpoints.
 
-    Unlike Lightning's own callback it counts batches, not optimizer steps, and copies one network
-    alone. A checkpoint's ``state_dict`` holds the averaged weights, so it can be used as it is; the
-    weights in training are kept in the callback's state, for resuming.
+    Unlike Lightning's callback it counts batches, not optimizer steps, and copies one network. A
+    checkpoint's ``state_dict`` has the averaged weights, ready to use; the raw weights are in the
+    callback's state, for resuming.
 
     Args:
-        decay: Weight of the past at each step.
+        decay: Decay per step.
         warm_up: Limit the decay to (1 + n) / (10 + n) at step n.
         network: The method's network: ``generator``, or another that it trains.
     """
@@ -35,7 +35,7 @@ class GeneratorEMA(Callback):
         self.training: dict[str, Tensor] = {}
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start from the network's weights, or take up those of a checkpoint."""
+        """Start from the network's weights, or those of a checkpoint."""
         parameters = self._parameters(pl_module)
         if not self.average:
             self.average = {k: p.detach().clone() for k, p in parameters.items()}
@@ -54,21 +54,23 @@ class GeneratorEMA(Callback):
         torch._foreach_lerp_(averages, [current[k] for k in self.average], 1 - decay)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Evaluate with the average."""
-        self._swap_in(pl_module)
+        """Use the average, to evaluate or, after the fit, for a test in the same process."""
+        if self.average and not self.training:
+            parameters = self._parameters(pl_module)
+            self.training = {k: parameters[k].detach().clone() for k in self.average}
+            _load(parameters, self.average)
+
+    on_fit_end = on_validation_start
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go on training with the weights in training."""
-        self._swap_out(pl_module)
-
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the average in the network, for a test in the same process."""
-        self._swap_in(pl_module)
+        """Restore the raw weights."""
+        _load(self._parameters(pl_module), self.training)
+        self.training = {}
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Put the average into the checkpoint's ``state_dict`` and the rest beside it."""
+        """Put the average into the checkpoint's ``state_dict`` and the raw weights beside it."""
         weights = checkpoint["state_dict"]
         training = self.training or {
             k: weights[f"{self.network}.{k}"].clone() for k in self.average
@@ -79,7 +81,7 @@ class GeneratorEMA(Callback):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Resume: Lightning has loaded the average, put the weights in training back."""
+        """Restore the raw weights; Lightning has loaded the average."""
         parameters = self._parameters(pl_module)
         self.average = {k: p.detach().clone() for k, p in parameters.items()}
         if state := checkpoint.get("generator_ema"):
@@ -88,17 +90,6 @@ class GeneratorEMA(Callback):
 
     def _parameters(self, method: LightningModule) -> dict[str, nn.Parameter]:
         return dict(method.get_submodule(self.network).named_parameters())
-
-    def _swap_in(self, method: LightningModule) -> None:
-        if self.average and not self.training:
-            parameters = self._parameters(method)
-            self.training = {k: parameters[k].detach().clone() for k in self.average}
-            _load(parameters, self.average)
-
-    def _swap_out(self, method: LightningModule) -> None:
-        if self.training:
-            _load(self._parameters(method), self.training)
-            self.training = {}
 
 
 @torch.no_grad()

@@ -20,27 +20,23 @@ from semsynth.metrics.census import Census
 from semsynth.metrics.protocol import Card, installed_versions
 from semsynth.weights import MissingWeightsError
 
-Stage = Literal["val", "test"]
-
 
 class Evaluation(Callback):
     """Measures generated images on the validation and test splits.
 
-    Each sample gets ``num_samples`` images. A metric's ``update`` names what it wants: ``fake``
+    Each sample gets ``num_samples`` images. A metric's ``update`` names its inputs: ``fake``
     (B, 3, H, W), the first of them, ``fakes`` (B, num_samples, 3, H, W), any key of the batch, or
     what the method supplies, which replaces the batch's own, such as the ``image`` before an edit.
-    Images are rounded to 8 bits first, real ones too, as if they had been written to files.
+    Images, real ones too, are rounded to 8 bits first, as if written to files.
 
     The scores are logged as ``val/NAME`` and ``test/NAME`` and written to ``scores/`` in the run
-    directory, with the protocol that they depend on. All processes take part, each with its own
-    samples, and the metrics add up.
+    directory with their protocol. Each process measures its own samples; metrics are summed.
 
     Args:
-        metrics: What is measured; each by its class and arguments.
+        metrics: Metrics, each by class and arguments.
         num_samples: Images for each mask, for the metrics that compare them with each other.
         seed: Seed of the noise.
-        on_missing_weights: Refuse to start when a metric lacks its pretrained weights, or go on
-            without the metric.
+        on_missing_weights: Refuse to start when a metric lacks its pretrained weights, or skip it.
         cache_real: Keep statistics of the real images in the user's cache, so that their features
             are computed once.
     """
@@ -55,7 +51,7 @@ class Evaluation(Callback):
     ) -> None:
         if num_samples < 1:
             raise ValueError(f"evaluation.num_samples must be at least 1, got {num_samples}.")
-        # Metrics are not built yet: one that lacks its weights can be left out.
+        # Metrics are built later, so that one without its weights can be skipped.
         self.recipes = list(metrics or [])
         self.num_samples = num_samples
         self.seed = seed
@@ -67,7 +63,7 @@ class Evaluation(Callback):
         self.protocol: Card = {}
 
     def build(self) -> None:
-        """Build the metrics, which are in no module tree, or name all missing weights."""
+        """Build the metrics, outside of any module tree, or name all missing weights."""
         if not self.recipes:
             return
         self.metrics, errors = build_metrics(self.recipes)
@@ -80,7 +76,7 @@ class Evaluation(Callback):
             rank_zero_warn(f"Measuring without a metric. {error}")
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Build the metrics if that was not done, and move them to the device of this process."""
+        """Build the metrics if necessary, and move them to the device of this process."""
         if stage == "predict":
             return
         self.build()
@@ -88,52 +84,28 @@ class Evaluation(Callback):
         agrees = trainer.strategy.broadcast(protocols) == protocols
         if not trainer.strategy.reduce_boolean_decision(agrees, all=True):
             raise MissingWeightsError(
-                "The processes of this run found different weights, so they would measure "
-                "different things. Put the weights where all machines see them."
+                "The processes of this run found different weights, so their scores would "
+                "differ. Put the weights on a file system that all machines share."
             )
         for metric in (*self.metrics, self.census):
             metric.to(trainer.strategy.root_device)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take up statistics of the real images."""
-        self._start(trainer, "val")
-
-    def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take up statistics of the real images."""
-        self._start(trainer, "test")
+        """Load statistics of the real images."""
+        if self.real_statistics is not None and self.metrics:
+            self.real_statistics.load(trainer, stage_of(trainer), self.metrics)
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
     ) -> None:
         """Generate for a batch and update the metrics."""
-        self._update(trainer, pl_module, batch)
-
-    def on_test_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, *_: Any
-    ) -> None:
-        """Generate for a batch and update the metrics."""
-        self._update(trainer, pl_module, batch)
-
-    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log and write the scores of the validation split."""
-        self._finish(trainer, pl_module, "val")
-
-    def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Log and write the scores of the test split."""
-        self._finish(trainer, pl_module, "test")
-
-    def _start(self, trainer: Trainer, stage: Stage) -> None:
-        if self.real_statistics is not None and self.metrics:
-            self.real_statistics.load(trainer, stage, self.metrics)
-
-    def _update(self, trainer: Trainer, method: LightningModule, batch: Batch) -> None:
         if not self.metrics:
             return
         names = set().union(*(metric.wants for metric in self.metrics))
-        supplied = supply(trainer, method, batch, self.seed, self.num_samples, names)
+        supplied = supply(trainer, pl_module, batch, self.seed, self.num_samples, names)
         inputs = {**batch, **supplied}
         if "fake" not in supplied:
-            inputs |= self._generated(trainer, method, batch)
+            inputs |= self._generated(trainer, pl_module, batch)
         inputs |= {k: as_on_disk(inputs[k]) for k in inputs.keys() & {"image", *supplied}}
         if "full_mask" in batch:  # the method saw scribbles; images are measured against all of it
             inputs["mask"] = batch["full_mask"]
@@ -141,32 +113,32 @@ class Evaluation(Callback):
         for metric in self.metrics:
             if missing := metric.wants - inputs.keys():
                 raise ValueError(
-                    f"{type(metric).__name__} wants {', '.join(sorted(missing))}, which "
-                    f"{type(method).__name__} and its data do not give; the data has "
-                    f"{', '.join(sorted(batch))}. Take the metric out of evaluation.metrics, or "
-                    "choose data that has it."
+                    f"{type(metric).__name__} needs {', '.join(sorted(missing))}, which "
+                    f"{type(pl_module).__name__} and its data do not provide; the data provides "
+                    f"{', '.join(sorted(batch))}. Remove the metric from evaluation.metrics, or "
+                    "choose other data."
                 )
             metric.update(**{name: inputs[name] for name in metric.wants})
 
     def _generated(self, trainer: Trainer, method: LightningModule, batch: Batch) -> Batch:
-        """Images of each sample, ``num_samples`` if a metric wants them."""
+        """Images of each sample, ``num_samples`` if a metric needs them."""
         draws = self.num_samples if any("fakes" in metric.wants for metric in self.metrics) else 1
         images = [generate(trainer, method, batch, self.seed, draw) for draw in range(draws)]
         fakes = torch.stack([as_on_disk(image) for image in images], dim=1)
         return {"fake": fakes[:, 0], "fakes": fakes}
 
-    def _finish(self, trainer: Trainer, method: LightningModule, stage: Stage) -> None:
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log and write the scores of the split."""
         if not self.metrics:
             return
-        census = self.census.compute()
-        metrics = self.metrics
+        stage, metrics, census = stage_of(trainer), self.metrics, self.census.compute()
         if self.real_statistics is not None and not trainer.sanity_checking:
             metrics = self.real_statistics.keep_those_of(trainer, stage, metrics, census)
         self.scores = {}
         cards: Card = {}
         for metric in metrics:
             values = metric.compute()
-            method.log_dict({f"{stage}/{name}": value.float() for name, value in values.items()})
+            pl_module.log_dict({f"{stage}/{name}": value.float() for name, value in values.items()})
             self.scores |= {name: float(value) for name, value in values.items()}
             cards |= dict.fromkeys(values, card_of(metric, self.num_samples))
         for measured in (*self.metrics, self.census):
@@ -177,7 +149,7 @@ class Evaluation(Callback):
         self.protocol |= {"metrics": cards, "versions": installed_versions()}
         if trainer.is_global_zero and not trainer.sanity_checking:
             record = {
-                "step": trainer.global_step or None,  # a test alone takes no steps
+                "step": trainer.global_step or None,  # a standalone test takes no steps
                 "num_samples": self.num_samples,
                 "seed": self.seed,
                 "scores": self.scores,
@@ -186,11 +158,20 @@ class Evaluation(Callback):
             path = Path(trainer.default_root_dir) / "scores" / f"{stage}.json"
             write_text(path, json.dumps(record, indent=2) + "\n")
 
+    on_test_epoch_start = on_validation_epoch_start
+    on_test_batch_end = on_validation_batch_end  # type: ignore[assignment]  # Lightning's types differ
+    on_test_epoch_end = on_validation_epoch_end
+
+
+def stage_of(trainer: Trainer) -> Literal["val", "test"]:
+    """The split being measured."""
+    return "test" if trainer.testing else "val"
+
 
 def build_metrics(
     recipes: Sequence[Callable[[], ImageMetric]],
 ) -> tuple[list[ImageMetric], list[MissingWeightsError]]:
-    """Build metrics, or take them as they are; an error for each that lacks its weights."""
+    """Build metrics that are not built; return an error for each without its weights."""
     metrics, errors = [], []
     for recipe in recipes:
         try:
@@ -201,7 +182,7 @@ def build_metrics(
 
 
 def as_on_disk(image: Any) -> Any:
-    """Images (..., 3, H, W) in [-1, 1] as a PNG file would keep them; anything else as it is."""
+    """Images (..., 3, H, W) in [-1, 1] rounded as in a PNG file; anything else unchanged."""
     is_float = isinstance(image, Tensor) and image.is_floating_point()
     is_image = is_float and image.ndim >= 4 and image.shape[-3] == 3
     return from_uint8(to_uint8(image)) if is_image else image

@@ -1,4 +1,4 @@
-"""Stop at a loss that is no number any more, and keep the batch that it came from."""
+"""Stop at a NaN or infinite loss, and keep the batch that it came from."""
 
 import math
 import os
@@ -14,35 +14,28 @@ from semsynth.callbacks.generation import Batch
 from semsynth.errors import UserError
 
 INTERVAL = 8
-"""Batches after which the losses of a GPU are looked at; so many are kept in its memory."""
+"""Batches between two checks on a GPU; as many are kept in its memory."""
 
 
 class NonFiniteLossError(UserError):
-    """A loss is infinite or not a number; the message names the step, its samples and a file."""
+    """A loss is NaN or infinite; the message names the step, its samples and a file."""
 
 
 class Seen(NamedTuple):
-    """A batch that was trained on.
+    """A batch that was trained on."""
 
-    Attributes:
-        place: Epoch, batch in the epoch and steps so far.
-        names: Names of the logged values.
-        values: The values (N,), on the device.
-        batch: The batch.
-    """
-
-    place: dict[str, int]
-    names: list[str]
-    values: Tensor
+    place: dict[str, int]  # epoch, batch in the epoch and steps so far
+    names: list[str]  # of the logged values
+    values: Tensor  # (N,), on the device
     batch: Batch
 
 
 class FiniteLosses(Callback):
-    """Looks at all that a method logs in training, whatever the method is.
+    """Stops on NaN or infinity in anything that a method logs in training.
 
-    A GPU is not waited for at each step: losses are looked at after every eighth batch, before a
-    validation and before a checkpoint. An error is seen at most seven batches late, and what came
-    of it is never written into a checkpoint. On a CPU it is seen at once.
+    To avoid synchronising the GPU at each step, losses are checked after every eighth batch, before
+    validation and before a checkpoint: at most seven batches late, but never too late for a
+    checkpoint. On a CPU they are checked at once.
     """
 
     def __init__(self) -> None:
@@ -57,7 +50,7 @@ class FiniteLosses(Callback):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        """Remember the batch and what was logged for it."""
+        """Remember the batch and its logged values."""
         place = {"epoch": trainer.current_epoch, "batch": batch_idx, "step": trainer.global_step}
         names, values = logged(trainer)
         if isinstance(outputs, dict) and isinstance(loss := outputs.get("loss"), Tensor):
@@ -71,13 +64,13 @@ class FiniteLosses(Callback):
             self.look(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look before anything is measured."""
+        """Check before anything is measured."""
         self.look(trainer)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Look before anything is kept, at the weights as well: a gradient may have spoilt them."""
+        """Check before anything is kept, the weights too: a gradient may have spoilt them."""
         self.look(trainer)
         weights = [(name, p.detach()) for name, p in pl_module.named_parameters()]
         fine = torch.stack([p.isfinite().all() for _, p in weights]).tolist()
@@ -86,28 +79,30 @@ class FiniteLosses(Callback):
             raise NonFiniteLossError(report(trainer, self.latest, dict.fromkeys(spoilt, math.nan)))
 
     def look(self, trainer: Trainer) -> None:
-        """Look at what was logged since the last time, in all processes."""
+        """Check everything logged since the last check, in all processes."""
         recent, self.recent = self.recent, []
         if not recent:
             return
         lengths = [len(seen.names) for seen in recent]
-        values = torch.cat([seen.values for seen in recent]).cpu().split(lengths)  # waits for it
+        values = torch.cat([seen.values for seen in recent]).cpu().split(lengths)  # synchronises
         bad = [i for i, own in enumerate(values) if not own.isfinite().all()]
         if not trainer.strategy.reduce_boolean_decision(bool(bad), all=False):
             return
         if not bad:
-            raise NonFiniteLossError("A loss is not finite in another process; see its message.")
+            raise NonFiniteLossError(
+                "A loss is NaN or infinite in another process; see its message."
+            )
         seen, own = recent[bad[0]], values[bad[0]].tolist()
         raise NonFiniteLossError(report(trainer, seen, dict(zip(seen.names, own, strict=True))))
 
 
 def runs_ahead(device: torch.device) -> bool:
-    """Whether a device computes while Python goes on, so that looking at a value would stop it."""
+    """Whether a device runs asynchronously, so that reading a value would block."""
     return device.type != "cpu"
 
 
 def logged(trainer: Trainer) -> tuple[list[str], list[Tensor]]:
-    """Names and latest values of what the training steps log."""
+    """Names and latest values logged by the training steps."""
     found = {
         item.meta.name: item._forward_cache
         for item in trainer.fit_loop.epoch_loop._results.values()
@@ -117,7 +112,7 @@ def logged(trainer: Trainer) -> tuple[list[str], list[Tensor]]:
 
 
 def report(trainer: Trainer, seen: Seen, found: dict[str, float]) -> str:
-    """Write the batch to a file of the run directory, and say what happened and what may help."""
+    """Save the batch to the run directory; return a message with cause and remedies."""
     place = seen.place | {"rank": trainer.global_rank}
     seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
     name = f"step_{place['step']:08d}_rank{place['rank']}.pt"
@@ -135,15 +130,16 @@ def report(trainer: Trainer, seen: Seen, found: dict[str, float]) -> str:
     bad = [f"{name} {value}" for name, value in found.items() if not math.isfinite(value)]
     listed = ", ".join(bad[:5]) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
     return (
-        f"Not finite at step {place['step']} (epoch {place['epoch']}, batch {place['batch']}): "
-        f"{listed}. Its samples are {samples(seen.batch)}; the batch is in {file}. Checkpoints are "
-        "from before, and --ckpt_path last comes to the same batch again. Look at the samples, "
-        "lower the learning rate, or use --trainer.precision 32-true or bf16-mixed."
+        f"NaN or infinite values at step {place['step']} (epoch {place['epoch']}, batch "
+        f"{place['batch']}): {listed}. Its samples are {samples(seen.batch)}; the batch is in "
+        f"{file}. Checkpoints are from before, and --ckpt_path last reaches the same batch again. "
+        "Look at the samples, lower the learning rate, or use --trainer.precision 32-true or "
+        "bf16-mixed."
     )
 
 
 def samples(batch: Batch) -> str:
-    """Names of the samples of a batch, or their numbers."""
+    """Names of the samples of a batch, or their indices."""
     found = next((batch[key] for key in ("name", "index", "seed") if key in batch), ["unnamed"])
     listed = found.flatten().tolist() if isinstance(found, Tensor) else found
     return ", ".join(str(name) for name in listed)

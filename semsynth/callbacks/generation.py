@@ -1,4 +1,4 @@
-"""Images of a batch that depend on seed, sample and draw, and on nothing else."""
+"""Images of a batch that depend only on seed, sample and draw."""
 
 from collections.abc import Collection
 from typing import Any
@@ -14,7 +14,7 @@ Batch = dict[str, Any]
 def generate(
     trainer: Trainer, method: LightningModule, batch: Batch, seed: int, draw: int
 ) -> Tensor:
-    """Images (B, 3, H, W), float32, from noise that depends on seed, sample and draw alone."""
+    """Images (B, 3, H, W), float32, from noise that depends only on seed, sample and draw."""
     seeded = {**batch, "seed": sample_seed(seed, batch["index"], draw)}
     with trainer.precision_plugin.forward_context():
         return method.predict_step(seeded, 0).float()
@@ -28,7 +28,7 @@ def supply(
     num_samples: int,
     names: Collection[str],
 ) -> Batch:
-    """What a method's own ``supply`` gives of some names; nothing if it has none."""
+    """What a method's ``supply`` returns for some names; empty without one."""
     if (own := getattr(method, "supply", None)) is None:
         return {}
     seeded = {**batch, "seed": sample_seed(seed, batch["index"]), "num_samples": num_samples}

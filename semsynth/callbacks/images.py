@@ -19,11 +19,10 @@ from semsynth.networks.noise import sample_seed
 class ImageLogger(Callback):
     """Writes grids of samples to ``images/`` in the run directory and to W&B.
 
-    Validation shows fixed samples as they get better; a test adds the series that the method
-    supplies as its ``variations``.
+    Validation shows fixed samples as they improve; a test adds the method's ``variations``.
 
     Args:
-        num_masks: Rows of a grid, each a sample.
+        num_masks: Rows of a grid, one per sample.
         num_samples: Images for each mask.
         seed: Seed of the noise.
     """
@@ -42,34 +41,20 @@ class ImageLogger(Callback):
         batch_idx: int,
         *_: Any,
     ) -> None:
-        """Draw samples of the first batch."""
-        if batch_idx == 0 and trainer.is_global_zero and not trainer.sanity_checking:
-            rows = self._first_rows(batch)
-            series = self._samples(trainer, pl_module, rows)
-            self._write(trainer, pl_module, rows, series, f"samples_{trainer.global_step:08d}")
-
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-        *_: Any,
-    ) -> None:
-        """Draw samples and variations of the first batch."""
-        if batch_idx > 0 or not trainer.is_global_zero:
+        """Draw samples of the first batch, and variations in a test."""
+        if batch_idx > 0 or not trainer.is_global_zero or trainer.sanity_checking:
             return
-        rows = self._first_rows(batch)
-        samples = self._samples(trainer, pl_module, rows)
-        self._write(trainer, pl_module, rows, samples, "test_samples")
-        names = {"variations"}
-        found = supply(trainer, pl_module, rows, self.seed, self.num_samples, names)
-        for name, images in found.get("variations", {}).items():
-            self._write(trainer, pl_module, rows, images, f"test_{name}")
+        n = self.num_masks
+        rows = {k: v[:n] if isinstance(v, Tensor) else v for k, v in batch.items()}
+        title = "test_samples" if trainer.testing else f"samples_{trainer.global_step:08d}"
+        self._write(trainer, pl_module, rows, self._samples(trainer, pl_module, rows), title)
+        if trainer.testing:
+            names = {"variations"}
+            found = supply(trainer, pl_module, rows, self.seed, self.num_samples, names)
+            for name, images in found.get("variations", {}).items():
+                self._write(trainer, pl_module, rows, images, f"test_{name}")
 
-    def _first_rows(self, batch: Batch) -> Batch:
-        return {k: v[: self.num_masks] if isinstance(v, Tensor) else v for k, v in batch.items()}
+    on_test_batch_end = on_validation_batch_end  # type: ignore[assignment]  # Lightning's types differ
 
     def _samples(self, trainer: Trainer, method: LightningModule, batch: Batch) -> Tensor:
         first = generate(trainer, method, batch, self.seed, 0)
@@ -110,7 +95,7 @@ class PredictionWriter(Callback):
         output: Directory of the images.
         num_samples: Images for each mask.
         seed: Seed of the noise; the same seed gives the same images.
-        style: What the method makes of the batch's ``style``; none if not given.
+        style: The batch's ``style``, if any.
     """
 
     def __init__(

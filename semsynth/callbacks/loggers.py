@@ -1,4 +1,4 @@
-"""Where a run's numbers go: CSV always, W&B online or offline."""
+"""Loggers of a run: CSV always, W&B online or offline."""
 
 import logging
 import netrc
@@ -16,26 +16,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class RunLabels:
-    """What W&B groups and filters runs by.
+    """What W&B groups and filters runs by."""
 
-    Attributes:
-        group: Name of the experiment; ``WANDB_RUN_GROUP`` goes before it.
-        tags: Names of the method and the data; those of ``WANDB_TAGS`` are added.
-    """
-
-    group: str
-    tags: list[str]
+    group: str  # name of the experiment; ``WANDB_RUN_GROUP`` has precedence
+    tags: list[str]  # names of the method and the data; those of ``WANDB_TAGS`` are added
 
 
 def build_loggers(chosen: Any, run_dir: Path, command: str, labels: RunLabels) -> list[Logger]:
-    """CSV always, and W&B unless the user chose other loggers.
-
-    Args:
-        chosen: Value of ``trainer.logger``: None for the default, False for CSV alone.
-        run_dir: Directory of the run.
-        command: The command, which names the CSV file's directory.
-        labels: What W&B groups and filters the run by.
-    """
+    """CSV always, and W&B unless ``trainer.logger`` is False or chooses other loggers."""
     attempts = len(list(run_dir.glob(f"logs/{command}*")))
     name = command if attempts == 0 else f"{command}-{attempts + 1}"
     csv = CSVLogger(run_dir, name="logs", version=name)
@@ -47,10 +35,10 @@ def build_loggers(chosen: Any, run_dir: Path, command: str, labels: RunLabels) -
 
 
 def build_wandb_logger(run_dir: Path, command: str, labels: RunLabels, segment: int) -> WandbLogger:
-    """W&B logger that stays offline, and says so, when there is no key and no mode is set.
+    """W&B logger, offline with a message if neither a key nor a mode is set.
 
-    W&B cannot continue a run offline. A training that goes on is a run of its own, in the same
-    group and under the same name, with the tag ``segment-2``; steps go on.
+    W&B cannot continue a run offline. A resumed training is a separate run with the same group and
+    name and the tag ``segment-2``; its steps continue.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     if "WANDB_MODE" not in os.environ and not has_wandb_key():
@@ -83,7 +71,7 @@ def has_wandb_key() -> bool:
 
 
 def silence_noise() -> None:
-    """Hide messages of libraries that a user can do nothing about."""
+    """Hide library messages that a user cannot act on."""
     for message in (
         "The anonymous setting has no effect",
         ".*isinstance.treespec, LeafSpec.*",

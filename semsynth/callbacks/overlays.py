@@ -20,15 +20,7 @@ def log_overlays(
 def log_samples(
     logger: WandbLogger, title: str, batch: dict[str, Any], samples: Tensor, names: list[str]
 ) -> None:
-    """Log a table, a sample each row: its name, the real image with its mask, and what was made.
-
-    Args:
-        logger: W&B's logger.
-        title: What the table is called.
-        batch: A batch with ``mask``, and ``image`` and ``name`` if there are.
-        samples: Images (B, K, 3, H, W) in [-1, 1].
-        names: Name of each class.
-    """
+    """Log a table with a row per mask: name, real image and mask, samples (B, K, 3, H, W)."""
     real = batch.get("image", samples[:, 0])
     shown = overlays(real, batch["mask"], names)
     pictures = zip(shown["images"], shown["masks"], strict=True)

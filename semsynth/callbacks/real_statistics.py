@@ -26,7 +26,7 @@ class RealStatistics:
 
     A file's name is a hash of the metric's protocol, the split and a few of its samples. All
     samples are compared at the end, when they have been read anyway: statistics of other images are
-    thrown away, and so is the score.
+    discarded, and so is the score.
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class RealStatistics:
         self.keys: list[str | None] = []
 
     def load(self, trainer: Trainer, stage: str, metrics: Sequence[ImageMetric]) -> None:
-        """Give each metric the statistics of this split, or none, alike on all processes."""
+        """Give each metric the statistics of this split, or none, consistently on all processes."""
         split = describe_split(trainer, stage)
         self.keys = [key_of(metric, split) if split else None for metric in metrics]
         for metric, key in zip(metrics, self.keys, strict=True):
@@ -75,7 +75,7 @@ class RealStatistics:
         except FileNotFoundError:
             return
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            rank_zero_warn(f"{self.path(key)} is damaged ({error}) and will be rewritten.")
+            rank_zero_warn(f"{self.path(key)} is damaged ({error}) and will be recomputed.")
 
     def _save(
         self, trainer: Trainer, key: str, metric: ImageMetric, census: dict[str, Any]
@@ -89,28 +89,28 @@ class RealStatistics:
             with replaced(self.path(key)) as temporary:
                 save_file(state, temporary, {"key": key, "census": json.dumps(census)})
         except OSError as error:
-            rank_zero_warn(f"Statistics of the real images were not kept: {error}")
+            rank_zero_warn(f"Statistics of the real images could not be saved: {error}")
 
     def _forget(self, key: str, metric: ImageMetric, stage: str) -> None:
         del self.loaded[key]
         self.path(key).unlink(missing_ok=True)
         metric.load_real_state(None)
         rank_zero_warn(
-            f"The statistics of real images that {type(metric).__name__} took from "
-            f"{self.path(key)} are of other images than those of the {stage} split: the data have "
-            "changed. They were deleted and this score is left out; the next evaluation has it."
+            f"The statistics that {type(metric).__name__} loaded from "
+            f"{self.path(key)} do not match the real images of the {stage} split: the data have "
+            "changed. They were deleted; this score is left out until the next evaluation."
         )
 
 
 def key_of(metric: ImageMetric, split: dict[str, Any]) -> str | None:
-    """What statistics depend on, as JSON; None for a metric that keeps none."""
+    """Cache key of the statistics, as JSON; None for a metric that keeps none."""
     if not metric.real_states:
         return None
     return json.dumps({"metric": metric.protocol(), **split}, sort_keys=True)
 
 
 def describe_split(trainer: Trainer, stage: str) -> dict[str, Any] | None:
-    """What a split is recognised by: name, class, size and a few samples; None if it is cut."""
+    """Identity of a split: name, class, size and a few samples; None if it is limited."""
     loaders = trainer.test_dataloaders if stage == "test" else trainer.val_dataloaders
     limit = trainer.limit_test_batches if stage == "test" else trainer.limit_val_batches
     dataset = getattr(loaders, "dataset", None)

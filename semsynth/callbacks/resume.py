@@ -1,4 +1,4 @@
-"""What makes a training that was interrupted go on as if it had not been."""
+"""What makes an interrupted training resume exactly."""
 
 import os
 import random
@@ -19,7 +19,7 @@ from semsynth.callbacks.checkpoint import before_batch
 from semsynth.callbacks.generation import Batch
 
 INTERRUPTED = 75
-"""Exit status of a training that saved itself and is to be started again (EX_TEMPFAIL)."""
+"""Exit status of a training that saved a checkpoint and should be rerun (EX_TEMPFAIL)."""
 
 
 class Requeue(Callback):
@@ -27,11 +27,11 @@ class Requeue(Callback):
 
     SLURM sends the signal ahead of the time limit (``#SBATCH --signal=SIGUSR1@90``). Lightning's
     own handler saves at once, also in the middle of a step and at different steps in different
-    processes, which can deadlock; here all processes agree on the step. Started again with
-    ``--ckpt_path last``, the training goes on as if nothing had happened.
+    processes, which can deadlock; here all processes agree on the step. Rerun with
+    ``--ckpt_path last`` to resume as if nothing had happened.
 
-    Outside SLURM, and where ``SEMSYNTH_REQUEUE=0`` says that the parent process does it, the job
-    is not requeued. The exit status is 75.
+    Outside SLURM, and with ``SEMSYNTH_REQUEUE=0``, for a parent process that does it, the job is
+    not requeued. The exit status is 75.
     """
 
     def __init__(self) -> None:
@@ -39,14 +39,14 @@ class Requeue(Callback):
         self.seen_step = -1
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Listen to the signal; Lightning keeps a handler that is there before its own."""
+        """Install the handler; Lightning keeps one that exists before its own."""
         if stage == "fit" and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGUSR1, self._ask)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
     ) -> None:
-        """Leave if any process was asked to, and no gradients are being accumulated."""
+        """Save and exit if any process got the signal, and no gradients are being accumulated."""
         if trainer.global_step == self.seen_step:
             return
         self.seen_step = trainer.global_step
@@ -57,14 +57,14 @@ class Requeue(Callback):
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, _: int = 0
     ) -> None:
-        """Leave without saving: the last checkpoint is at most an interval of validation old."""
+        """Exit without saving: the last checkpoint is at most a validation interval old."""
         if self.asked:
             self._leave(trainer)
 
     def on_test_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, _: int = 0
     ) -> None:
-        """Leave: the training is over and saved, the test starts anew."""
+        """Exit: the training is over and saved, the test starts over."""
         if self.asked:
             self._leave(trainer)
 
@@ -77,10 +77,10 @@ class Requeue(Callback):
             return
         last = Path(callback.dirpath, "last.ckpt")
         with before_batch(trainer):
-            trainer.save_checkpoint(last)  # by all processes; of a link, replaces the link alone
+            trainer.save_checkpoint(last)  # by all processes; a link is replaced, not its target
 
     def _leave(self, trainer: Trainer) -> None:
-        rank_zero_info(f"Interrupted at step {trainer.global_step}; goes on with --ckpt_path last.")
+        rank_zero_info(f"Interrupted at step {trainer.global_step}; resume with --ckpt_path last.")
         requeues = SLURMEnvironment.detect() and os.environ.get("SEMSYNTH_REQUEUE") != "0"
         if requeues and trainer.is_global_zero:
             subprocess.run(["scontrol", "requeue", slurm_job()], check=False)
@@ -94,14 +94,14 @@ def slurm_job() -> str:
 
 
 class Position(Callback):
-    """Lets a training that goes on read the samples that come next.
+    """Lets a resumed training read the samples that come next.
 
     A method that asks in ``configure_optimizers`` how many steps there will be opens the training
-    data before the trainer knows where it goes on; their loader would begin the epoch again.
+    data before the trainer knows where to resume; their loader would start the epoch over.
     """
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Open the training data anew; the trainer does that before each epoch if need be."""
+        """Reopen the training data; the trainer does that before each epoch if necessary."""
         if trainer.ckpt_path is not None:
             trainer.fit_loop._combined_loader = None
 
@@ -109,8 +109,8 @@ class Position(Callback):
 class StepSeed(Callback):
     """Seeds torch, NumPy and Python before each training step: by run, epoch, batch and process.
 
-    A training that is interrupted and goes on from a checkpoint then draws what it would have
-    drawn without the interruption, in all its processes.
+    A resumed training then draws what it would have drawn without the interruption, in all its
+    processes.
     """
 
     def on_train_batch_start(
@@ -121,5 +121,5 @@ class StepSeed(Callback):
         entropy = (seed, trainer.current_epoch, batch_idx, trainer.global_rank)
         state = np.random.SeedSequence(entropy).generate_state(1, np.uint64)
         torch.manual_seed(int(state[0]))
-        np.random.seed(state.view(np.uint32))  # noqa: NPY002  of what libraries draw
+        np.random.seed(state.view(np.uint32))  # noqa: NPY002  for libraries
         random.seed(int(state[0]))

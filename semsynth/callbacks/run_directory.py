@@ -1,4 +1,4 @@
-"""Where a run keeps its configuration, checkpoints, scores, pictures, splits and logs."""
+"""Run directories: configuration, checkpoints, scores, images, splits and logs."""
 
 import hashlib
 import shutil
@@ -12,20 +12,14 @@ from lightning_utilities.core.rank_zero import rank_zero_warn
 from semsynth.errors import UserError
 
 CONTENTS = (
-    "checkpoints",
-    "scores",
-    "images",
-    "logs",
-    "splits",
-    "faults",
-    "config.yaml",
-    "classes.json",
+    *("checkpoints", "scores", "images", "logs", "splits", "faults"),
+    *("config.yaml", "classes.json"),
 )
 NOT_IDENTITY = ("run_dir", "overwrite", "ckpt_path", "config", "test_after_fit", "verbose")
 
 
 class RunExistsError(UserError, FileExistsError):
-    """A run directory already holds a run that a new one would overwrite."""
+    """A new run would overwrite the one in its directory."""
 
 
 class DamagedRunError(UserError):
@@ -35,21 +29,15 @@ class DamagedRunError(UserError):
 def default_directory(config: dict[str, Any], config_file: str | None) -> Path:
     """``outputs/<experiment>/seed<seed>-<hash>``, the same for the same configuration.
 
-    It depends on nothing else, so that all processes of a run agree, and so that a job which is
-    started again finds its checkpoints.
-
-    Args:
-        config: The complete configuration.
-        config_file: The experiment's YAML file, whose path below ``experiments/`` names it.
+    It depends on nothing else, so that all processes of a run agree and a rerun finds its
+    checkpoints.
     """
-    digest = config_hash(config)[:8]
-    return Path(
-        "outputs", experiment_name(config, config_file), f"seed{config['seed_everything']}-{digest}"
-    )
+    name = f"seed{config['seed_everything']}-{config_hash(config)[:8]}"
+    return Path("outputs", experiment_name(config, config_file), name)
 
 
 def config_hash(config: dict[str, Any]) -> str:
-    """SHA-256 of what a configuration says about a run, wherever the run is kept."""
+    """SHA-256 of a configuration without the location of the run."""
     identity = {k: v for k, v in config.items() if k not in NOT_IDENTITY}
     for key, place in (("checkpoint", "dirpath"), ("trainer", "default_root_dir")):
         if place in identity.get(key, {}):
@@ -58,16 +46,10 @@ def config_hash(config: dict[str, Any]) -> str:
 
 
 def last_checkpoint(directory: Path) -> Path | None:
-    """The newest checkpoint of a run that is whole, if there is any checkpoint.
+    """The newest intact checkpoint of a run, if there is any; DamagedRunError if none is intact.
 
-    A crash of the machine can leave a file cut off; a process that is killed between two writes, a
-    link to a file that is gone. Damaged files that are passed over are named.
-
-    Args:
-        directory: Directory of the run.
-
-    Raises:
-        DamagedRunError: There are checkpoints, and all are damaged.
+    A crash of the machine can truncate a file; a process that is killed between two writes can
+    leave a broken link. Damaged files that are skipped are named in a warning.
     """
     found = [path for path in directory.glob("checkpoints/*.ckpt") if path.exists()]
     found.sort(key=lambda path: (path.stat().st_mtime, path.name == "last.ckpt"), reverse=True)
@@ -75,17 +57,17 @@ def last_checkpoint(directory: Path) -> Path | None:
     damaged = found if whole is None else found[: found.index(whole)]
     listed = ", ".join(str(path) for path in damaged)
     if damaged and whole is not None:
-        rank_zero_warn(f"Damaged or cut off: {listed}. Going on from {whole}, the one before.")
+        rank_zero_warn(f"Damaged or truncated: {listed}. Resuming from the previous one, {whole}.")
     elif damaged:
         raise DamagedRunError(
-            f"All checkpoints are damaged or cut off: {listed}. Put a copy back, or begin anew "
+            f"All checkpoints are damaged or truncated: {listed}. Restore a copy, or start over "
             "with --overwrite true and without --ckpt_path."
         )
     return whole
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Whether a file is a checkpoint of which nothing is missing or changed."""
+    """Whether a file is a checkpoint with correct checksums."""
     try:
         with zipfile.ZipFile(checkpoint) as archive:
             return archive.testzip() is None
@@ -105,12 +87,12 @@ def experiment_name(config: dict[str, Any], config_file: str | None) -> str:
 
 
 def of_checkpoint(ckpt_path: str) -> Path:
-    """The run directory that a checkpoint lies in."""
+    """The run directory of a checkpoint."""
     return Path(ckpt_path).absolute().parent.parent
 
 
 def derived(config: Path) -> list[str]:
-    """Flags that make a run's ``config.yaml`` forget what only says where the run was."""
+    """Flags that reset the location in a run's ``config.yaml``."""
     recorded = yaml.safe_load(config.read_text()) or {}
     where = Path(recorded.get("run_dir") or "")
     paths = {"checkpoint.dirpath": where / "checkpoints", "trainer.default_root_dir": where}
@@ -123,10 +105,10 @@ def derived(config: Path) -> list[str]:
 
 
 def prepare(directory: Path, overwrite: bool) -> None:
-    """Make sure that a new run may use a directory, and empty it."""
+    """Check that a new run may use a directory, and empty it."""
     if any((directory / "checkpoints").glob("*.ckpt")) and not overwrite:
         raise RunExistsError(
-            f"{directory} already holds a run with this configuration. Continue it with "
+            f"{directory} already has a run with this configuration. Resume it with "
             "--ckpt_path last, replace it with --overwrite true, or choose another --run_dir."
         )
     for name in CONTENTS:

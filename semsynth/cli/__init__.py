@@ -55,7 +55,7 @@ def main(args: list[str] | None = None) -> None:
     """Run the command line; user errors end in one message and status 1 or 2."""
     given = sys.argv[1:] if args is None else args
     args = [arg for arg in given if arg != DEBUG]
-    # a tool may get a value that no check foresaw; in a training that is a bug, so keep the trace
+    # a tool may get an invalid value unforeseen; in a training that is a bug, so keep the trace
     foreseen = ValueError if args and args[0] in TOOLS else UserError
     try:
         dispatch(args)
@@ -103,7 +103,7 @@ def find(args: list[str]) -> tuple[Callable[..., Any], list[str], str]:
 
 def tool(name: str) -> Any:
     """The function of a tool, or its functions by verb."""
-    file = "convert" if name == "import" else name  # import is a word of Python
+    file = "convert" if name == "import" else name  # import is a Python keyword
     module = import_module(f"semsynth.cli.{file}")
     return getattr(module, "VERBS", None) or getattr(module, file)
 

@@ -12,7 +12,7 @@ from semsynth.cli.parsing import parser_of
 
 FILES = {"--config": Path, "--ckpt_path": Path, "--masks": Path, "--output": Path}
 SHARED = ("--config", "--ckpt_path", "--run_dir", "--overwrite", "--print_config")
-OF_COMMAND = {  # the flags that one types most; all others are keys of YAML
+OF_COMMAND = {  # the most common flags; all others are keys of YAML
     "fit": ("--print-sbatch", "--model.help", "--data.help", "--trainer.devices", "--data.root"),
     "validate": ("--data.root",),
     "test": ("--data.root",),

@@ -32,8 +32,7 @@ def convert(
       .pt    of pSp and its descendants: an encoder, for a method, and its generator, a prior
     format of user_controllable_lt:
       .pt    as released: a latent transformer, NAME_layout, and its generator, a prior,
-             NAME_stylegan2. Give --dataset, for the files do not say in which units of motion they
-             were trained
+             NAME_stylegan2. Give --dataset, as the files lack the units of motion
     formats of clvae, imported to a run directory for --ckpt_path:
       DIR    with latest_net_G.pth and, if you have them, latest_net_E.pth and latest_net_D.pth
       .pth   *_net_G.pth of another epoch; the others are looked for beside it
@@ -50,9 +49,9 @@ def convert(
         label_order: For clvae: raw if channel 0 of the checkpoint is unknown and channel k is value
             k of the label files, as in the official checkpoints for ADE20K, whose label shift has
             no effect; the channels are then reordered as in our ADE20K, unknown last. shifted takes
-            the channels as they are. By default raw for 151 classes, else shifted.
-        image_size: For clvae: height and width of the images, which the shapes of the weights do
-            not tell; by default those of the paper's models with a first map of this size.
+            the channels unchanged. By default raw for 151 classes, else shifted.
+        image_size: For clvae: height and width of the images, which the weights do not determine;
+            by default those of the paper's models with a first map of this size.
     """
     require_at_least(1, image_size=min(image_size or [1]))
     require_writable(out, "--out")

@@ -82,8 +82,8 @@ def prepare(
     """Verify, count and describe an unpacked data set.
 
     Writes OUTPUT/manifest.jsonl (files, split and size of each sample), classes.json (the label
-    space) and stats.json (how often a class is seen). The parts of CelebAMask-HQ are merged.
-    Nothing is downloaded; where data are missing, their official page is named. Rerun it to resume.
+    space) and stats.json (class frequencies). The parts of CelebAMask-HQ are merged. Nothing is
+    downloaded; for missing data the official page is printed. Rerun it to resume.
 
       semsynth data prepare cityscapes --root DIR --dry-run
       semsynth data prepare celebamask-hq --root DIR --workers 16
@@ -123,7 +123,7 @@ def open_pairs(
     root: str | None,
     arguments: Mapping[str, Any] | None,
 ) -> "PairsOnDisk | None":
-    """The data module of a command; None, and a remark, if it has no files."""
+    """The data module of a command; None, with a message, if it has no files."""
     from semsynth.data import SynthesisDataModule
     from semsynth.data.disk import PairsOnDisk
     from semsynth.data.opening import data_of
@@ -177,7 +177,7 @@ def describe(data: "PairsOnDisk", report: "DataReport", limit: int) -> str:
         lines += [f"  {problem.message}" for problem in problems[:limit]]
         lines += [f"  and {len(problems) - limit} more"] if len(problems) > limit else []
     total, files = len(report.problems), len({problem.file for problem in report.problems})
-    end = f"Problems: {total}, in {files} files." if files else "No problem was found."
+    end = f"Problems: {total}, in {files} files." if files else "No problems found."
     return "\n".join([*lines, "", end])
 
 

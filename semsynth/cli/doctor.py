@@ -60,7 +60,7 @@ def examine() -> list[Finding]:
 
 
 def versions() -> Iterator[Finding]:
-    """Python, and each dependency against its bound."""
+    """Versions of Python and each dependency."""
     from packaging.requirements import Requirement
 
     yield Finding("good", "Python", f"{platform.python_version()} ({sys.executable})")
@@ -158,7 +158,7 @@ def tracking() -> Iterator[Finding]:
 
 
 def disk() -> Iterator[Finding]:
-    """Room and permission where runs and weights go."""
+    """Free space and permissions where runs and weights go."""
     from semsynth import weights
 
     for what, place in (("runs", Path.cwd() / "outputs"), ("cache", weights.home())):

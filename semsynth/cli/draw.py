@@ -10,7 +10,7 @@ NOTE = """\
 Samples of the prior {prior!r} (fingerprint {fingerprint}), seed {seed}.
 For each of train/images/NAME.png put a label map of class indices, train/labels/NAME.png, here:
 {labels}
-Delete image and code of those that you do not label. Put masks to synthesise from in test/labels,
+Delete image and code of unlabelled ones. Put masks to synthesise from in test/labels,
 and then:
   semsynth fit --config experiments/fewshot_smis/YOURS.yaml --data.root {output}
 """
@@ -33,7 +33,7 @@ def draw(
     inversion, so labels and features agree.
 
     Args:
-        prior: One that ships, or its safetensors file.
+        prior: A shipped one, or its safetensors file.
         output: Where to write.
         num: Samples.
         seed: Seed of the samples.
@@ -52,7 +52,7 @@ def draw(
     folder = output / "train"
     if any((folder / "codes").glob("*")) and not overwrite:
         raise UserError(
-            f"{folder} holds samples already; add --overwrite, or choose another directory."
+            f"{folder} already has samples; add --overwrite, or choose another directory."
         )
     generator = load_generator(prior)
     labels = folder / "labels"

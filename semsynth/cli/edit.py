@@ -33,7 +33,7 @@ def edit(
     mp4: bool = False,
     device: str | None = None,
 ) -> None:
-    r"""Move the content of an image: a sample, a photo, or where an edit ended.
+    r"""Move the content of an image: a sample, a photo, or an earlier edit.
 
     Points are in pixels of the canvas, x to the right and y down; its size is the image's, at most
     256. All marks of a command act together.
@@ -47,10 +47,10 @@ def edit(
 
     Args:
         output: Where to write.
-        prior: One that ships, or its safetensors file. Edits by the transformer that ships with it,
-            or else by optimisation, which takes seconds to minutes.
+        prior: A shipped one, or its safetensors file. Edits by its shipped transformer, if any, or
+            else by optimisation, which takes seconds to minutes.
         ckpt_path: A UserControllableLT: a checkpoint, or a safetensors file with its card.
-        optimise: Edit by optimisation in any case.
+        optimise: Always edit by optimisation.
         seed: Start from this sample; 0 by default.
         image: Start from a photo.
         trajectory: Continue a saved trajectory.
@@ -75,7 +75,7 @@ def edit(
 
     marks = parse_marks(drag, anchor, zoom)
     if len(marks) == len(anchor) and style is None:
-        raise UserError("There is nothing to do: give a --drag, a --zoom or a --style.")
+        raise UserError("Nothing to do: give a --drag, a --zoom or a --style.")
     place = choose_device(device)
     editor, canvas = build_editor(prior, ckpt_path, optimise, closed_loop, place)
     session = take_up(canvas, editor, seed or 0, image, trajectory, truncation)
@@ -123,7 +123,7 @@ def build_editor(
     closed_loop: bool,
     device: "torch.device",
 ) -> "tuple[Editor, Canvas]":
-    """The editor and canvas of a transformer, or of a prior that has none."""
+    """The editor and canvas of a transformer, or of a prior without one."""
     from semsynth.editing import Canvas, ClosedLoop, DragOptimisation, Editor
     from semsynth.editing.pairs import default_canvas
     from semsynth.methods.opening import load_editor

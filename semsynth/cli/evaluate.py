@@ -39,8 +39,8 @@ def evaluate(
     files of a folder STEM, or STEM_0.png, STEM_1.png and so on.
 
     metrics:
-      fid             Frechet distance of Inception features as clean-fid takes
-                      them, or fd:EXTRACTOR
+      fid             Frechet distance of Inception features as in clean-fid,
+                      or fd:EXTRACTOR
       kid             kernel distance of these features, or kd:EXTRACTOR
       prdc            precision, recall, density, coverage of these features, or
                       prdc:EXTRACTOR
@@ -66,7 +66,7 @@ def evaluate(
         output: File of the scores; beside the generated images by default, .scores.json.
         device: auto, cpu, cuda, cuda:1.
         batch_size: Masks at once.
-        on_missing_weights: Stop, or measure without a metric that lacks its weights.
+        on_missing_weights: Stop, or skip metrics without their weights.
     """
     require_at_least(1, batch_size=batch_size)
     from rich.console import Console
@@ -113,7 +113,7 @@ def recipe(name: str, segmenter: str | None) -> "Callable[[], ImageMetric]":
     elif kind in OF_FEATURES:
         metric, features = getattr(metrics, OF_FEATURES[kind]), features or "alex"
     else:
-        raise UserError(f"There is no metric {name!r}; there are {NAMES}.")
+        raise UserError(f"Unknown metric {name!r}; choose from {NAMES}.")
     return lambda: metric(features)
 
 

@@ -48,16 +48,16 @@ def export(
     shard: str | None = None,
     device: str | None = None,
 ) -> None:
-    r"""Write labelled images that a trained method makes.
+    r"""Write labelled images made by a trained method.
 
     Images, label maps of class indices, classes, splits, and a manifest with seed, source and
     confidence of each sample.
 
     From masks: --ckpt_path of CLVAE or FewShotSMIS. The masks are the labelled ones of its
-    training, or those of --masks, as they are or edited, in as many styles as you like.
+    training, or those of --masks, unedited or edited, in any number of styles.
 
     From samples: --ckpt_path of FewShotSMIS with --source samples, or --prior and --labelled:
-    samples of the generator, with pseudo-labels that its features give.
+    samples of the generator, with pseudo-labels from its features.
 
       semsynth export --ckpt_path CLVAE.ckpt --num 2000 --paste car --output exported
       semsynth export --ckpt_path CLVAE.ckpt --masks DIR --styles 8 --output exported
@@ -85,17 +85,17 @@ def export(
     Args:
         output: Where to write.
         ckpt_path: Checkpoint of CLVAE or FewShotSMIS.
-        prior: A prior that ships, or its safetensors file.
+        prior: A shipped prior, or its safetensors file.
         labelled: Few labelled images, as FewShotFolder, with --prior.
         labelling: How the features of --prior label.
-        layers: Sizes of the features that label.
+        layers: Sizes of the features for labelling.
         perceptual: Distance of inversion, as of semsynth invert.
         inversion_steps: Steps of inversion, for labelled photos without codes.
-        source: What to make images from; masks of a checkpoint by default.
+        source: Source of the images; masks of a checkpoint by default.
         masks: Directory of masks; labelled ones of the training by default.
         edit: How to edit masks; none for --masks, else warp by default.
         paste: Classes put into other masks.
-        styles: Images of a mask.
+        styles: Images per mask.
         style: For CLVAE, random, or recombined from labelled photos, class by class.
         num: Samples; --styles for each mask by default.
         truncation: Truncation of samples; 1 is none.
@@ -110,7 +110,7 @@ def export(
         min_distance: Distance of colours in [0, 1] to training images.
         batch_size: Batch size.
         chunk: Samples of a shard; at most these are lost if the process is killed.
-        shard: I/N, part I, from 0, of N; as torchrun numbers it by default.
+        shard: I/N, part I, from 0, of N; by default torchrun's rank.
         device: A GPU if there is one, else the CPU.
     """
     given = dict(locals())
@@ -119,7 +119,7 @@ def export(
         if value is not None and value < 1:
             raise ValueError(f"--{name} must be at least 1, got {value}.")
     if (ckpt_path is None) == (prior is None):
-        raise ValueError("Give --ckpt_path of a training, or --prior and --labelled; one of them.")
+        raise ValueError("Give either --ckpt_path of a training, or --prior and --labelled.")
     if prior is not None and labelled is None:
         raise ValueError("--prior needs --labelled, the folder of your labelled images.")
     if prior is not None and (source == "masks" or masks is not None):
@@ -129,9 +129,9 @@ def export(
     if source == "samples" and masks is not None:
         raise ValueError("Samples have no --masks; leave them out, or --source samples.")
     if min(split) < 0 or abs(sum(split) - 1) > 1e-6:
-        raise ValueError(f"--split must be three shares that add up to 1, got {list(split)}.")
+        raise ValueError(f"--split must be three shares that sum to 1, got {list(split)}.")
     if not 0 < keep <= 1:
-        raise ValueError(f"--keep must lie in 0..1, got {keep}.")
+        raise ValueError(f"--keep must be in 0..1, got {keep}.")
     if (target_precision is None) != (held_out is None):
         raise ValueError("--target_precision is measured on --held_out; give both or none.")
     if needing := [name for name in filters if name in OF_JUDGES and not judges]:
@@ -157,7 +157,7 @@ def export(
     part = read_shard(shard)
     writer = (FolderWriter if format == "folder" else ShardWriter)(output)
     place = choose_device(device)
-    with torch.no_grad():  # and not inference_mode, whose tensors an inversion could not use
+    with torch.no_grad():  # not inference_mode, whose tensors an inversion cannot use
         if prior is not None and labelled is not None:
             opened = opening.open_prior(
                 prior, labelled, labelling, list(layers) or None, perceptual, inversion_steps, place
@@ -195,5 +195,7 @@ def export(
         thresholds = Thresholds(**stored["thresholds"])
         run(plan, judged, thresholds, writer, part)
     complete = finish(plan, opened.space, thresholds, writer)
-    state = "complete; look at sheets/ and report.md" if complete else "waits for the other parts"
+    state = (
+        "complete; look at sheets/ and report.md" if complete else "waiting for the other shards"
+    )
     Console(stderr=True).print(f"{output} {state}.", soft_wrap=True)

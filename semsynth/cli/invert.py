@@ -31,7 +31,7 @@ def invert(
     Rerun it with the same options to resume.
 
     Args:
-        prior: One that ships, or its safetensors file.
+        prior: A shipped one, or its safetensors file.
         images: Directory of the photos.
         out: Where to write.
         recipe: In W, then in W+ with noise maps; or as the released code of FewShotSMIS.
@@ -103,7 +103,7 @@ def invert(
 
 
 def identity(stem: str) -> int:
-    """A number for a photo, the same in every batch and folder."""
+    """A number of a photo, the same in every batch and folder."""
     return int.from_bytes(hashlib.sha256(stem.encode()).digest()[:7], "big")
 
 

@@ -16,7 +16,7 @@ from jsonargparse import ArgumentParser
 
 from semsynth.errors import UsageError, UserError
 
-CHOICES = {  # keys that name a class, where the classes are, and what they have in common
+CHOICES = {  # keys that name a class, the module of the classes, and their base
     "model": ("semsynth.methods", "LightningModule"),
     "data": ("semsynth.data", "SynthesisDataModule"),
     "evaluation.metrics": ("semsynth.metrics", "ImageMetric"),
@@ -93,7 +93,7 @@ class Parser(ArgumentParser):
         self.exit(2, f"{parser.prog.replace(' [options]', '')}: {sentence}\n")
 
     def parsers(self) -> list["Parser"]:
-        """This parser, and that of the command if it stands before one."""
+        """This parser, and that of the command if it precedes one."""
         choices = [action.choices for action in self._actions if isinstance(action.choices, dict)]
         return [self, *(parser for of_action in choices for parser in of_action.values())]
 
@@ -155,7 +155,7 @@ def spelling(action: argparse.Action) -> list[str]:
 
 
 def causes(error: BaseException | None) -> list[BaseException]:
-    """An error and what it was raised from, the first cause last."""
+    """An error and its causes, the first cause last."""
     found = []
     while error is not None:
         found.append(error)
@@ -169,7 +169,7 @@ def type_of(action: argparse.Action) -> Any:
 
 
 def in_words(hint: Any) -> str:
-    """A type as a person writes it: ``int or null``, ``'level', 'mask'``."""
+    """A readable type: ``int or null``, ``'level', 'mask'``."""
     if get_origin(hint) is Literal:
         return ", ".join(map(repr, get_args(hint)))
     if get_origin(hint) in (Union, UnionType):
@@ -243,7 +243,7 @@ def meant(key: str, known: Iterable[str]) -> str:
 
 
 def place(key: str, files: Iterable[str]) -> str:
-    """The files in which a key stands, if there is one."""
+    """The files that contain a key, if any."""
     last = f"{key.rpartition('.')[2]}:"
     holders = [f for f in files if key and Path(f).is_file() and last in Path(f).read_text()]
     return f" (in {', '.join(holders)})" if holders else ""

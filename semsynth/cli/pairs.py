@@ -50,19 +50,19 @@ def pairs(
       semsynth pairs --prior toy_portrait --estimator toy_flow --num 20000 --out pairs
 
     Args:
-        prior: One that ships, or its safetensors file.
+        prior: A shipped one, or its safetensors file.
         num: Number of pairs.
         out: Where to write.
         shard: I/N, part I, from 0, of N parts.
         estimator: dis, toy_flow, raft_small, raft_large or a file.
         num_tokens: Latents that move.
-        perturbation: Part of the way that they move towards random ones, lowest and highest.
+        perturbation: Range of the fraction of the way that they move towards random ones.
         truncation: Truncation of the images.
         feature_resolution: Size of the features.
         canvas_size: Size at which motion is measured; the image's by default, at most 256.
-        grid_size: Points in a row and in a column.
+        grid_size: Points per row and column.
         normalise_layers: Normalise z as the released code does.
-        centred: Move latents around, not towards random ones.
+        centred: Move latents around themselves, not towards random ones.
         shared: One random latent for all layers of an image.
         upstream_input: Feed the estimator as the released code does.
         seed: Seed of the pairs.
@@ -122,7 +122,7 @@ def pairs(
 
 
 def write_chunk(path: Path, batches: "list[dict[str, Tensor]]") -> None:
-    """Write the pairs of a chunk, with the sums that the scale needs."""
+    """Write the pairs of a chunk, with the sums for the scale."""
     import torch
     from safetensors.torch import save
 

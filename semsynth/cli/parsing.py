@@ -2,7 +2,7 @@
 
 Keyword-only parameters are flags, the others are positional. A ``bool`` is a switch, a sequence
 takes several values and can be repeated, a ``Literal`` is a choice, a mapping takes the flags
-``--data.KEY VALUE``. ``Annotated[TYPE, "--flag"]`` spells a flag in another way.
+``--data.KEY VALUE``. ``Annotated[TYPE, "--flag"]`` gives a flag another name.
 """
 
 import argparse
@@ -21,7 +21,7 @@ DATA = "--data."
 
 
 class Formatter(DefaultHelpFormatter):
-    """Help without types; paragraphs with an indented line keep their lines."""
+    """Help without types; paragraphs with an indented line are not wrapped."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         return action.help or ""
@@ -37,7 +37,7 @@ class Formatter(DefaultHelpFormatter):
 
 
 def arguments_of(function: Callable[..., Any], args: Sequence[str], prog: str) -> dict[str, Any]:
-    """The keyword arguments that a command line gives to a function."""
+    """The keyword arguments of a function from a command line."""
     given: dict[str, Any] = {}
     hints = {name: without_none(hint) for name, hint in get_type_hints(function).items()}
     for name, hint in hints.items():
@@ -54,7 +54,7 @@ def parser_of(function: Callable[..., Any], prog: str) -> Parser:
     text, _, section = (inspect.getdoc(function) or "").partition("\n\nArgs:\n")
     helps = dict(re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, re.MULTILINE))
     parser = Parser(prog=prog, description=text, formatter_class=Formatter, allow_abbrev=False)
-    parser._negative_number_matcher = re.compile(r"-[\d.]")  # -4,0 is a value and no flag
+    parser._negative_number_matcher = re.compile(r"-[\d.]")  # -4,0 is a value, not a flag
     hints = get_type_hints(function, include_extras=True)
     usage = [prog]
     for name, parameter in inspect.signature(function).parameters.items():

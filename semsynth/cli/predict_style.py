@@ -1,4 +1,4 @@
-"""The style options of ``semsynth predict``: whose style, which classes and levels of it."""
+"""The style options of ``semsynth predict``: reference, classes and levels."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -13,12 +13,12 @@ from semsynth.images import from_uint8
 
 GROUP = "Style: for CLVAE, by class and level, and FewShotSMIS, of a whole image"
 REFERENCE = """Photo to take the style from, or for FewShotSMIS the file of its code; without it,
-CLVAE redraws codes of the data's own photos."""
+CLVAE resamples codes of the data's own photos."""
 REFERENCE_MASK = "CLVAE: label map of that photo, in the values of the training data."
-CLASSES = "Names or numbers of the classes to take or to redraw (default: all), as [sky, tree]."
-LEVELS = "Levels to take or to redraw (default: all), 0 for texture up to 4 for colour, as [3, 4]."
-FILL = "Code of a class of the reference that is too small for a level: the mean, or a drawn one."
-KEEP = "Put the data's own pixels back outside the classes."
+CLASSES = "Names or indices of the classes to take or resample (default: all), as [sky, tree]."
+LEVELS = "Levels to take or resample (default: all), 0 for texture up to 4 for colour, as [3, 4]."
+FILL = "Code of a class that is too small for a level in the reference: mean or random."
+KEEP = "Restore the data's own pixels outside the classes."
 
 
 def add_style_arguments(parser: LightningArgumentParser) -> None:
@@ -38,7 +38,7 @@ def read_style(
 ) -> dict[str, Any] | None:
     """A batch's ``style``, the arguments of the method's ``styled``, from the group ``style``.
 
-    None if no option was given, or if the method has taken the reference itself.
+    None without options, or if the method has loaded the reference itself.
     """
     selects = options.classes is not None or options.levels is not None
     selects = selects or options.reference_mask is not None or options.keep
@@ -50,7 +50,7 @@ def read_style(
         return None
     if not hasattr(method, "styled"):
         raise DataError(
-            f"{type(method).__name__} has no codes for single classes and levels; leave out "
+            f"{type(method).__name__} has no class- and layer-wise codes; leave out "
             "--style.classes, levels, keep and reference_mask."
         )
     style: dict[str, Any] = {"fill": options.fill, "keep": options.keep}

@@ -1,4 +1,4 @@
-"""Checks before a run starts, and remedies for faults outside of it.
+"""Checks before a run starts, and remedies for external failures.
 
 Each check raises a ``UserError`` that names value and remedy.
 """
@@ -20,7 +20,7 @@ from semsynth.errors import UserError, require_positive
 from semsynth.methods.opening import check_file
 
 OTHER_SHAPES = "Error(s) in loading state_dict"
-BAD_DATA = "\nsemsynth.data."  # ends a worker's stack trace if the data are at fault
+BAD_DATA = "\nsemsynth.data."  # ends a worker's stack trace if the data are invalid
 
 
 class FaultError(UserError):
@@ -46,8 +46,8 @@ def require_config(args: list[str], files: tuple[str, ...]) -> None:
         return
     check_file(path)
     raise UserError(
-        f"{path} has no config.yaml of its run, ../config.yaml from where it lies. Name the "
-        "configuration: --config FILE."
+        f"{path} has no config.yaml in its run directory; give the configuration with "
+        "--config FILE."
     )
 
 
@@ -64,10 +64,10 @@ def check_numbers(values: Any, key: str = "") -> None:
 
 
 def check_trainer(trainer: dict[str, Any]) -> None:
-    """Refuse devices, strategies and intervals that Lightning refuses in its own words."""
+    """Refuse invalid devices, strategies and intervals before Lightning does."""
     if trainer["accelerator"] in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UserError(
-            f"trainer.accelerator is {trainer['accelerator']}, and torch sees no GPU here. Give "
+            f"trainer.accelerator is {trainer['accelerator']}, but torch sees no GPU here. Give "
             "--trainer.accelerator cpu, or leave it at auto; semsynth doctor lists the devices."
         )
     devices = trainer["devices"]
@@ -89,7 +89,7 @@ def check_trainer(trainer: dict[str, Any]) -> None:
 
 @contextmanager
 def explained(checkpoint: str | None) -> Iterator[None]:
-    """Report errors of Lightning and torch at the start of a run in terms of the configuration."""
+    """Convert errors of Lightning and torch at the start of a run to those of the configuration."""
     try:
         yield
     except MisconfigurationException as error:
@@ -105,7 +105,7 @@ def explained(checkpoint: str | None) -> Iterator[None]:
 
 
 def explain_fault(error: BaseException, config: Any) -> str | None:
-    """A message with a remedy for errors that a user can do something about."""
+    """A message with a remedy for errors that a user can fix."""
     text = str(error)
     first_line = (text.strip().splitlines() or ["no details"])[0][:200]
     go_on = f"Then resume with --run_dir {config.run_dir} --ckpt_path last."
@@ -115,7 +115,7 @@ def explain_fault(error: BaseException, config: Any) -> str | None:
         return text.rpartition(BAD_DATA)[2].partition(": ")[2].strip()
     if is_dead_loader(error, config.data.init_args.num_workers):
         return (
-            f"A loader process died ({first_line}). Often it was killed because memory, or "
+            f"A loader process died ({first_line}), often because memory, or "
             "shared memory (/dev/shm), ran out: lower --data.num_workers (now "
             f"{config.data.init_args.num_workers}), or give the job more. {go_on}"
         )
@@ -135,7 +135,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def is_dead_loader(error: BaseException, num_workers: int) -> bool:
-    """Whether a loader process died, perhaps while sending, which breaks the connection."""
+    """Whether a loader process died, or its connection broke."""
     text = str(error)
     if num_workers and isinstance(error, ConnectionError | EOFError):
         return True
@@ -158,5 +158,5 @@ def what_to_lower(config: Any) -> str:
         advice += "; or --model.checkpointing true (now false), which trades time for memory"
     if "accumulate_grad_batches" in model:
         now = model["accumulate_grad_batches"]
-        advice += f"; --model.accumulate_grad_batches (now {now}) makes up for a smaller batch"
+        advice += f"; --model.accumulate_grad_batches (now {now}) compensates for a smaller batch"
     return f"{advice}."

@@ -16,7 +16,7 @@ FLAGS = ("--print-sbatch", "--print_sbatch")
 
 
 def wants_script(args: list[str]) -> bool:
-    """Whether arguments ask for a script instead of a training."""
+    """Whether arguments request a script instead of a training."""
     return any(flag in args for flag in FLAGS)
 
 

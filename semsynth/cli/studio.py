@@ -27,14 +27,14 @@ def studio(
 ) -> None:
     """Paint, scribble and drag: all three methods in a browser.
 
-    Without files the toy models that ship are used, and nothing is downloaded.
+    Without files it uses the shipped toy models; nothing is downloaded.
 
       semsynth studio
       semsynth studio --clvae RUN/checkpoints/last.ckpt
       semsynth studio --layout priors/cat_layout.safetensors --host 0.0.0.0
 
-    Only this machine can reach the page. With another --host, opening it takes the token in the
-    printed address; put a TLS proxy in front of it in networks that you do not trust.
+    Only this machine can reach the page. With another --host, it requires the token in the printed
+    address; use a TLS proxy in untrusted networks.
 
     Args:
         clvae: Paint with this checkpoint of CLVAE, trained or imported.
@@ -52,7 +52,7 @@ def studio(
             "  pip install 'semsynth[studio]'"
         )
     with socket.create_server((host, port)) as listening:
-        import uvicorn  # these take seconds, and torch comes with them
+        import uvicorn  # these take seconds and import torch
 
         from semsynth.cli.preflight import choose_device
         from semsynth.studio.messages import MAX_MESSAGE
@@ -66,7 +66,7 @@ def studio(
         app = build_app(models, token, LOCAL if is_local else ())
         name = host if host not in ("0.0.0.0", "::") else socket.gethostname()
         address = f"http://{name}:{listening.getsockname()[1]}/{f'?token={token}' if token else ''}"
-        sys.stdout.write(f"The studio is at {address}\nEnd it with Ctrl+C.\n")
+        sys.stdout.write(f"The studio is at {address}\nStop it with Ctrl+C.\n")
         sys.stdout.flush()
         if open_page:
             threading.Timer(0.5, webbrowser.open, [address]).start()

@@ -69,7 +69,7 @@ class TrainingParser(Parser, LightningArgumentParser):
     """LightningCLI's parser with errors in one sentence."""
 
     def parse_string(self, content: str, *args: Any, **kwargs: Any) -> Namespace:
-        """Parse a configuration without arguments that are retired, as older runs have them."""
+        """Parse a configuration without the retired arguments of older runs."""
         values = yaml.safe_load(content)
         if (kept := less_retired(values)) != values:
             content = yaml.safe_dump(kept)
@@ -112,7 +112,7 @@ class SemsynthCLI(LightningCLI):
             parser_kwargs={
                 "prog": "semsynth",
                 "parser_mode": "omegaconf",
-                "allow_abbrev": False,  # a misspelt flag is no abbreviation
+                "allow_abbrev": False,  # a misspelt flag is not an abbreviation
                 command: {
                     "prog": f"semsynth {command}",
                     "usage": USAGE.format(command=command),
@@ -127,13 +127,13 @@ class SemsynthCLI(LightningCLI):
         )
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
-        """A parser that knows the configuration files, for its messages."""
+        """A parser with the names of the configuration files, for its messages."""
         parser: Any = super().init_parser(**kwargs)
         parser.files = self.config_files
         return parser
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
-        """The one command that was asked for."""
+        """The requested command."""
         return {self.command: LightningCLI.subcommands()[self.command]}
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -145,13 +145,13 @@ class SemsynthCLI(LightningCLI):
             "--run_dir",
             type=str | None,
             default=None,
-            help="Where the run keeps everything (default: outputs/EXPERIMENT/seedSEED-HASH).",
+            help="Directory of the run (default: outputs/EXPERIMENT/seedSEED-HASH).",
         )
         parser.add_argument(
-            "--overwrite", type=bool, default=False, help="Replace a run in the same directory."
+            "--overwrite", type=bool, default=False, help="Replace an existing run."
         )
         parser.add_argument(
-            "--test_after_fit", type=bool, default=True, help="Test when the training is done."
+            "--test_after_fit", type=bool, default=True, help="Test after training."
         )
         for name in ("num_classes", "image_size"):
             parser.link_arguments(f"data.{name}", f"model.init_args.{name}", apply_on="instantiate")
@@ -217,7 +217,7 @@ class SemsynthCLI(LightningCLI):
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
         for callback in callbacks:
             if self.command != "predict" and isinstance(callback, Evaluation):
-                callback.build()  # missing weights show before data are read and a run is recorded
+                callback.build()  # report missing weights before data are read and the run starts
         preflight.check_trainer(config)
         choose_strategy(config)
         plugins = config.get("plugins") or []
@@ -249,13 +249,13 @@ class SemsynthCLI(LightningCLI):
         )
 
     def after_fit(self) -> None:
-        """Test the weights that the training ended with."""
+        """Test the final weights."""
         config = self.config.fit
         if config.test_after_fit and not config.trainer.fast_dev_run:
             self.trainer.test(self.model, self.datamodule, verbose=False)
 
     def _run_subcommand(self, subcommand: str) -> None:
-        """Run the command; faults outside of it are reported with a remedy."""
+        """Run the command; external failures are reported with a remedy."""
         checkpoint = self.config[subcommand].ckpt_path
         check_checkpoint(checkpoint, type(self.model).__name__)
         try:
@@ -268,7 +268,7 @@ class SemsynthCLI(LightningCLI):
 
 
 class WeightsCheck(SemsynthCLI):
-    """Builds all that a training needs without training; a missing file raises its error."""
+    """Builds everything for a training without training; missing files raise errors."""
 
     def before_instantiate_classes(self) -> None:
         """Leave run directories alone."""
@@ -382,6 +382,6 @@ def run(args: list[str]) -> None:
         preflight.require_config(args, config_files(args))
         SemsynthCLI(args[0], args)
     except SIGTERMException:
-        sys.exit(143)  # Lightning exits with 0, which a batch system takes for success
+        sys.exit(143)  # Lightning exits with 0, which a batch system considers success
     finally:
         wandb.finish()  # else a second run in this process would join the first

@@ -108,7 +108,7 @@ def import_weights(file: Path, *, name: Annotated[str, "--as"]) -> None:
 
     Args:
         file: The file.
-        name: What it is.
+        name: Its name in the list.
     """
     require_known([name])
     say(f"{name}: {download.import_file(file, name)}")

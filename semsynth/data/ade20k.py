@@ -1,4 +1,4 @@
-"""ADE20K, SceneParsing-150 (Zhou et al., CVPR 2017): ``ADEChallengeData2016`` as it is unpacked."""
+"""ADE20K, SceneParsing-150 (Zhou et al., CVPR 2017): ``ADEChallengeData2016`` as unpacked."""
 
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
@@ -40,7 +40,7 @@ class ADE20K(PairsOnDisk):
 
 
 def ade20k_space(label_order: LabelOrder) -> LabelSpace:
-    """The 150 classes and unknown, which is not evaluated; files hold 0 for unknown, 1 to 150."""
+    """The 150 classes and unknown, which is not evaluated; in files 0 is unknown."""
     space = official_space("ade20k").with_unknown(first=label_order == "raw")
     shifted = (space.num_classes - 1, *range(space.num_classes - 1))
     raw = tuple(range(space.num_classes))

@@ -26,10 +26,9 @@ Batch = dict[str, Any]
 """``image`` (B, 3, H, W) float in [-1, 1], ``mask`` (B, H, W) int64, ``index`` (B,) int64, the id
 of the sample in its split. Where the data have them: ``name``; ``instance`` (B, H, W) int64 with
 ``edge`` (B, H, W) bool, its outlines; ``loss_mask`` (B, H, W) float in (0, 1]; ``w_plus`` (B,
-num_ws, w_dim); ``full_mask`` (B, H, W) int64, what images are measured against where ``mask`` tells
-less. A method that trains on shots gets ``index`` and ``shots``, a batch of all labelled samples.
-Loaders give images as uint8 and maps in few bits; the trainer calls
-``on_after_batch_transfer``, which makes them what is said here, on the device."""
+num_ws, w_dim); ``full_mask`` (B, H, W) int64, the dense mask for evaluation if ``mask`` is sparse.
+A method that trains on shots gets ``index`` and ``shots``, a batch of all labelled samples. Loaders
+yield compact integers; ``on_after_batch_transfer`` converts them to this on the device."""
 
 MAPS = ("mask", "full_mask", "instance")
 LABELS = (*MAPS, "loss_mask", "w_plus")
@@ -50,12 +49,12 @@ class Archives(NamedTuple):
 
 
 def height_and_width(size: ImageSize) -> tuple[int, int]:
-    """A size given as one number or as two."""
+    """A size given as one number or two."""
     return (size, size) if isinstance(size, int) else (size[0], size[1])
 
 
 class Mapped(Dataset[Batch]):
-    """The samples of a data set, each changed by a function."""
+    """A data set with a function applied to each sample."""
 
     def __init__(self, dataset: Dataset[Batch], change: Callable[[Batch], Batch]) -> None:
         self.dataset, self.change = dataset, change
@@ -68,27 +67,27 @@ class Mapped(Dataset[Batch]):
 
 
 def without_labels(sample: Batch) -> Batch:
-    """A sample without what is known about its photo."""
+    """A sample without its labels and codes."""
     return {key: value for key, value in sample.items() if key not in LABELS}
 
 
 class SynthesisDataModule(LightningDataModule):
-    """Pairs of image and mask. Subclasses say what a split holds, in ``dataset``.
+    """Pairs of image and mask. Subclasses define the splits in ``dataset``.
 
     Args:
         label_space: Meaning of the mask values.
         image_size: Height and width, or one number for both; the aspect ratio is not kept.
-        batch_size: Training samples a process and step.
-        eval_batch_size: Samples a process and step in validation, test and prediction.
+        batch_size: Training samples per process and step.
+        eval_batch_size: Samples per process and step in validation, test and prediction.
         num_workers: Loader processes; 0 loads in the training process.
-        shots: How many training samples have labels (those that the papers chose, where they are
-            known), their names, or a file with one name per line; all if not given.
+        shots: Number of labelled training samples (those of the papers, where known), their names,
+            or a file with one name per line; by default all.
         shots_seed: Choose the shots by this seed instead.
     """
 
     ARCHIVES: ClassVar[Archives | None] = None
     EXPECTED: ClassVar[dict[Split, int]] = {}
-    """Number of samples of the published splits."""
+    """Number of samples in the published splits."""
     PAPER_SHOTS: ClassVar[tuple[str, ...]] = ()
     """Names of the training samples that few-shot papers use, in their order."""
 
@@ -133,17 +132,17 @@ class SynthesisDataModule(LightningDataModule):
         return self.label_space.num_classes
 
     def lookup(self) -> np.ndarray:
-        """Class of each value of the masks on disk (256,), int64; -1 where it has no meaning."""
+        """Class of each value of the masks on disk (256,), int64; -1 for invalid values."""
         return self.label_space.lookup()
 
     def names(self, split: Split) -> Sequence[str]:
-        """Name of each sample of a split, all different; its position if it has no other."""
+        """Unique name of each sample of a split; by default its position."""
         dataset: Any = self.dataset(split)
         return [str(i) for i in range(len(dataset))]
 
     def dataset(self, split: Split) -> Dataset[Batch]:
         """All samples of a split, a map-style data set of unbatched ``Batch`` items."""
-        raise TypeError(f"{type(self).__name__} does not say what a split holds.")
+        raise TypeError(f"{type(self).__name__} does not implement dataset.")
 
     def unlabelled_dataset(self) -> Dataset[Batch]:
         """All training samples, without labels."""
@@ -166,7 +165,7 @@ class SynthesisDataModule(LightningDataModule):
                 self._datasets[split] = self.dataset(split)
 
     def _choose(self, names: Sequence[str]) -> list[int]:
-        """Choose the training samples whose labels are used; a run keeps the choice."""
+        """Choose the training samples whose labels are used, once per run."""
         if self.shots is None:
             self.train_ids = list(range(len(names)))
             return self.train_ids
@@ -183,7 +182,7 @@ class SynthesisDataModule(LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled batches; the last, short one is dropped unless it is the only one.
 
-        A method that trains on shots gets batches of numbers instead, 1,000 an epoch.
+        A method that trains on shots gets batches of indices instead, 1,000 per epoch.
         """
         method = None if self.trainer is None else self.trainer.lightning_module
         if hasattr(method, "learn_shots"):
@@ -215,23 +214,23 @@ class SynthesisDataModule(LightningDataModule):
         return self._eval_dataloader("test")
 
     def on_before_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Count the samples that others stand in for."""
+        """Count the replaced samples."""
         return self.skipped.take(batch)
 
     def teardown(self, stage: str) -> None:
-        """Say how many samples were skipped."""
+        """Report how many samples were skipped."""
         if stage == "fit":
             self.skipped.summarise()
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Convert what loaders yield, images in bytes or floats, to the ``Batch`` of methods."""
+        """Convert batches of loaders, with images in bytes or floats, to ``Batch``."""
         batch = self._decoded(batch)
         if self._shots is not None and self.trainer is not None and self.trainer.training:
             batch["shots"] = self._shots_on(batch["index"].device)
         return batch
 
     def _decoded(self, batch: Batch) -> Batch:
-        """Bytes as floats and classes as int64."""
+        """Convert bytes to floats and classes to int64."""
         batch = dict(batch)
         if "image" in batch and batch["image"].dtype == torch.uint8:
             batch["image"] = batch["image"].float().div_(127.5).sub_(1)
@@ -255,7 +254,7 @@ class SynthesisDataModule(LightningDataModule):
         sampler = TrainSampler(order, self.batch_size, seed, rank, world_size)
         if self.trainer is not None:
             sampler.done = self._interrupted_at(len(sampler))
-            sampler.epoch = sampler.done[0]  # workers read ahead before the trainer says so
+            sampler.epoch = sampler.done[0]  # workers prefetch before the trainer sets it
         return DataLoader(
             Tolerant(dataset, ids) if self.on_bad_file == "skip" else dataset,
             batch_size=self.batch_size,
@@ -269,7 +268,7 @@ class SynthesisDataModule(LightningDataModule):
     def _interrupted_at(self, num_samples: int) -> tuple[int, int]:
         """The epoch that the trainer resumes, and how many of its samples were read."""
         assert self.trainer is not None
-        loop: Any = self.trainer.fit_loop  # its counters are annotated as less than they are
+        loop: Any = self.trainer.fit_loop  # its counters have too general annotations
         read = loop.epoch_loop.batch_progress.current.processed * self.batch_size
         return loop.epoch_progress.current.processed, read if read < num_samples else 0
 

@@ -1,4 +1,4 @@
-"""Resized photos and maps on disk, so that later epochs and runs decode nothing."""
+"""On-disk cache of resized photos and maps, so that later epochs and runs decode nothing."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -14,14 +14,14 @@ from semsynth.files import replaced
 
 
 class ResizedCache:
-    """Tensors that were read from files, each stored once and shared by all processes.
+    """Tensors read from files, each stored once and shared by all processes.
 
-    An entry is found by path, size and time of its files, the size it was made for and what it is;
-    a file that changes gets a new entry. Photo and label map take four bytes a pixel together: 6.6
-    GB for ADE20K at 286 x 286. The directory may be deleted at any time.
+    The key of an entry is path, size and time of its files, its size and its kind, so a changed
+    file gets a new entry. Photo and label map take four bytes per pixel together: 6.6 GB for ADE20K
+    at 286 x 286. The directory may be deleted at any time.
 
     Args:
-        directory: Where entries are kept; made when the first one is stored.
+        directory: Its directory, created with the first entry.
         size: Height and width of the stored tensors.
     """
 
@@ -32,7 +32,7 @@ class ResizedCache:
     def get(self, what: str, files: Sequence[Path], read: Callable[[], Tensor]) -> Tensor:
         """The stored tensor of some files; on a miss it is read, resized and stored.
 
-        ``what`` tells tensors apart that are read from the same files: ``image``, ``mask``.
+        ``what`` distinguishes tensors from the same files: ``image``, ``mask``.
         """
         entry = self.entry(what, files)
         try:
@@ -50,7 +50,7 @@ class ResizedCache:
         return tensor
 
     def entry(self, what: str, files: Sequence[Path]) -> Path:
-        """The file that holds a tensor, whether it is there or not."""
+        """The file of a tensor, existing or not."""
         digest = hashlib.sha256(f"{what} {self.size}".encode())
         for file in files:
             status = file.stat()

@@ -1,4 +1,4 @@
-"""CelebAMask-HQ (Lee et al., CVPR 2020): the archive as it is unpacked, or a prepared tree."""
+"""CelebAMask-HQ (Lee et al., CVPR 2020): the unpacked archive, or a prepared tree."""
 
 from collections import defaultdict
 from dataclasses import replace
@@ -70,7 +70,7 @@ class CelebAMaskHQ(PairsOnDisk):
         return self.unmerged_pairs(indices)
 
     def unmerged_pairs(self, indices: list[int]) -> list[Pair]:
-        """Photos and their part files; a part that is not seen has no file."""
+        """Photos and their part files; absent parts have no file."""
         parts, photos = self._part_files(), list_images(self.root / PHOTOS)
         pairs, problems = [], []
         for index in indices:
@@ -96,7 +96,7 @@ class CelebAMaskHQ(PairsOnDisk):
         return parts
 
     def _indices(self, split: Split) -> list[int]:
-        """Indices of the faces of a split, those whose photo is there."""
+        """Indices of the faces of a split whose photo exists."""
         found = np.array(sorted(int(stem) for stem in list_images(self.root / PHOTOS)))
         if self.split == "index":
             in_test = found >= FIRST_TEST_BY_INDEX

@@ -1,4 +1,4 @@
-"""Cityscapes (Cordts et al., CVPR 2016): the archives as they are unpacked."""
+"""Cityscapes (Cordts et al., CVPR 2016): the unpacked archives."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +15,8 @@ EVALUATED = (7, 8, 11, 12, 13, 17, *range(19, 29), 31, 32, 33)
 IGNORED = 255
 PHOTO, ANNOTATION = "_leftImg8bit.png", "_gtFine_{}.png"
 REMEDIES = {
-    "labelIds": "check the root of the data set, or read other files by label_files: labelTrainIds",
-    "labelTrainIds": "make them by csCreateTrainIdLabelImgs, or read label_files: labelIds",
+    "labelIds": "check the root of the data set, or use label_files: labelTrainIds",
+    "labelTrainIds": "make them with csCreateTrainIdLabelImgs, or use label_files: labelIds",
 }
 
 SpaceName = Literal["cityscapes-34", "cityscapes-35", "cityscapes-19"]
@@ -33,10 +33,10 @@ class Cityscapes(PairsOnDisk):
         label_space: ``cityscapes-34`` has the labelIds as classes; ``cityscapes-35`` adds unknown,
             as SPADE's and OASIS's 35 channels do; ``cityscapes-19`` the trainIds, where other
             pixels have no label.
-        label_files: Which files hold the labels; ``labelTrainIds``, which the official scripts can
-            make, know the 19 classes only.
-        instances: Read the instance maps too: values of ``instanceIds``, below 1000 where no
-            object is told from others.
+        label_files: Files to read labels from; ``labelTrainIds``, made by the official scripts,
+            have only the 19 classes.
+        instances: Also read the instance maps: values of ``instanceIds``, below 1000 for pixels
+            without an instance.
         image_size: Height and width, or one number for both; the aspect ratio is not kept.
     """
 
@@ -71,7 +71,7 @@ class Cityscapes(PairsOnDisk):
         labels = self._files(f"gtFine/{folder}", ANNOTATION.format(self.label_files))
         if not labels:
             raise DataError(
-                f"{self.root}/gtFine/{folder} holds no {ANNOTATION.format(self.label_files)}; "
+                f"{self.root}/gtFine/{folder} has no {ANNOTATION.format(self.label_files)}; "
                 f"{REMEDIES[self.label_files]}."
             )
         problems: list[Problem] = []
@@ -98,7 +98,7 @@ class Cityscapes(PairsOnDisk):
     ) -> dict[str, Path]:
         found = self._files(f"gtFine/{folder}", ANNOTATION.format("instanceIds"))
         for name in photos.keys() - found.keys():
-            text = f"{photos[name]} has no instanceIds; add them, or read none by instances: false."
+            text = f"{photos[name]} has no instanceIds; add them, or set instances: false."
             problems.append(Problem(NO_PARTNER, photos[name], text))
         return found
 

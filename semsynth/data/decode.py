@@ -1,4 +1,4 @@
-"""Photos and label maps from files, as a viewer shows them, or an error with a remedy."""
+"""Decoding of photos and label maps, with errors that name a remedy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from semsynth.data.errors import DataError
 from semsynth.data.pairs import Pair
 
 SCALED_BY_PILLOW = {"L;2": 85, "L;4": 17}  # Pillow stretches greys of 2 and 4 bits to 0..255
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # Pillow gives others to programs
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # Pillow runs external programs for others
 FIX_PALETTE = "semsynth data check --fix-palette"
 
 
@@ -31,7 +31,7 @@ class ColourMaskError(DataError):
 
 @contextmanager
 def opened_image(path: Path) -> Iterator[Image.Image]:
-    """Open an image file; whatever goes wrong with it becomes an UnreadableError.
+    """Open an image file; any failure becomes an UnreadableError.
 
     An image of more than twice ``Image.MAX_IMAGE_PIXELS``, 179 million pixels, is refused.
     """
@@ -57,7 +57,7 @@ def _kind_and_reason(path: Path, error: Exception) -> tuple[str, str]:
 
 
 def is_turned(opened: Image.Image) -> bool:
-    """Whether the EXIF orientation exchanges height and width."""
+    """Whether the EXIF orientation swaps height and width."""
     return int(opened.getexif().get(ExifTags.Base.Orientation, 1)) in (5, 6, 7, 8)
 
 
@@ -70,9 +70,9 @@ def size_as_shown(opened: Image.Image) -> tuple[int, int]:
 def read_image(path: Path, at_least: tuple[int, int] | None = None) -> Tensor:
     """Read a photo as RGB (3, H, W), uint8.
 
-    Transparency is dropped and the EXIF orientation applied, as annotation tools do. A JPEG that is
-    two, four or eight times larger than ``at_least``, height and width, is decoded at half, a
-    quarter or an eighth of its size, which costs a fraction of the time, and never smaller.
+    Transparency is dropped and the EXIF orientation applied, as annotation tools do. A JPEG two,
+    four or eight times larger than ``at_least``, height and width, is decoded at half, a quarter or
+    an eighth of its size, in a fraction of the time.
     """
     with opened_image(path) as opened:
         if at_least is not None:
@@ -86,12 +86,12 @@ def _to_rgb(opened: Image.Image) -> Image.Image:
         opened = Image.fromarray((np.asarray(opened) >> 8).astype(np.uint8))
     else:
         ImageOps.exif_transpose(opened, in_place=True)
-    # convert copies even what is RGB, which takes as long as the decoding
+    # convert would copy RGB images too, which takes as long as decoding
     return opened if opened.mode == "RGB" else opened.convert("RGB")
 
 
 def read_labels(pair: Pair) -> Tensor:
-    """The label map of a pair, its parts painted over each other: (H, W), uint8 or int32."""
+    """The label map of a pair, its parts merged in order: (H, W), uint8 or int32."""
     if not pair.part_classes:
         return read_mask(pair.labels[0])
     parts = [read_mask(file) for file in pair.labels]
@@ -109,8 +109,8 @@ def read_labels(pair: Pair) -> Tensor:
 def read_mask(path: Path) -> Tensor:
     """Values on disk of a label or instance map (H, W): uint8, or int32 if more than eight bits.
 
-    Grey and palette images of 1 to 32 bits hold their values as they are; colour images hold them
-    if their three channels agree, else a ``ColourMaskError`` is raised.
+    Grey and palette images of 1 to 32 bits contain the values directly, colour images with three
+    equal channels too; others raise a ``ColourMaskError``.
     """
     with opened_image(path) as opened:
         tiles = opened.tile if isinstance(opened, ImageFile.ImageFile) else []

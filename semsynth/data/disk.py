@@ -26,10 +26,10 @@ class PairDataset(Dataset[Batch]):
 
     Args:
         pairs: Files of each sample.
-        transform: Brings photo and maps to their size.
-        cache: Directory that keeps photos and maps at ``transform.load_size``; none if not given.
-        exact: Decode large JPEGs in full before they are resized, as scores of the papers are
-            computed; training takes what the codec can reduce, in a fraction of the time.
+        transform: Resizes, crops and mirrors photo and maps.
+        cache: Directory that caches photos and maps at ``transform.load_size``, if given.
+        exact: Decode large JPEGs at full size before resizing, as for the papers' scores; training
+            decodes them at reduced size, in a fraction of the time.
     """
 
     def __init__(
@@ -42,14 +42,14 @@ class PairDataset(Dataset[Batch]):
         self.pairs = pairs
         self.transform = transform
         self.at_least = None if exact else transform.load_size
-        self.photo = "image" if exact else "reduced image"  # as the cache tells them apart
+        self.photo = "image" if exact else "reduced image"  # key of the cache
         self.cache = None if cache is None else ResizedCache(cache, transform.load_size)
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> Batch:
-        """Photo (3, H, W), uint8, ``mask`` (H, W), uint8, and what else the sample has."""
+        """Photo (3, H, W), uint8, ``mask`` (H, W), uint8, and the sample's other keys."""
         pair, seed = self.pairs[index], getattr(index, "seed", index)
         image: Tensor | None = None
         maps: dict[str, Tensor] = {}
@@ -71,17 +71,17 @@ class PairDataset(Dataset[Batch]):
 
 
 class PairsOnDisk(SynthesisDataModule):
-    """Data whose splits are files. Subclasses say which, in ``pairs``.
+    """Data whose splits are files. Subclasses list them in ``pairs``.
 
     Args:
         root: Directory of the data set.
         label_space: Meaning of the mask values.
         load_size: Training images are resized to this and cropped at random; no crop if not given.
         flip: Mirror training samples with probability 0.5.
-        cache: Directory that keeps photos and maps as they are loaded, so that they are decoded
-            once; it may be deleted at any time. None if not given.
-        on_bad_file: When a training file cannot be read, ``stop``; or ``skip``: read the next
-            sample in its place, name the file and count.
+        cache: Directory that caches resized photos and maps, so that they are decoded once; it may
+            be deleted at any time. None by default.
+        on_bad_file: If a training file cannot be read, ``stop``; or ``skip``: read the next sample
+            instead, with a warning and a count.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class PairsOnDisk(SynthesisDataModule):
 
     def pairs(self, split: Split) -> list[Pair]:
         """Files of each sample of a split, sorted by name."""
-        raise TypeError(f"{type(self).__name__} does not say which files a split holds.")
+        raise TypeError(f"{type(self).__name__} does not implement pairs.")
 
     def names(self, split: Split) -> list[str]:
         """Name of each sample of a split."""
@@ -121,7 +121,7 @@ class PairsOnDisk(SynthesisDataModule):
         return PairDataset(pairs, self.transform("train"), self.cache, exact=False)
 
     def transform(self, split: Split) -> PairTransform:
-        """What brings the samples of a split to their size."""
+        """The transform of a split."""
         training = split == "train"
         return PairTransform(
             self.image_size,
@@ -132,7 +132,7 @@ class PairsOnDisk(SynthesisDataModule):
         )
 
     def check(self, split: Split, ids: Sequence[int], labels: bool = True) -> None:
-        """Read every file once and remember that it was good."""
+        """Read every file once; good ones are cached."""
         pairs = [self._pairs(split)[i] for i in ids]
         skips = split == "train" and self.on_bad_file == "skip"
         check_pairs(pairs if labels else list(map(photo_alone, pairs)), self.lookup(), skips)

@@ -1,4 +1,4 @@
-"""What is wrong with data on disk, and the error that tells it."""
+"""Problems with data on disk, and their errors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from semsynth.errors import UserError
 
 
 class DataError(UserError):
-    """The data on disk are not what they must be; the message names file, value and remedy."""
+    """The data on disk are invalid; the message names file, value and remedy."""
 
 
 class MissingSplitError(DataError):
-    """None of the directories of a split is there."""
+    """None of the directories of a split exists."""
 
     def __init__(self, *directories: Path) -> None:
         listed = " nor ".join(map(str, directories))
@@ -22,7 +22,7 @@ class MissingSplitError(DataError):
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong with a file: ``message`` has file, value and remedy in one line."""
+    """A problem with a file: ``message`` has file, value and remedy in one line."""
 
     kind: str
     file: Path
@@ -30,7 +30,7 @@ class Problem:
 
 
 def describe_problems(problems: Sequence[Problem], total: int) -> str:
-    """The first ten problems of a data set, and how many there are."""
+    """The first ten problems of a data set, and their number."""
     samples = len({problem.file for problem in problems})
     rest = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
     listed = "\n  ".join(problem.message for problem in problems[:10])
@@ -38,7 +38,7 @@ def describe_problems(problems: Sequence[Problem], total: int) -> str:
 
 
 class PairingError(DataError):
-    """Files do not belong together as they must; ``pairs`` are the complete samples."""
+    """Files lack their partners; ``pairs`` are the complete samples."""
 
     def __init__(self, problems: Sequence[Problem], pairs: Sequence[Any]) -> None:
         super().__init__(describe_problems(problems, len(problems) + len(pairs)))

@@ -1,4 +1,4 @@
-"""Few labelled samples and an exported data set, side by side in each batch."""
+"""Few labelled samples and an exported data set, mixed in each batch."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,18 +14,16 @@ from semsynth.data.labels import read_classes
 
 
 class Extended(SynthesisDataModule):
-    """Labelled data, and more of them that ``semsynth export`` made; measured on the former.
+    """Labelled data extended by those of ``semsynth export``; evaluated on the former.
 
     An epoch has a fixed number of samples, each drawn from the labelled or the exported ones.
 
     Args:
-        labelled: The labelled data, which give the classes, the shots, and all of ``val`` and
-            ``test``.
-        exported: Directory of the exported data set; none if not given.
-        share: Share of the labelled samples in training; 1 without exported ones, and 0 for these
-            alone.
+        labelled: The labelled data, which define the classes, the shots, ``val`` and ``test``.
+        exported: Directory of the exported data set, if any.
+        share: Share of the labelled samples in training; 1 without exported ones, 0 for only these.
         epoch_size: Samples of an epoch.
-        batch_size: Training samples a process and step.
+        batch_size: Training samples per process and step.
     """
 
     def __init__(
@@ -45,15 +43,15 @@ class Extended(SynthesisDataModule):
         )
         if not 0 <= share <= 1 or (exported is None and share < 1):
             raise DataError(
-                f"share is {share} and exported {exported}; the share of labelled samples must be "
-                "in [0, 1], and without exported data it is 1."
+                f"share is {share} and exported is {exported}; the share of labelled samples must "
+                "be in [0, 1], and without exported data it is 1."
             )
         self.labelled, self.share, self.epoch_size = labelled, share, epoch_size
         self.exported = None if exported is None else self._open(exported)
 
     @property
     def measured_on(self) -> str:
-        """What scores are of: the labelled data."""
+        """Data of the scores: the labelled ones."""
         return type(self.labelled).__name__
 
     def names(self, split: Split) -> Sequence[str]:
@@ -79,7 +77,7 @@ class Extended(SynthesisDataModule):
             self.exported.check("train", others, labels)
 
     def training_order(self, generator: torch.Generator) -> Tensor:
-        """Positions (epoch_size,) of the samples of an epoch; each pool is gone through evenly."""
+        """Positions (epoch_size,) of the samples of an epoch; each pool is sampled evenly."""
         count = len(self.labelled.names("train"))
         own = torch.tensor(self.train_ids)
         pools = [own[own < count], own[own >= count]]
@@ -108,14 +106,14 @@ class Extended(SynthesisDataModule):
         names = read_classes(file)[0]
         if names != self.label_space.names:
             raise DataError(
-                f"{file} names the classes {', '.join(names)} and the labelled data "
+                f"{file} has the classes {', '.join(names)}, but the labelled data have "
                 f"{', '.join(self.label_space.names)}; export with a model of these data."
             )
         return Folder(root, len(names), image_size=self.image_size, flip=False)
 
 
 def as_bytes(sample: Batch) -> Batch:
-    """Image, mask and position alone, in bytes, so that two data sets make one batch."""
+    """Only image, mask and position, in bytes, so that two data sets share a batch."""
     image = sample["image"]
     if image.is_floating_point():
         image = image.add(1).mul(127.5).round().clamp(0, 255).byte()

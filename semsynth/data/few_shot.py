@@ -20,16 +20,16 @@ LabelKind = Literal["dense", "sparse"]
 class FewShotFolder(PairsOnDisk):
     """``ROOT/train/{images,labels}``, and to test ``ROOT/test/labels`` with or without images.
 
-    ``ROOT/train/codes``, or ``inversion``, may hold the W+ code of each photo, ``NAME.pt`` or
-    ``NAME.safetensors`` with ``codes`` (1, num_ws, w_dim): of a generator's sample, or found by
-    inversion. They come as ``w_plus``. Without ``test`` the training pairs are tested, which
-    says how well they are fitted and no more. Nothing is cropped or mirrored.
+    ``ROOT/train/codes``, or ``inversion``, may have the W+ code of each photo, ``NAME.pt`` or
+    ``NAME.safetensors`` with ``codes`` (1, num_ws, w_dim): of a generator's sample, or from
+    inversion. They become ``w_plus``. Without ``test`` the training pairs are tested, which only
+    shows how well they are fitted. Nothing is cropped or mirrored.
 
     Args:
         root: Directory of the data set.
         num_classes: Classes of the labels, unknown included.
         labels: ``dense`` label maps; or ``sparse`` scribbles and landmarks, where 0 is unknown.
-        batch_size: Training samples a process and step.
+        batch_size: Training samples per process and step.
         num_workers: Loader processes; 0 loads in the training process.
     """
 
@@ -72,7 +72,7 @@ class FewShotFolder(PairsOnDisk):
         return [Pair(name, None, (file,)) for name, file in list_images(test / "labels").items()]
 
     def check(self, split: Split, ids: Sequence[int], labels: bool = True) -> None:
-        """Read every file once; sparse maps must mark something, codes have one shape."""
+        """Read every file once; sparse maps need marks, and codes the same shape."""
         super().check(split, ids, labels)
         if labels and self.label_space.unknown == 0:
             require_marks([self._pairs(split)[i] for i in ids], self.lookup())
@@ -82,7 +82,7 @@ class FewShotFolder(PairsOnDisk):
         for file, shape in shapes.items():
             if first is not None and shape != shapes[first]:
                 raise DataError(
-                    f"{file} holds codes of {shape} and {first} of {shapes[first]}; all must agree."
+                    f"{file} has codes of {shape}, but {first} of {shapes[first]}; all must agree."
                 )
 
     def _with_codes(self, folder: Path, pairs: list[Pair]) -> list[Pair]:

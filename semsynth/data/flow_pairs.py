@@ -1,4 +1,4 @@
-"""Pairs of images with the motion between them, known exactly."""
+"""Pairs of images with exact ground-truth motion."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,14 +13,14 @@ from semsynth.data.toy.datamodule import ToyDataset
 from semsynth.data.toy.world import Factors
 
 _OTHER_POSE = 1 << 45  # from a sample's id to that of the pose it moves towards, beyond all splits
-_PAIR = 2  # stream of random numbers; the world's own are 0 and 1
+_PAIR = 2  # random stream; the world uses 0 and 1
 
 
 class FlowPairs(ToyDataset):
     """Two poses of one toy person and the motion between them.
 
-    A pair is rendered when it is first read and kept in memory, images as bytes and motion in half
-    precision. It depends on the seed and its id alone. ``noise`` and ``brightness`` are those of
+    A pair is rendered when first read and kept in memory, images as bytes and motion in half
+    precision. It depends only on the seed and its id. ``noise`` and ``brightness`` are those of
     ``ToyFlow``.
     """
 
@@ -35,7 +35,7 @@ class FlowPairs(ToyDataset):
         self._valid = torch.empty(size, 1, image_size, image_size, dtype=torch.bool)
 
     def __getitems__(self, indices: Sequence[int]) -> list[Batch]:
-        """Pairs of a batch, those that are new rendered together."""
+        """Pairs of a batch; new ones are rendered together."""
         items = super().__getitems__(indices)
         index = torch.stack([item["index"] for item in items])
         motion = self._motion[index].float()

@@ -20,9 +20,9 @@ MOST_CLASSES = 255
 class Folder(PairsOnDisk):
     """``ROOT/{train,val,test}/{images,labels}``, masks of class indices, grey or with a palette.
 
-    Mask values are 0 to ``num_classes`` - 1, and 255 where there is no label. Without ``test`` the
-    validation split is tested. ``ROOT/classes.txt`` may name the classes, one per line, with or
-    without their colours: ``sky #4682b4``.
+    Mask values are 0 to ``num_classes`` - 1, and 255 for unlabelled. Without ``test`` the
+    validation split is tested. ``ROOT/classes.txt`` may name the classes, one per line, optionally
+    with colours: ``sky #4682b4``.
 
     Args:
         root: Directory of the data set.
@@ -92,6 +92,6 @@ def folder_space(file: Path, num_classes: int) -> LabelSpace:
     names, palette = read_classes(file)
     if len(names) != num_classes:
         raise DataError(
-            f"{file} names {len(names)} classes and num_classes is {num_classes}; make them agree."
+            f"{file} has {len(names)} classes, but num_classes is {num_classes}; make them agree."
         )
     return LabelSpace(names, palette)

@@ -17,13 +17,13 @@ from semsynth.data.labels import LabelSpace
 from semsynth.data.sampling import SeededIndex
 
 CHUNK = 64
-"""Pairs of a file of the cache, but for the last one."""
+"""Pairs per file of the cache; the last may have fewer."""
 
 
 class Seeds(Dataset[Batch]):
-    """Samples that are only a seed each, which differs between splits.
+    """Samples that consist of a seed, different in each split.
 
-    A sample of an epoch has a new seed in the next one; without ``SeededIndex``, always the same.
+    With ``SeededIndex`` a sample gets a new seed in each epoch, otherwise always the same.
     """
 
     def __init__(self, size: int, split: Split) -> None:
@@ -55,17 +55,16 @@ class PairFiles(Dataset[Batch]):
 
 
 class GeneratedPairs(SynthesisDataModule):
-    """Seeds (B,) in ``seed``, from which the method renders the pairs that it trains on.
+    """Seeds (B,) in ``seed``, from which the method renders its training pairs.
 
-    Nothing is stored, and no two epochs see the same pair. The pairs of validation and test are
-    always the same.
+    Nothing is stored, and no two epochs have a pair in common. Validation and test pairs are fixed.
 
     Args:
-        train_size: Pairs of an epoch.
+        train_size: Pairs per epoch.
         val_size: Number of validation pairs.
         test_size: Number of test pairs.
-        batch_size: Training pairs a process and step.
-        eval_batch_size: Pairs a process and step in validation, test and prediction.
+        batch_size: Training pairs per process and step.
+        eval_batch_size: Pairs per process and step in validation, test and prediction.
         num_workers: Loader processes; seeds need none.
     """
 
@@ -90,8 +89,8 @@ class GeneratedPairs(SynthesisDataModule):
 class CachedPairs(GeneratedPairs):
     """Pairs that ``semsynth pairs`` wrote, and seeds of pairs for validation and test.
 
-    A batch also holds ``origin``, how the pairs were made, and ``scale`` (3,), the root mean
-    squares of their flow, (x, y), and log expansion.
+    A batch also has ``origin``, how the pairs were made, and ``scale`` (3,), the root mean squares
+    of their flow, (x, y), and log expansion.
 
     Args:
         root: Directory of the cache.
@@ -117,7 +116,7 @@ class CachedPairs(GeneratedPairs):
                 opened(chunk_path(self.root, chunk))
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Say where cached pairs come from."""
+        """Add the origin of cached pairs."""
         if "w_target" in batch:
             card = self.card
             scale = [card["sigma_flow"], card["sigma_flow"], card["sigma_expansion"]]
@@ -144,9 +143,7 @@ def read_pairs_card(root: Path) -> dict[str, Any]:
     """How the pairs of a complete cache were made."""
     file = root / "card.json"
     if not file.is_file():
-        raise DataError(
-            f"{root} holds no pairs: there is no {file}. Write them with semsynth pairs."
-        )
+        raise DataError(f"{root} has no pairs: there is no {file}. Write them with semsynth pairs.")
     card = json.loads(file.read_text())
     if "sigma_flow" not in card:
         raise DataError(

@@ -31,9 +31,9 @@ class GTA5(PairsOnDisk):
 
     Args:
         root: Directory with ``RGB256Full/`` and ``LabelgrayFull20/``.
-        rebalance: Draw photos with rare colours of road, building, sky, others and sidewalk more
-            often, 10,000 of 400 an epoch, and give each pixel the rarity of its class in the photo,
-            relative to the rarest class, as ``loss_mask``.
+        rebalance: Sample photos with rare colours of road, building, sky, others and sidewalk more
+            often, 10,000 of 400 per epoch, and weight each pixel by the rarity of its class in the
+            photo, relative to the rarest class, as ``loss_mask``.
         image_size: Height and width, or one number for both; the aspect ratio is not kept.
         flip: Mirror training samples with probability 0.5.
     """
@@ -62,12 +62,12 @@ class GTA5(PairsOnDisk):
         return find_pairs(self.root / "RGB256Full" / folder, self.root / "LabelgrayFull20" / folder)
 
     def prepare_data(self) -> None:
-        """Measure the rarity once, in one process."""
+        """Compute the rarity once, in one process."""
         if self.rebalance and (self.trainer is None or self.trainer.state.fn == "fit"):
             self.scores()
 
     def scores(self) -> np.ndarray:
-        """Rarity of each class in each training photo (N, 20), 0 where it is not; kept on disk."""
+        """Rarity of each class in each training photo (N, 20), 0 if absent; cached on disk."""
         if self._scores is None:
             pairs = self._pairs("train")
             file = cache_directory() / "rarity" / f"{digest_of(pairs, self.lookup())}.npy"

@@ -1,4 +1,4 @@
-"""Images without labels, to train a generator on."""
+"""Unlabelled images, for training a generator."""
 
 from typing import Any
 
@@ -14,9 +14,8 @@ class Images(PairsOnDisk):
     Args:
         root: Directory of the images.
         flip: Mirror training images with probability 0.5.
-        eval_size: Number of images, the first ones by name, that evaluation compares with; all if
-            not given.
-        eval_batch_size: Images a process and step in evaluation.
+        eval_size: Number of images, the first by name, for evaluation; by default all.
+        eval_batch_size: Images per process and step in evaluation.
     """
 
     def __init__(

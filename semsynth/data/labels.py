@@ -1,4 +1,4 @@
-"""Label spaces: what the values of a label map mean, on disk, in memory and in evaluation."""
+"""Label spaces: meaning of label map values, on disk, in memory and in evaluation."""
 
 import re
 from collections.abc import Sequence
@@ -28,10 +28,10 @@ class LabelSpace:
         ignore_index: Value of pixels without a label; not a class.
         unknown: The class, if any, of unknown pixels. It has a channel in a one-hot layout, unlike
             ``ignore_index``.
-        flip_pairs: Pairs of classes that a mirror exchanges, as left and right eye.
-        file_values: Class of each value on disk from 0 on, or ``ignore_index``; -1 for a value that
-            must not occur. If not given, files hold classes and ``ignore_index``.
-        evaluation: The space that scores are computed in, if it is another one.
+        flip_pairs: Pairs of classes that mirroring swaps, as left and right eye.
+        file_values: Class of each value on disk from 0, or ``ignore_index``; -1 for invalid values.
+            By default files contain classes and ``ignore_index``.
+        evaluation: The space in which scores are computed, if different.
         evaluation_classes: Class in ``evaluation`` of each class, or its ``ignore_index``.
     """
 
@@ -58,11 +58,11 @@ class LabelSpace:
 
     @property
     def num_classes(self) -> int:
-        """Number of classes, pixels without a label not counted."""
+        """Number of classes, without ``ignore_index``."""
         return len(self.names)
 
     def numbers(self, classes: Sequence[str | int]) -> list[int]:
-        """Numbers of classes given by name or number."""
+        """Indices of classes given by name or index."""
         words = [str(c).strip() for c in classes]
         number_of = {str(i): i for i in range(self.num_classes)}
         number_of |= {name: i for i, name in enumerate(self.names)}
@@ -72,7 +72,7 @@ class LabelSpace:
         return [number_of[word] for word in words]
 
     def lookup(self) -> np.ndarray:
-        """Class of each value on disk (256,), int64; -1 where a value has no meaning."""
+        """Class of each value on disk (256,), int64; -1 for invalid values."""
         table = np.full(256, -1)
         if self.file_values is None:
             table[: self.num_classes] = np.arange(self.num_classes)
@@ -135,9 +135,9 @@ def read_classes(file: Path) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
 
 
 def distinct_palette(num_colours: int) -> tuple[Colour, ...]:
-    """Colours that differ well in hue, and in lightness where hues come close."""
+    """Colours distinct in hue, or in lightness if hues are close."""
     index = np.arange(num_colours)
-    hue = index * 0.618034 % 1  # the golden ratio never comes back to a hue
+    hue = index * 0.618034 % 1  # multiples of the golden ratio never repeat a hue
     value = np.array([0.95, 0.7, 0.5])[index % 3]
     saturation = np.array([0.85, 0.55])[index // 3 % 2]
     rgb = matplotlib.colors.hsv_to_rgb(np.stack([hue, saturation, value], axis=1))

@@ -1,4 +1,4 @@
-"""Latent codes of photos on disk, as the few-shot methods store them."""
+"""Stored latent codes of photos."""
 
 from pathlib import Path
 from pickle import UnpicklingError
@@ -19,7 +19,7 @@ def read_codes(file: Path) -> Tensor:
             stored = load_file(file)
         else:
             stored = torch.load(file, map_location="cpu", weights_only=True)
-    except UnpicklingError as error:  # whose message advises to run what is in the file
+    except UnpicklingError as error:  # its message advises to execute the file
         raise DataError(
             f"{file} is damaged or contains non-tensors; store only 'codes'."
         ) from error
@@ -29,6 +29,6 @@ def read_codes(file: Path) -> Tensor:
     if not isinstance(codes, Tensor) or codes.ndim != 3 or len(codes) != 1:
         found = tuple(codes.shape) if isinstance(codes, Tensor) else "no such tensor"
         raise DataError(
-            f"{file} must hold 'codes' (1, num_ws, w_dim), got {found}; store the codes again."
+            f"{file} must contain 'codes' (1, num_ws, w_dim), got {found}; store the codes again."
         )
     return codes[0].float()

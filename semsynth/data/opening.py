@@ -28,7 +28,7 @@ def data_of(config: Path) -> object:
         values = OmegaConf.load(config)
         node = values.get("data") if isinstance(values, DictConfig) else None
         if node is None:
-            raise DataError(f"{config} has no key 'data'; name a data set by --data and --root.")
+            raise DataError(f"{config} has no key 'data'; give a data set with --data and --root.")
         return OmegaConf.to_container(node, resolve=True)
     except (OSError, OmegaConfBaseException) as error:
         raise DataError(f"{config} cannot be read: {error}") from error

@@ -16,12 +16,11 @@ class Pair:
     """The files of one sample.
 
     Attributes:
-        name: What the sample is called; different for all samples of a split.
-        image: The photo; None where there are only labels.
-        labels: The label map; several files where each holds one part of it; none where only the
-            photo is known.
-        part_classes: Class of each of several label files, painted in this order wherever the file
-            is not 0, on background 0; empty for one label map.
+        name: Its name, unique in the split.
+        image: The photo; None without one.
+        labels: The label map, or one file per part; empty without labels.
+        part_classes: Class of each part, painted in this order where the file is not 0, on
+            background 0; empty for a single label map.
         instance: The instance map.
         codes: Stored latent codes of the photo.
     """
@@ -43,14 +42,14 @@ class Pair:
 def list_images(directory: Path, problems: list[Problem] | None = None) -> dict[str, Path]:
     """Image files of a directory by stem, sorted; of equal stems the first.
 
-    Equal stems are noted in ``problems``, and raise a ``PairingError`` where this is not given.
+    Equal stems are appended to ``problems``, or raise a ``PairingError`` without it.
     """
     if not directory.is_dir():
         raise DataError(f"There is no directory {directory}; check the root of the data set.")
     files = sorted(p for p in directory.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         raise DataError(
-            f"{directory} holds no image; expected files ending in {', '.join(IMAGE_SUFFIXES)}."
+            f"{directory} has no images; expected files ending in {', '.join(IMAGE_SUFFIXES)}."
         )
     by_stem = {p.stem: p for p in reversed(files)}
     twice = [
@@ -66,7 +65,7 @@ def list_images(directory: Path, problems: list[Problem] | None = None) -> dict[
 
 
 def find_pairs(images: Path, masks: Path) -> list[Pair]:
-    """Pair the files of two directories by stem; a ``MissingSplitError`` if there is neither."""
+    """Pair the files of two directories by stem; ``MissingSplitError`` if both are missing."""
     if not images.exists() and not masks.exists():
         raise MissingSplitError(images, masks)
     problems: list[Problem] = []
@@ -83,8 +82,8 @@ def pair_by_name(
 ) -> list[Pair]:
     """Pair photos and label maps of the same name, in the order of the photos.
 
-    A ``PairingError`` names files without a partner, whose ``places`` hold ``NAME``, and what was
-    already among the ``problems``.
+    A ``PairingError`` lists files without a partner, whose ``places`` contain ``NAME``, and earlier
+    ``problems``.
     """
     for name in sorted(images.keys() ^ labels.keys()):
         has_image = name in images

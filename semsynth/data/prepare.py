@@ -1,4 +1,4 @@
-"""What ``semsynth data prepare`` does: verify, merge, describe; each finished file is kept."""
+"""``semsynth data prepare``: verify, merge and describe a data set, resumably."""
 
 import json
 import threading
@@ -37,13 +37,13 @@ def prepare(
     Args:
         data: The data set.
         output: Directory of ``manifest.jsonl``, ``classes.json`` and ``stats.json``.
-        size: Height and width that all samples are resized to, for ``cache`` of the data set.
-        dry_run: List and count files, and write nothing.
-        workers: Threads; a few more than there are cores if not given.
-        say: Takes lines that tell what is done.
+        size: Height and width to resize all samples to, for ``cache`` of the data set.
+        dry_run: List and count files without writing.
+        workers: Threads; by default a few more than cores.
+        say: Called with progress messages.
 
     Returns:
-        What was found. If any file is bad, nothing is described.
+        The report. If any file is bad, no description is written.
     """
     report = list_splits(data)
     for line in counted(report, data):
@@ -64,7 +64,7 @@ def prepare(
         say(f"wrote manifest.jsonl, classes.json and stats.json in {output}")
         if size is not None:
             fill_cache(report, output / CACHE, size, workers)
-            say(f"resized all samples; use them by --data.cache {output / CACHE}")
+            say(f"resized all samples; use them with --data.cache {output / CACHE}")
     except OSError as error:
         raise DataError(
             f"{output} or {data.root} cannot be written to ({error}); free disk space or choose "
@@ -74,7 +74,7 @@ def prepare(
 
 
 def counted(report: DataReport, data: PairsOnDisk) -> list[str]:
-    """How many samples each split has, and how many it has where it was published."""
+    """Number of samples of each split, compared with the published one."""
     by_index = isinstance(data, CelebAMaskHQ) and data.split == "index"
     expected = CelebAMaskHQ.EXPECTED_BY_INDEX if by_index else data.EXPECTED
     lines = []
@@ -99,7 +99,7 @@ def planned(
 
 
 def merge_parts(pairs: list[Pair], data: PairsOnDisk, workers: int | None = None) -> list[Problem]:
-    """Merge parts into one label map per sample; the folder gets its name when it is complete."""
+    """Merge parts into one label map per sample; the folder is renamed when complete."""
     unfinished = data.root / f"{MERGED}.part"
     unfinished.mkdir(exist_ok=True)
     palette = np.array(data.label_space.palette, np.uint8).tobytes()
@@ -127,7 +127,7 @@ def merge_parts(pairs: list[Pair], data: PairsOnDisk, workers: int | None = None
 def describe(
     report: DataReport, data: PairsOnDisk, output: Path, workers: int | None = None
 ) -> None:
-    """Read all samples, and write the three files if nothing is wrong with them."""
+    """Read all samples, and write the three files if they are good."""
     output.mkdir(parents=True, exist_ok=True)
     if check_data(data, workers, report, ScanRecord(output / SCANNED).scan).problems:
         return
@@ -140,7 +140,7 @@ def describe(
 
 
 class ScanRecord:
-    """Good samples that were read, line by line in a file, so that none is read twice."""
+    """Log file of good samples, so that none is read twice."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -148,7 +148,7 @@ class ScanRecord:
         self.known = dict(self._lines())
 
     def scan(self, pair: Pair, lookup: np.ndarray) -> Scanned:
-        """What was seen of a sample, now or before; a file that has changed is read again."""
+        """The scan of a sample, new or logged; changed files are read again."""
         key = digest_of([pair], lookup)
         if key in self.known:
             return self.known[key]
@@ -158,7 +158,7 @@ class ScanRecord:
             counts = {int(c): int(seen.counts[c]) for c in classes}
             line = json.dumps([key, seen.image_size, seen.mask_size, counts])
             with self.lock, self.file.open("a") as opened:
-                opened.write(f"\n{line}")  # after what an interrupted line may have left
+                opened.write(f"\n{line}")  # an interrupted write may have left a partial line
         return seen
 
     def _lines(self) -> Iterator[tuple[str, Scanned]]:
@@ -166,7 +166,7 @@ class ScanRecord:
         for line in text.splitlines():
             try:
                 key, *sizes, pixels = json.loads(line)
-            except ValueError:  # an empty line, or one that was cut off
+            except ValueError:  # an empty or truncated line
                 continue
             counts = np.zeros(256, np.int64)
             counts[[int(c) for c in pixels]] = list(pixels.values())
@@ -212,7 +212,7 @@ def classes(space: LabelSpace, lookup: np.ndarray) -> dict[str, Any]:
 
 
 def statistics(split: SplitFiles, space: LabelSpace) -> dict[str, Any]:
-    """How often each class is seen in a split: shares of labelled pixels and of images."""
+    """Frequency of each class in a split: shares of labelled pixels and of images."""
     counts = np.stack([sample.counts for sample in split.samples]).astype(np.int64)  # (N, 256)
     of_classes = counts[:, : space.num_classes]
     labelled, total = int(of_classes.sum()), int(counts.sum())
@@ -228,7 +228,7 @@ def statistics(split: SplitFiles, space: LabelSpace) -> dict[str, Any]:
 def fill_cache(
     report: DataReport, directory: Path, size: tuple[int, int], workers: int | None = None
 ) -> None:
-    """Resize all samples that are not cached yet, as training will."""
+    """Resize all samples that are not cached yet, as in training."""
     for split in report.splits:
         exact = "train" not in split.names
         dataset = PairDataset(split.pairs, PairTransform(size), str(directory), exact)

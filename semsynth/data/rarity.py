@@ -1,4 +1,4 @@
-"""How rare the colours of each class of each photo are (Li et al., ICCV 2019; method of cIMLE)."""
+"""Rarity of the colours of each class of each photo (cIMLE, Li et al., ICCV 2019)."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from semsynth.data.pairs import Pair
 from semsynth.data.transforms import resize_map
 
 FEW = 67
-"""A class seen in this many photos or fewer gets no density."""
+"""A class in at most this many photos gets no density."""
 
 
 def mean_colours(pair: Pair, lookup: np.ndarray, num_classes: int) -> np.ndarray:
@@ -29,10 +29,10 @@ def mean_colours(pair: Pair, lookup: np.ndarray, num_classes: int) -> np.ndarray
 
 
 def rarity_scores(colours: np.ndarray) -> np.ndarray:
-    """One over the density of mean colours (N, num_classes, 3) of each class; 0 for NaN.
+    """Inverse density of mean colours (N, num_classes, 3) of each class; 0 for NaN.
 
-    A class that few photos show has no density; it counts as much as the rarest other class of its
-    photo. That is what the method says; the released script takes one over that score.
+    A class in few photos has no density; it counts as much as the rarest other class of its photo,
+    as in the paper; the released script uses the inverse of that score.
     """
     there = ~np.isnan(colours).any(2)
     scores = np.zeros(there.shape)
@@ -49,7 +49,7 @@ def rarity_scores(colours: np.ndarray) -> np.ndarray:
 
 
 def scores_of_pairs(pairs: Sequence[Pair], lookup: np.ndarray, num_classes: int) -> np.ndarray:
-    """Scores (N, num_classes) of photos on disk, read side by side."""
+    """Scores (N, num_classes) of photos on disk, read in parallel."""
     title = f"Measuring the colours of {len(pairs)} samples"
     colours = in_threads(lambda pair: mean_colours(pair, lookup, num_classes), pairs, title)
     return rarity_scores(np.stack(colours))

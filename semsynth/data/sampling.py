@@ -1,4 +1,4 @@
-"""Which samples a process reads, and with which random numbers."""
+"""Distribution of samples and seeds over processes."""
 
 from collections.abc import Callable, Iterator
 from typing import Self
@@ -12,7 +12,7 @@ from torch.utils.data import Sampler
 class SeededIndex(int):
     """The position of a sample in its split, with the seed of its crop and mirror.
 
-    It is a plain number to data sets that draw nothing at random.
+    It is a plain integer to deterministic data sets.
     """
 
     seed: int
@@ -23,7 +23,7 @@ class SeededIndex(int):
         index.seed = seed
         return index
 
-    def __reduce__(self) -> tuple[type[Self], tuple[int, int]]:  # on the way to the workers
+    def __reduce__(self) -> tuple[type[Self], tuple[int, int]]:  # for sending to workers
         return type(self), (int(self), self.seed)
 
 
@@ -31,8 +31,8 @@ class TrainSampler(Sampler[SeededIndex]):
     """The training samples of one process, in an order that all processes agree on.
 
     The seed of a sample depends on the run's seed, the epoch, the sample and how often the epoch
-    drew it before. It travels with the position to the loader's workers, so that neither their
-    number nor that of the processes changes what a sample looks like.
+    drew it before. It is sent to the loader's workers with the position, so that neither their
+    number nor that of the processes affects a sample.
 
     Args:
         order: Positions (N,), int64, of an epoch's samples from a generator; N never changes.
@@ -56,11 +56,11 @@ class TrainSampler(Sampler[SeededIndex]):
         self.world_size = world_size
         self.epoch = 0
         self.done = (-1, 0)
-        """An epoch that was interrupted, and how many of its samples this process has read."""
+        """An interrupted epoch, and how many of its samples this process has read."""
         self._num_samples = len(order(torch.Generator().manual_seed(seed)))
         even = self._num_samples // world_size
         self.drop_last = even >= batch_size
-        """Whether a last, short batch is dropped; it is kept where it is the only one."""
+        """Whether to drop a last, short batch; it is kept if it is the only one."""
         shares = [len(range(r, self._num_samples, world_size)) for r in range(world_size)]
         self._length = even if self.drop_last else max(1, shares[rank])
 
@@ -72,7 +72,7 @@ class TrainSampler(Sampler[SeededIndex]):
         # The same order as that of torch's DistributedSampler.
         order = self.order(torch.Generator().manual_seed((self.seed + self.epoch) % (1 << 63)))
         nth = occurrence(order)
-        # With fewer samples than processes some are read twice: every process needs a batch.
+        # With fewer samples than processes some are repeated: every process needs a batch.
         start = self.done[1] if self.epoch == self.done[0] else 0
         for number in range(start, self._length):
             i = self.rank + number * self.world_size
@@ -88,7 +88,7 @@ class TrainSampler(Sampler[SeededIndex]):
 def occurrence(order: Tensor) -> Tensor:
     """How often each entry occurred before in a sequence (N,), int64."""
     values, positions = order.sort(stable=True)
-    starts = torch.searchsorted(values, values)  # where the run of equal entries begins
+    starts = torch.searchsorted(values, values)  # start of each run of equal entries
     nth = torch.empty_like(order)
     nth[positions] = torch.arange(len(order)) - starts
     return nth
@@ -97,8 +97,8 @@ def occurrence(order: Tensor) -> Tensor:
 class ShardSampler(Sampler[int]):
     """Every ``world_size``-th sample, without padding.
 
-    Lightning's own sampler repeats samples until all processes have the same number, which changes
-    every metric. Evaluation here has no collective inside a step, so shards may differ in length.
+    Lightning's sampler pads shards with repeated samples, which changes every metric. Evaluation
+    here has no collective inside a step, so shards may differ in length.
     """
 
     def __init__(self, num_samples: int, rank: int, world_size: int) -> None:

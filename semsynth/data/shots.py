@@ -11,17 +11,17 @@ from torch.utils.data import Dataset, default_collate
 from semsynth.data.errors import DataError
 
 Shots = int | list[int | str] | str | None
-"""How many samples have labels, their names, or a file with one name per line; all if None."""
+"""Number of labelled samples, their names, or a file with one name per line; None for all."""
 
 EPOCH = 1000
-"""Batches of an epoch of a training without a data set, which has only a length."""
+"""Batches per epoch of a training on shots alone."""
 
 MOST_SHOTS = 256
-"""Upper bound of labelled samples, which are all held in memory."""
+"""Maximum number of labelled samples, which are all in memory."""
 
 
 class Numbers(Dataset[dict[str, Any]]):
-    """Samples that have an ``index`` and nothing else."""
+    """Samples with nothing but an ``index``."""
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -37,8 +37,8 @@ def collate_shots(dataset: Dataset[dict[str, Any]], ids: Sequence[int]) -> dict[
     """The labelled samples, at positions ``ids`` of the training samples, as one batch."""
     if len(ids) > MOST_SHOTS:
         raise DataError(
-            f"The method learns from few labelled samples, and {len(ids)} have labels; say with "
-            f"data.shots which or how many it may use, at most {MOST_SHOTS}."
+            f"The method learns from few labelled samples, but {len(ids)} have labels; limit "
+            f"them with data.shots, to at most {MOST_SHOTS}."
         )
     return default_collate([dataset[i] for i in ids])
 
@@ -48,14 +48,14 @@ def choose_shots(
 ) -> list[int]:
     """Positions in ``names`` of the samples whose labels may be used, in the order of the choice.
 
-    A smaller choice is part of every larger one. It does not depend on the order of the names, and
-    hardly on which others there are. Without a seed the ``listed`` names of a paper come first.
+    A smaller choice is a subset of every larger one. It does not depend on the order of the names,
+    and hardly on the other names. Without a seed the ``listed`` names of a paper come first.
     """
     position = {name: i for i, name in enumerate(names)}
     if isinstance(shots, int):
         if not 1 <= shots <= len(names):
             raise DataError(
-                f"shots is {shots} and the training split has {len(names)} samples; choose a "
+                f"shots is {shots}, but the training split has {len(names)} samples; choose a "
                 f"number from 1 to {len(names)}."
             )
         first = [name for name in listed if name in position] if seed is None else []
@@ -70,7 +70,7 @@ def choose_shots(
                 f"{next(iter(names), '')!r}."
             )
     if not chosen:
-        raise DataError("shots names no sample; give names, or leave it out to use all.")
+        raise DataError("shots is empty; give names, or omit it to use all.")
     return [position[name] for name in chosen]
 
 

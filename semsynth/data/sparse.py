@@ -1,4 +1,4 @@
-"""Scribbles and landmarks made from dense label maps, as a person might draw them."""
+"""Synthetic scribbles and landmarks from dense label maps."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -16,14 +16,14 @@ from semsynth.data.pairs import Pair
 SparseKind = Literal["scribbles", "landmarks"]
 UNITS = 32  # a stroke is a 32nd of the image wide, so that it survives on a grid of 32 x 32
 LARGE = 0.1  # a region with more than this share of the image gets two strokes
-_STROKES = 3  # stream of random numbers, apart from those of the toy worlds
+_STROKES = 3  # random stream, different from those of the toy worlds
 
 
 class SparseLabels(Dataset[Batch]):
-    """Samples whose ``mask`` is sparse; the dense one comes as ``full_mask``.
+    """Samples with a sparse ``mask``; the dense one is ``full_mask``.
 
     Class k has the value k + 1 and 0 is unknown. The strokes of a sample depend on the seed, on
-    ``first`` plus its ``index``, which tells splits apart, and on its own dense mask (H, W).
+    ``first`` plus its ``index``, different in each split, and on its dense mask (H, W).
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class SparseLabels(Dataset[Batch]):
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Batch]:
-        """Samples of a batch, from the data set's own batch where it makes one."""
+        """Samples of a batch, from the data set's batch if it makes one."""
         read = getattr(self.dataset, "__getitems__", lambda ids: [self.dataset[i] for i in ids])
         return [item | self._sparse(item) for item in read(indices)]
 
@@ -53,7 +53,7 @@ class SparseLabels(Dataset[Batch]):
 
 
 def require_marks(pairs: Sequence[Pair], lookup: np.ndarray) -> None:
-    """Refuse sparse label maps without any mark; ``lookup`` (256,) gives 0 to unknown."""
+    """Refuse sparse label maps without any mark; ``lookup`` (256,) is 0 for unknown."""
     for pair in pairs:
         if pair.labels and not (lookup[read_labels(pair).numpy()] % 255).any():
             raise DataError(
@@ -74,7 +74,7 @@ def scribbles(mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def landmarks(mask: np.ndarray) -> np.ndarray:
-    """A dot of class + 1 in each connected region of a mask, where its border is farthest away."""
+    """A dot of class + 1 in each connected region of a mask, farthest from its border."""
     drawn = np.zeros(mask.shape, dtype=np.int64)
     for label, region in regions(mask):
         centre = np.array(np.unravel_index(border_distance(region).argmax(), mask.shape))
@@ -83,7 +83,7 @@ def landmarks(mask: np.ndarray) -> np.ndarray:
 
 
 def regions(mask: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Connected regions (H, W), bool, with their class; specks only where a class has no other."""
+    """Connected regions (H, W), bool, with their class; specks only if a class has no other."""
     speck = (max(mask.shape) / UNITS) ** 2
     for label in np.unique(mask):
         numbered, count = ndimage.label(mask == label, np.ones((3, 3)))
@@ -94,12 +94,12 @@ def regions(mask: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def border_distance(region: np.ndarray) -> np.ndarray:
-    """Distance of each pixel (H, W) from the outside, which begins at the image's edge too."""
+    """Distance of each pixel (H, W) from the outside, which includes that of the image."""
     return ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1]
 
 
 def core(region: np.ndarray) -> np.ndarray:
-    """The pixels of a region that are not close to its border, as far as it has such pixels."""
+    """The pixels of a region that are not close to its border, if any."""
     distance = border_distance(region)
     return distance >= min(2 * brush_width(region) - 1, distance.max())
 
@@ -111,7 +111,7 @@ def curve(start: np.ndarray, bend: np.ndarray, end: np.ndarray, points: int = 25
 
 
 def brush(pixels: np.ndarray, region: np.ndarray) -> np.ndarray:
-    """A stroke (H, W), bool, through pixels (N, 2), as far as it stays in its region."""
+    """A stroke (H, W), bool, through pixels (N, 2), clipped to its region."""
     stroke = np.zeros_like(region)
     stroke[pixels[:, 0], pixels[:, 1]] = True
     width = brush_width(region)

@@ -1,4 +1,4 @@
-"""Samples that cannot be read in the middle of a training: stop, or continue with others."""
+"""Unreadable samples during training: stop, or skip them."""
 
 import logging
 from collections import Counter
@@ -12,16 +12,16 @@ from semsynth.data.sampling import SeededIndex
 
 OnBadFile = Literal["stop", "skip"]
 UNREAD = "unread"
-"""Key of a sample: why others before it could not be read, one per line; empty for most."""
+"""Key of a sample: errors of unreadable ones before it, one per line; mostly empty."""
 
 logger = logging.getLogger(__name__)
 
 
 class Tolerant(Dataset[dict[str, Any]]):
-    """Gives the next readable sample in place of one that cannot be read.
+    """Replaces an unreadable sample by the next readable one.
 
     Batches keep their size, and a resumed training reads the same samples. ``ids`` are the
-    positions of the samples that may be read.
+    positions of the usable samples.
     """
 
     def __init__(self, dataset: Dataset[dict[str, Any]], ids: Sequence[int]) -> None:
@@ -33,7 +33,7 @@ class Tolerant(Dataset[dict[str, Any]]):
         return len(self.dataset)  # type: ignore[arg-type]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """A sample, with the errors of those that it stands in for."""
+        """A sample, with the errors of those that it replaces."""
         first = self.place[index]
         errors: list[str] = []
         for step in range(len(self.ids)):
@@ -48,13 +48,13 @@ class Tolerant(Dataset[dict[str, Any]]):
 
 
 class SkipCount:
-    """Counts the samples that were replaced, and names each bad file once."""
+    """Counts replaced samples, and reports each bad file once."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
 
     def take(self, batch: dict[str, Any]) -> dict[str, Any]:
-        """The batch without its errors, which are counted."""
+        """Remove the errors from a batch and count them."""
         for line in filter(None, "\n".join(batch.get(UNREAD, ())).splitlines()):
             if not self.counts[line]:
                 logger.warning("%s Skipped; the next sample replaces it.", line)
@@ -62,7 +62,7 @@ class SkipCount:
         return {key: value for key, value in batch.items() if key != UNREAD}
 
     def summarise(self) -> None:
-        """Say how many samples were replaced, if any."""
+        """Report how many samples were replaced, if any."""
         if self.counts:
             listed = (f"{line} ({number} times)" for line, number in self.counts.items())
             logger.warning("Skipped samples: %d. %s", self.counts.total(), " ".join(listed))

@@ -9,18 +9,18 @@ from torch import Tensor
 
 
 class PairTransform:
-    """Photo and maps to one size, the same crop and mirror for all of them.
+    """Resize photo and maps to one size, with the same crop and mirror.
 
-    The presets of the papers are its arguments: resize to 286 and crop 256 (SPADE), a fixed size
-    of 256 x 512 (Cityscapes, GTA5), no mirror (few-shot).
+    Covers the papers' presets: resize to 286 and crop 256 (SPADE), a fixed size of 256 x 512
+    (Cityscapes, GTA5), no mirror (few-shot).
 
     Args:
         image_size: Height and width of the result; the aspect ratio is not kept.
-        load_size: Resize to this first and crop at random; ``image_size`` if not given.
+        load_size: Resize to this first and crop at random; by default ``image_size``.
         flip: Mirror left and right with probability 0.5.
-        lookup: Class of each value on disk (256,), for the map called ``mask``; -1 where a value
-            has no meaning. If not given, values are classes.
-        flip_lookup: Class of each class in the mirror (256,); the same if not given.
+        lookup: Class of each value on disk (256,), for the map ``mask``; -1 for invalid values. By
+            default values are classes.
+        flip_lookup: Class of each class in the mirror (256,); by default the same.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class PairTransform:
         Args:
             image: Photo (3, H', W'), uint8, or None.
             maps: Label map, instance map: each (H'', W''), of any size and type.
-            seed: Decides crop and mirror; the same seed gives the same ones in any process.
+            seed: Seed of crop and mirror.
 
         Returns:
             ``image`` (3, H, W), uint8, resized by antialiased bicubic interpolation; ``mask``
@@ -91,8 +91,8 @@ def resize_map(
 ) -> Tensor:
     """Resize a map (H', W') of any type by nearest neighbour, and crop a box of it.
 
-    Each value is that of the pixel under the centre of the new one, as in Pillow, and the right
-    or lower one of two where the centre lies on their border.
+    Each value is that of the pixel under the centre of the new one, as in Pillow; on a border the
+    right or lower one.
     """
     rows, columns = (
         (2 * torch.arange(new)[kept] + 1) * old // (2 * new)

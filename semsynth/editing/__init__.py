@@ -1,4 +1,4 @@
-"""Editing images by marks on them: sessions, editors that look after themselves, and films."""
+"""Editing images by marks: sessions, editors with feedback, and films."""
 
 from semsynth.editing.canvas import Canvas, Editor
 from semsynth.editing.closed_loop import ClosedLoop

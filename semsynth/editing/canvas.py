@@ -1,4 +1,4 @@
-"""Where edits take place: a generator, the square on which marks are made, and its features."""
+"""The canvas of edits: a generator, the square on which marks are made, and its features."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
@@ -13,7 +13,7 @@ TRACKING_RESOLUTION = 64
 
 
 class Editor(Protocol):
-    """Anything that moves the content of images as marks ask for, such as UserControllableLT."""
+    """Anything that moves the content of images by marks, such as UserControllableLT."""
 
     def edit(
         self,
@@ -31,8 +31,8 @@ class Editor(Protocol):
             features: The generator's features (B, C, h, w), as of ``Canvas.features``.
             points: Positions (B, K, 2) in pixels of the canvas, (x, y).
             motions: Flow (x, y) in pixels of the canvas and log expansion, negative to come closer
-                (B, K, 3). 0 is an anchor: what is to stay.
-            points_mask: Which of the points are there (B, K), bool.
+                (B, K, 3). 0 is an anchor, which stays.
+            points_mask: Which of the points exist (B, K), bool.
 
         Returns:
             Latents (B, num_ws, w_dim).
@@ -44,14 +44,14 @@ class Editor(Protocol):
 class Canvas:
     """A generator with the square on which a user marks its images.
 
-    Noise maps are always those stored with the generator: noise that was fitted to one image would
-    stay in place while its content moves.
+    Noise maps are always those stored with the generator: noise fitted to one image would stay in
+    place while its content moves.
 
     Attributes:
         generator: The generator, frozen.
-        size: Height and width in which points and motions are given, whatever the image's own.
+        size: Height and width in which points and motions are given, whatever the image's.
         feature_resolution: Features that an editor reads.
-        num_tokens: Latents that a drag may change, from the first one; the others are style.
+        num_tokens: Number of first latents that a drag may change; the others are style.
     """
 
     generator: StyleGAN2Generator
@@ -68,7 +68,7 @@ class Canvas:
 
     @property
     def tolerance(self) -> float:
-        """Distance in pixels within which a point has arrived: one of 64."""
+        """Distance in pixels within which a point has arrived: a 64th of the canvas."""
         return self.size / 64
 
     def sample(self, seed: int, truncation: float) -> Tensor:
@@ -86,11 +86,11 @@ class Canvas:
         return self.generator.synthesis.features(w_plus, self.feature_resolution)
 
     def landmarks(self, w_plus: Tensor) -> Tensor:
-        """Features (B, C, h, w) by which points are found again."""
+        """Features (B, C, h, w) that track points."""
         return self.generator.synthesis.features(w_plus, self._tracking_resolution)
 
     def draw_with_landmarks(self, w_plus: Tensor) -> tuple[Tensor, Tensor]:
-        """What ``draw`` and ``landmarks`` give, from one pass."""
+        """Results of ``draw`` and ``landmarks``, from one pass."""
         synthesis = self.generator.synthesis
         image, landmarks = synthesis.image_and_features(w_plus, self._tracking_resolution)
         return image.clamp(-1, 1), landmarks

@@ -1,4 +1,4 @@
-"""Edits that look where the points have gone, and ask again."""
+"""Edits with feedback: measure where the points went, and correct."""
 
 import torch
 from torch import Tensor
@@ -8,22 +8,21 @@ from semsynth.networks.motion.feature_tracking import RING_RADIUS, Follower
 
 
 class ClosedLoop:
-    """Lets an editor correct itself: edit, find the points again, ask for more or less.
+    """Corrects an editor: edit, track the points, add the remaining error to the request, repeat.
 
-    Points are found by the generator's features. What is missing is added to the request, and the
-    edit is done again from the start, for edits of edits lead away from the images that the editor
-    knows. Anchors stay exact zeros: they are often where nothing can be found again. An image whose
-    points did not come nearer keeps the edit before. The last edit is not looked at, which is a
-    fifth of the time.
+    Points are tracked by the generator's features. Each round edits the original image, because
+    edits of edits leave the distribution that the editor knows. Anchors stay exactly 0, as they are
+    often where tracking fails. An image whose error did not fall keeps its previous edit. The last
+    edit is not measured, which saves a fifth of the time.
 
-    Finding is not exact: many rounds bring its own error down and not that of the image.
+    Tracking is inexact: many rounds reduce the measured error rather than the true one.
 
     Args:
-        editor: Does the edits.
-        canvas: Where they take place.
-        rounds: Most edits.
-        gain: Part of what is missing that is added to the request.
-        accuracy: Distance, as a part of ``canvas.tolerance``, at which no round follows.
+        editor: The editor.
+        canvas: Its canvas.
+        rounds: Maximum number of edits.
+        gain: Fraction of the remaining error that is added to the request.
+        accuracy: Error, as a fraction of ``canvas.tolerance``, at which to stop.
     """
 
     def __init__(

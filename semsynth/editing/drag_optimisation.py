@@ -1,7 +1,7 @@
-"""Dragging by optimisation, after DragGAN: slower than a network, and how accurate one can be.
+"""Dragging by optimisation, after DragGAN: slower than a network, a reference for its accuracy.
 
-Written from the equations of the paper (Pan et al., SIGGRAPH 2023, https://arxiv.org/abs/2305.10973,
-sections 3.2 and 3.3) alone.
+Written from the equations of the paper alone (Pan et al., SIGGRAPH 2023,
+https://arxiv.org/abs/2305.10973, sections 3.2 and 3.3).
 """
 
 from collections.abc import Callable
@@ -18,20 +18,20 @@ from semsynth.networks.motion.geometry import sample
 class DragOptimisation:
     """Moves features step by step towards their targets, by Adam on the latents.
 
-    Each step pulls the features around every handle by a pixel of the map along the way to its
-    target (motion supervision), keeps those at anchors and outside a region, and then looks for the
-    handles again by their first features (point tracking). An image is done when all its handles
-    have arrived. A zoom is a ring of handles.
+    Each step pulls the features around every handle one pixel of the map towards its target (motion
+    supervision), preserves those at anchors and outside a region, and then tracks the handles by
+    their initial features (point tracking). An image is done when all its handles have arrived. A
+    zoom is a ring of handles.
 
     Args:
-        canvas: Where the edits take place.
-        steps: Most steps.
+        canvas: The canvas.
+        steps: Maximum number of steps.
         lr: Learning rate of Adam.
         resolution: Features to move; those of half the image's size, at most 256, if not given.
-        radius: Reach in pixels of the map of what is pulled around a handle.
-        search_radius: Reach in pixels of the map in which a handle is looked for after a step.
-        keep_weight: Weight of what is outside the region.
-        progress: Is called with the steps done and their number.
+        radius: Radius in pixels of the map of what is pulled around a handle.
+        search_radius: Radius in pixels of the map in which a handle is searched after a step.
+        keep_weight: Weight of the region's outside.
+        progress: Called with the steps done and their number.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class _Pull:
         return torch.cat([self.codes.detach(), self.rest], dim=1)
 
     def step(self) -> bool:
-        """Do one step; true when all images are done, and nothing was changed."""
+        """Do one step; true, without a step, when all images are done."""
         features = self._features(torch.cat([self.codes, self.rest], dim=1))
         if self.steps_done:
             radius = torch.full_like(self.at[..., 0], self.settings.search_radius)
@@ -136,14 +136,14 @@ class _Pull:
         return False
 
     def _pull(self, features: Tensor, way: Tensor, pulled: Tensor) -> Tensor:
-        """Motion supervision (B,): what is at a place now is to be a step further on."""
+        """Motion supervision (B,): features of a place should appear one step further on."""
         spots = self._patch(self.at)
         here = sample(features, spots, "border").detach()  # (B, C, N, P)
         there = sample(features, spots + way[:, :, None], "border")
         return ((there - here).abs().mean(dim=(1, 3)) * pulled).sum(dim=1)
 
     def _keep(self, features: Tensor) -> Tensor:
-        """Change (B,) of features at anchors, each as heavy as a handle, and outside the region."""
+        """Change (B,) of features at anchors, weighted as handles, and outside the region."""
         spots = self._patch(self.anchors)
         now, then = (sample(x, spots, "border") for x in (features, self.before))
         change = ((now - then).abs().mean(dim=(1, 3)) * self.is_anchor).sum(dim=1)

@@ -1,4 +1,4 @@
-"""Moving pictures of a trajectory: frames, and files of them."""
+"""Films of a trajectory: frames, and files of them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,15 +15,15 @@ from semsynth.files import replaced
 from semsynth.images import save_png, to_uint8
 from semsynth.networks.motion.marks import EditError
 
-RATE = 12  # frames a second
+RATE = 12  # frames per second
 
 
 @torch.inference_mode()
 def frames_of(canvas: Canvas, steps: Sequence[Step], between: int = 8) -> Tensor:
-    """Frames of a way through the latents of steps.
+    """Frames of a path through the latents of steps.
 
     Args:
-        canvas: Draws them.
+        canvas: The canvas.
         steps: The steps of a session.
         between: Frames from one step to the next.
 

@@ -15,30 +15,30 @@ Batch = dict[str, Any]
 
 
 def default_canvas(generator: StyleGAN2Generator) -> int:
-    """Height and width of the view on which users draw: the paper's 256, or a smaller image's."""
+    """Height and width of the canvas: the paper's 256, or a smaller image's."""
     return min(256, generator.image_size)
 
 
 class PairRenderer:
     """Draws an image, moves its first latents, draws it again and estimates the motion.
 
-    Each of the first latents moves a part of the way towards a random latent of its own, the others
-    stay. Only the mapping network sees the random latents.
+    Each of the first latents moves part of the way towards its own random latent; the others stay.
+    Only the mapping network sees the random latents.
 
     Args:
         generator: The prior, frozen.
         estimator: Estimates the motion, on the canvas.
-        num_tokens: Latents that move, from the first one.
-        perturbation: Least and largest part of the way; drawn evenly in between.
+        num_tokens: Number of first latents that move.
+        perturbation: Range of the fraction of the way, drawn uniformly.
         truncation: Truncation of the first image.
         feature_resolution: Resolution of the features that are read at marks.
-        canvas_size: Height and width at which motion is estimated and told.
-        grid_size: Rows and columns of the grid on which motion and features are kept.
-        centred: Move latents by a part of what random latents are away from the mean, not towards
-            them: on the way there all images become more like the mean one, whatever is asked.
+        canvas_size: Height and width at which motion is estimated and given.
+        grid_size: Rows and columns of the grid on which motion and features are stored.
+        centred: Move latents by a fraction of the random latents' deviation from the mean, not
+            towards them, which also pulls all images towards the mean one.
         shared: Draw one random latent for all layers, not one for each.
-        normalise_layers: Parity with the released code, which normalises the random z over the
-            layers and not over its channels.
+        normalise_layers: Parity with the released code, which normalises the random z over layers
+            instead of channels.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ def check_sizes(
     canvas_size: int,
     grid_size: int,
 ) -> None:
-    """Refuse sizes that do not go with each other."""
+    """Refuse inconsistent sizes."""
     size = generator.image_size
     if not 1 <= num_tokens < generator.num_ws:
         raise ValueError(

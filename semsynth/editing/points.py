@@ -1,4 +1,4 @@
-"""Marks to train on, chosen from pairs whose motion is known on a grid."""
+"""Training marks, sampled from pairs whose motion is known on a grid."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from semsynth.networks.motion.marks import Marks, read_cells
 from semsynth.networks.noise import seeded_uniform
 
 STILL = 0.5 / 256
-"""Motion below half a pixel of 256, in the paper's canvas, counts as none."""
+"""Motion below half a pixel of the paper's 256 counts as none."""
 
 Batch = dict[str, Tensor]
 
@@ -25,8 +25,8 @@ def random_marks(
     """A random number of marks, as a user would make: few are as likely as many.
 
     The number of points is log-uniform in 1..max_points, that of anchors uniform in 0..max_anchors.
-    Points are drawn among valid cells without replacement, half of them evenly and half in
-    proportion to the length of the flow; anchors where nearly nothing moves.
+    Points are drawn from valid cells without replacement, half of them uniformly and half in
+    proportion to the length of the flow; anchors where almost nothing moves.
 
     Args:
         pairs: ``flow`` (B, 2, g, g) in pixels, ``log_expansion`` and ``valid`` (B, 1, g, g).
@@ -59,7 +59,7 @@ def fixed_marks(
         seed: Seeds (B,).
         size: Height and width of the canvas.
         num_points: Points of each sample (B, 1), or of all; fewer where fewer cells are valid.
-        most: Length K of the lists of points.
+        most: Padded number K of points.
     """
     even = pairs["valid"].flatten(1).to(pairs["flow"].dtype)
     moving = even * pairs["flow"].norm(dim=1).flatten(1)
@@ -82,10 +82,10 @@ def _share(weight: Tensor) -> Tensor:
 
 
 def _draw(weight: Tensor, seed: Tensor, stream: int, most: int) -> tuple[Tensor, Tensor]:
-    """Cells (B, K) drawn in proportion to weights (B, n), and whether they have any weight.
+    """Cells (B, K) drawn in proportion to weights (B, n), and whether their weight is positive.
 
     The largest sums of log weights and Gumbel noise are a draw without replacement. Two streams of
-    one seed are independent, and of the numbers of marks too.
+    one seed are independent, also of the numbers of marks.
     """
     gumbel = -(-seeded_uniform(seed + 1 + stream, weight.shape[1]).log()).log()
     top = (weight.double().log() + gumbel).topk(min(most, weight.shape[1]), dim=1)

@@ -1,4 +1,4 @@
-"""Marks as a user would make them, drawn by seeds, to measure edits with."""
+"""Random user-like marks by seed, to measure edits with."""
 
 from collections.abc import Callable
 
@@ -10,12 +10,12 @@ from semsynth.networks.motion.geometry import pixel_grid
 from semsynth.networks.motion.marks import Marks
 from semsynth.networks.noise import hash_int64, seeded_uniform
 
-APART = 12 / 64  # of the canvas: the least distance of an anchor from the point that moves
+APART = 12 / 64  # of the canvas: minimum distance of an anchor from the moving point
 TRIES = 64
 
 
 Accept = Callable[[Tensor, Tensor], Tensor]
-"""Says which of the targets (B, T, 2) of points (B, 2) may be asked for: (B, T), bool."""
+"""Says which of the targets (B, T, 2) of points (B, 2) are allowed: (B, T), bool."""
 
 
 def draw_drags(
@@ -30,11 +30,11 @@ def draw_drags(
 
     Args:
         seed: Seeds (B,).
-        weight: How likely each pixel of the canvas is to be marked (B, H, W), not negative.
+        weight: How likely each pixel of the canvas is to be marked (B, H, W), nonnegative.
         shortest: Length of the shortest drag in pixels.
         longest: Length of the longest one.
         num_anchors: Anchors, at some distance from the drag and drawn by the same weight.
-        accept: Refuses more targets; an image of which none is left has a drag that is not there.
+        accept: Refuses more targets; an image without any left has a masked drag.
     """
     H, W = weight.shape[1:]
     start = draw_pixels(seed, weight, 1)  # (B, 1, 2)

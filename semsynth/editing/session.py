@@ -1,4 +1,4 @@
-"""A session of edits: what a page or a script holds while a user drags."""
+"""A session of edits: the state of a page or script while a user drags."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,18 +15,18 @@ from semsynth.networks.motion.feature_tracking import Follower
 from semsynth.networks.motion.marks import EditError, Mark, Marks
 
 Progress = Callable[[int, int], None]
-"""Is called with the steps done and all steps."""
+"""Called with the steps done and all steps."""
 ZOOM_TOLERANCE = 0.05  # of log expansion
 
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a mark.
+    """Result of a mark.
 
     Attributes:
-        requested: Motion asked for: flow (x, y) in pixels of the canvas and log expansion.
-        achieved: Motion that was done, by the features of the generator.
-        reached: Whether the two agree to a 64th of the canvas, and 5 % of size.
+        requested: Requested motion: flow (x, y) in pixels of the canvas and log expansion.
+        achieved: Achieved motion, by the features of the generator.
+        reached: Whether the two agree within a 64th of the canvas, and 5 % of size.
     """
 
     requested: tuple[float, float, float]
@@ -44,14 +44,14 @@ class Edit:
 
 
 class Session:
-    """One image on its way, with all of its past.
+    """One image with its edit history.
 
-    A drag starts from the committed state: ``preview`` shows what it would do, ``commit`` does it,
-    and the next drag goes on from there. Sessions share generator and editor and nothing else.
+    A drag starts from the committed state: ``preview`` shows the result, ``commit`` keeps it, and
+    the next drag starts from there. Sessions share only generator and editor.
 
     Args:
-        canvas: Where the edits take place.
-        editor: Does them.
+        canvas: The canvas.
+        editor: The editor.
         steps: The steps so far; see ``from_sample`` and ``from_image``.
     """
 
@@ -80,7 +80,7 @@ class Session:
         distance: Distance | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Start from a photo, whose latents are searched for."""
+        """Start from a photo, which is inverted."""
         # Noise maps that fit the photo would stay in place while its content moves
         recipe = replace(default_recipe(steps), noise="stored")
 
@@ -99,44 +99,44 @@ class Session:
         return cls(canvas, editor, read_trajectory(path, canvas))
 
     def save(self, path: Path) -> None:
-        """Write all steps up to the present one as JSON, under a temporary name that is changed."""
+        """Write all steps up to the current one as JSON, atomically."""
         write_trajectory(path, self.canvas, self.steps)
 
     @property
     def steps(self) -> list[Step]:
-        """The steps up to the present one."""
+        """The steps up to the current one."""
         return self._steps[: self._position + 1]
 
     @property
     def w_plus(self) -> Tensor:
-        """Latents (1, num_ws, w_dim) of the present image."""
+        """Latents (1, num_ws, w_dim) of the current image."""
         return self._steps[self._position].w_plus
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is a step to take back."""
+        """Whether there is a step to undo."""
         return self._position > 0
 
     @property
     def can_redo(self) -> bool:
-        """Whether there is a step to do again."""
+        """Whether there is a step to redo."""
         return self._position < len(self._steps) - 1
 
     @torch.inference_mode()
     def image(self) -> Tensor:
-        """The present image (3, H, W) in [-1, 1]."""
+        """The current image (3, H, W) in [-1, 1]."""
         return self.canvas.draw(self.w_plus)[0]
 
     @torch.inference_mode()
     def preview(self, marks: Sequence[Mark]) -> Edit:
-        """What marks, at most 64, would do to the present image, which stays as it is."""
+        """The edit by marks, at most 64, without committing it."""
         w_plus, features, landmarks = self._present()
         asked = Marks.of(marks, self.canvas.size, w_plus.device)
         moves = any(mark.moves for mark in marks)
         if moves:
             w_plus = self.editor.edit(w_plus, features, *asked)
             if not w_plus.isfinite().all():
-                raise EditError("The editor lost the image: its latents are not finite.")
+                raise EditError("The edit diverged: its latents are NaN or infinite.")
         images, moved = self.canvas.draw_with_landmarks(w_plus)
         achieved = torch.zeros(len(marks), 3)
         if moves:
@@ -149,7 +149,7 @@ class Session:
         return Edit(images[0], w_plus, tuple(self._report(mark, done) for mark, done in pairs))
 
     def commit(self, marks: Sequence[Mark]) -> Edit:
-        """Do what marks ask for, and go on from the result."""
+        """Edit by marks, and continue from the result."""
         edit = self.preview(marks)
         details = {
             "marks": [asdict(mark) for mark in marks],
@@ -168,7 +168,7 @@ class Session:
         return self.image()
 
     def reset(self) -> None:
-        """Go back to the first image; this too can be undone."""
+        """Go back to the first image; this can be undone."""
         self._advance(Step("reset", {}, self._steps[0].w_plus))
 
     def undo(self) -> None:
@@ -188,7 +188,7 @@ class Session:
         self._position += 1
 
     def _present(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents, features and landmarks of the present image, computed once."""
+        """Latents, features and landmarks of the current image, computed once."""
         w_plus = self.w_plus
         if self._cached is None or self._cached[0] is not w_plus:
             self._cached = (w_plus, self.canvas.features(w_plus), self.canvas.landmarks(w_plus))

@@ -1,4 +1,4 @@
-"""The steps of a session, and the JSON file that holds them with their latents."""
+"""The steps of a session, and the JSON file that stores them with their latents."""
 
 import base64
 import binascii
@@ -22,7 +22,7 @@ FORMAT = "semsynth trajectory 1"
 
 @dataclass(frozen=True)
 class Step:
-    """One step: its kind, what made it, as JSON values, and its latents (1, num_ws, w_dim)."""
+    """One step: its kind, its cause as JSON values, and its latents (1, num_ws, w_dim)."""
 
     kind: str
     details: dict[str, Any]
@@ -46,14 +46,14 @@ def read_trajectory(path: Path, canvas: Canvas) -> list[Step]:
     """Read the steps of a JSON file, to be continued on a canvas.
 
     Raises:
-        EditError: The file holds no trajectory, or one of another generator or canvas.
+        EditError: The file is not a trajectory, or one of another generator or canvas.
     """
     try:
         content = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise EditError(f"{path} cannot be read: {error}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise EditError(f"{path} holds no trajectory of semsynth.")
+        raise EditError(f"{path} is not a semsynth trajectory.")
     if content["prior"] != fingerprint(canvas.generator):
         raise EditError(
             f"The trajectory in {path} was made with another generator, of fingerprint "

@@ -1,1 +1,1 @@
-"""Labelled images made to order: what is drawn, how it is judged, and how it is written."""
+"""Synthetic labelled data sets: generation, filtering and writing."""

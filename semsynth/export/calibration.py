@@ -1,4 +1,4 @@
-"""Thresholds of the filters: by the precision that they reach, or by the share that they keep."""
+"""Thresholds of the filters, by target precision or by share to keep."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,7 @@ from semsynth.methods import FewShotSMIS
 from semsynth.networks.noise import sample_seed
 
 PILOT = 128  # samples whose best share sets the thresholds of a share
-EVERYTHING, NOTHING = -1e9, 1e9  # thresholds that let all or none pass, and can be written as JSON
+EVERYTHING, NOTHING = -1e9, 1e9  # thresholds that pass all or none; finite, for JSON
 
 
 def calibrate(
@@ -30,14 +30,14 @@ def calibrate(
     target: float | None,
     held_out: Path | None,
 ) -> Thresholds:
-    """Thresholds of the filters that are on, but of copies, whose distance is given."""
+    """Thresholds of the active filters except copies, whose distance is given."""
     if not set(filters) - {"copies"}:
         return Thresholds()
     if target is None or held_out is None:
         index = torch.arange(min(PILOT, plan.num))
         parts = [judged(i) for i in index.split(plan.batch_size)]
         mask = torch.cat([drawn.mask for drawn, _ in parts])
-        columns: Any = list(zip(*(scores[:4] for _, scores in parts), strict=True))  # but of names
+        columns: Any = list(zip(*(scores[:4] for _, scores in parts), strict=True))  # without names
         joined: list[Any] = [None if column[0] is None else torch.cat(column) for column in columns]
         return by_share(filters, keep, mask, Scores(*joined))
     height, width = opened.data.image_size
@@ -67,7 +67,7 @@ def threshold_for_precision(confidence: Tensor, right: Tensor, target: float) ->
     order = confidence.argsort(descending=True)
     values = confidence[order]
     precision = right[order].double().cumsum(0) / torch.arange(1, len(order) + 1).to(values.device)
-    last = torch.ones_like(right)  # of its value: equal items are accepted together
+    last = torch.ones_like(right)  # of its value: ties are accepted together
     last[:-1] = values[:-1] != values[1:]
     good = ((precision >= target) & last).nonzero()
     return float(values[int(good[-1])]) if len(good) else NOTHING
@@ -85,16 +85,16 @@ def by_precision(
     """Thresholds from held-out labelled images.
 
     A pixel is right if its pseudo-label, or the class of the judges' mean, is the true one. Masks
-    are right, and the same masks moved are wrong.
+    count as right, and the same masks shifted as wrong.
 
     Args:
-        filters: The filters that are on.
-        target: Precision to reach, in 0..1.
+        filters: The active filters.
+        target: Target precision, in 0..1.
         mask: True label maps (N, H, W).
         scores: Scores of these images and masks.
         pseudo_labels: Pseudo-labels (N, H, W).
         prediction: Classes (N, H, W) by the judges' mean.
-        wrong: Agreement (N, C) with the moved masks.
+        wrong: Agreement (N, C) with the shifted masks.
     """
     result = Thresholds()
     known = mask != IGNORE
@@ -120,14 +120,14 @@ def by_precision(
 def per_class(
     confidence: Tensor, found: Tensor, mask: Tensor, known: Tensor, target: float
 ) -> list[float]:
-    """Threshold of each class over the pixels predicted as it; all maps are (N, H, W)."""
+    """Threshold of each class over the pixels predicted as such; all maps are (N, H, W)."""
     most = int(max(mask[known].max(), found.max())) + 1
     chosen = [(found == c) & known for c in range(most)]
     return [threshold_for_precision(confidence[w], (mask == found)[w], target) for w in chosen]
 
 
 def by_share(filters: Sequence[str], keep: float, mask: Tensor, scores: Scores) -> Thresholds:
-    """Thresholds that keep the best ``keep`` of pixels and images, class by class."""
+    """Thresholds that keep the best share ``keep`` of pixels and images, class by class."""
     result = Thresholds()
     classes = range(int(mask[mask != IGNORE].max()) + 1)
     if "margin" in filters and scores.margin is not None:
@@ -144,7 +144,7 @@ def by_share(filters: Sequence[str], keep: float, mask: Tensor, scores: Scores) 
 
 
 def quantile(values: Tensor, share: float) -> float:
-    """The value below which ``share`` of the values lie; ``EVERYTHING`` without values."""
+    """The quantile ``share`` of values; ``EVERYTHING`` without values."""
     if not len(values):
         return EVERYTHING
     ordered = values.flatten().sort().values  # torch.quantile refuses many values

@@ -1,4 +1,4 @@
-"""Is an exported image a copy of a training image? The nearest one, by small pictures of both."""
+"""Detection of near copies of training images, by thumbnails."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ SIZE = 32
 
 
 class NearestPhoto:
-    """Finds the training image (M, 3, H, W), uint8, that is most like an exported one."""
+    """Finds the nearest training image (M, 3, H, W), uint8, of exported ones."""
 
     def __init__(self, images: Tensor, names: Sequence[str], device: torch.device) -> None:
         both = (images, images.flip(-1))  # a mirrored copy is a copy

@@ -1,4 +1,4 @@
-"""Other masks from few: mirrored, moved, bent, and with things of one mask put into another."""
+"""Mask augmentation: mirroring, affine and smooth warps, and pasting from other masks."""
 
 import math
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ from semsynth.networks.noise import hash_int64, seeded_normal, seeded_uniform
 
 LOG_SCALE, LOG_ASPECT = math.log(1.25), math.log(1.15)
 ANGLE = math.radians(6)
-SHIFT = 0.2  # of a mask, whose half is 1
+SHIFT = 0.2  # of a mask from -1 to 1
 BEND = 0.02  # of the height, standard deviation of the smooth displacement
 
 
 class MaskEdit:
-    """Edits masks by a seed for each.
+    """Augments masks, each by its seed.
 
     Args:
-        warp: Mirror, move, turn, scale and bend masks.
-        paste: Classes whose pixels are also taken from another mask, moved by itself.
-        flip_lookup: Class of each value in the mirror (256,), int64; the same if not given.
+        warp: Mirror, shift, rotate, scale and bend masks.
+        paste: Classes that are also pasted from another mask, warped independently.
+        flip_lookup: Class of each value in the mirror (256,), int64; by default the same.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class MaskEdit:
 
         Args:
             masks: All label maps (M, H, W).
-            chosen: Indices of those to edit (B,).
+            chosen: Indices of the masks to edit (B,).
             seed: Seeds (B,), int64.
 
         Returns:
@@ -53,7 +53,7 @@ class MaskEdit:
         other = hash_int64(seed)
         partner = (seeded_uniform(other, 1)[:, 0] * len(masks)).long()
         things = warp_masks(masks[partner].long(), other, self.flip_lookup)
-        taken = seeded_uniform(hash_int64(other), 256) < 0.5  # of each class, half of the times
+        taken = seeded_uniform(hash_int64(other), 256) < 0.5  # each class with probability one half
         wanted = torch.zeros(256, dtype=torch.bool)
         wanted[list(self.paste)] = True
         row = torch.arange(len(things))[:, None, None]
@@ -61,7 +61,7 @@ class MaskEdit:
 
 
 def warp_masks(mask: Tensor, seed: Tensor, flip_lookup: Tensor) -> Tensor:
-    """Mirror, move, turn, scale and bend label maps (B, H, W), int64; what enters is reflected."""
+    """Mirror, shift, rotate, scale and bend label maps (B, H, W), int64, padded by reflection."""
     B, H, W = mask.shape
     draw = 2 * seeded_uniform(seed, 6).float() - 1
     scale, aspect = (LOG_SCALE * draw[:, 0]).exp(), (LOG_ASPECT * draw[:, 1]).exp()
@@ -80,5 +80,5 @@ def warp_masks(mask: Tensor, seed: Tensor, flip_lookup: Tensor) -> Tensor:
     labels = torch.where(mirrored.view(B, 1, 1), flip_lookup[labels], labels)
     field = BEND * H * seeded_normal(hash_int64(seed + 1), 2, GRID, GRID)
     if H != W:
-        return labels  # bending is for square maps
+        return labels  # only square maps are bent
     return displace(labels, torch.zeros(B, 2), field, H)

@@ -1,7 +1,7 @@
-"""Which exported images, and which of their pixels, are good enough to learn from.
+"""Filters of exported images and their pixels by confidence.
 
-Thresholds are for each class, as in class-balanced self-training (Zou et al., ECCV 2018): one for
-all would take away the pixels of small and difficult classes first.
+Thresholds are per class, as in class-balanced self-training (Zou et al., ECCV 2018): a single one
+would remove the pixels of small and difficult classes first.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from semsynth.export.sources import IGNORE
 
-LEAST_LABELLED = 0.5  # of the pixels of an image that stays
+LEAST_LABELLED = 0.5  # minimum labelled share of a kept image
 
 
 class Scores(NamedTuple):
@@ -23,7 +23,7 @@ class Scores(NamedTuple):
         disagreement: Of the judges (B, H, W), 0 to 1.
         class_agreement: IoU of the judges' and the intended mask (B, C); NaN for absent classes.
         distance: Distance to the nearest training image (B,).
-        nearest: Names of those.
+        nearest: Their names.
     """
 
     margin: Tensor | None = None
@@ -46,12 +46,12 @@ class Scores(NamedTuple):
 
 @dataclass
 class Thresholds:
-    """Thresholds of the filters; None where one is off.
+    """Thresholds of the filters; None for inactive ones.
 
     Attributes:
         margin: Minimum margin of a pixel, by class.
         disagreement: Maximum disagreement at a pixel, by class.
-        class_agreement: Minimum IoU of each class of an image, else its pixels are unlabelled.
+        class_agreement: Minimum IoU of each class of an image; pixels below it are unlabelled.
         agreement: Minimum mean IoU of an image.
         copies: Minimum distance to a training image.
     """
@@ -63,17 +63,17 @@ class Thresholds:
     copies: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The thresholds that are on."""
+        """The active thresholds."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 class Verdict(NamedTuple):
-    """What is left of a batch.
+    """The result of filtering a batch.
 
     Attributes:
-        mask: Label maps (B, H, W); 255 where a pixel was taken out.
-        reasons: Why each image is dropped; empty for those that stay.
-        removed: Share of the pixels of each image that a filter took out (B,), by filter.
+        mask: Label maps (B, H, W); 255 for removed pixels.
+        reasons: Why each image is dropped; empty for kept ones.
+        removed: Share of the pixels of each image that a filter removed (B,), by filter.
     """
 
     mask: Tensor
@@ -97,7 +97,7 @@ def judge(mask: Tensor, scores: Scores, thresholds: Thresholds) -> Verdict:
 
 
 def bad_pixels(mask: Tensor, scores: Scores, thresholds: Thresholds) -> dict[str, Tensor]:
-    """Pixels (B, H, W), bool, that each filter takes out."""
+    """Pixels (B, H, W), bool, that each filter removes."""
     found: dict[str, Tensor] = {}
     if thresholds.margin is not None and scores.margin is not None:
         found["margin"] = scores.margin < of_class(thresholds.margin, mask, -torch.inf)
@@ -116,7 +116,7 @@ def bad_pixels(mask: Tensor, scores: Scores, thresholds: Thresholds) -> dict[str
 def bad_images(
     mask: Tensor, kept: Tensor, scores: Scores, thresholds: Thresholds
 ) -> dict[str, Tensor]:
-    """Images (B,), bool, that are dropped, by the reason."""
+    """Images (B,), bool, that are dropped, by reason."""
     found: dict[str, Tensor] = {}
     if thresholds.agreement is not None and (agreement := scores.agreement) is not None:
         found["agreement"] = agreement.nan_to_num(0) < thresholds.agreement
@@ -129,6 +129,6 @@ def bad_images(
 
 
 def of_class(values: list[float], mask: Tensor, otherwise: float) -> Tensor:
-    """The value of each pixel's class (B, H, W); another one for pixels of no class."""
+    """The value of each pixel's class (B, H, W), with a default for unlabelled pixels."""
     table = torch.tensor([*values, otherwise], device=mask.device)
     return table[mask.where(mask < len(values), len(values))]

@@ -1,4 +1,4 @@
-"""What completes an export: manifest, classes, splits, report, and sheets to look at."""
+"""Completion of an export: manifest, classes, splits, report and contact sheets."""
 
 import json
 from collections import Counter
@@ -35,7 +35,7 @@ def finish(plan: Plan, space: LabelSpace, thresholds: Thresholds, writer: Writer
             report = summary([record for _, record in lines], space, thresholds)
             write_text(plan.output / "report.json", json.dumps(report, indent=1) + "\n")
             write_text(plan.output / "report.md", as_markdown(report))
-            for part in plan.output.glob("*/*/.*.part"):  # of processes that were killed
+            for part in plan.output.glob("*/*/.*.part"):  # of killed processes
                 part.unlink()
             text = "".join(json.dumps(record) + "\n" for _, record in lines)
             write_text(plan.output / "manifest.jsonl", text)
@@ -59,7 +59,7 @@ def write_classes(output: Path, space: LabelSpace) -> None:
 def summary(
     lines: list[dict[str, Any]], space: LabelSpace, thresholds: Thresholds
 ) -> dict[str, Any]:
-    """What was exported and what was dropped, in numbers."""
+    """Statistics of exported and dropped samples."""
     kept = [record for record in lines if record["split"] != DROPPED]
     reasons = Counter(reason for record in lines for reason in record.get("dropped_for", []))
     filters = sorted({key for record in lines for key in record if key.startswith(REMOVED)})
@@ -98,7 +98,7 @@ def mean(values: list[float]) -> float | None:
 
 
 def as_markdown(report: dict[str, Any]) -> str:
-    """The report for people."""
+    """The report as Markdown."""
     lines = ["# Export", "", f"{report['kept']} of {report['samples']} samples were kept.", ""]
     for title, counts in (("split", report["splits"]), ("dropped for", report["dropped_for"])):
         if counts:
@@ -118,7 +118,7 @@ def as_markdown(report: dict[str, Any]) -> str:
 def write_sheets(
     plan: Plan, space: LabelSpace, writer: Writer, lines: list[tuple[int, dict[str, Any]]]
 ) -> None:
-    """Pictures of the first, the best, the worst and the dropped samples in ``sheets``."""
+    """Contact sheets of the first, best, worst and dropped samples in ``sheets``."""
     kept = [line for line in lines if line[1]["split"] != DROPPED]
     dropped = [line for line in lines if line[1]["split"] == DROPPED]
     ordered = sorted(kept, key=lambda line: -line[1]["confidence"])
@@ -129,7 +129,7 @@ def write_sheets(
 
 
 def sheet(lines: list[tuple[int, dict[str, Any]]], space: LabelSpace, writer: Writer) -> Tensor:
-    """A picture (3, height, width), uint8, of samples: label map and image side by side."""
+    """A contact sheet (3, height, width), uint8, of samples: label map and image side by side."""
     some = lines[: ROWS * COLUMNS]
     pairs = [writer.read(record, chunk) for chunk, record in some]
     images = from_uint8(torch.stack([image for image, _ in pairs]))

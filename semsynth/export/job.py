@@ -1,7 +1,7 @@
-"""An export: chunks of samples, done by any number of processes that may be killed.
+"""An export: chunks of samples, by any number of processes, resumable if killed.
 
-The images of a chunk depend on its number alone. A chunk is done when its part of the manifest is
-there, which is written last; the process that finds all parts completes the data set.
+The images of a chunk depend only on its number. A chunk is done when its part of the manifest
+exists, which is written last; the process that finds all parts completes the data set.
 """
 
 import hashlib
@@ -35,7 +35,7 @@ CARD = "card.json"
 
 @dataclass(frozen=True)
 class Plan:
-    """What is exported, the same in each process.
+    """Description of an export, the same in each process.
 
     Attributes:
         output: Directory of the data set.
@@ -43,8 +43,8 @@ class Plan:
         seed: Seed of the export.
         chunk: Samples of a chunk.
         batch_size: Samples of a batch.
-        shares: Shares of train, val and test; they add up to 1.
-        by_origin: Keep the samples of one mask in one split.
+        shares: Shares of train, val and test; they sum to 1.
+        by_origin: Keep all samples of a mask in the same split.
         num_classes: Number of classes.
     """
 
@@ -129,7 +129,7 @@ def read_shard(text: str | None) -> tuple[int, int]:
 def run(
     plan: Plan, judged: Judged, thresholds: Thresholds, writer: Writer, shard: tuple[int, int]
 ) -> None:
-    """Write the chunks of a shard that are not done yet."""
+    """Write the missing chunks of a shard."""
     mine = [c for c in plan.chunks if c % shard[1] == shard[0]]
     todo = [c for c in mine if not plan.part(c).is_file()]
     columns = TextColumn("{task.description}"), BarColumn(), Speed(), TimeRemainingColumn()
@@ -193,15 +193,15 @@ def rounded(values: Tensor) -> list[Any]:
 
 
 def start_card(output: Path, card: dict[str, Any]) -> dict[str, Any]:
-    """The stored card of the export, if it agrees with this one, or else this one."""
+    """The stored card of the export if it agrees with this one, else this one."""
     stored = stored_card(output, card)
     if stored is None and any(not path.name.startswith(".") for path in output.glob("*")):
-        raise DataError(f"{output} holds other files; name an empty directory.")
+        raise DataError(f"{output} contains other files; choose an empty directory.")
     return stored or card
 
 
 def stored_card(output: Path, card: dict[str, Any]) -> dict[str, Any] | None:
-    """The card in a directory, None without one, after a check that it agrees with ``card``."""
+    """The card in a directory, which must agree with ``card``; None without one."""
     file = output / CARD
     if not file.is_file():
         return None
@@ -216,7 +216,7 @@ def stored_card(output: Path, card: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def lock_of(output: Path) -> filelock.BaseFileLock:
-    """The lock of the process that begins or completes the data set."""
+    """The lock of the process that starts or completes the data set."""
     output.mkdir(parents=True, exist_ok=True)
     return filelock.FileLock(output / ".lock")
 
@@ -229,7 +229,7 @@ def records(plan: Plan) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 class Speed(ProgressColumn):
-    """Images a second."""
+    """Images per second."""
 
     def render(self, task: Task) -> Text:
         """The column of a task."""

@@ -1,4 +1,4 @@
-"""Segmenters that judge exported images: do they find the mask, and do they agree?"""
+"""Ensembles of segmenters that score exported images by agreement with mask and each other."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ class Judges:
         for segmenter in self.segmenters:
             if segmenter.num_classes != num_classes:
                 raise ValueError(
-                    f"The judge {segmenter.name} has {segmenter.num_classes} classes, and the "
+                    f"The judge {segmenter.name} has {segmenter.num_classes} classes, but the "
                     f"exported masks have {num_classes}; train it on the same labels."
                 )
 

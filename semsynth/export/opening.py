@@ -1,4 +1,4 @@
-"""Methods, masks and labelled images, from the files that a user names."""
+"""Methods, masks and labelled images, from files of the user."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,15 +24,15 @@ from semsynth.methods import CLVAE, FewShotSMIS
 from semsynth.weights.download import sha256_of
 from semsynth.weights.priors import find_prior, read_card
 
-ENCODER = {"encoder_units": (1, 1, 1, 1), "encoder_widths": (8, 8, 8, 8)}  # nothing is encoded
+ENCODER = {"encoder_units": (1, 1, 1, 1), "encoder_widths": (8, 8, 8, 8)}  # the encoder is not used
 
 
 class Opened(NamedTuple):
-    """A method that makes labelled images, and what it was trained on.
+    """A method that makes labelled images, and its training data.
 
     Attributes:
         method: The method, on its device.
-        data: The data that it was trained with.
+        data: Its data module.
         images: Labelled images (M, 3, H, W), uint8.
         masks: Their label maps (M, H, W), uint8.
         names: Their names.
@@ -56,15 +56,15 @@ def open_checkpoint(file: Path, device: torch.device) -> Opened:
     """A trained method."""
     config = of_checkpoint(str(file)) / "config.yaml"
     if not file.is_file():
-        raise DataError(f"There is no checkpoint {file}; name one of a run's checkpoints.")
+        raise DataError(f"There is no checkpoint {file}; give one of a run's checkpoints.")
     if not config.is_file():
         raise DataError(
-            f"There is no {config} to rebuild {file.name} from; leave checkpoints in the directory "
+            f"There is no {config} to rebuild {file.name} from; keep checkpoints in the directory "
             "of their run."
         )
     name = yaml.safe_load(config.read_text())["model"]["class_path"].rsplit(".", 1)[-1]
     if name not in ("CLVAE", "FewShotSMIS"):
-        raise DataError(f"{name} makes no labelled images; export with CLVAE or FewShotSMIS.")
+        raise DataError(f"{name} cannot make labelled images; export with CLVAE or FewShotSMIS.")
     data = open_data(config)
     kind = getattr(semsynth.methods, name)
     method = kind.load_from_checkpoint(file, map_location=device, weights_only=True)
@@ -111,7 +111,7 @@ def open_prior(
 
 
 def sample_source(opened: Opened, seed: int, truncation: float) -> SampleSource:
-    """Samples of a generator, which labels them."""
+    """Samples of a generator with pseudo-labels."""
     if not isinstance(opened.method, FewShotSMIS):
         name = type(opened.method).__name__
         raise DataError(f"{name} needs masks; leave out --source, or export with FewShotSMIS.")
@@ -127,7 +127,7 @@ def mask_source(
     style: Literal["drawn", "photos"],
     seed: int,
 ) -> MaskSource:
-    """Images of the masks in ``directory`` as they are, or of the training masks, warped."""
+    """Images of the masks in ``directory``, unedited, or of the warped training masks."""
     method, space = opened.method, opened.space
     masks, names = opened.masks, opened.names
     if directory is not None:
@@ -142,9 +142,7 @@ def mask_source(
     photos = None
     if style == "photos":
         if not isinstance(method, CLVAE):
-            raise DataError(
-                f"{type(method).__name__} has no codes of single classes; leave out --style."
-            )
+            raise DataError(f"{type(method).__name__} has no class-wise codes; leave out --style.")
         image, mask = opened.images.to(method.device), opened.masks.to(method.device)
         photos = PhotoStyles(method, from_uint8(image), mask.long())
     return MaskSource(method, masks, names, seed, styles, change, photos)

@@ -1,4 +1,4 @@
-"""Where labelled images come from: masks that a method paints, or samples that it labels."""
+"""Sources of labelled images: images of masks, or samples with pseudo-labels."""
 
 import hashlib
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from semsynth.methods.base import Method
 from semsynth.networks.noise import sample_seed
 
 IGNORE = 255
-MOST = 4096  # labelled samples that are held in memory
-MANY_MASKS = 20  # enough to keep the samples of one mask in one split
-LOWEST = -10.0  # score of a class that no shot shows; infinity cannot be interpolated
+MOST = 4096  # maximum labelled samples in memory
+MANY_MASKS = 20  # enough to split by mask
+LOWEST = -10.0  # score of a class without shots; infinity cannot be interpolated
 
 
 class Drawn(NamedTuple):
@@ -29,10 +29,10 @@ class Drawn(NamedTuple):
     Attributes:
         image: Images (B, 3, H, W), uint8.
         mask: Label maps (B, H, W), int64.
-        origin: What each was made from.
+        origin: Name of the source of each.
         seed: Seed of each.
-        margin: Margin of the pseudo-labels to the next class (B, H, W), in the unit of the
-            labeller's scores; None where masks were given.
+        margin: Margin of the pseudo-labels to the next class (B, H, W), in units of the scores;
+            None for given masks.
     """
 
     image: Tensor
@@ -46,7 +46,7 @@ class Source(Protocol):
     """Makes labelled images by their index.
 
     Attributes:
-        num_masks: Masks that it draws from; 0 if it needs none.
+        num_masks: Number of masks to draw from; 0 if it needs none.
         keeps_masks: Whether masks are unedited, and many enough to split the images by mask.
     """
 
@@ -61,7 +61,7 @@ class Source(Protocol):
 
 
 class MaskSource:
-    """Images that a method paints for masks.
+    """Images of masks by a method.
 
     Args:
         method: The method.
@@ -70,7 +70,7 @@ class MaskSource:
         seed: Random seed.
         styles: Consecutive images of one mask.
         edit: Edits the masks.
-        photos: Recombines styles of photos; they are sampled if not given.
+        photos: Recombines styles of photos; by default they are sampled.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class MaskSource:
     ) -> None:
         if getattr(method, "instances_per_class", 1) > 1:
             raise DataError(
-                "The method gives instances codes of their own, and edited masks have none; export "
+                "The method has codes per instance, but edited masks have no instances; export "
                 "with a model of instances_per_class 1."
             )
         self.method, self.masks, self.names = method, masks, list(names)
@@ -109,7 +109,7 @@ class MaskSource:
         return Drawn(to_uint8(image), mask, origin, seed.tolist(), None)
 
     def describe(self) -> dict[str, Any]:
-        """Fingerprint of the masks, styles of each, and the edit."""
+        """Fingerprint of the masks, styles per mask, and the edit."""
         return {
             "masks": hashlib.sha256(self.masks.numpy().tobytes()).hexdigest(),
             "styles": self.styles,
@@ -119,10 +119,10 @@ class MaskSource:
 
 
 class SampleSource:
-    """Samples of a generator with pseudo-labels, taken from scores resized to the images.
+    """Samples of a generator with pseudo-labels, from scores resized to the images.
 
     Args:
-        method: A method that was trained to label.
+        method: A method trained to label.
         seed: Seed of the export.
         truncation: Truncation of the samples; 1 is none.
     """
@@ -153,8 +153,8 @@ class SampleSource:
 def pseudo_labels(method: FewShotSMIS, w_plus: Tensor) -> tuple[Tensor, Tensor | None]:
     """Labels (B, H, W) of samples, and the margin (B, H, W) to the next class.
 
-    Margins are differences of cosines, or of probabilities where the labels are a linear read-out.
-    A segmenter's labels have none. Unknown pixels of sparse labels become 255.
+    Margins are differences of cosines, or of probabilities with a linear read-out. A segmenter's
+    labels have none. Unknown pixels of sparse labels become 255.
     """
     if method.labelling == "segmenter":
         return method.label(w_plus), None
@@ -172,7 +172,7 @@ def pseudo_labels(method: FewShotSMIS, w_plus: Tensor) -> tuple[Tensor, Tensor |
 def labelled_samples(data: SynthesisDataModule) -> tuple[Tensor, Tensor, list[str]]:
     """Images (M, 3, H, W) and masks (M, H, W), both uint8, and names of labelled training samples.
 
-    These are the shots if the data have some, else the first ``MOST`` samples.
+    These are the shots, if any, else the first ``MOST`` samples.
     """
     data.setup("fit")
     dataset, names = data.dataset("train"), data.names("train")

@@ -1,4 +1,4 @@
-"""Styles of exported images that are put together from labelled photos, class by class."""
+"""Styles of exported images, recombined from labelled photos class by class."""
 
 import torch
 from torch import Tensor
@@ -9,10 +9,10 @@ from semsynth.networks.noise import hash_int64, seeded_uniform
 
 
 class PhotoStyles:
-    """Gives each class the code of a labelled photo that shows it, so that looks are recombined.
+    """Gives each class the code of a random labelled photo that contains it.
 
-    Five photos with eight classes have 390,625 combinations, all in colours that were seen. A class
-    that no photo shows gets a sampled code.
+    Five photos with eight classes have 390,625 combinations, all of seen styles. A class without a
+    photo gets a sampled code.
 
     Args:
         method: The model.

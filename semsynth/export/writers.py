@@ -18,11 +18,11 @@ from semsynth.files import replaced
 from semsynth.images import png_bytes, save_mask, save_png
 
 DROPPED = "dropped"
-THREADS = 4  # Pillow encodes side by side
+THREADS = 4  # Pillow encodes in parallel
 
 
 class Sample(NamedTuple):
-    """A labelled image and its line of the manifest.
+    """A labelled image and its line in the manifest.
 
     Attributes:
         image: Image (3, H, W), uint8.
@@ -36,13 +36,13 @@ class Sample(NamedTuple):
 
 
 class Writer(Protocol):
-    """Writes the samples of a chunk, and reads one back."""
+    """Writes the samples of a chunk and reads them back."""
 
     def write(self, chunk: int, samples: Sequence[Sample]) -> None:
         """Write all samples of a chunk; repeating it leaves the same files."""
 
     def read(self, record: dict[str, Any], chunk: int) -> tuple[Tensor, Tensor]:
-        """Image (3, H, W), uint8, and label map (H, W) of a sample that was written."""
+        """Image (3, H, W), uint8, and label map (H, W) of a written sample."""
 
 
 class FolderWriter:
@@ -78,13 +78,13 @@ class ShardWriter:
             import webdataset
         except ImportError as error:
             raise DataError(
-                "WebDataset shards need the library webdataset; install it with "
+                "WebDataset shards need webdataset; install it with "
                 "`pip install 'semsynth[shards]'`, or export a folder."
             ) from error
         self.root, self.tar_writer = root, webdataset.TarWriter
 
     def write(self, chunk: int, samples: Sequence[Sample]) -> None:
-        """Write a shard for each split that the chunk has samples of."""
+        """Write a shard for each split with samples in the chunk."""
         for split in sorted({s.record["split"] for s in samples}):
             with (
                 replaced(self._file(split, chunk)) as temporary,

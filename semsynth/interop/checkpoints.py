@@ -35,7 +35,7 @@ class CheckpointError(UserError):
 
 
 def refuses_the_rest(importer: Callable[P, T]) -> Callable[P, T]:
-    """An importer of a file, its first argument, that also refuses what no check foresaw."""
+    """Decorate an importer of a file, its first argument, to convert unforeseen errors."""
 
     @wraps(importer)
     def careful(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -45,8 +45,8 @@ def refuses_the_rest(importer: Callable[P, T]) -> Callable[P, T]:
             raise
         except UNFORESEEN as error:
             raise CheckpointError(
-                f"{args[0]} holds values with unexpected types or shapes "
-                f"({type(error).__name__}: {str(error)[:200]}); it is of another kind, or damaged"
+                f"{args[0]} has values with unexpected types or shapes "
+                f"({type(error).__name__}: {str(error)[:200]}); it is of another kind or damaged"
             ) from error
 
     return careful
@@ -54,7 +54,7 @@ def refuses_the_rest(importer: Callable[P, T]) -> Callable[P, T]:
 
 @contextmanager
 def naming(file: object) -> Iterator[None]:
-    """Put the name of a file before what is refused within."""
+    """Prefix errors with the name of a file."""
     try:
         yield
     except CheckpointError as error:
@@ -66,8 +66,8 @@ class StyleGAN2File:
     """The tensors of a file that belong to StyleGAN2.
 
     Attributes:
-        format: What the file is, in words.
-        layout: Whose names the tensors have.
+        format: Description of the format.
+        layout: Naming scheme of the tensors.
         licence: Terms of use.
         generator: State of the averaged generator, without its mean latent.
         encoder: State of pSp's encoder.
@@ -76,7 +76,7 @@ class StyleGAN2File:
         mean_latent: Mean latent (w_dim,), if the file has one.
         mapping_lr_multiplier: Factor of the mapping network's learning rate.
         group_size: Samples among which the discriminator compares standard deviations.
-        left_out: What else the file holds.
+        left_out: Other contents of the file.
     """
 
     format: str
@@ -104,8 +104,8 @@ def read(path: Path) -> StyleGAN2File:
         if head[:1] in (b"\x80", b"("):
             return from_nvidia(load_pickle(path))
     raise CheckpointError(
-        f"{path} is neither a file of torch.save nor a pickle. Known are .pt files of rosinality's "
-        "and pSp's code, .pkl files of NVIDIA's, and .ckpt files of our own."
+        f"{path} is neither a file of torch.save nor a pickle. Supported are .pt files of "
+        "rosinality's and pSp's code, .pkl files of NVIDIA's, and our own .ckpt files."
     )
 
 
@@ -128,7 +128,7 @@ def load_pickle(path: Path) -> Any:
 
 
 def unreadable(error: Exception) -> CheckpointError:
-    """Why a file cannot be read: what it names, or what is damaged."""
+    """The reason why a file cannot be read."""
     text = str(error)
     found = re.search(r"GLOBAL (\S+)", text) if isinstance(error, pickle.UnpicklingError) else None
     name = error.name if isinstance(error, RefusedError) else found[1] if found else None
@@ -146,7 +146,7 @@ def unreadable(error: Exception) -> CheckpointError:
 
 
 def classify(content: Any) -> StyleGAN2File:
-    """Tell whose ``torch.save`` file it is."""
+    """Identify a ``torch.save`` file."""
     if isinstance(content, dict):
         if "pytorch-lightning_version" in content:
             return from_lightning(content)
@@ -156,8 +156,8 @@ def classify(content: Any) -> StyleGAN2File:
             return from_psp(content)
     found = ", ".join(map(str, list(content)[:8])) if isinstance(content, dict) else type(content)
     raise CheckpointError(
-        f"it holds {found}, not g_ema (rosinality), state_dict with decoder.* (pSp), or what our "
-        "own trainings save"
+        f"it has {found}, not g_ema (rosinality), state_dict with decoder.* (pSp), or the keys of "
+        "our trainings"
     )
 
 
@@ -238,7 +238,7 @@ def from_nvidia(content: Any) -> StyleGAN2File:
 
 
 def unconditional_state(network: RecordedModule, name: str, conditional: str) -> dict[str, Tensor]:
-    """State of one of NVIDIA's networks; ``conditional`` begins names that ours do not have."""
+    """State of one of NVIDIA's networks; ``conditional`` is a prefix that ours do not have."""
     state = restricted_pickle.state_dict(network)
     if any(re.match(r"synthesis\.(input\.|L\d+_)", key) for key in state):
         raise CheckpointError(

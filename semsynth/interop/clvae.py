@@ -1,7 +1,7 @@
 """CLVAE's networks from official checkpoints, ``latest_net_{G,E,D}.pth``: names, shapes, copies.
 
-What the shapes cannot tell is the size of the images: the first map of 8x8 cells may be enlarged 32
-or 64 times.
+The shapes do not determine the size of the images: the first map of 8x8 cells may be enlarged 32 or
+64 times.
 """
 
 import re
@@ -102,12 +102,12 @@ def import_clvae(
     """Import the networks of a training of the official code.
 
     Args:
-        path: Directory of ``*_net_G.pth`` with, if they are there, ``*_net_E.pth`` and
-            ``*_net_D.pth``; or the file of the generator.
+        path: Directory of ``*_net_G.pth`` with, optionally, ``*_net_E.pth`` and ``*_net_D.pth``; or
+            the file of the generator.
         image_size: Height and width of the images; by default the paper's.
         label_order: ``raw`` if channel 0 is unknown and channel k the value k on disk, as in the
             official checkpoints for ADE20K; the channels are then brought to our order, unknown
-            last. ``shifted`` takes them as they are. By default raw for 151 classes.
+            last. ``shifted`` takes them unchanged. By default raw for 151 classes.
 
     """
     files = find_files(path)
@@ -137,7 +137,7 @@ def find_files(path: Path) -> dict[str, Path]:
         if len(latest or found) != 1:
             names = ", ".join(file.name for file in found) or "none"
             raise CheckpointError(
-                f"{path} must hold latest_net_G.pth, or one other *_net_G.pth; found {names}. "
+                f"{path} must contain latest_net_G.pth, or one other *_net_G.pth; found {names}. "
                 "Give the file itself"
             )
         path = (latest or found)[0]
@@ -162,7 +162,7 @@ def read_state(file: Path) -> State:
 
 
 def infer_arguments(states: dict[str, State], image_size: tuple[int, int] | None) -> dict[str, Any]:
-    """Arguments of the method that the shapes tell."""
+    """Arguments of the method, from the shapes."""
     state = states["generator"]
     if "embedding.weight" not in state and "conv_img.weight" in state:
         raise CheckpointError(
@@ -283,7 +283,7 @@ def save_clvae(imported: ImportedCLVAE, directory: Path) -> Path:
 
 
 def configuration(arguments: dict[str, Any]) -> dict[str, Any]:
-    """What ``semsynth test`` needs beside the checkpoint: the method, and the data of its paper."""
+    """The configuration for ``semsynth test``: the method, and the data of its paper."""
     num_classes, size = arguments["num_classes"], list(arguments["image_size"])
     linked = ("num_classes", "image_size")  # the method takes them from the data
     folder = {"class_path": "Folder", "init_args": {"root": "data", "num_classes": num_classes}}

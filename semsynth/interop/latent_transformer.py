@@ -14,7 +14,7 @@ from semsynth.interop.stylegan2 import ImportedStyleGAN2, import_stylegan2
 from semsynth.interop.tensors import State, count, load_strictly, names_of, rename, shape_of
 from semsynth.networks.motion.latent_transformer import LatentTransformer
 
-HEAD_DIM = 64  # of all released files; the shapes do not tell it
+HEAD_DIM = 64  # of all released files; not determined by the shapes
 
 SIGMAS = {
     "ffhq": (4.0, 0.02),
@@ -50,7 +50,7 @@ RULES = (
 
 @dataclass
 class ImportedLatentTransformer:
-    """What a released file holds, and the ``arguments`` of its method that its shapes tell."""
+    """Contents of a released file, and the ``arguments`` of its method, from the shapes."""
 
     prior: ImportedStyleGAN2
     transformer: LatentTransformer
@@ -59,7 +59,7 @@ class ImportedLatentTransformer:
 
 @refuses_the_rest
 def import_latent_transformer(path: Path) -> ImportedLatentTransformer:
-    """Import a released checkpoint; one that is not understood in full is refused."""
+    """Import a released checkpoint; unknown contents are refused."""
     prior = import_stylegan2(path)
     with naming(path):
         content = load_torch(path)

@@ -1,6 +1,6 @@
 """Encoders of pSp and of what was built on it, with their generators, from official checkpoints.
 
-Known is the encoder that goes through a feature pyramid on an IR-SE network
+Supported is the encoder with a feature pyramid on an IR-SE network
 (``GradualStyleEncoder``), of any number of styles, widths and units.
 """
 
@@ -36,7 +36,7 @@ class ImportedEncoder:
 
 @checkpoints.refuses_the_rest
 def import_psp(path: Path) -> ImportedEncoder:
-    """Import ``encoder.*`` and ``decoder.*`` of a ``.pt`` file that is understood in full."""
+    """Import ``encoder.*`` and ``decoder.*`` of a ``.pt`` file; unknown contents are refused."""
     source = checkpoints.read(path)
     with naming(f"{path} ({source.format})"):
         encoder, arguments = build_encoder(source)
@@ -59,7 +59,7 @@ def build_encoder(source: StyleGAN2File) -> tuple[GradualStyleEncoder, dict[str,
     state = source.encoder
     if state is None:
         raise CheckpointError(
-            "it holds no encoder (encoder.*). To import its generator alone, say --as stylegan2"
+            "it has no encoder (encoder.*). To import only its generator, use --as stylegan2"
         )
     if unknown := [key for key in source.left_out if key.endswith(".*") and key != ENCODER]:
         raise CheckpointError(f"its state_dict has unknown parts: {', '.join(unknown)}")

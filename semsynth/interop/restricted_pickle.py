@@ -1,8 +1,8 @@
 """Reads the pickled networks of NVIDIA's repositories without executing code in them.
 
 Their modules are pickled with the source code of their classes, which the original reader executes.
-Here a module becomes a record of its name and its attributes. A pickle can name nothing but what
-``ALLOWED`` lists, none of which calls anything that comes from the file.
+Here a module becomes a record of its name and its attributes. A pickle can only name what
+``ALLOWED`` lists, none of which calls anything from the file.
 """
 
 import io
@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 class RecordedModule(NamedTuple):
-    """What a pickle says about a module: the name of its class and its attributes."""
+    """A pickled module: the name of its class and its attributes."""
 
     class_name: str
     attributes: Mapping[str, Any]
@@ -26,12 +26,12 @@ class RefusedError(pickle.UnpicklingError):
     """A pickle names something that is not allowed."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"it names {name}, which is not on the list of what it may hold")
+        super().__init__(f"it names {name}, which is not allowed")
         self.name = name
 
 
 class Inert:
-    """Stands for a value that nobody needs: takes any arguments and any state, keeps none."""
+    """Placeholder for an unused value: accepts and drops any arguments and state."""
 
     __slots__ = ()
 
@@ -44,7 +44,7 @@ class Inert:
 
 
 class Call:
-    """A function that a pickle may call, and do nothing else with."""
+    """A function that a pickle may only call."""
 
     __slots__ = ("_function",)
 
@@ -55,29 +55,29 @@ class Call:
         """Call the function."""
         return self._function(*args)
 
-    def __setstate__(self, state: object) -> None:  # a pickle could replace the function by it
+    def __setstate__(self, state: object) -> None:  # a pickle could replace the function
         raise pickle.UnpicklingError("it sets the state of a function")
 
 
 def record(meta: Mapping[str, Any]) -> RecordedModule:
-    """In place of the hook that executes ``meta["module_src"]`` and builds the module."""
+    """Replaces the hook that executes ``meta["module_src"]`` and builds the module."""
     if meta["type"] != "class":
-        raise pickle.UnpicklingError(f"it holds a persistent {meta['type']!r}, not a class")
+        raise pickle.UnpicklingError(f"it has a persistent {meta['type']!r}, not a class")
     return RecordedModule(str(meta["class_name"]), dict(meta["state"]))
 
 
 def load_storage(content: bytes) -> Tensor:
-    """All numbers of a storage, from the bytes that ``torch.save`` made of it."""
+    """All values of a storage, from its bytes by ``torch.save``."""
     storage = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     if not isinstance(storage, torch.storage.TypedStorage):
-        raise pickle.UnpicklingError("the bytes of a tensor hold something else")
+        raise pickle.UnpicklingError("the bytes of a tensor are not a tensor")
     return torch.empty(0, dtype=storage.dtype).set_(storage)
 
 
 def rebuild_tensor(
     storage: Tensor, offset: int, size: tuple[int, ...], stride: tuple[int, ...], *_: object
 ) -> Tensor:
-    """A tensor of its own from a part of a storage."""
+    """A copy of a part of a storage as a tensor."""
     if not isinstance(storage, Tensor) or torch.Size(size).numel() > storage.numel():
         raise pickle.UnpicklingError("a tensor is larger than its storage")
     return storage.as_strided(size, stride, offset).clone()  # refuses what lies outside
@@ -89,7 +89,7 @@ def keep_tensor(tensor: Tensor, *_: object) -> Tensor:
 
 
 def encode_latin1(text: str, encoding: str) -> bytes:
-    """Bytes, which old protocols write as text."""
+    """Bytes, which old protocols encode as text."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"it encodes text as {encoding!r}")
     return text.encode(encoding)
@@ -117,7 +117,7 @@ class RestrictedUnpickler(pickle.Unpickler):
     """An unpickler that knows only ``ALLOWED``."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """What a name in the pickle stands for, if it is allowed."""
+        """The object of a name in the pickle, if allowed."""
         try:
             return ALLOWED[f"{module}.{name}"]
         except KeyError:

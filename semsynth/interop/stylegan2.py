@@ -1,4 +1,4 @@
-"""StyleGAN2 networks from official checkpoints: names, shapes, and nothing but straight copies.
+"""StyleGAN2 networks from official checkpoints: names, shapes, and exact copies.
 
 Formats: rosinality/stylegan2-pytorch, which pSp and its descendants use too, and NVIDIA's
 stylegan2-ada-pytorch and stylegan3 repositories.
@@ -34,8 +34,8 @@ class ImportedStyleGAN2:
         generator_arguments: Arguments of its constructor.
         discriminator: The discriminator, if the file has one.
         discriminator_arguments: Arguments of its constructor.
-        mean_latent_estimated: Whether the file had no mean latent, so that it was estimated.
-        source: The file's format, licence and what else it held.
+        mean_latent_estimated: Whether the mean latent was estimated, as the file has none.
+        source: The file's format, licence and other contents.
     """
 
     generator: StyleGAN2Generator
@@ -48,7 +48,7 @@ class ImportedStyleGAN2:
 
 @checkpoints.refuses_the_rest
 def import_stylegan2(path: Path) -> ImportedStyleGAN2:
-    """Import the networks of a checkpoint, which must be understood in full."""
+    """Import the networks of a checkpoint; unknown contents are refused."""
     return import_networks(path, checkpoints.read(path))
 
 
@@ -61,7 +61,7 @@ def import_networks(path: Path, source: StyleGAN2File) -> ImportedStyleGAN2:
 
 
 def build_generator(source: StyleGAN2File) -> tuple[StyleGAN2Generator, dict[str, Any]]:
-    """The generator of a file, its mean latent estimated if need be, and its arguments."""
+    """The generator of a file, its mean latent estimated if missing, and its arguments."""
     block, layer = NUMBERED[source.layout]
     num_blocks = count(source.generator, block) + (source.layout == "rosinality")
     num_layers = count(source.generator, layer)

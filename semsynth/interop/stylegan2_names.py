@@ -1,4 +1,4 @@
-"""What the tensors of StyleGAN2 are called in official checkpoints.
+"""Names of the tensors of StyleGAN2 in official checkpoints.
 
 Layouts: ``rosinality`` (rosinality/stylegan2-pytorch, and pSp after its prefix), ``nvidia``
 (stylegan2-ada-pytorch and stylegan3 repositories) and ``semsynth``, our own, which needs no rules.
@@ -12,7 +12,7 @@ Filters = dict[str, float]
 
 
 def generator_names(layout: Layout, num_blocks: int, num_layers: int) -> tuple[Rules, Filters]:
-    """Rules and filters of a generator with so many resolutions and mapping layers."""
+    """Rules and filters of a generator by its number of resolutions and mapping layers."""
     rules: list[tuple[str, str]] = []
     filters: Filters = {}
     if layout == "nvidia":
@@ -51,7 +51,7 @@ def generator_names(layout: Layout, num_blocks: int, num_layers: int) -> tuple[R
 
 
 def discriminator_names(layout: Layout, num_blocks: int) -> tuple[Rules, Filters]:
-    """Rules and filters of a discriminator with so many resolutions."""
+    """Rules and filters of a discriminator by its number of resolutions."""
     rules: list[tuple[str, str]] = []
     filters: Filters = {}
     if layout == "nvidia":

@@ -1,8 +1,7 @@
-"""Official tensors to ours: names by rules, every tensor accounted for, and straight copies.
+"""Official tensors to ours: names by rules, every tensor accounted for, and exact copies.
 
 Rules are patterns in our names with their replacements in the official ones, applied in order.
-Every tensor of a file must be known and every one that is needed must be there; a file that is not
-understood in full is refused.
+A file with unknown or missing tensors is refused.
 """
 
 import re
@@ -38,8 +37,8 @@ def rename(
 ) -> State:
     """The tensors of an official network by our names, none of which may be missing or unknown.
 
-    ``what`` names the network in messages; ``filters`` has the gain of each FIR filter that must be
-    there, which must be [1, 3, 3, 1].
+    ``what`` names the network in messages; ``filters`` has the gain of each required FIR filter,
+    which must be [1, 3, 3, 1].
     """
     names = {key: official_name(key, rules) for key in ours}
     needed = {*names.values(), *filters}
@@ -68,7 +67,7 @@ def fitted(network: nn.Module, state: State, rules: Rules) -> State:
                 f"{tuple(ours.shape)}"
             )
         if not tensor.isfinite().all():
-            raise CheckpointError(f"{name} holds NaN or infinite values")
+            raise CheckpointError(f"{name} has NaN or infinite values")
         copies[key] = tensor.reshape(ours.shape).clone()
     return copies
 
@@ -77,14 +76,14 @@ def load_strictly(
     kind: type[Network], arguments: dict[str, Any], state: State, rules: Rules
 ) -> Network:
     """A network with copies of renamed tensors, as of ``fitted``."""
-    with torch.device("meta"):  # no memory and no random numbers for what is replaced
+    with torch.device("meta"):  # no memory and no random numbers
         network = kind(**arguments)
     network.load_state_dict(fitted(network, state, rules), assign=True)
     return network
 
 
 def shape_of(state: State, key: str, ndim: int) -> tuple[int, ...]:
-    """Shape of a tensor that must be there with so many axes."""
+    """Shape of a required tensor with a given number of axes."""
     if key not in state:
         raise CheckpointError(f"it lacks tensors: {key}")
     if state[key].ndim != ndim:

@@ -1,4 +1,4 @@
-"""How to invert: the recipes of the papers and a better one."""
+"""Inversion recipes: those of the papers and a better one."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to invert.
+    """A recipe of inversion.
 
     Attributes:
         stages: The spaces in which latents are optimised, in this order, with their steps.
@@ -20,7 +20,7 @@ class Recipe:
         noise_weight: Weight of the regulariser that keeps optimised noise maps white.
         scales: Resolutions at which pixels are compared: full, half, quarter and so on.
         perceptual_weight: Weight of the perceptual distance.
-        check_every: Steps between two comparisons with the best latents so far.
+        check_every: Steps between comparisons with the best latents so far.
         starts: Number of initial latents, the mean and the nearest of some samples; the best is
             kept after the first stage. For images far from the mean.
     """

@@ -23,7 +23,7 @@ from semsynth.losses.ranger import Ranger
 from semsynth.networks.noise import sample_seed, seeded_normal
 from semsynth.networks.stylegan2.generator import Noise, StyleGAN2Generator
 
-CANDIDATES = 256  # samples among which starts are looked for
+CANDIDATES = 256  # samples to choose starts from
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 """Perceptual distance (B,), differentiable, of two batches of images (B, 3, H, W) in [-1, 1]."""
@@ -57,13 +57,13 @@ def invert(
     index: Tensor | None = None,
     progress: Callable[[int, Tensor], None] | None = None,
 ) -> Inversion:
-    """Find latents that reproduce images, all images of a batch at once and each by itself.
+    """Find latents that reproduce images, all images of a batch at once but independently.
 
     Args:
         generator: The generator, with its mean latent; its weights are not changed.
         image: Images (B, 3, H, W) in [-1, 1], resized if the generator's have another size.
-        recipe: How; ``default_recipe`` if not given.
-        distance: Perceptual distance; only pixels are compared without one.
+        recipe: The recipe; by default ``default_recipe``.
+        distance: Perceptual distance; without one only pixels are compared.
         seed: Seed of start and noise.
         index: Ids of the images (B,), int64, which with the seed determine their noise, so that the
             result for an image does not depend on the others; by default positions in the batch.
@@ -113,7 +113,7 @@ class _Search:
 
     @torch.no_grad()
     def spread_starts(self) -> None:
-        """Start from the nearest of some samples too."""
+        """Also start from the nearest of some samples."""
         self.starts = self.recipe.starts
         near = self._nearest_samples(self.starts - 1)
         starts = torch.cat([self.w_plus[:, None], near], 1).flatten(0, 1)
@@ -130,7 +130,7 @@ class _Search:
             self.starts = 1
 
     def run(self, space: str, steps: int) -> None:
-        """Optimise in one space, from where the search stands."""
+        """Optimise in one space, from the current state."""
         start = self.w_plus.mean(1, keepdim=True) if space == "w" else self.w_plus
         latent = start.clone().requires_grad_()
         kind = {"adam": Adam, "ranger": Ranger}[self.recipe.optimizer]
@@ -152,7 +152,7 @@ class _Search:
         self.w_plus = self.best[0]
 
     def result(self) -> Inversion:
-        """The best latents, with the errors of the images that they give."""
+        """The best latents, with the errors of their images."""
         w_plus, maps = self.best
         noise: Noise = maps or "stored"
         with torch.no_grad():
@@ -178,7 +178,7 @@ class _Search:
         return self.generator.repeat(w[nearest.flatten()]).unflatten(0, nearest.shape)
 
     def _select(self, rows: Tensor) -> None:
-        """Keep these rows of everything that has a row for each search."""
+        """Keep these rows of all state per search."""
         rows = rows.to(self.target.device)
         self.target, self.index = self.target[rows], self.index[rows]
         self.w_plus, self.best_loss = self.w_plus[rows], self.best_loss[rows]

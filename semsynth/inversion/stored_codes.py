@@ -1,4 +1,4 @@
-"""Codes found by inversion, kept in files: how each was made, and how well it fits."""
+"""Files of codes from inversion, with their recipe and errors."""
 
 import hashlib
 import json
@@ -25,13 +25,13 @@ SEED = 0  # of start and noise
 
 @dataclass
 class StoredCodes:
-    """Codes of images, from files or newly found.
+    """Codes of images, from files or new.
 
     Attributes:
         w_plus: Latents (B, num_ws, w_dim).
         mse: Mean squared error of each (B,).
         distance: Perceptual distance of each (B,); NaN without one.
-        files: Where they are kept; the reconstruction lies beside each as ``.png``.
+        files: Their files, with the reconstruction beside each as ``.png``.
     """
 
     w_plus: Tensor
@@ -43,7 +43,7 @@ class StoredCodes:
 def choose_distance(
     name: str, prior: str, device: str | torch.device
 ) -> tuple[str, Distance | None]:
-    """Name and function of a perceptual distance; ``auto`` is the first whose weights are here."""
+    """Name and function of a perceptual distance; ``auto`` is the first with cached weights."""
     if name == "auto":
         features = read_card(find_prior(prior)).get("features")
         for candidate in filter(None, ("alex", features)):
@@ -73,7 +73,7 @@ def invert_once(
     """Codes of images (B, 3, H, W) in [-1, 1], from files of earlier inversions if there are any.
 
     A file's name is a hash of the pixels, the generator's fingerprint, the recipe and the distance,
-    as of ``choose_distance``. Files lie by default in ``inversions`` in the user's cache.
+    as of ``choose_distance``. Files are by default in ``inversions`` in the user's cache.
     """
     directory = directory or home() / "inversions"
     made_by = {
@@ -122,7 +122,7 @@ def stored_notes(file: Path) -> dict[str, str]:
 
 
 def is_done(file: Path, wanted: dict[str, str]) -> bool:
-    """Whether a file holds the codes of this photo, made in this way."""
+    """Whether a file has the codes of this photo by this recipe."""
     notes = stored_notes(file)
     return all(notes.get(key) == value for key, value in wanted.items())
 

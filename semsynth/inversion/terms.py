@@ -10,11 +10,11 @@ from torch import Tensor
 from semsynth.networks.noise import seeded_normal
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 
-COMPARE_AT = 256  # both papers compare images at this size, if they are larger
+COMPARE_AT = 256  # both papers downsample larger images to this size
 
 
 def resize(image: Tensor, size: int) -> Tensor:
-    """Images (B, 3, H, W) at another height and width, unless they have it."""
+    """Images (B, 3, H, W), resized if necessary."""
     if image.shape[-2:] == (size, size):
         return image
     return F.interpolate(image, (size, size), mode="bicubic", antialias=True).clamp(-1, 1)
@@ -28,7 +28,7 @@ def comparable(image: Tensor) -> Tensor:
 
 
 def pixel_error(image: Tensor, target: Tensor, scales: int) -> Tensor:
-    """Mean squared error (B,), averaged over an image pyramid of so many scales."""
+    """Mean squared error (B,), averaged over the scales of an image pyramid."""
     error = torch.zeros(len(image), device=image.device)
     for scale in range(scales):
         if scale:

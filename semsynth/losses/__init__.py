@@ -1,1 +1,1 @@
-"""Losses, and the optimizer that PyTorch does not have."""
+"""Losses, and the Ranger optimizer."""

@@ -1,4 +1,4 @@
-"""What an adversarial method asks of its discriminator: terms for the generator, and a loss.
+"""Adversarial objectives: terms for the generator, and a loss of the discriminator.
 
 All images are (B, 3, H, W) in [-1, 1]; the generator's terms are weighted, named as in the log.
 """

@@ -12,7 +12,7 @@ RECTIFY_ABOVE = 5.0  # length of the averaged past from which on the second mome
 
 
 class Ranger(Optimizer):
-    """RAdam with Lookahead and gradient centralisation, as the released code of FewShotSMIS has it.
+    """RAdam with Lookahead and gradient centralisation, as in the released code of FewShotSMIS.
 
     Rectified Adam (Liu et al., ICLR 2020), Lookahead (Zhang et al., NeurIPS 2019) and gradient
     centralisation (Yong et al., ECCV 2020). Unlike in the papers, ``eps`` is added to the square
@@ -82,7 +82,7 @@ class Ranger(Optimizer):
 
 
 def centralise(gradient: Tensor) -> Tensor:
-    """Subtract the mean over all axes but the first; vectors are left alone."""
+    """Subtract the mean over all axes but the first; vectors are unchanged."""
     if gradient.ndim < 2:
         return gradient
     return gradient - gradient.mean(tuple(range(1, gradient.ndim)), keepdim=True)

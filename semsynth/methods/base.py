@@ -1,4 +1,4 @@
-"""What the methods share: evaluation steps, frozen networks, and one count of steps for a GAN."""
+"""Base class of the methods: evaluation steps, frozen networks, and step counting of GANs."""
 
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
@@ -46,24 +46,24 @@ class Method(LightningModule):
     """Whether the images are generated from the batch's masks, and are shown beside them."""
 
     def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Any]:
-        """What only the method can make, for metrics and the image logger.
+        """Method-specific images for metrics and the image logger.
 
         - ``reconstruction`` (B, 3, H, W): the batch's images, encoded and decoded.
         - ``varied`` (B, n, 3, H, W): images that differ in the code of one class of each mask,
           ``varied_class`` (B,), or for ``varied_level0`` in its code at that level alone.
-        - ``edited`` (B, 3, H, W): images after edits, which are ``fake`` then; ``image`` before
+        - ``edited`` (B, 3, H, W): images after edits, used as ``fake``; ``image`` before
           them, their ``marks``, and ``landmarks`` and ``edited_landmarks`` (B, C, h, w), features.
         - ``variations``: series (B, n, 3, H, W) by name, which show what the method controls.
 
-        A batch has ``seed`` (B,) and ``num_samples``, the n of series. Images are in [-1, 1]; names
-        that a method does not know are left out.
+        A batch has ``seed`` (B,) and ``num_samples``, the n of series. Images are in [-1, 1];
+        unknown names are ignored.
         """
         return {}
 
     def draw_seeds(self, batch_size: int, draw: int) -> Tensor:
         """Seeds (B,) for one draw in training, such as a step; they differ between processes.
 
-        They depend on nothing but seed, draw and process, so a resumed training repeats them.
+        They depend only on seed, draw and process, so a resumed training repeats them.
         """
         first = self.global_rank * batch_size
         index = torch.arange(first, first + batch_size, device=self.device)
@@ -105,8 +105,8 @@ def count_as_one_step(optimizers: Iterable[LightningOptimizer]) -> None:
     """Keep these optimizers from advancing ``trainer.global_step``.
 
     Lightning counts every ``optimizer.step()``, two a batch in a GAN, and measures ``max_steps``
-    and checkpoint intervals by that count. Its loop puts its counting hooks back for each batch,
-    so call this in every ``training_step``, for all optimizers but one.
+    and checkpoint intervals by that count. Its loop restores its counting hooks for each batch, so
+    call this in every ``training_step``, for all optimizers but one.
     """
     for optimizer in optimizers:
         optimizer._on_before_step = _do_nothing

@@ -80,7 +80,7 @@ class CLVAE(Method):
         discriminator: Patches under their layout, as in SPADE, or the segmentation of OASIS
             (Sushko et al., ICLR 2021), which has no feature matching.
         label_mix_weight: Weight of OASIS's consistency on mixed images; 0 turns it off.
-        instances_per_class: Number of instances per class with codes of their own; above 1 the data
+        instances_per_class: Number of instances per class with separate codes; above 1 the data
             must have instance maps. Not in the paper, like the next four.
         code_last_blocks: The blocks at full resolution read the finest codes, not the mask.
         coupled_prior: Learn a prior of the local codes that depends on the global code.
@@ -224,7 +224,7 @@ class CLVAE(Method):
         return optimizers, [LambdaLR(o, self.lr_factor) for o in optimizers]
 
     def lr_factor(self, epoch: int) -> float:
-        """Factor of the learning rates in an epoch, the first of which is 0."""
+        """Factor of the learning rates in an epoch, counted from 0."""
         if not self.decay_epochs:
             return 1.0
         return min(1.0, max(0.0, 1 - (epoch - self.constant_epochs) / self.decay_epochs))
@@ -362,7 +362,7 @@ class CLVAE(Method):
         """Codes of images under their masks: the posterior's means, or samples by seeds (B,)."""
         if "encoder" in self.absent:
             raise StyleError(
-                "The checkpoint has no encoder to encode images with; import it again with "
+                "The checkpoint has no encoder; import it again with "
                 "*_net_E.pth beside the generator's file."
             )
         posterior = self.encoder(batch["image"], batch["mask"], batch.get("instance"))
@@ -388,9 +388,9 @@ class CLVAE(Method):
     def where(
         self, classes: Sequence[int] | None = None, levels: Sequence[int] | None = None
     ) -> Tensor:
-        """Choice (1, L, K, 1) of the local codes of some classes on some levels."""
+        """Mask (1, L, K, 1) of the local codes of some classes on some levels."""
         if classes is not None and self.code_shape[1] == 1:
-            raise StyleError("This model has one code for all classes; name no classes.")
+            raise StyleError("This model has one code for all classes; omit classes.")
         per_class = self.instances_per_class
         return choose(self.code_shape, classes, levels, per_class=per_class, device=self.device)
 
@@ -429,11 +429,11 @@ class CLVAE(Method):
         """
         if (reference is None or keep) and "image" not in batch:
             raise StyleError(
-                "These masks have no images to keep codes or pixels of; predict data with images, "
+                "Without images there are no codes or pixels to keep; predict data with images, "
                 "or give a reference and keep no pixels."
             )
         if keep and classes is None:
-            raise StyleError("Pixels are kept outside classes; name the classes to edit.")
+            raise StyleError("keep restores pixels outside of classes; give the classes to edit.")
         where = self.where(classes, levels)
         own = self.encode(batch if reference is None else reference)
         own = own if reference is None else own.expand(len(batch["mask"]))
@@ -445,7 +445,7 @@ class CLVAE(Method):
         return paste_back(fake, batch["image"], batch["mask"], classes or ()) if keep else fake
 
     def variations(self, batch: Batch) -> dict[str, Tensor]:
-        """Resample the largest class, the finest and the coarsest level, each by itself."""
+        """Resample the largest class, the finest and the coarsest level, each separately."""
         L, K, _ = self.code_shape
         chosen: dict[str, Tensor] = {}
         if K > 1:
@@ -470,7 +470,7 @@ class CLVAE(Method):
         return images | {"varied_class": varied_class}
 
     def rows_of_class(self, of_each: Tensor) -> Tensor:
-        """Choice (B, 1, K, 1) of the codes of one class (B,) in each image."""
+        """Mask (B, 1, K, 1) of the codes of one class (B,) in each image."""
         rows = F.one_hot(of_each, self.num_classes).repeat_interleave(self.instances_per_class, 1)
         return rows.bool()[:, None, :, None]
 

@@ -1,4 +1,4 @@
-"""What FewShotSMIS refuses, and what it says of its inversions."""
+"""Input checks of FewShotSMIS, and its report on inversions."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.weights import WeightsError
 
 Batch = dict[str, Any]
-BAD_MSE = 0.1  # of an inversion, in [-1, 1]; the picture is another one then
+BAD_MSE = 0.1  # of a failed inversion, for images in [-1, 1]
 
 
 def check_prior(
@@ -65,7 +65,7 @@ def check_labels(batch: Batch, num_classes: int, sparse: bool) -> None:
 
 
 def report_inversion(found: StoredCodes, prior: str) -> None:
-    """Report how well photos are reproduced, and warn of those that are not."""
+    """Report how well photos are reproduced, and warn of failures."""
     directory = found.files[0].parent
     rank_zero_info(
         f"Inverted {len(found.mse)} images: mean squared error {found.mse.mean():.4f}, perceptual "
@@ -74,7 +74,7 @@ def report_inversion(found: StoredCodes, prior: str) -> None:
     errors = found.mse.tolist()
     if bad := [f"{i} ({error:.2f})" for i, error in enumerate(errors) if error > BAD_MSE]:
         rank_zero_warn(
-            f"The prior {prior!r} cannot draw these images (index and mean squared error): "
+            f"The prior {prior!r} cannot reproduce these images (index and mean squared error): "
             f"{', '.join(bad)}. Look at the pictures in {directory}; labels of other images, or of "
             "the prior's own samples (semsynth draw), may work better."
         )

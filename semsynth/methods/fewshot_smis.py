@@ -69,12 +69,12 @@ class FewShotSMIS(PriorMethod):
         label_resolutions: Resolutions of the layers that are read; by default the features'.
         label_size: Height and width of the pseudo-labels, to which features are interpolated; by
             default the highest of the label resolutions.
-        shot_views: Invert each labelled photo in six views: as it is, rotated by ten degrees to
+        shot_views: Invert each labelled photo in six views: unchanged, rotated by ten degrees to
             both sides, and mirrored. Not in the paper; for one shot.
         shot_styles: Number of other styles in which each shot is also labelled, so that labels
             depend on the layout alone. None in the paper; for one shot.
-        self_training: Samples whose most certain labels also train the read-out, in two rounds;
-            none in the paper. For one shot, and photos that the prior draws badly.
+        self_training: Samples whose most confident labels also train the read-out, in two rounds;
+            none in the paper. For one shot, and photos that the prior reproduces poorly.
         segmenter: Segmenter of ``labelling: segmenter``, as of ``weights.load_segmenter``.
         perceptual: Perceptual distance of inversion: alex, vgg, toy_street, a segmenter's file, or
             none; ``auto`` takes alex, or what the prior's card names, or none.
@@ -101,7 +101,7 @@ class FewShotSMIS(PriorMethod):
         multimodal: Draw styles by seed; otherwise they are the encoder's, one image per mask.
         truncation: Truncation of the drawn styles.
         refine: Move the coarse latents until the features agree with the label map: one vector for
-            all, by the prototypes (``paper``), or each by itself, by the layout loss (``layers``).
+            all, by the prototypes (``paper``), or one for each, by the layout loss (``layers``).
         refine_steps: Steps of refinement.
         refine_lr: Learning rate of refinement.
         refine_directions: Principal directions in which latents move.
@@ -189,7 +189,7 @@ class FewShotSMIS(PriorMethod):
         fewshot_checks.check_prior(self.generator, prior, self.label_resolutions, self.image_size)
         if (labelling == "segmenter") != (segmenter is not None):
             raise ValueError(
-                f"labelling {labelling!r} does not go with segmenter {segmenter!r}: "
+                f"labelling {labelling!r} is incompatible with segmenter {segmenter!r}: "
                 "model.segmenter is for model.labelling segmenter."
             )
         self.segmenter = weights.load_segmenter(segmenter) if segmenter else None
@@ -215,7 +215,7 @@ class FewShotSMIS(PriorMethod):
         return self.labelling in ("sparse", "strokes")
 
     def setup(self, stage: str) -> None:
-        """Take the seed of the training, and look for weights before any work is done."""
+        """Set the seed of the training, and check for weights before any work is done."""
         if self.encoder_from is not None and self.trainer.ckpt_path is None:
             self.load_encoder(Path(self.encoder_from))
         if stage != "fit":
@@ -225,7 +225,7 @@ class FewShotSMIS(PriorMethod):
             choose_distance(self.perceptual, self.prior, "cpu")
 
     def load_encoder(self, file: Path) -> None:
-        """Take the weights of an imported encoder."""
+        """Load the weights of an imported encoder."""
         imported = load_encoder(file, self.generator)
         remedy = "Use num_classes, model.encoder_units and model.encoder_widths of its card."
         require_same_shapes(self.encoder, imported, f"The encoder in {file}", remedy)
@@ -249,10 +249,10 @@ class FewShotSMIS(PriorMethod):
 
     @torch.no_grad()
     def learn_shots(self, shots: Batch) -> None:
-        """Find the codes of the labelled images, and learn to label features like theirs.
+        """Invert the labelled images, and fit the labeller to their features.
 
         Shots are ``mask`` (N, H, W), and ``image`` (N, 3, H, W) or ``w_plus`` of generator samples,
-        and perhaps ``flip_lookup`` (256,), the class of each class in the mirror.
+        and optionally ``flip_lookup`` (256,), the class of each class in the mirror.
         """
         check_labels(shots, self.num_classes, self.sparse)
         if self.labelling == "segmenter" and self.supervision != "pairs":
@@ -272,7 +272,7 @@ class FewShotSMIS(PriorMethod):
 
     def find_codes(self, shots: Batch) -> tuple[Tensor, Tensor]:
         """Codes (N, num_ws, w_dim) of the shots and their label maps (N, H, W), of all views."""
-        if "w_plus" in shots:  # the prior's own, exact as they are
+        if "w_plus" in shots:  # the prior's own, which are exact
             return shots["w_plus"], shots["mask"]
         image, mask = shots["image"], shots["mask"]
         if self.shot_views and self.supervision != "pairs":
@@ -288,7 +288,7 @@ class FewShotSMIS(PriorMethod):
         return torch.cat([w_plus, others])
 
     def learn_from_samples(self, maps: Sequence[Tensor], known: Tensor) -> None:
-        """Let the read-out learn from its surest labels of samples too, beside the shots'."""
+        """Self-training: also fit the read-out to its most confident labels of samples."""
         for start in range(SELF_TRAINING_ROUNDS):
             seed = sample_seed(start, torch.arange(self.self_training, device=self.device), 1 << 40)
             drawn = self.feature_maps(self.generator.repeat(self.sample_w(seed)))
@@ -308,13 +308,13 @@ class FewShotSMIS(PriorMethod):
             recipe = replace(recipe, noise="stored", noise_weight=0.0)
         codes = None
         if self.global_rank == 0:
-            with torch.inference_mode(mode=False):  # in which predictions are made
+            with torch.inference_mode(mode=False):  # predictions run in inference mode
                 name, distance = choose_distance(self.perceptual, self.prior, str(self.device))
                 image = image.float().clone()
                 found = invert_once(self.generator, image, recipe, name, distance)
             codes = found.w_plus.cpu()
             fewshot_checks.report_inversion(found, self.prior)
-        if self._trainer is not None:  # all processes work with one result
+        if self._trainer is not None:  # all processes share one result
             codes = self.trainer.strategy.broadcast(codes)
         assert codes is not None
         return codes
@@ -328,7 +328,7 @@ class FewShotSMIS(PriorMethod):
         self.reference = reference[None]
 
     def on_predict_start(self) -> None:
-        """Invert the image whose style is wanted."""
+        """Invert the style image."""
         if self.reference_image is not None:
             self.reference = self.invert(self.reference_image[None].to(self.device))
 
@@ -377,7 +377,7 @@ class FewShotSMIS(PriorMethod):
         return loss
 
     def layout_loss(self, w_plus: Tensor, labels: Tensor, as_in_paper: bool = False) -> Tensor:
-        """How far the features of latents are from label maps (B, h, h): losses (B,).
+        """Losses (B,) between the features of latents and label maps (B, h, h).
 
         As in the paper, prototypes measure it over all positions, even if there is a read-out.
         """
@@ -423,7 +423,7 @@ class FewShotSMIS(PriorMethod):
         return [*drawn, *stored[needed:]]
 
     def enlarge(self, labels: Tensor, seed: Tensor) -> Tensor:
-        """Label maps (B, H, W) for the encoder, augmented if that is asked for."""
+        """Label maps (B, H, W) for the encoder, augmented if requested."""
         size = self.image_size[0]
         if self.labelling == "strokes" and self.supervision != "pairs":
             labels = draw_strokes(labels, hash_int64(seed + 3), self.num_classes)
@@ -481,7 +481,7 @@ class FewShotSMIS(PriorMethod):
         if not self.prototypes.seen.any():
             raise ValueError(
                 "Refinement compares features with those of the labelled images, but this model "
-                "has seen none; train it, or use --model.refine none."
+                "is untrained; train it, or use --model.refine none."
             )
         paper = self.refine == "paper"
         with torch.inference_mode(mode=False):

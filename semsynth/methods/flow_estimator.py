@@ -88,7 +88,7 @@ class FlowEstimator(LightningModule):
         return self.network(image, target)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Error of flow and expansion where the source is seen in the target."""
+        """Error of flow and expansion where the source is visible in the target."""
         flows, log_expansion = self(batch["image"], batch["target"])
         flow_loss = sequence_loss(flows, batch["flow"], batch["valid"], self.gamma)
         error = (log_expansion - batch["log_expansion"]).abs()

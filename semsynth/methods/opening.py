@@ -1,4 +1,4 @@
-"""Trained methods from the files that a user names."""
+"""Trained methods from files of the user."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import torch
 from semsynth.errors import UserError
 from semsynth.methods.user_controllable_lt import UserControllableLT
 
-BY_NAME = ("last", "best", "hpc")  # checkpoints that Lightning finds by itself
+BY_NAME = ("last", "best", "hpc")  # checkpoints that Lightning resolves
 
 
 def load_editor(file: str) -> UserControllableLT:

@@ -1,4 +1,4 @@
-"""Methods that stand on a frozen generator and keep it out of their checkpoints."""
+"""Methods with a frozen generator that is not in their checkpoints."""
 
 from typing import Any, Self
 

@@ -43,7 +43,7 @@ class StyleGAN2(Method):
         w_dim: Length of w.
         mapping_layers: Linear layers of the mapping network.
         channel_base: Channels times resolution, where ``channel_max`` does not limit them.
-        channel_max: Most channels of a layer.
+        channel_max: Maximum channels of a layer.
         group_size: Samples among which the discriminator compares standard deviations.
         lr_g: Learning rate of the generator.
         lr_d: Learning rate of the discriminator.
@@ -127,7 +127,7 @@ class StyleGAN2(Method):
         self.discriminator = StyleGAN2Discriminator(image_size[0], *width, group_size)
         if (augment == "none" and augment_p) or (augment == "fixed" and not augment_p):
             raise ValueError(
-                f"augment: {augment} does not go with augment_p: {augment_p}. Use ada or fixed "
+                f"augment: {augment} is incompatible with augment_p: {augment_p}. Use ada or fixed "
                 "for a probability above 0, and none for no augmentation."
             )
         self.init_from = init_from
@@ -186,7 +186,7 @@ class StyleGAN2(Method):
         self.log_dict({f"train/{name}": loss for name, loss in losses.items()}, prog_bar=True)
 
     def step_discriminator(self, real: Tensor, optimizer: LightningOptimizer, step: int) -> Tensor:
-        """Tell real from generated images; return the loss."""
+        """Train the discriminator; return the loss."""
         with torch.no_grad():
             fake = self.generator.synthesis(self.draw_latents(len(real), step, 0), "random")
         self.toggle_optimizer(optimizer)
@@ -206,7 +206,7 @@ class StyleGAN2(Method):
         return penalty.detach()
 
     def step_generator(self, batch_size: int, optimizer: LightningOptimizer, step: int) -> Tensor:
-        """Make images that look real to the discriminator; return the loss."""
+        """Train the generator; return the loss."""
         self.toggle_optimizer(optimizer)
         w_plus = self.draw_latents(batch_size, step, 1, track_mean=True)
         loss = nonsaturating_loss_g(self.judge(self.generator.synthesis(w_plus, "random"), step, 3))

@@ -1,4 +1,4 @@
-"""Whole methods as they ship: safetensors files with a JSON card of the same name.
+"""Whole shipped methods: safetensors files with a JSON card of the same name.
 
 The card's ``method`` holds the class and its arguments, ``classes`` names and colours, ``unknown``
 the class of unknown pixels, if there is one. Networks that only training needs are left out, and so

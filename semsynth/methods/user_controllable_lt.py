@@ -36,7 +36,7 @@ POINTS = {"1": 1, "8": 8, "32": 32, "grid": None}  # numbers of points that vali
 
 
 class UserControllableLT(PriorMethod):
-    """Moves the content of a StyleGAN2's images as marked points ask for.
+    """Moves the content of a StyleGAN2's images by marked points.
 
     Trained on pairs of the prior's own images, one with its first latents moved at random, and the
     motion between the two. A batch holds cached pairs, or seeds from which pairs are rendered.
@@ -45,7 +45,7 @@ class UserControllableLT(PriorMethod):
     ``grid``, ``released`` and true follow its released code.
 
     Args:
-        prior: Name of a prior that ships, such as ``toy_portrait``, or the path of a file.
+        prior: Name of a shipped prior, such as ``toy_portrait``, or the path of a file.
         estimator: Estimates the motion in pairs (see ``load_motion_estimator``).
         num_tokens: Latents that edits change, from the first one.
         perturbation: Range of the fraction of the way that latents move towards random ones.
@@ -54,7 +54,7 @@ class UserControllableLT(PriorMethod):
         feature_resolution: Resolution of the generator's features that are read at marks.
         canvas_size: Height and width of the canvas whose pixels measure motion; by default the
             image's, but at most 256.
-        grid_size: Rows and columns of the grid on which pairs know their motion.
+        grid_size: Rows and columns of the grid on which the motion of pairs is known.
         points: Marks in training: random points and anchors, and in every tenth step the whole
             grid; or always the whole grid.
         max_points: Maximum number of random points.
@@ -72,7 +72,7 @@ class UserControllableLT(PriorMethod):
         head_dim: Channels of a head.
         mlp_dim: Hidden channels of its feed-forward layers.
         zero_init_head: Start from a transformer that changes nothing.
-        without: Part that an ablation leaves out.
+        without: Part to ablate.
         feature_weight: Weight of the error of the generator's features.
         optimizer: Ranger at a constant rate, or AdamW with cosine decay.
         lr: Learning rate, 3e-4 for AdamW.
@@ -257,7 +257,7 @@ class UserControllableLT(PriorMethod):
 
     @cached_property
     def origin(self) -> dict[str, Any]:
-        """What a cache of pairs must have been made with."""
+        """Required origin of a cache of pairs."""
         return {
             "prior": fingerprint(self.generator),
             "estimator": self.estimator,
@@ -266,7 +266,7 @@ class UserControllableLT(PriorMethod):
         }
 
     def setup(self, stage: str) -> None:
-        """Look for all that is needed before any work is done."""
+        """Check all requirements before any work is done."""
         if stage == "fit":
             _ = self.renderer
             self.seed = torch.initial_seed() % (1 << 62)
@@ -283,7 +283,7 @@ class UserControllableLT(PriorMethod):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Before the first step, take the unit of motion from the cache or measure it."""
+        """Before the first step, read the unit of motion from the cache or measure it."""
         if self.motion_scale.isfinite().all():
             return
         scale = batch.get("scale")
@@ -293,7 +293,7 @@ class UserControllableLT(PriorMethod):
         self.motion_scale.copy_(torch.where(known, self.motion_scale, scale.to(self.device)))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Error of the moved latents, and perhaps of the features that they make."""
+        """Error of the moved latents, and optionally of their features."""
         seed = self.draw_seeds(len(batch["seed"]), self.global_step)
         pairs = self.pairs_of({**batch, "seed": seed})
         answer = self.answer(pairs, self.choose_marks(pairs))
@@ -313,7 +313,7 @@ class UserControllableLT(PriorMethod):
         for key, value in self.origin.items():
             if (found := batch["origin"].get(key)) != value:
                 raise WeightsError(
-                    f"The pairs were made with {key} {found!r}, and the method has {value!r}. "
+                    f"The pairs were made with {key} {found!r}, but the method has {value!r}. "
                     "Regenerate them with semsynth pairs, or use the arguments in their card.json."
                 )
         return batch
@@ -330,7 +330,7 @@ class UserControllableLT(PriorMethod):
         return random_marks(pairs, seed, self.canvas_size, still, *limits)
 
     def answer(self, pairs: Batch, marks: Marks, alpha: float | Tensor = 1.0) -> Tensor:
-        """The first latents (B, num_tokens, w_dim), moved as the marks of pairs tell."""
+        """The first latents (B, num_tokens, w_dim), moved by the marks of pairs."""
         motions = marks.motions / self.motion_scale
         features = marks.read(pairs["features"].float(), self.canvas_size)
         return self.transformer(repeat(pairs), motions, features, marks.points_mask, alpha)
@@ -357,7 +357,7 @@ class UserControllableLT(PriorMethod):
         self._measure(batch, "test")
 
     def on_validation_epoch_end(self) -> None:
-        """Calibrate the gain for the weights as they are now."""
+        """Calibrate the gain for the current weights."""
         if self.gain_pairs and self.gain_rule == "calibrated" and self.trainer.state.fn == "fit":
             self.calibrate()
             self.log("val/gain", self.gain)

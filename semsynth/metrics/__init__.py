@@ -1,4 +1,4 @@
-"""Metrics: each ``update`` names what it wants, ``fake``, ``fakes`` or a key of the batch."""
+"""Metrics: the parameters of ``update`` name its inputs, ``fake``, ``fakes`` or batch keys."""
 
 from semsynth.metrics.base import ImageMetric
 from semsynth.metrics.class_diversity import ClassDiversity

@@ -1,4 +1,4 @@
-"""What a metric of images is."""
+"""The base class of image metrics."""
 
 import inspect
 from typing import Any, ClassVar
@@ -11,17 +11,15 @@ from semsynth.metrics.protocol import Card
 
 
 class ImageMetric(Metric):
-    """A metric whose ``update`` names what it wants and whose ``compute`` names what it gives.
+    """A metric whose ``update`` names its inputs and whose ``compute`` names its scores.
 
     The parameters of ``update`` are ``fake`` (B, 3, H, W), the generated images, ``fakes``
-    (B, K, 3, H, W), K of them for each mask, keys of the batch, or what a method supplies (see
-    ``Method.supply``). ``compute`` returns a dictionary
-    of the names to log. States are sums, or rows that are put in an order that does not depend on
-    the batches, so that several processes add up.
+    (B, K, 3, H, W), K of them for each mask, batch keys, or what a method supplies (see
+    ``Method.supply``). ``compute`` returns scores by the names to log. States are sums, or rows
+    sorted independently of the batches, so that several processes add up.
 
-    Metrics that keep statistics of the real images name these states in ``real_states``. They can
-    be taken out with ``real_state`` and given back with ``load_real_state``, and then ``update``
-    passes over the real images.
+    Metrics with statistics of the real images name these states in ``real_states``. ``real_state``
+    returns them; after ``load_real_state``, ``update`` skips the real images.
     """
 
     full_state_update = False
@@ -32,41 +30,41 @@ class ImageMetric(Metric):
 
     @property
     def wants(self) -> set[str]:
-        """Names of what ``update`` is to be given."""
+        """Names of the inputs of ``update``."""
         return set(inspect.signature(self.update).parameters)
 
     def protocol(self) -> dict[str, Any]:
-        """All that the score depends on but the images, as JSON values."""
+        """Everything that the score depends on besides the images, as JSON values."""
         return {"metric": type(self).__name__}
 
     def real_state(self) -> dict[str, Tensor]:
-        """Statistics of the real images; empty for a metric that keeps none.
+        """Statistics of the real images; empty for a metric without any.
 
-        Statistics that were loaded are returned as they are. Else these are the ones of this
-        process; within ``sync_context()`` they are those of all processes.
+        Loaded statistics are returned unchanged. Otherwise they are those of this process, or
+        within ``sync_context()`` of all processes.
         """
         if self.loaded_real is not None:
             return self.loaded_real
         return {name: self.state(name) for name in self.real_states}
 
     def load_real_state(self, state: dict[str, Tensor] | None) -> None:
-        """Take statistics of real images, on every process alike, instead of counting the images.
+        """Use these statistics of real images, the same on all processes, instead of updates.
 
-        They stay through ``reset`` and are not added up over processes.
+        They survive ``reset`` and are not summed over processes.
 
         Args:
-            state: What ``real_state`` of a metric of the same protocol returned, or None to count
+            state: Result of ``real_state`` of a metric with the same protocol, or None to use
                 real images again.
         """
         if state is not None and state.keys() != set(self.real_states):
             raise ValueError(
-                f"{type(self).__name__} keeps {sorted(self.real_states)} of the real images, but "
-                f"the statistics hold {sorted(state)}; delete them and measure again."
+                f"{type(self).__name__} needs {sorted(self.real_states)} of the real images, but "
+                f"the statistics have {sorted(state)}; delete them and measure again."
             )
         self.loaded_real = state
 
     def state(self, name: str) -> Tensor:
-        """A state as one tensor: a sum as it is, and the rows of a list joined."""
+        """A state as one tensor: a sum unchanged, the rows of a list concatenated."""
         state: Tensor | list[Tensor] = getattr(self, name)
         if isinstance(state, Tensor):
             return state
@@ -74,7 +72,7 @@ class ImageMetric(Metric):
 
 
 class MeanOverMasks(ImageMetric):
-    """A score that is a mean over masks: one number for each mask comes in."""
+    """A score that is a mean over masks."""
 
     value_sum: Tensor
     square_sum: Tensor
@@ -93,7 +91,7 @@ class MeanOverMasks(ImageMetric):
         self.num_masks += len(values)
 
     def scores(self, name: str) -> dict[str, Tensor]:
-        """The mean, and its standard error as ``..._stderr`` where there are two masks or more."""
+        """The mean, and its standard error as ``..._stderr`` for at least two masks."""
         mean = self.value_sum / self.num_masks
         scores = {name: mean}
         if self.num_masks > 1:
@@ -103,5 +101,5 @@ class MeanOverMasks(ImageMetric):
 
 
 def card_of(metric: ImageMetric, num_samples: int | list[int]) -> Card:
-    """What a metric's scores depend on, with the samples of each mask that it sees."""
+    """The protocol of a metric, with the number of samples per mask that it sees."""
     return metric.protocol() | {"num_samples": num_samples if "fakes" in metric.wants else 1}

@@ -1,4 +1,4 @@
-"""Which samples were measured: their number, their size, and a fingerprint of their pixels."""
+"""Census of the measured samples: their number, size and a fingerprint of their pixels."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from semsynth.networks.noise import hash_int64
 
 
 class Census(Metric):
-    """Fingerprints of real images and masks that do not depend on order, batches or processes.
+    """Fingerprints of real images and masks, independent of order, batches and processes.
 
     Two evaluations with equal fingerprints saw the same pixels: the same split, resized by the same
     kernel to the same size.
@@ -51,7 +51,7 @@ class Census(Metric):
             self.mask_sum += fingerprint(mask.long())
 
     def compute(self) -> dict[str, Any]:
-        """JSON values, None where there was nothing to count.
+        """JSON values, None without images or masks.
 
         ``image_size`` of the generated images, or ``mixed``, ``num_fakes`` and ``num_images``, and
         the fingerprints ``real_images`` and ``masks``.
@@ -74,5 +74,5 @@ def fingerprint(values: Tensor) -> Tensor:
 
 
 def hexadecimal(number: Tensor) -> str:
-    """Sixteen digits of an int64."""
+    """Sixteen hexadecimal digits of an int64."""
     return f"{int(number) % (1 << 64):016x}"

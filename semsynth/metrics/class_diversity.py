@@ -1,4 +1,4 @@
-"""Diversity within one class when only its code is drawn anew, and in the rest of the image."""
+"""Diversity within a class whose code is resampled, and in the rest of the image."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -11,8 +11,8 @@ from semsynth.metrics.base import ImageMetric
 from semsynth.metrics.pairs import mean_distance_of_all, require_samples
 from semsynth.metrics.perceptual import build_taps
 
-CHUNK = 32  # images that go through the network at once
-MIN_AREA = 0.01  # smallest share of the image that a class must cover, and leave, to count
+CHUNK = 32  # images per forward pass
+MIN_AREA = 0.01  # minimum share of the image that a class must cover, and leave uncovered, to count
 
 
 class ClassDiversity(ImageMetric):
@@ -21,17 +21,16 @@ class ClassDiversity(ImageMetric):
     Zhu et al. (CVPR 2020) name the two but publish no exact definition and no code. Ours: n images
     of a mask differ in the code of one class c alone. CSD(c) is the mean perceptual distance over
     all pairs within the pixels of c, OCD(c) over all other pixels; both are averaged over masks,
-    then over classes. A high ``mCSD`` and a low ``mOCD`` are good. Of a method without codes of
-    classes all of its code is drawn anew, for it has no better way to change a class. When the
-    code was drawn anew at one level alone, the scores of that level are logged beside, as
-    ``mCSD_lpips_alex_level0``.
+    then over classes. A high ``mCSD`` and a low ``mOCD`` are good. A method without class-wise
+    codes resamples its whole code, as it has no other way to change a class. Scores for codes
+    resampled at one level only are logged too, as ``mCSD_lpips_alex_level0``.
 
     Args:
-        features: Network that sees the differences (see ``Diversity``).
+        features: Network that measures differences (see ``Diversity``).
         num_classes: Classes of the masks.
-        num_levels: Levels that have codes of their own.
-        region: ``spatial`` weighs the map of distances with the region; ``masked`` paints all
-            other pixels grey in both images and takes the mean of the whole map.
+        num_levels: Levels with separate codes.
+        region: ``spatial`` weights the distance map by the region; ``masked`` paints all other
+            pixels grey in both images and averages the whole map.
     """
 
     csd_sum: Tensor
@@ -78,11 +77,11 @@ class ClassDiversity(ImageMetric):
         require_samples(varied)
         if mask.shape != (len(varied), *varied.shape[3:]):
             raise ValueError(
-                f"Images {tuple(varied.shape)} and masks {tuple(mask.shape)} must have one size."
+                f"Images {tuple(varied.shape)} and masks {tuple(mask.shape)} differ in size."
             )
         if ((varied_class < 0) | (varied_class >= self.csd_sum.shape[1])).any():
             raise ValueError(
-                f"varied_class must lie in 0..{self.csd_sum.shape[1] - 1}, got "
+                f"varied_class must be in 0..{self.csd_sum.shape[1] - 1}, got "
                 f"{varied_class.min()}..{varied_class.max()}; does num_classes fit the method?"
             )
         inside = mask == varied_class[:, None, None]
@@ -97,7 +96,7 @@ class ClassDiversity(ImageMetric):
         self.num_masks[row].index_put_(cells, torch.ones_like(cells[0]), accumulate=True)
 
     def compute(self) -> dict[str, Tensor]:
-        """``mCSD``, ``mOCD`` and the second over the first, for all levels and for each."""
+        """``mCSD``, ``mOCD`` and the ratio mOCD / mCSD, for all levels and for each."""
         scores: dict[str, Tensor] = {}
         for level, num_masks in enumerate(self.num_masks):
             seen = num_masks > 0
@@ -121,7 +120,7 @@ class ClassDiversity(ImageMetric):
         return mean_distance_of_all(self._taps(varied, region))
 
     def _taps(self, varied: Tensor, region: Tensor) -> Iterator[list[Tensor]]:
-        """Taps (B, k, C, h, w) of some of the images at a time, weighed with their region."""
+        """Taps (B, k, C, h, w) of a chunk of images at a time, weighted by their region."""
         B = len(varied)
         for images in varied.split(max(1, CHUNK // B), dim=1):
             if self.region == "masked":
@@ -133,10 +132,10 @@ class ClassDiversity(ImageMetric):
 
 
 def weights_within(region: Tensor, size: tuple[int, int]) -> Tensor:
-    """Weights of a small map with which its mean is that of the enlarged map within a region.
+    """Weights of a small map whose weighted mean equals that of the enlarged map within a region.
 
-    LPIPS enlarges each tap's map of distances by bilinear interpolation. What that does to the mean
-    within a region can be done to the region instead, once for each mask.
+    LPIPS enlarges the distance map of each tap bilinearly. Its transpose is applied to the region
+    instead, once per mask.
 
     Args:
         region: Regions (B, H, W), bool.

@@ -1,4 +1,4 @@
-"""Diversity of the images that a method makes for one mask."""
+"""Diversity of the images of one mask."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from semsynth.metrics.pairs import (
 )
 from semsynth.metrics.perceptual import Version, build_taps
 
-CHUNK = 32  # images that go through the network at once
+CHUNK = 32  # images per forward pass
 
 
 class Diversity(MeanOverMasks):
@@ -25,16 +25,16 @@ class Diversity(MeanOverMasks):
 
     The mean over pairs of the K samples of each mask is averaged over masks, and logged with its
     standard error as ``lpips_alex`` or ``lpips_vgg`` for LPIPS v0.1, and as ``diversity_toy`` for
-    the features of a toy segmenter. The name says also which pairs counted, if not all did, or
-    which preset was taken: ``lpips_alex_consecutive``, ``lpips_bicyclegan``.
+    the features of a toy segmenter. The name also gives the pairs, unless all, or the preset:
+    ``lpips_alex_consecutive``, ``lpips_bicyclegan``.
 
     Args:
-        features: Network that sees the differences: ``alex``, ``vgg``, ``toy_street``,
-            ``toy_portrait``, or a segmenter's path. Left out with a preset.
-        pairs: Which samples of a mask are compared.
+        features: Network that measures differences: ``alex``, ``vgg``, ``toy_street``,
+            ``toy_portrait``, or a segmenter's path. Omit with a preset.
+        pairs: Which pairs of samples are compared.
         num_pairs: Number of random pairs.
         version: Version of LPIPS.
-        preset: A paper's features, pairs and number of samples, in place of the other arguments.
+        preset: A paper's features, pairs and number of samples, instead of the other arguments.
     """
 
     higher_is_better = True
@@ -82,11 +82,11 @@ class Diversity(MeanOverMasks):
             self.add(mean_pair_distance(self.network, fakes, pairs, CHUNK))
 
     def compute(self) -> dict[str, Tensor]:
-        """Mean over masks and standard error, under a name that says by which features."""
+        """Mean over masks and standard error, named after the features."""
         return self.scores(self.key)
 
     def protocol(self) -> dict[str, Any]:
-        """Network, and which of the samples that the caller knows the number of are compared."""
+        """Network and pairs; the caller adds the number of samples."""
         pairs = {"pairs": self.pairs, "num_pairs": self.num_pairs, "preset": self.preset}
         return {**super().protocol(), **self.network.protocol(), **pairs}
 
@@ -103,14 +103,14 @@ class Diversity(MeanOverMasks):
 
 
 class Top1Similarity(MeanOverMasks):
-    """Perceptual distance from the real image to the nearest of the samples: lower is better.
+    """Perceptual distance from the real image to the nearest sample: lower is better.
 
-    Of the K samples of a mask the one with the smallest L1 distance to the real image is taken
-    (Li et al., ICCV 2019; Endo & Kanamori, CGF 2020, take K = 40). Logged as ``top1_lpips_alex``
-    or ``top1_toy``, with its standard error over masks.
+    The nearest of the K samples of a mask has the smallest L1 distance (Li et al., ICCV 2019; Endo
+    & Kanamori, CGF 2020, use K = 40). Logged as ``top1_lpips_alex`` or ``top1_toy``, with its
+    standard error over masks.
 
     Args:
-        features: Network that sees the differences (see ``Diversity``).
+        features: Network that measures differences (see ``Diversity``).
     """
 
     higher_is_better = False
@@ -123,7 +123,7 @@ class Top1Similarity(MeanOverMasks):
         """Add K samples (B, K, 3, H, W) of each mask and its real image (B, 3, H, W) in [-1, 1]."""
         if fakes.ndim != 5 or fakes[:, 0].shape != image.shape:
             raise ValueError(
-                "Expected fakes (B, K, 3, H, W) and images (B, 3, H, W) of one size, got "
+                "Expected fakes (B, K, 3, H, W) and images (B, 3, H, W) of the same size, got "
                 f"{tuple(fakes.shape)} and {tuple(image.shape)}."
             )
         nearest = (fakes - image[:, None]).abs().mean(dim=(2, 3, 4)).argmin(dim=1)
@@ -135,5 +135,5 @@ class Top1Similarity(MeanOverMasks):
         return self.scores(f"top1_{self.network.label}")
 
     def protocol(self) -> dict[str, Any]:
-        """Network, and how the nearest sample is found."""
+        """Network, and how the nearest sample is chosen."""
         return {**super().protocol(), **self.network.protocol(), "nearest_by": "L1"}

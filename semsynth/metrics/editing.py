@@ -1,4 +1,4 @@
-"""Editing by dragging: do points go where they were asked to, and does the rest stay?"""
+"""Accuracy of edits by dragging."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,15 +18,15 @@ from semsynth.weights.estimators import load_motion_estimator
 
 
 class EditingScores(ImageMetric):
-    """How well a drag does what was asked (Endo, CGF 2022, proposes the task).
+    """Accuracy of drags (Endo, CGF 2022, proposes the task).
 
     A point with a motion of 0 is an anchor. ``drag_error`` is the mean distance in pixels from the
-    requested to the achieved position of points with a motion in the plane, ``drag_gain`` the share
-    of the request that was done along it, ``drag_angle`` the angle between the two in degrees, and
-    ``points_lost`` the share of these points that the judge cannot find again and that the first
-    three leave out. ``anchor_drift`` is the mean motion of anchors in pixels. ``zoom_error`` is the
-    mean difference of achieved and requested log expansion, ``zoom_gain`` their ratio. Scores of
-    which no image has a point are left out. The names end with that of the judge.
+    requested to the achieved position of points with a motion in the plane, ``drag_gain`` the
+    achieved fraction of the request along its direction, ``drag_angle`` the angle between the two
+    in degrees, and ``points_lost`` the share of these points that could not be tracked; the first
+    three exclude them. ``anchor_drift`` is the mean motion of anchors in pixels. ``zoom_error`` is
+    the mean difference of achieved and requested log expansion, ``zoom_gain`` their ratio. Scores
+    without any point are omitted. Names end with that of the tracker.
     """
 
     NAMES: ClassVar = (
@@ -45,7 +45,7 @@ class EditingScores(ImageMetric):
         self.add_state("totals", torch.zeros(n, dtype=torch.float64), dist_reduce_fx="sum")
 
     def compute(self) -> dict[str, Tensor]:
-        """Mean over points of each score that has any."""
+        """Mean of each score over its points, if any."""
         means = self.totals / self.counts
         seen = (self.counts > 0).tolist()
         return {f"{name}_{self.label}": means[i] for i, name in enumerate(self.NAMES) if seen[i]}
@@ -55,7 +55,7 @@ class EditingScores(ImageMetric):
         return {**super().protocol(), "judge": self.label}
 
     def _judge(self, marks: Marks, achieved: Tensor, found: Tensor, zoom_found: Tensor) -> None:
-        """Add marks by their motion (B, K, 3), where flow and expansion are known (B, K), bool."""
+        """Add marks by their motion (B, K, 3), where flow and expansion are valid (B, K), bool."""
         _, motions, points_mask = marks
         achieved, zoom = achieved[..., :2].double(), achieved[..., 2].double()
         request, zoom_request = motions[..., :2].double(), motions[..., 2].double()
@@ -79,20 +79,18 @@ class EditingScores(ImageMetric):
 
 
 class EditingAccuracy(EditingScores):
-    """Scores of edits by the motion between the images (see ``EditingScores``).
+    """Scores of edits by the motion between images (see ``EditingScores``).
 
     Args:
-        estimator: Measures that motion; take one that the method was not trained with. One of
-            ``load_motion_estimator``, ``parts:NAME`` for the parts that a segmenter sees (see
+        estimator: Measures that motion; choose one that the method was not trained with. A name
+            for ``load_motion_estimator``, ``parts:NAME`` for parts of a segmenter (see
             ``PartMotion``), or an object.
         zoom_window: Height and width of the window around a point in which expansion is averaged.
     """
 
     def __init__(self, estimator: str | MotionEstimator, zoom_window: int = 33) -> None:
         if zoom_window < 1 or zoom_window % 2 == 0:
-            raise ValueError(
-                f"zoom_window must be odd, so that it has a centre; got {zoom_window}."
-            )
+            raise ValueError(f"zoom_window must be odd, to have a centre; got {zoom_window}.")
         super().__init__(label_of(estimator))
         self.estimator = build_estimator(estimator) if isinstance(estimator, str) else estimator
         self.zoom_window = zoom_window
@@ -114,7 +112,7 @@ class EditingAccuracy(EditingScores):
         return {**super().protocol(), **getattr(self.estimator, "protocol", dict)(), **own}
 
     def _zoom(self, log_expansion: Tensor, valid: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean log expansion (B, K) of valid pixels in windows, and whether there are any."""
+        """Mean log expansion (B, K) of valid pixels in windows, and whether any are valid."""
         window, pad = self.zoom_window, self.zoom_window // 2
         weight = valid.double()
         inputs = torch.cat([torch.where(valid, log_expansion.double(), 0), weight], dim=1)
@@ -125,15 +123,14 @@ class EditingAccuracy(EditingScores):
 
 
 class TrackingAccuracy(EditingScores):
-    """Scores of edits by the features of the generator that drew the images.
+    """Scores of edits by the features of the images' generator.
 
-    Points are found again by their features, and lost if what was found leads back to another
-    place. A method that corrects itself by the same features is judged by its own measure: see
-    ``EditingAccuracy`` too.
+    Points are tracked by their features, and lost if tracking back ends elsewhere. For a method
+    with feedback from the same features this measure is biased: see ``EditingAccuracy`` too.
     """
 
     ROUND_TRIP: ClassVar = 2 / 64
-    """Part of the image by which a point may miss itself on the way back."""
+    """Maximum forward-backward error of a point, as a fraction of the image."""
 
     def __init__(self) -> None:
         super().__init__("features")
@@ -159,11 +156,11 @@ class TrackingAccuracy(EditingScores):
 class Reconstruction(MeanOverMasks):
     """Distance from reconstructions to their images: mean squared error and perceptual distance.
 
-    Images in [-1, 1] are compared after they were rounded to uint8, as those on disk are. Logged as
-    ``reconstruction_lpips_alex``, with its standard error, and ``reconstruction_mse``.
+    Images in [-1, 1] are rounded to uint8 first, as on disk. Logged as ``reconstruction_mse`` and,
+    with its standard error, ``reconstruction_lpips_alex``.
 
     Args:
-        features: Network that sees the differences (see ``Diversity``).
+        features: Network that measures differences (see ``Diversity``).
     """
 
     higher_is_better = False
@@ -203,14 +200,14 @@ def build_estimator(name: str) -> MotionEstimator:
 
 
 def label_of(estimator: str | MotionEstimator) -> str:
-    """What scores by an estimator are called after."""
+    """Suffix of the scores by an estimator."""
     if isinstance(estimator, str):
         return Path(estimator.partition(":")[0]).stem
     return getattr(estimator, "__name__", type(estimator).__name__).lower()
 
 
 def sample_at(field: Tensor, points: Tensor) -> Tensor:
-    """Values of a field between its pixels, by bilinear interpolation, in float64.
+    """Values of a field by bilinear interpolation, in float64.
 
     Args:
         field: Field (B, C, H, W).
@@ -228,7 +225,7 @@ def sample_at(field: Tensor, points: Tensor) -> Tensor:
 
 
 def angle_between(a: Tensor, b: Tensor) -> Tensor:
-    """Angle in degrees between vectors (..., 2); 90 where one of them is 0."""
+    """Angle in degrees between vectors (..., 2); 90 if one of them is 0."""
     cross = a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
     dot = (a * b).sum(dim=-1)
     angle = torch.atan2(cross.abs(), dot).rad2deg()

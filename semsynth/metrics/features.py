@@ -28,12 +28,12 @@ class FeatureExtractor(Frozen):
     """A network that turns images into vectors.
 
     Attributes:
-        name: What its user calls it.
-        label: What scores that come from it are called.
+        name: Its full name.
+        label: Suffix of its scores.
         dim: Length of the features.
         file: The file of its weights.
-        input_size: Height and width that images are resized to, or None if they are not.
-        resize: How they are resized.
+        input_size: Height and width that images are resized to, or None without resizing.
+        resize: The resampling filter.
     """
 
     name: str
@@ -50,12 +50,12 @@ class FeatureExtractor(Frozen):
     def features_of(self, image: Tensor) -> Tensor:
         """Features (B, dim), float32, of images (B, 3, H, W) in [-1, 1].
 
-        Images are rounded to uint8 first, as those on disk are. The features are remembered as
-        long as the images live, so metrics that share an extractor share its work.
+        Images are rounded to uint8 first, as on disk. Features are cached for the lifetime of the
+        images, so metrics that share an extractor compute them once.
         """
         if image.ndim != 4 or image.shape[1] != 3:
             raise ValueError(f"Images must have shape (B, 3, H, W), got {tuple(image.shape)}.")
-        version = 0 if image.is_inference() else image._version  # changes when the image does
+        version = 0 if image.is_inference() else image._version  # changes with the image
         known = _KNOWN.setdefault(image, {})
         key = (self.name, self.file, version)
         if key not in known:
@@ -64,7 +64,7 @@ class FeatureExtractor(Frozen):
         return known[key]
 
     def protocol(self) -> dict[str, Any]:
-        """What the features depend on but the images."""
+        """What the features depend on besides the images."""
         return {
             "extractor": self.name,
             **file_protocol(self.file),
@@ -79,7 +79,7 @@ _BUILT: WeakValueDictionary[tuple[str, Path], FeatureExtractor] = WeakValueDicti
 
 
 class InceptionClean(FeatureExtractor):
-    """Inception features exactly as clean-fid takes them (Parmar et al., CVPR 2022).
+    """Inception features exactly as in clean-fid (Parmar et al., CVPR 2022).
 
     The network is NVIDIA's TorchScript copy of the original one; the image is resized on the
     device instead of with PIL, which changes it by less than 0.01 of 255.
@@ -106,9 +106,9 @@ class InceptionClean(FeatureExtractor):
 
 
 class InceptionFID(FeatureExtractor):
-    """Inception features of torch-fidelity, which are those of the first FID in TensorFlow.
+    """Inception features of torch-fidelity, which are those of the original FID in TensorFlow.
 
-    The network resizes by TensorFlow 1's bilinear rule, without antialiasing.
+    The network resizes as TensorFlow 1's bilinear, without antialiasing.
     """
 
     name = "inception-fid"
@@ -124,12 +124,12 @@ class InceptionFID(FeatureExtractor):
         except ImportError as error:
             raise ModuleNotFoundError(
                 "The extractor inception-fid needs torch-fidelity; install it with "
-                "`pip install 'semsynth[metrics]'`, or take inception-clean."
+                "`pip install 'semsynth[metrics]'`, or use inception-clean."
             ) from error
 
         self.file = file
         torch.load(file, map_location="cpu", weights_only=True)  # refuses a file that runs code
-        with torch.random.fork_rng(devices=[]):  # the run's random numbers stay where they were
+        with torch.random.fork_rng(devices=[]):  # keeps the run's random state
             self.network = FeatureExtractorInceptionV3("inception", ["2048"], str(file))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -142,12 +142,12 @@ class InceptionFID(FeatureExtractor):
 class TimmFeatures(FeatureExtractor):
     """Features of a timm model without its classifier, as DINOv2 (Oquab et al., TMLR 2024).
 
-    Images are resized to the model's input size as clean-fid does it, and normalised.
+    Images are resized to the model's input size as in clean-fid, and normalised.
 
     Args:
-        model: Name of a model with pretrained weights, and after an ``@`` the input size of a
-            vision transformer, if it is not to be the model's own.
-        label: What scores are called.
+        model: Name of a model with pretrained weights; optionally, for a vision transformer, ``@``
+            and an input size.
+        label: Suffix of the scores.
         file: The file of its weights.
     """
 
@@ -156,7 +156,7 @@ class TimmFeatures(FeatureExtractor):
     std: Tensor
 
     def __init__(self, model: str, label: str, file: Path) -> None:
-        import timm  # here, because it takes long and few runs need it
+        import timm  # here, because it is slow and few runs need it
 
         super().__init__()
         name, _, size = model.partition("@")
@@ -209,18 +209,18 @@ class ToyFeatures(FeatureExtractor):
 
 
 def resize_bicubic(images: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize uint8 images (B, 3, H, W) to float32 (B, 3, *size) in [0, 255], as clean-fid."""
+    """Resize uint8 images (B, 3, H, W) to float32 (B, 3, *size) in [0, 255], as in clean-fid."""
     return F.interpolate(images.float(), size, mode="bicubic", antialias=True).clamp(0, 255)
 
 
 def segmenter_file(name: str) -> Path:
-    """File of a segmenter that ships with the package, or the path that ``name`` is."""
+    """File of a shipped segmenter, or the path ``name``."""
     shipped = weights.ASSETS / f"{name}_segmenter.safetensors"
     return shipped if shipped.is_file() else Path(name)
 
 
 def build_features(name: str) -> FeatureExtractor:
-    """The extractor that is called ``name``; metrics that ask for the same one share it.
+    """The extractor of a name; metrics with the same one share it.
 
     Args:
         name: ``inception-clean`` (or ``inception``), ``inception-fid``, ``dinov2``,
@@ -228,7 +228,7 @@ def build_features(name: str) -> FeatureExtractor:
     """
     full_name = ALIASES.get(name, name)
     needed_for = f"The distance between features of {name!r}"
-    remedy = "take the metric out of evaluation.metrics, or give it a toy extractor"
+    remedy = "remove the metric from evaluation.metrics, or give it a toy extractor"
     if full_name == "inception-clean":
         file = weights.find("inception", needed_for, remedy)
         build: Any = partial(InceptionClean, file)
@@ -255,17 +255,17 @@ def _find_timm(model: str, needed_for: str, remedy: str) -> Path:
     config = timm.get_pretrained_cfg(model) if timm.is_model(model) else None
     if config is None or not config.hf_hub_id:
         raise ValueError(
-            f"timm has no pretrained model {model!r}. timm.list_pretrained() lists those it has. "
+            f"timm has no pretrained model {model!r}; timm.list_pretrained() lists them. "
             f"Extractors are {NAMES}."
         )
     return find_network(config.hf_hub_id, needed_for, remedy)
 
 
 def find_network(name: str, needed_for: str, remedy: str) -> Path:
-    """Weights of a network in a folder, or of a repository of the hub that was fetched before.
+    """Weights of a network in a folder, or in a cached repository of the hub.
 
-    It is not looked for elsewhere: a machine without a connection would try for most of a minute.
-    ``needed_for`` and ``remedy``, the switch that does without it, are for the error message.
+    Nothing is downloaded: without a connection that would take most of a minute to fail.
+    ``needed_for`` and ``remedy``, the option that avoids it, are for the error message.
     """
     own = Path(name).is_dir()
     folder = Path(name) if own else weights.find(f"hf:{name}", needed_for, remedy)
@@ -273,7 +273,7 @@ def find_network(name: str, needed_for: str, remedy: str) -> Path:
         if (folder / file).is_file():
             return folder / file
     raise weights.MissingWeightsError(
-        f"{needed_for} needs one of {', '.join(HUB_FILES)} in {folder}, and there is none; put it "
-        f"there, or do without it: {remedy}.",
+        f"{needed_for} needs one of {', '.join(HUB_FILES)} in {folder}; put it there, or "
+        f"do without it: {remedy}.",
         [] if own else [f"hf:{name}"],
     )

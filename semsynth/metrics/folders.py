@@ -1,4 +1,4 @@
-"""Measure folders of images that anyone made, by the metrics that a training uses."""
+"""Scores of folders of images, by the same metrics as in training."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,7 +34,7 @@ class Folders(NamedTuple):
 
 
 def open_folders(real: Path, fake: Path, masks: Path | None) -> Folders:
-    """List the files of the directories; masks are checked."""
+    """List the files of the directories, and check masks."""
     real_files = list_images(real)
     mask_files = list_images(masks) if masks is not None else {}
     pairs = [Pair(stem, None, (file,)) for stem, file in mask_files.items()]
@@ -46,7 +46,7 @@ def find_samples(directory: Path, stems: Mapping[str, Path]) -> dict[str, list[P
     """Generated images by the mask that they were made from.
 
     Several samples of the mask ``STEM`` are the images of a folder ``STEM``, or files ``STEM_0``,
-    ``STEM_1`` and so on. A file that is named after no mask is a sample of its own.
+    ``STEM_1`` and so on. A file that is not named after a mask is a single sample.
     """
     folders = sorted(p for p in directory.iterdir() if p.is_dir()) if directory.is_dir() else []
     files = any(p.suffix.lower() in IMAGE_SUFFIXES for p in folders and directory.iterdir())
@@ -61,7 +61,7 @@ def find_samples(directory: Path, stems: Mapping[str, Path]) -> dict[str, list[P
 
 
 def by_number(files: Mapping[str, Path]) -> list[Path]:
-    """Files in the order of the numbers that their stems end with: 2 before 10."""
+    """Files in the order of the numbers at the end of their stems: 2 before 10."""
     parts = ((re.search(r"(\d+)$", stem), stem) for stem in files)
     order = sorted((int(found[1]) if found else -1, stem) for found, stem in parts)
     return [files[stem] for _, stem in order]
@@ -75,7 +75,7 @@ def evaluate(
 
     Distances between sets compare all real images with the first sample of each mask. All others
     compare a mask's samples with each other, with the mask, or with its real image; masks and real
-    images are brought to the size of the samples, by nearest neighbour and bicubic interpolation.
+    images are resized to the samples, by nearest neighbour and bicubic interpolation.
     """
     census = Census().to(device)
     for metric in metrics:
@@ -101,32 +101,32 @@ def evaluate(
 
 
 def compares_sets(metric: ImageMetric) -> bool:
-    """Whether a metric wants real and generated images that need not belong together."""
+    """Whether a metric compares unpaired sets of real and generated images."""
     return metric.wants <= {"image", "fake"}
 
 
 def require_partners(folders: Folders, of_pairs: Sequence[ImageMetric]) -> None:
-    """Make sure that every sample has what metrics compare it with, or raise a DataError."""
+    """Raise a DataError if a sample lacks what a metric compares it with."""
     for metric in of_pairs:
         name, wants = type(metric).__name__, metric.wants
         if "fakes" in wants and min(map(len, folders.fakes.values())) < 2:
             stem = min(folders.fakes, key=lambda stem: len(folders.fakes[stem]))
             raise DataError(
-                f"{name} compares several images of one mask, and there is one for {stem}. Put "
-                f"them into folders named after their masks, or call them {stem}_0, {stem}_1 and "
+                f"{name} compares several images of one mask, but {stem} has only one. Put them "
+                f"into folders named after their masks, or name them {stem}_0, {stem}_1 and "
                 "so on."
             )
         for what, files in (("mask", folders.masks), ("image", folders.real)):
             lacking = sorted(folders.fakes.keys() - files.keys()) if what in wants else []
             if lacking and not files:
-                raise DataError(f"{name} needs masks; name their directory with --masks.")
+                raise DataError(f"{name} needs masks; give their directory with --masks.")
             if lacking:
                 where = next(iter(files.values())).parent
                 raise DataError(
                     f"{name} needs the {'real ' * (what == 'image')}{what} of each sample, and "
-                    f"{len(lacking)} of {len(folders.fakes)} have none: there is no "
-                    f"{where / lacking[0]}.* for {folders.fakes[lacking[0]][0]}. Files belong "
-                    "together by their stems."
+                    f"{len(lacking)} of {len(folders.fakes)} lack it: there is no "
+                    f"{where / lacking[0]}.* for {folders.fakes[lacking[0]][0]}. Files are "
+                    "matched by stem."
                 )
 
 
@@ -138,7 +138,7 @@ def _measure_sets(
     batch_size: int,
     pool: ThreadPoolExecutor,
 ) -> None:
-    """Go through both sets side by side, however many images each has."""
+    """Iterate over both sets in parallel; their lengths may differ."""
     real = batches(list(folders.real.values()), batch_size)
     fake = batches([files[0] for files in folders.fakes.values()], batch_size)
     nothing: Sequence[Path] = ()
@@ -159,7 +159,7 @@ def _measure_pairs(
     pool: ThreadPoolExecutor,
     count_images: bool,
 ) -> None:
-    """Go through the masks, those of one size and number of samples together."""
+    """Iterate over the masks, batched by size and number of samples."""
     wants = set().union(*(metric.wants for metric in metrics))
     shapes: dict[tuple[Size, int], list[str]] = {}
     for stem, files in folders.fakes.items():
@@ -183,7 +183,7 @@ def _measure_pairs(
 
 
 def batches(files: Sequence[Path], batch_size: int) -> Iterator[Sequence[Path]]:
-    """Files in batches of one size of image each."""
+    """Files in batches of equal image size."""
     sizes: dict[Size, list[Path]] = {}
     for file in files:
         sizes.setdefault(size_of(file), []).append(file)

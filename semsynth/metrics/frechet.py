@@ -44,9 +44,9 @@ def frechet_distance_from_features(a: Tensor, b: Tensor) -> Tensor:
 class FrechetDistance(ImageMetric):
     """Fréchet distance between real and generated images (Heusel et al., NeurIPS 2017).
 
-    Logged as ``FID`` when the features are Inception's as clean-fid takes them, as ``FID_legacy``
-    when they are torch-fidelity's, else by the extractor's name, ``fd_toy`` or ``fd_dinov2``.
-    Images are rounded to uint8 first, as those on disk are.
+    Logged as ``FID`` with clean-fid's Inception features, as ``FID_legacy`` with torch-fidelity's,
+    else by the extractor's name, ``fd_toy`` or ``fd_dinov2``. Images are rounded to uint8 first, as
+    on disk.
 
     Args:
         extractor: Network whose features are compared: ``inception-clean``, ``inception-fid``,
@@ -75,7 +75,7 @@ class FrechetDistance(ImageMetric):
             self.add_state(f"outer_{of}", outer, dist_reduce_fx="sum")
 
     def update(self, image: Tensor, fake: Tensor) -> None:
-        """Add real and generated images (B, 3, H, W) in [-1, 1], which need not be of one size."""
+        """Add real and generated images (B, 3, H, W) in [-1, 1]; their sizes may differ."""
         if self.loaded_real is None:
             real_features = self.extractor.features_of(image).double()
             self.num_real += len(real_features)
@@ -95,7 +95,7 @@ class FrechetDistance(ImageMetric):
         return {self.key: frechet_distance(*real_moments, *fake_moments).to(self.device)}
 
     def protocol(self) -> dict[str, Any]:
-        """Extractor and its hash, and how images get to it."""
+        """Extractor with its hash, and preprocessing."""
         return {**super().protocol(), **self.extractor.protocol()}
 
 
@@ -118,7 +118,7 @@ class ReconstructionFrechet(FrechetDistance):
 
 
 def score_name(inception: str, other: str, label: str) -> str:
-    """Name of a score: only those of Inception have the names that papers use."""
+    """Name of a score: only Inception's have the names of papers."""
     if label.startswith("inception"):
         return label.replace("inception", inception)
     return f"{other}_{label}"
@@ -131,13 +131,13 @@ def _factor(cov: Tensor) -> Tensor:
     if not failed and cholesky.diagonal().min().square() > smallest:
         return cholesky
     values, vectors = torch.linalg.eigh(cov)
-    # What rounding made of zero is dropped: in a root it would add up.
+    # Eigenvalues that are zero up to rounding are dropped: their roots would add up.
     kept = values > values.max() * len(cov) * torch.finfo(cov.dtype).eps
     return vectors[:, kept] * values[kept].sqrt()
 
 
 def _moments(num: Tensor, total: Tensor, outer: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean (d,) and unbiased covariance (d, d), on the CPU, where float64 is never slow."""
+    """Mean (d,) and unbiased covariance (d, d), on the CPU, where float64 is fast."""
     num, total, outer = num.cpu(), total.cpu(), outer.cpu()
     mean = total / num
     return mean, (outer - num * mean.outer(mean)) / (num - 1)

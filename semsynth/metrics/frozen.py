@@ -1,4 +1,4 @@
-"""Networks that measure: frozen, in full precision, and named by the hash of their file."""
+"""Networks that measure: frozen, in full precision, identified by the hash of their file."""
 
 import hashlib
 from collections.abc import Iterator

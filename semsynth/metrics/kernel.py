@@ -24,13 +24,13 @@ def kernel_distance(
 ) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation over random subsets of the squared discrepancy, in float64.
 
-    The subsets are those that torch-fidelity draws with the same seed.
+    The subsets equal those of torch-fidelity with the same seed.
 
     Args:
         fake: Features (N, d) of generated images.
         real: Features (M, d) of real images.
         num_subsets: Number of subsets.
-        subset_size: Images of each set in a subset, or all of the smaller set if it has fewer.
+        subset_size: Images of each set in a subset, at most all of the smaller set.
         seed: Seed of the subsets.
     """
     size = min(subset_size, len(fake), len(real))
@@ -56,9 +56,8 @@ def kernel_distance(
 class KernelDistance(FeatureRows):
     """Kernel distance between real and generated images (Binkowski et al., ICLR 2018).
 
-    Unlike the Fréchet distance it has no bias for small sets. Logged as ``KID`` when the features
-    are Inception's, else by the extractor's name, as ``kd_toy``, with the standard deviation over
-    subsets beside it.
+    Unlike the Fréchet distance it is unbiased for small sets. Logged as ``KID`` with Inception
+    features, else by the extractor's name, as ``kd_toy``, with the standard deviation over subsets.
 
     Args:
         extractor: Network whose features are compared (see ``FrechetDistance``).

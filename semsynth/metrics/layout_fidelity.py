@@ -1,4 +1,4 @@
-"""Layout fidelity: does a segmenter find the mask in the image that was made from it?"""
+"""Layout fidelity: agreement of a segmenter's prediction with the mask of an image."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,27 +18,27 @@ def confusion_matrix(
     """Count pixels by target class (rows) and predicted class (columns).
 
     Args:
-        prediction: Classes, or ``ignore_index`` for none of them, any shape.
+        prediction: Classes, or ``ignore_index`` for none, any shape.
         target: Classes, or ``ignore_index`` for no label, of the same shape.
         num_classes: Number of classes.
-        ignore_index: Value of pixels that are of none of the classes.
+        ignore_index: Value of pixels without a class.
 
     Returns:
-        Counts (num_classes + 1, num_classes + 1), int64. The last row are pixels without a label,
-        the last column predictions of none of the classes.
+        Counts (num_classes + 1, num_classes + 1), int64. The last row counts unlabelled pixels,
+        the last column predictions without a class.
     """
     if prediction.shape != target.shape:
         raise ValueError(
-            f"prediction and target must have one shape, got {tuple(prediction.shape)} and "
+            f"prediction and target must have the same shape, got {tuple(prediction.shape)} and "
             f"{tuple(target.shape)}."
         )
     for name, values in (("prediction", prediction), ("target", target)):
         strange = ((values < 0) | (values >= num_classes)) & (values != ignore_index)
         if strange.any():
             raise ValueError(
-                f"{name} must lie in 0..{num_classes - 1}, or be {ignore_index} where there is no "
-                f"label; got {values[strange].min()}..{values[strange].max()}. Does the segmenter "
-                "know the classes of this data set? Label maps can translate."
+                f"{name} must be in 0..{num_classes - 1}, or {ignore_index} for unlabelled; got "
+                f"{values[strange].min()}..{values[strange].max()}. Does the segmenter have the "
+                "classes of this data set? If not, give segmenter_map or mask_map."
             )
     rows, columns = (
         torch.where(x == ignore_index, num_classes, x).long().flatten()
@@ -51,7 +51,7 @@ def confusion_matrix(
 def iou_per_class(confusion: Tensor) -> Tensor:
     """Intersection over union (num_classes,), NaN for classes in neither target nor prediction.
 
-    Pixels without a label count for nothing, whatever is predicted there.
+    Unlabelled pixels are ignored.
     """
     labelled = confusion[:-1].double()
     intersection = labelled.diagonal()
@@ -60,15 +60,15 @@ def iou_per_class(confusion: Tensor) -> Tensor:
 
 
 def layout_scores(confusion: Tensor) -> dict[str, Tensor]:
-    """Figures of a confusion matrix.
+    """Scores of a confusion matrix.
 
     Args:
         confusion: Counts (num_classes + 1, num_classes + 1) of ``confusion_matrix``.
 
     Returns:
         ``MeanIoU`` over the classes that occur in masks or predictions; ``PixelAccuracy`` over
-        pixels with a label; ``PixelAccuracyAll`` over all pixels, those without a label counted
-        wrong; ``FrequencyWeightedIoU``, with each class weighed by its pixels in the masks.
+        labelled pixels; ``PixelAccuracyAll`` over all pixels, unlabelled ones counted as wrong;
+        ``FrequencyWeightedIoU``, with classes weighted by their pixels in the masks.
     """
     iou = iou_per_class(confusion)
     frequency = confusion[:-1].sum(dim=1).double()
@@ -85,25 +85,25 @@ def layout_scores(confusion: Tensor) -> dict[str, Tensor]:
 class LayoutFidelity(ImageMetric):
     """Mean IoU and pixel accuracy of a segmenter on generated images, and on the real ones.
 
-    One confusion matrix counts the pixels of all images (see ``layout_scores``). The same figures
-    for the real images, as ``MeanIoU_real``, say what this segmenter allows, and ``MeanIoU_ratio``
-    is the share of it that the generated images reach. Published accuracies count pixels without a
-    label in one way or the other, so both are given.
+    One confusion matrix counts the pixels of all images (see ``layout_scores``). The scores of the
+    real images, such as ``MeanIoU_real``, show what this segmenter allows, and ``MeanIoU_ratio`` is
+    the fraction of it that generated images reach. Published accuracies differ in whether they
+    count unlabelled pixels, so both are given.
 
     Args:
         segmenter: ``toy_street``, ``toy_portrait``, a safetensors file with its card, a ``.ckpt``
             of the method ``Segmenter``, ``torchscript:FILE``, ``smp:NAME`` or ``hf:NAME``.
-        ignore_index: Value of pixels without a label.
-        segmenter_map: What the segmenter's classes are called in the classes that are evaluated: a
-            class each, 255 for none, or the name of a known map.
+        ignore_index: Value of unlabelled pixels.
+        segmenter_map: Evaluated class of each class of the segmenter, 255 for none, or the name of
+            a known map.
         mask_map: The same for the masks, such as the 35 classes of Cityscapes that methods train
             on, of which 19 are evaluated.
-        input_size: Height and width at which the segmenter sees images; their own if not given.
-        scales: Factors of that size whose logits are added up.
-        flip: Add the logits of mirrored images too.
-        mean: What is taken from images in [0, 1], if not what the segmenter's files say.
-        std: By what they are divided then.
-        per_class: Log the IoU of each class too, as ``IoU_class_3``.
+        input_size: Height and width at which the segmenter sees images; by default theirs.
+        scales: Factors of that size whose logits are summed.
+        flip: Add the logits of mirrored images.
+        mean: Mean of the inputs in [0, 1]; by default that of the segmenter's files.
+        std: Their standard deviation, likewise.
+        per_class: Also log the IoU of each class, as ``IoU_class_3``.
     """
 
     higher_is_better = True
@@ -140,8 +140,8 @@ class LayoutFidelity(ImageMetric):
         self.num_classes = num_classes_of(self.segmenter_map)
         if self.mask_map is not None and num_classes_of(self.mask_map) > self.num_classes:
             raise ValueError(
-                f"mask_map leads to {num_classes_of(self.mask_map)} classes, but the segmenter "
-                f"finds only {self.num_classes}; give it a segmenter_map, or take another one."
+                f"mask_map has {num_classes_of(self.mask_map)} target classes, but the segmenter "
+                f"only {self.num_classes}; give a segmenter_map, or another segmenter."
             )
         for of in ("fake", "real"):
             counts = torch.zeros(self.num_classes + 1, self.num_classes + 1, dtype=torch.int64)
@@ -166,7 +166,7 @@ class LayoutFidelity(ImageMetric):
         return scores
 
     def protocol(self) -> dict[str, Any]:
-        """Segmenter and its hash, how images get to it, and what classes are called."""
+        """Segmenter with its hash, preprocessing and class maps."""
         return {
             **super().protocol(),
             **self.segmenter.protocol(),
@@ -180,7 +180,7 @@ class LayoutFidelity(ImageMetric):
         if image.ndim != 4 or mask.shape != (len(image), *image.shape[2:]):
             raise ValueError(
                 f"Expected images (B, 3, H, W) and their mask (B, H, W), got {tuple(image.shape)} "
-                f"and {tuple(mask.shape)}; both must have one size."
+                f"and {tuple(mask.shape)}; their sizes must agree."
             )
         prediction = relabel(self.segmenter(to_uint8(image)), self.segmenter_map, ignore_index=-1)
         if self.mask_map is not None:

@@ -1,4 +1,4 @@
-"""Precision, recall, density and coverage: how two sets of features lie among each other."""
+"""Precision, recall, density and coverage of two sets of features."""
 
 import warnings
 from typing import Any
@@ -8,9 +8,9 @@ from torch import Tensor
 
 from semsynth.metrics.rows import FeatureRows
 
-CHUNK = 1024  # rows of a distance matrix that are held at once
-FEW = 1000  # images below which the scores say little
-TIE = 1 + 1e-6  # equal distances of float32 features stay equal, in any batches
+CHUNK = 1024  # rows of a distance matrix in memory at once
+FEW = 1000  # images below which the scores mean little
+TIE = 1 + 1e-6  # so that distances equal up to float32 rounding tie in any batches
 
 
 def neighbour_radii(features: Tensor, k: int) -> Tensor:
@@ -21,7 +21,7 @@ def neighbour_radii(features: Tensor, k: int) -> Tensor:
             "evaluate more batches or lower the number of neighbours."
         )
     points = features.double()
-    # Distances to all, the point itself first with 0
+    # Distances to all, first 0 to the point itself
     rows = [torch.cdist(chunk, points).kthvalue(k + 1).values for chunk in points.split(CHUNK)]
     return torch.cat(rows)
 
@@ -46,8 +46,7 @@ def density_and_coverage(fake: Tensor, real: Tensor, k: int = 5) -> tuple[Tensor
     """Density and coverage (Naeem et al., ICML 2020).
 
     Density is the number of real balls around a generated point, divided by k; coverage is the
-    share of real balls that hold a generated point. As in precision, a point on the surface of a
-    ball is within it.
+    share of real balls that contain a generated point. As in precision, balls are closed.
 
     Args:
         fake: Features (N, d) of generated images.
@@ -64,8 +63,7 @@ def density_and_coverage(fake: Tensor, real: Tensor, k: int = 5) -> tuple[Tensor
 class PrecisionRecall(FeatureRows):
     """Precision, recall, density and coverage of generated images.
 
-    Logged as ``precision_toy``, ``recall_toy``, ``density_toy`` and ``coverage_toy``, or with the
-    name of another extractor.
+    Logged as ``precision_toy``, ``recall_toy``, ``density_toy`` and ``coverage_toy``, by extractor.
 
     Args:
         extractor: Network whose features are compared (see ``FrechetDistance``).
@@ -85,7 +83,7 @@ class PrecisionRecall(FeatureRows):
         if min(len(fake), len(real)) < FEW:
             warnings.warn(
                 f"Precision, recall, density and coverage of {len(fake)} generated and "
-                f"{len(real)} real images say little; give them {FEW} of each.",
+                f"{len(real)} real images mean little; use at least {FEW} of each.",
                 stacklevel=2,
             )
         precision, recall = precision_and_recall(fake, real, self.k)
@@ -100,7 +98,7 @@ class PrecisionRecall(FeatureRows):
 
 
 def _num_balls(points: Tensor, centres: Tensor, radii: Tensor) -> Tensor:
-    """Number of balls around centres (M, d) of radii (M,) that each point (N, d) lies in: (N,)."""
+    """Number of balls, of centres (M, d) and radii (M,), that contain each point (N, d): (N,)."""
     centres, radii = centres.double(), radii * TIE
     counts = [(torch.cdist(c, centres) <= radii).sum(dim=1) for c in points.double().split(CHUNK)]
     return torch.cat(counts)

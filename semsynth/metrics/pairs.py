@@ -1,4 +1,4 @@
-"""Which samples of one mask are compared with each other."""
+"""Which pairs of samples of one mask are compared."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ Preset = Literal["bicyclegan", "msgan", "oasis-vgg", "clvae"]
 
 @dataclass(frozen=True)
 class DiversityProtocol:
-    """What a paper compares.
+    """The protocol of a paper.
 
     Attributes:
         features: Trunk of LPIPS.
         version: Version of LPIPS.
         num_samples: Images for each mask.
-        pairs: Which of them are compared.
+        pairs: Which pairs are compared.
         num_pairs: Number of random pairs.
     """
 
@@ -36,16 +36,16 @@ class DiversityProtocol:
 PRESETS: dict[Preset, DiversityProtocol] = {
     "bicyclegan": DiversityProtocol("alex", "0.0", 20, "consecutive"),
     "msgan": DiversityProtocol("alex", "0.1", 50, "random", 50),  # its trunk is not stated
-    "oasis-vgg": DiversityProtocol("vgg", "0.1", 20, "all"),  # its number of samples is not stated
+    "oasis-vgg": DiversityProtocol("vgg", "0.1", 20, "all"),  # number of samples not stated
     "clvae": DiversityProtocol("alex", "0.1", 40, "all"),  # its trunk is not stated
 }
 
 
 def choose_pairs(pairs: Pairing, num_samples: int, num_pairs: int = 0) -> Tensor:
-    """Numbers of the samples that are compared.
+    """Indices of the samples that are compared.
 
-    Random pairs are distinct, and the same for each mask: samples of a mask are alike but for
-    their noise, so it does not matter which of them are drawn.
+    Random pairs are distinct, and the same for each mask: samples of a mask differ only in their
+    noise, so the choice does not matter.
 
     Returns:
         Pairs (P, 2), int64.
@@ -57,8 +57,8 @@ def choose_pairs(pairs: Pairing, num_samples: int, num_pairs: int = 0) -> Tensor
         return every
     if not 1 <= num_pairs <= len(every):
         raise ValueError(
-            f"{num_samples} samples make {len(every)} pairs, so {num_pairs} random ones cannot be "
-            "drawn; change num_pairs, or num_samples of the evaluation."
+            f"num_pairs must be in 1..{len(every)} for {num_samples} samples, got {num_pairs}; "
+            "change it, or num_samples of the evaluation."
         )
     chosen = torch.randperm(len(every), generator=torch.Generator().manual_seed(0))[:num_pairs]
     return every[chosen.sort().values]
@@ -83,12 +83,12 @@ def mean_pair_distance(
 def mean_distance_of_all(chunks: Iterable[list[Tensor]]) -> Tensor:
     """Mean distance over all pairs of the K samples of each mask, in float64.
 
-    No pair is ever formed: the squared distances of all pairs sum to
-    ``K * sum_i |f_i|^2 - |sum_i f_i|^2``, so each sample is seen once and then forgotten. It is
-    what one K x K Gram matrix for each tap gives, for a K-th of the work and of the memory.
+    No pair is formed: the squared distances of all pairs sum to
+    ``K * sum_i |f_i|^2 - |sum_i f_i|^2``, so each sample is needed once, for a K-th of the time and
+    memory of a K x K Gram matrix per tap.
 
     Args:
-        chunks: Taps of some of the samples at a time, each tap (B, k, C, h, w).
+        chunks: Taps of a chunk of samples at a time, each tap (B, k, C, h, w).
     """
     num_samples = 0
     squares = torch.zeros(())  # (B,) after the first chunk
@@ -104,12 +104,12 @@ def mean_distance_of_all(chunks: Iterable[list[Tensor]]) -> Tensor:
 
 
 def require_samples(fakes: Tensor) -> None:
-    """Refuse what is not at least two images for each mask, (B, K, 3, H, W)."""
+    """Require at least two images per mask, (B, K, 3, H, W)."""
     if fakes.ndim != 5 or fakes.shape[2] != 3:
         raise ValueError(f"fakes must have shape (B, K, 3, H, W), got {tuple(fakes.shape)}.")
     if fakes.shape[1] < 2:
         raise ValueError(
-            "Diversity compares the samples of one mask and needs at least 2, got "
+            "Diversity compares the samples of a mask and needs at least 2, got "
             f"{fakes.shape[1]}; raise num_samples of the evaluation."
         )
 

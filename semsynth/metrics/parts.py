@@ -1,4 +1,4 @@
-"""Motion of the parts of an image as a segmenter sees them."""
+"""Motion of the parts of an image, by a segmenter."""
 
 import torch
 from torch import Tensor
@@ -7,20 +7,19 @@ from semsynth.images import to_uint8
 from semsynth.metrics.segmenters import FrozenSegmenter
 from semsynth.networks.motion.geometry import Motion, pixel_grid
 
-MIN_AREA = 4.0  # pixels; a part with fewer is not there
+MIN_AREA = 4.0  # pixels; smaller parts count as absent
 
 
 class PartMotion(FrozenSegmenter):
-    """Estimates motion by where parts are: each pixel moves as the centre of its part.
+    """Estimates motion by segmentation: each pixel moves with the centre of its part.
 
-    It knows nothing of flow or of the generator, and so can judge methods that learn from either.
-    The centre is that of the segmenter's probabilities, the expansion is that of their area. Parts
-    that cannot be found in both images, and the background, whose centre says nothing, are not
-    valid.
+    It is independent of flow and of the generator, and so can measure methods that learn from
+    either. Centre and expansion are those of the segmenter's probabilities. Parts that are absent
+    from one of the images, and the background, are not valid.
 
     Args:
         name: See ``FrozenSegmenter``.
-        background: Class that is no part.
+        background: Class that is not a part.
     """
 
     def __init__(self, name: str, background: int = 0) -> None:
@@ -43,7 +42,7 @@ class PartMotion(FrozenSegmenter):
         return Motion(fields[:, :2], fields[:, 2:3], fields[:, 3:] > 0.5)
 
     def parts(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Areas (B, K) in pixels and centres (B, K, 2), (x, y), of the classes of images."""
+        """Areas (B, K) in pixels and centres (B, K, 2), (x, y), of the classes in images."""
         share = self.logits(to_uint8(image)).softmax(dim=1).double()  # (B, K, H, W)
         area = share.sum(dim=(2, 3)).clamp(min=1e-6)
         H, W = image.shape[-2:]

@@ -1,4 +1,4 @@
-"""Perceptual distances: frozen taps whose squared differences are the distance."""
+"""Perceptual distances: squared differences of frozen taps."""
 
 import warnings
 from abc import abstractmethod
@@ -18,7 +18,7 @@ from semsynth.metrics.frozen import Frozen, exact_float32, file_protocol
 Trunk = Literal["alex", "vgg"]
 Version = Literal["0.0", "0.1"]
 TRUNKS: dict[str, Trunk] = {"alex": "alex", "vgg": "vgg"}
-NETWORKS: dict[Trunk, str] = {"alex": "alexnet", "vgg": "vgg16"}  # what lpips and weights call them
+NETWORKS: dict[Trunk, str] = {"alex": "alexnet", "vgg": "vgg16"}  # their names in lpips and weights
 
 
 class PerceptualTaps(Frozen):
@@ -26,10 +26,10 @@ class PerceptualTaps(Frozen):
 
     The distance of two images is the squared difference of their taps, averaged over pixels and
     summed over channels and taps: LPIPS (Zhang et al., CVPR 2018), with its weights moved into the
-    taps. Images are rounded to uint8 first, as those on disk are.
+    taps. Images are rounded to uint8 first, as on disk.
 
     Attributes:
-        label: What scores that come from it are called.
+        label: Suffix of its scores.
         file: The file of its weights.
     """
 
@@ -50,15 +50,15 @@ class PerceptualTaps(Frozen):
         return tap_distance(self(a), self(b))
 
     def protocol(self) -> dict[str, Any]:
-        """What the distance depends on but the images."""
+        """What the distance depends on besides the images."""
         return {"network": self.label, **file_protocol(self.file), "quantised": "uint8"}
 
 
 class ToyTaps(PerceptualTaps):
     """Taps of a toy segmenter's encoder.
 
-    Each tap is normalised to unit length per pixel and has the weight 1 / number of taps for every
-    channel. Activations are not negative, so that distances lie in [0, 2].
+    Each tap is normalised to unit length per pixel and weighted by 1 / number of taps. Activations
+    are nonnegative, so distances are in [0, 2].
 
     Args:
         name: A toy world, or the path of a segmenter (see ``weights.load_segmenter``).
@@ -81,7 +81,7 @@ class LPIPSTaps(PerceptualTaps):
     """Taps of LPIPS.
 
     Args:
-        trunk: Its network. LPIPS' authors take ``alex`` as a metric and ``vgg`` as a loss.
+        trunk: Its network. LPIPS' authors use ``alex`` as a metric and ``vgg`` as a loss.
         version: ``0.1``, or ``0.0``, whose images lack their scaling, for old tables.
     """
 
@@ -90,7 +90,7 @@ class LPIPSTaps(PerceptualTaps):
         self.file = weights.find(
             NETWORKS[trunk],
             needed_for=f"LPIPS with features {trunk!r}",
-            remedy="take the metric out of evaluation.metrics, or give it toy features",
+            remedy="remove the metric from evaluation.metrics, or give it toy features",
         )
         self.label = f"lpips_{trunk}" + ("" if version == "0.1" else f"_v{version}")
         self.version = version
@@ -116,7 +116,7 @@ class LPIPSTaps(PerceptualTaps):
         return [lpips.normalize_tensor(t) * w for t, w in zip(taps, heads, strict=True)]
 
     def protocol(self) -> dict[str, Any]:
-        """What the distance depends on but the images."""
+        """What the distance depends on besides the images."""
         return {**super().protocol(), "version": self.version}
 
 
@@ -131,5 +131,5 @@ def tap_distance(taps_a: list[Tensor], taps_b: list[Tensor]) -> Tensor:
 
 
 def build_taps(name: str, version: Version = "0.1") -> PerceptualTaps:
-    """The taps that are called ``name``: ``alex``, ``vgg``, a toy world, or a segmenter's path."""
+    """The taps of a name: ``alex``, ``vgg``, a toy world, or a segmenter's path."""
     return LPIPSTaps(TRUNKS[name], version) if name in TRUNKS else ToyTaps(name)

@@ -1,12 +1,12 @@
-"""Protocol cards: what a score depends on, and whether two scores may be compared.
+"""Protocol cards: what a score depends on, and whether two scores are comparable.
 
-A card is a JSON object. It is written beside the scores, under the key ``protocol``:
+A card is a JSON object, written beside the scores under the key ``protocol``:
 
 - ``split``, ``data``, ``image_size``, ``num_images``: the real set,
 - ``real_images``, ``masks``: fingerprints of its pixels and labels,
 - ``seed``: seed of the noise,
-- ``metrics``: for each score its metric, extractor, kernel, samples a mask, and so on,
-- ``versions``: of the libraries that computed it; another version alone is no obstacle.
+- ``metrics``: for each score its metric, extractor, kernel, samples per mask, and so on,
+- ``versions``: of the libraries that computed it; they may differ.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,11 +20,11 @@ PACKAGES = ("semsynth", "torch", "torchvision", "torchmetrics", "numpy", "pillow
 
 
 class ProtocolError(UserError):
-    """Scores of different protocols were to be compared; the message says what differs."""
+    """Scores of different protocols cannot be compared; the message says what differs."""
 
 
 def installed_versions() -> dict[str, str]:
-    """Versions of the libraries that a score passes through."""
+    """Versions of the libraries that affect scores."""
     found = {}
     for package in PACKAGES:
         try:
@@ -37,7 +37,7 @@ def installed_versions() -> dict[str, str]:
 def differences(a: Card | None, b: Card | None) -> dict[str, tuple[Any, Any]]:
     """Keys in which two cards differ, with both values; empty if their scores are comparable.
 
-    Scores that only one side has do not count, and neither do versions.
+    Scores that only one of them has, and versions, are ignored.
     """
     if a is None or b is None:
         known = ["known" if card else None for card in (a, b)]
@@ -57,11 +57,11 @@ def version_differences(a: Card | None, b: Card | None) -> dict[str, tuple[Any, 
 
 
 def require_same(a: Card | None, b: Card | None, names: tuple[str, str]) -> None:
-    """Refuse to compare scores, called ``names``, whose cards differ in more than versions."""
+    """Refuse to compare scores of ``names`` whose cards differ in more than versions."""
     if differing := differences(a, b):
         raise ProtocolError(
             f"The scores of {names[0]} and {names[1]} cannot be compared: {describe(differing)}. "
-            "Measure both by one protocol."
+            "Measure both with the same protocol."
         )
 
 

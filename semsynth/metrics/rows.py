@@ -1,4 +1,4 @@
-"""Metrics that need all features at once, in an order that the images alone decide."""
+"""Metrics that need all features at once, in an order that depends only on the images."""
 
 from typing import Any
 
@@ -12,10 +12,10 @@ from semsynth.networks.noise import hash_int64
 
 
 def image_keys(image: Tensor) -> Tensor:
-    """Keys (B,) that sort images (B, 3, H, W) alike in any batches and processes.
+    """Keys (B,) that sort images (B, 3, H, W) equally in any batches and processes.
 
-    A key is a sum of pixels with small random integers as weights. Integers add up exactly in any
-    order, and images that differ by little have keys that do, so they keep their place.
+    A key is a sum of pixels with small random integer weights. Integer sums are exact in any order,
+    and similar images have similar keys, so they keep their place.
     """
     pixels = to_uint8(image).flatten(1)
     weights = hash_int64(torch.arange(1, pixels.shape[1] + 1, device=image.device)) >> 48  # 16 bits
@@ -43,7 +43,7 @@ class FeatureRows(ImageMetric):
             self.add_state(name, [], dist_reduce_fx="cat")
 
     def update(self, image: Tensor, fake: Tensor) -> None:
-        """Add real and generated images (B, 3, H, W) in [-1, 1], which need not be of one size."""
+        """Add real and generated images (B, 3, H, W) in [-1, 1]; their sizes may differ."""
         if self.loaded_real is None:
             self.rows_real.append(self.extractor.features_of(image))
             self.keys_real.append(image_keys(image))
@@ -61,5 +61,5 @@ class FeatureRows(ImageMetric):
         return fake_rows, real_rows
 
     def protocol(self) -> dict[str, Any]:
-        """Extractor and its hash, and how images get to it."""
+        """Extractor with its hash, and preprocessing."""
         return {**super().protocol(), **self.extractor.protocol()}

@@ -1,4 +1,4 @@
-"""How well a method finds the classes of real images."""
+"""Quality of a method's segmentation of real images."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from semsynth.metrics.layout_fidelity import confusion_matrix, iou_per_class, la
 
 
 class SegmentationQuality(ImageMetric):
-    """Mean IoU, pixel accuracy and the IoU of each class of label maps that a method predicts.
+    """Mean IoU, pixel accuracy and IoU of each class of predicted label maps.
 
     Args:
-        num_classes: Number of classes; those of any data that fit into a byte if not given.
-        ignore_index: Value of pixels without a label.
+        num_classes: Number of classes; by default as many as a byte allows.
+        ignore_index: Value of unlabelled pixels.
     """
 
     higher_is_better = True
@@ -32,7 +32,7 @@ class SegmentationQuality(ImageMetric):
         """Add predicted and true classes (B, H, W)."""
         if fake.ndim != 3:
             raise ValueError(
-                f"SegmentationQuality wants label maps (B, H, W), got {tuple(fake.shape)}; it is "
+                f"SegmentationQuality needs label maps (B, H, W), got {tuple(fake.shape)}; it is "
                 "for methods that segment, such as Segmenter."
             )
         self.confusion += confusion_matrix(fake.long(), mask, self.num_classes, self.ignore_index)
@@ -46,6 +46,6 @@ class SegmentationQuality(ImageMetric):
         return scores
 
     def protocol(self) -> dict[str, Any]:
-        """Number of classes and the value without a label."""
+        """Number of classes and the value of unlabelled pixels."""
         own = {"num_classes": self.num_classes, "ignore_index": self.ignore_index}
         return {**super().protocol(), **own}

@@ -1,4 +1,4 @@
-"""Segmentation networks that judge layouts, by name."""
+"""Segmentation networks for layout fidelity, by name."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from semsynth.networks.unet import UNet
 
 MINUS_ONE_TO_ONE = (0.5, 0.5, 0.5)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-REMEDY = "take LayoutFidelity out of evaluation.metrics, or give it a toy segmenter"
+REMEDY = "remove LayoutFidelity from evaluation.metrics, or give it a toy segmenter"
 
 
 @dataclass(frozen=True)
@@ -37,12 +37,12 @@ class FrozenSegmenter(Frozen):
         name: ``toy_street``, ``toy_portrait``, a safetensors file with its card, a ``.ckpt`` of the
             method ``Segmenter``, ``torchscript:FILE``, ``smp:NAME`` (segmentation-models-pytorch)
             or ``hf:NAME`` (transformers), where NAME is a folder or a repository of the hub.
-        input_size: Height and width that images are resized to, bicubic with antialias; their own
-            if not given.
-        scales: Factors of that size whose logits are added up.
-        flip: Add the logits of the mirrored image too.
-        mean: What is taken from images in [0, 1], if not what the network's files say.
-        std: By what they are divided then.
+        input_size: Height and width that images are resized to, bicubic with antialias; by default
+            theirs.
+        scales: Factors of that size whose logits are summed.
+        flip: Add the logits of the mirrored image.
+        mean: Mean of the inputs in [0, 1]; by default that of the network's files.
+        std: Their standard deviation, likewise.
     """
 
     mean: Tensor
@@ -81,7 +81,7 @@ class FrozenSegmenter(Frozen):
             return torch.stack([self._logits(images, size) for size in sizes]).sum(0)
 
     def protocol(self) -> dict[str, Any]:
-        """What the classes depend on but the images."""
+        """What the classes depend on besides the images."""
         return {
             "segmenter": self.name,
             **file_protocol(self.file),
@@ -124,17 +124,17 @@ def _load_ours(name: str) -> Loaded:
     }
     if not state or not {"num_classes", "channels", "depth"} <= settings.keys():
         raise ValueError(
-            f"{file} is no checkpoint of the method Segmenter; train one with "
+            f"{file} is not a checkpoint of the method Segmenter; train one with "
             "`semsynth fit --config experiments/segmenter/NAME.yaml`."
         )
-    with torch.random.fork_rng(devices=[]):  # the run's random numbers stay where they were
+    with torch.random.fork_rng(devices=[]):  # keeps the run's random state
         network = UNet(*(settings[key] for key in ("num_classes", "channels", "depth")))
     network.load_state_dict(state)
     return Loaded(network, settings["num_classes"], file)
 
 
 def _load_torchscript(name: str) -> Loaded:
-    """A TorchScript file; its classes are counted on a grey image."""
+    """A TorchScript file; its number of classes is read off its output for a grey image."""
     file = _require_file(name)
     network = _FirstOutput(torch.jit.load(file, map_location="cpu").eval())
     with torch.no_grad():
@@ -154,7 +154,7 @@ def _load_smp(name: str) -> Loaded:
 
 
 def _load_transformers(name: str) -> Loaded:
-    """A network of transformers that gives logits, or masks and the classes of each."""
+    """A network of transformers that returns logits, or masks with class logits."""
     transformers = _import("transformers")
     file = find_network(name, f"The segmenter 'hf:{name}'", REMEDY)
     folder = file.parent
@@ -205,7 +205,7 @@ class _FirstOutput(nn.Module):
 def _require_file(name: str) -> Path:
     if not Path(name).is_file():
         raise weights.MissingWeightsError(
-            f"There is no segmenter {name}. Give the path of a file, or {REMEDY}."
+            f"Unknown segmenter {name}. Give the path of a file, or {REMEDY}."
         )
     return Path(name)
 

@@ -1,4 +1,4 @@
-"""Recompute a block in the backward pass instead of keeping its activations."""
+"""Activation checkpointing: recompute a block in the backward pass."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -11,10 +11,10 @@ from torch.utils.checkpoint import checkpoint
 
 
 def run_again(block: nn.Module, *inputs: Any) -> Any:
-    """Call a block, and call it again in the backward pass.
+    """Call a block, and again in the backward pass.
 
-    The second call leaves running statistics and singular vectors as the first one left them, so
-    that both see the same weights and a step counts once.
+    The second call does not update running statistics and singular vectors, so that both calls use
+    the same weights and a step counts once.
     """
     if not block.training:
         return block(*inputs)
@@ -27,7 +27,7 @@ def run_again(block: nn.Module, *inputs: Any) -> Any:
 
 @contextmanager
 def without_memory(block: nn.Module) -> Iterator[None]:
-    """Keep batch normalisation and spectral normalisation of a block from updating themselves."""
+    """Disable updates of a block's batch and spectral normalisation."""
     norms = [m for m in block.modules() if isinstance(m, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     counts = [norm.num_batches_tracked for norm in norms]

@@ -1,8 +1,8 @@
-"""Random numbers that depend on a seed for each sample, and on nothing else.
+"""Random numbers that depend only on a seed per sample.
 
 A counter-based generator (splitmix64, Steele et al., OOPSLA 2014) instead of ``torch.Generator``:
 all samples of a batch are drawn at once, on any device, and sample ``i`` gets the same numbers
-whatever the batch around it and however many processes share the work.
+whatever the batch and the number of processes.
 """
 
 import math
@@ -22,7 +22,7 @@ _MIX_2 = _wrapped(0x94D049BB133111EB)
 
 
 def _shift_right(x: Tensor, bits: int) -> Tensor:
-    """Logical shift; torch's own shift of int64 copies the sign bit."""
+    """Logical shift; torch's shift of int64 is arithmetic."""
     return (x >> bits) & ((1 << (64 - bits)) - 1)
 
 

@@ -1,4 +1,4 @@
-"""Strong augmentation of images with their label maps, a different one for each sample."""
+"""Strong augmentation of images with their label maps, per sample."""
 
 import math
 
@@ -17,10 +17,10 @@ NOISE = 0.03
 
 
 def augment_pairs(image: Tensor, mask: Tensor, flip: bool = True) -> tuple[Tensor, Tensor]:
-    """Mirror, move, turn, scale and jitter the colours of samples, by torch's own random numbers.
+    """Mirror, shift, rotate, scale and jitter the colours of samples, by torch's generator.
 
-    Images (B, 3, H, W) are in [-1, 1]. ``flip`` mirrors half of them; not where classes are of the
-    left or the right. What comes into view is reflected.
+    Images (B, 3, H, W) are in [-1, 1]. ``flip`` mirrors half of them; not for data with left and
+    right classes. Padding is by reflection.
     """
     B, _, H, W = image.shape
     grid = F.affine_grid(random_affine(B, flip, image.device), [B, 1, H, W], align_corners=False)
@@ -31,7 +31,7 @@ def augment_pairs(image: Tensor, mask: Tensor, flip: bool = True) -> tuple[Tenso
 
 
 def random_affine(count: int, flip: bool, device: torch.device) -> Tensor:
-    """Maps (B, 2, 3) from places in the result to places in the image."""
+    """Maps (B, 2, 3) from positions in the result to positions in the image."""
     scale, aspect, angle, x, y, side = (2 * torch.rand(6, count, device=device) - 1).unbind(0)
     scale, aspect, angle = (LOG_SCALE * scale).exp(), (LOG_ASPECT * aspect).exp(), ANGLE * angle
     mirror = torch.where((side < 0) & flip, -1.0, 1.0)

@@ -1,7 +1,7 @@
-"""Other colours for each class of labelled photos, so that few of them look like many.
+"""Colour augmentation of labelled photos class by class, for few photos.
 
-A network that has seen one sky knows one colour of the sky. Colours are moved class by class, so
-that those of two classes say nothing about each other; what is light or dark within a class stays.
+A network that has seen one sky knows one colour of the sky. Colours change independently per class;
+light and dark within a class stay.
 """
 
 import math
@@ -17,7 +17,7 @@ def recolour(image: Tensor, mask: Tensor, num_classes: int, strength: float) -> 
     """Give each class of images (B, 3, H, W) in [-1, 1] random colours, by torch's generator.
 
     Pixels of label maps (B, H, W) without a class count as one more class. Strength 0 changes
-    nothing; 1 turns hues by any angle, and changes contrast, saturation and brightness.
+    nothing; 1 rotates hues by any angle, and changes contrast, saturation and brightness.
     """
     B, K = len(image), num_classes + 1
     known = (mask >= 0) & (mask < num_classes)

@@ -15,8 +15,7 @@ _TAPS = (1, 6, 11, 20, 29)  # relu1_1, relu2_1, relu3_1, relu4_1, relu5_1
 class VGG19Features(nn.Module):
     """Frozen activations relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1.
 
-    It sees images in [-1, 1] as they are, not normalised as in its training: so do SPADE and its
-    descendants.
+    Images in [-1, 1] are not normalised as in its training, as in SPADE and its descendants.
     """
 
     def __init__(self) -> None:
@@ -25,7 +24,7 @@ class VGG19Features(nn.Module):
         self.requires_grad_(False).eval()
 
     def load(self, state_dict: Mapping[str, Tensor]) -> Self:
-        """Take the weights from the state dict of torchvision's ``vgg19``."""
+        """Load the weights from the state dict of torchvision's ``vgg19``."""
         wanted = {key: f"features.{key}" for key in self.layers.state_dict()}
         missing = sorted(set(wanted.values()) - set(state_dict))
         if missing:
@@ -37,7 +36,7 @@ class VGG19Features(nn.Module):
         return self
 
     def features(self, image: Tensor) -> list[Tensor]:
-        """Activations of images (B, 3, H, W) in [-1, 1], fine to coarse; not negative."""
+        """Activations of images (B, 3, H, W) in [-1, 1], fine to coarse; nonnegative."""
         x, taps = image, []
         for i, layer in enumerate(self.layers):
             x = layer(x)

@@ -1,1 +1,1 @@
-"""The studio: all three methods by hand, in a browser. One file a tab."""
+"""The studio: all three methods by hand, in a browser. One file per tab."""

@@ -1,4 +1,4 @@
-"""Train a few-shot encoder at once from samples that were labelled by hand, without files."""
+"""Train a few-shot encoder on hand-labelled samples in memory."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,9 +13,9 @@ from semsynth.methods import FewShotSMIS
 
 Batch = dict[str, Any]
 Progress = Callable[[int, int, float], None]
-"""Is called after each step with the steps done, all steps and the loss."""
+"""Called after each step with the steps done, all steps and the loss."""
 BATCH_SIZE = 8
-MOST_STEPS = 10**6  # numbers of samples, which have no meaning
+MOST_STEPS = 10**6  # dummy data set of indices
 
 
 class ReportSteps(Callback):

@@ -1,4 +1,4 @@
-"""What the server says: a header in JSON and images, in one binary frame; and files to keep."""
+"""Answers of the server: a JSON header and images in one binary frame; and downloads."""
 
 import io
 import json
@@ -17,37 +17,37 @@ from semsynth.images import to_uint8
 
 
 class StoppedError(Exception):
-    """The visitor has ended a long job."""
+    """The visitor stopped a long job."""
 
 
 class Reporter(Protocol):
-    """Tells the visitor how far a long job is, and raises StoppedError if it is to end."""
+    """Reports progress of a long job, and raises StoppedError if the visitor stopped it."""
 
     def __call__(
         self, part: float, words: str, images: Sequence[bytes] = (), loss: float | None = None
     ) -> None:
-        """Tell it.
+        """Report progress.
 
         Args:
-            part: How much is done, in 0..1.
+            part: Fraction done, in 0..1.
             words: The same in words.
-            images: Files of images to show meanwhile.
+            images: Image files to show meanwhile.
             loss: Loss of a training.
         """
         ...
 
 
 class TabError(ValueError):
-    """Something that cannot be done; the message says why."""
+    """A request cannot be fulfilled; the message says why."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What comes of a message.
+    """The answer to a message.
 
     Attributes:
         fields: Values of the header.
-        images: Files of images.
+        images: Image files.
     """
 
     fields: dict[str, Any] = field(default_factory=dict)
@@ -76,17 +76,17 @@ def unpack(frame: bytes) -> tuple[dict[str, Any], list[bytes]]:
 
 
 def jpeg(image: Tensor) -> bytes:
-    """A frame of a drag: quick to make; colours at full resolution."""
+    """A JPEG frame of a drag: fast to encode, without chroma subsampling."""
     return encoded(picture(image), "JPEG", quality=93, subsampling=0)
 
 
 def webp(image: Tensor) -> bytes:
-    """A result, without loss."""
+    """A lossless result."""
     return encoded(picture(image), "WEBP", lossless=True, quality=20, method=0)
 
 
 def png(image: Tensor) -> bytes:
-    """A file to keep."""
+    """A downloaded file."""
     return encoded(picture(image), "PNG")
 
 

@@ -1,4 +1,4 @@
-"""The talk with one page: messages in, answers out, each under the number of its message."""
+"""The conversation with one page: messages in, answers out, matched by number."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Conversation:
-    """The talk with one page."""
+    """The conversation with one page."""
 
     def __init__(
         self, socket: WebSocket, visitor: Visitor, worker: Worker, visitors: Visitors
@@ -31,7 +31,7 @@ class Conversation:
         self.sending = asyncio.Lock()
 
     async def run(self) -> None:
-        """Talk until the page is closed, or says what no page of ours would say."""
+        """Answer until the page is closed or sends an invalid message."""
         await self.socket.accept()
         self.visitor.sockets += 1
         try:
@@ -46,7 +46,7 @@ class Conversation:
                 task.cancel()
 
     async def _next(self) -> AnyMessage | None:
-        """The next message; None after one that is malformed, which ends the talk."""
+        """The next message; None after an invalid one, which ends the conversation."""
         event = await self.socket.receive()
         if event["type"] == "websocket.disconnect":
             return None
@@ -56,7 +56,7 @@ class Conversation:
                 raise ValueError("The message is too long.")
             return parse(text)
         except (ValidationError, ValueError, RecursionError):
-            await self.socket.close(1008, "This is no message of the studio's page.")
+            await self.socket.close(1008, "Invalid message.")
             return None
 
     def _take(self, message: AnyMessage) -> None:
@@ -67,7 +67,7 @@ class Conversation:
         task.add_done_callback(self.tasks.discard)
 
     async def _answer(self, message: AnyMessage) -> None:
-        """Answer one message: what came of it, that a newer one took its place, or why not."""
+        """Answer one message: a result, superseded by a newer one, or an error."""
         try:
             answer = await self._work(message)
         except SupersededError:
@@ -76,11 +76,11 @@ class Conversation:
             answer = Answer({"stopped": True})
         except BusyError as error:
             answer = Answer({"error": str(error), "status": 429})
-        except ValueError as error:  # of the methods and tabs: what a visitor can do about it
+        except ValueError as error:  # of methods and tabs, for the visitor
             answer = Answer({"error": str(error), "status": 422})
         except Exception:
             logger.exception("A message of kind %s failed.", message.type)
-            answer = Answer({"error": "That failed inside the studio; see its log.", "status": 500})
+            answer = Answer({"error": "Internal error; see the log of the studio.", "status": 500})
         await self._send(answer.pack(seq=message.seq, done=True))
 
     async def _work(self, message: AnyMessage) -> Answer:
@@ -103,7 +103,7 @@ class Conversation:
         return await in_worker(self.worker, work, visitor, kind, long)
 
     def _greeting(self) -> Answer:
-        """Everything: what the models are, and what the session holds."""
+        """The whole state: models and session."""
         fields: dict[str, Any] = {}
         images: list[bytes] = []
         for name in ("paint", "scribble", "drag"):
@@ -114,7 +114,7 @@ class Conversation:
         return Answer(fields, images)
 
     def _reporter(self, seq: int, loop: asyncio.AbstractEventLoop) -> Reporter:
-        """What a long job calls at each step, in the worker's thread."""
+        """The progress callback of a long job, called in the worker's thread."""
         last = [0.0]
 
         def report(
@@ -135,7 +135,7 @@ class Conversation:
 
     async def _send(self, frame: bytes) -> None:
         async with self.sending:
-            # the page may be closed; what it asked for is done all the same
+            # the page may be closed; its request is completed all the same
             with suppress(RuntimeError, WebSocketDisconnect):
                 await self.socket.send_bytes(frame)
 
@@ -147,5 +147,5 @@ async def in_worker(
     kind: str | None = None,
     long: bool = False,
 ) -> T:
-    """Have something done in the worker's thread, and wait for it."""
+    """Run work in the worker's thread and wait for it."""
     return await asyncio.wrap_future(worker.submit(work, owner, kind, long))

@@ -1,4 +1,4 @@
-"""The Drag tab: points are dragged, and the image follows."""
+"""The Drag tab: drag points, and the image follows."""
 
 import tempfile
 from dataclasses import asdict
@@ -18,7 +18,7 @@ FIRST_SEED = 13
 TRUNCATION = 0.7
 INVERSION_STEPS = 300
 FILM_SIZE = 256  # pixels; smaller images are enlarged in films
-LONGEST_FILM = 40  # steps; of longer histories the last ones
+LONGEST_FILM = 40  # steps; longer histories are cut to the last ones
 
 Message = DragMarks | DragStart | DragStep | DragPhoto
 
@@ -32,19 +32,19 @@ class DragTab:
 
     @property
     def session(self) -> Session:
-        """The history of edits, which begins with a sample."""
+        """The edit history, which starts with a sample."""
         if self._session is None:
             self._session = self._sample(FIRST_SEED)
         return self._session
 
     def info(self) -> dict[str, Any]:
-        """What the page must know of the model."""
+        """Model properties for the page."""
         G = self.model.canvas.generator
         films = find_spec("av") is not None
         return {"canvas": self.model.canvas.size, "image_size": G.image_size, "mp4": films}
 
     def answer(self, message: Message, photos: dict[int, Tensor], report: Reporter) -> Answer:
-        """Do what a message asks for; photos are uploads (3, H, W) in [-1, 1] by number."""
+        """Handle a message; photos are uploads (3, H, W) in [-1, 1] by number."""
         match message:
             case DragMarks():
                 return self._marks(message)
@@ -63,7 +63,7 @@ class DragTab:
         return self.state()
 
     def state(self) -> Answer:
-        """The present image, the first one, and where in the history this is."""
+        """The current image, the first one, and the position in the history."""
         images = [self.session.image(), self.model.canvas.draw(self.session.steps[0].w_plus)[0]]
         return Answer(self._history(), [webp(image) for image in images])
 
@@ -87,7 +87,7 @@ class DragTab:
             edit = self.session.preview(message.marks)
             return Answer({"reports": [asdict(r) for r in edit.reports]}, [jpeg(edit.image)])
         if not any(mark.moves for mark in message.marks):
-            raise EditError("Nothing is to move: drag a point or zoom first.")
+            raise EditError("Nothing to move: drag a point or zoom first.")
         edit = self.session.commit(message.marks)
         fields = {"reports": [asdict(r) for r in edit.reports], **self._history()}
         return Answer(fields, [webp(edit.image)])
@@ -96,7 +96,7 @@ class DragTab:
         photo, canvas = taken(photos, message.upload), self.model.canvas
 
         def progress(done: int, total: int) -> None:
-            report(done / total, f"Looking for the photo in the generator: {done} of {total}")
+            report(done / total, f"Inverting the photo: {done} of {total}")
 
         self._session = Session.from_image(
             canvas, self.model.editor, photo, INVERSION_STEPS, progress=progress

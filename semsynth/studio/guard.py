@@ -1,4 +1,4 @@
-"""Who may ask: the right host, the same origin, the token where one is needed; and safe headers."""
+"""Access control: host, origin and, where needed, token; and security headers."""
 
 import hmac
 from collections.abc import Iterable
@@ -25,11 +25,11 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 
 
 class Guard:
-    """Stands before the application.
+    """Middleware before the application.
 
-    A request must name a host that is expected, so that no other site's name can be made to point
-    here; its origin, if it tells one, must be this very page; and if the studio listens beyond this
-    machine, it must bring the token, in the cookie that opening ``/?token=...`` sets.
+    A request must name an expected host, against DNS rebinding; its origin, if given, must be this
+    page; and if the studio listens beyond this machine, it must carry the token, in the cookie that
+    opening ``/?token=...`` sets.
 
     Args:
         app: The application.
@@ -41,7 +41,7 @@ class Guard:
         self.app, self.hosts, self.token = app, frozenset(hosts), token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it."""
+        """Pass a request on, or refuse it."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return
@@ -57,10 +57,10 @@ class Guard:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if self.hosts and hostname(host) not in self.hosts:
-            return PlainTextResponse("The studio is not addressed by this name.", 421)
+            return PlainTextResponse("The studio does not serve this host.", 421)
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != host:
-            return PlainTextResponse("Requests of other pages are refused.", 403)
+            return PlainTextResponse("Cross-origin requests are refused.", 403)
         if not self.token:
             return None
         given = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1"))).get("token")
@@ -94,7 +94,7 @@ def cookie_of(headers: Headers, name: str) -> str:
 
 
 def with_headers(send: Send) -> Send:
-    """Add the safe headers to responses."""
+    """Add the security headers to responses."""
 
     async def wrapped(message: Message) -> None:
         if message["type"] == "http.response.start":

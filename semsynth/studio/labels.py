@@ -1,4 +1,4 @@
-"""Label maps and classes on their way between page and server."""
+"""Label maps and classes between page and server."""
 
 import base64
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from semsynth.studio.answers import TabError
 
 
 def labels_of(data: bytes, size: Sequence[int], space: LabelSpace) -> Tensor:
-    """A label map (H, W), int64, of its bytes, one a pixel, row by row."""
+    """A label map (H, W), int64, from one byte per pixel, row by row."""
     height, width = size
     if len(data) != height * width:
         raise TabError(f"A label map has {height} x {width} pixels, got {len(data)} bytes.")
@@ -24,7 +24,7 @@ def labels_of(data: bytes, size: Sequence[int], space: LabelSpace) -> Tensor:
 
 
 def bytes_of(mask: Tensor) -> str:
-    """Base64 of a label map (H, W), one byte a pixel."""
+    """Base64 of a label map (H, W), one byte per pixel."""
     return base64.b64encode(mask.to(torch.uint8).cpu().contiguous().numpy().tobytes()).decode()
 
 
@@ -39,5 +39,5 @@ def classes_of_space(space: LabelSpace) -> list[dict[str, Any]]:
 def taken(uploads: dict[int, Tensor], number: int) -> Tensor:
     """An uploaded file."""
     if number not in uploads:
-        raise TabError("That upload is gone; choose the file again.")
+        raise TabError("That upload has expired; choose the file again.")
     return uploads[number]

@@ -1,7 +1,7 @@
-"""What the page may say: every message is checked against these before anything is done.
+"""Messages of the page: each is validated against these before anything is done.
 
-Numbers are finite and bounded, lists are short, unknown keys are refused. Whether a point lies in
-the image, or a label is a class, depends on the model, and is checked by the tabs.
+Numbers are finite and bounded, lists are short, unknown keys are refused. Whether a point is inside
+the image, or a label is a class, depends on the model and is checked by the tabs.
 """
 
 from dataclasses import astuple
@@ -20,7 +20,7 @@ Labels = Annotated[Base64Bytes, Field(max_length=MAX_LABELS)]
 
 
 class Message(BaseModel):
-    """What all messages have: a number, which the answer repeats."""
+    """Base of all messages: a number, which the answer repeats."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -28,19 +28,19 @@ class Message(BaseModel):
 
 
 class Hello(Message):
-    """Asks for everything that the session holds."""
+    """Requests the whole state of the session."""
 
     type: Literal["hello"]
 
 
 class Stop(Message):
-    """Ends the long job of this visitor."""
+    """Stops the long job of this visitor."""
 
     type: Literal["stop"]
 
 
 def bounded(mark: Mark) -> Mark:
-    """A mark whose numbers are not absurd; whether it lies in the image is checked later."""
+    """A mark with sane numbers; whether it is inside the image is checked later."""
     if max(map(abs, astuple(mark))) > 4096:
         raise ValueError("A mark is far outside of any image.")
     return mark
@@ -50,7 +50,7 @@ BoundedMark = Annotated[Mark, AfterValidator(bounded)]
 
 
 class DragMarks(Message):
-    """Shows what marks do, or does it."""
+    """Previews marks, or applies them."""
 
     type: Literal["drag.preview", "drag.commit"]
     marks: Annotated[list[BoundedMark], Field(min_length=1, max_length=MAX_MARKS)]
@@ -65,13 +65,13 @@ class DragStart(Message):
 
 
 class DragStep(Message):
-    """Goes through the history, or shows where it stands."""
+    """Moves through the history, or returns the position in it."""
 
     type: Literal["drag.undo", "drag.redo", "drag.reset", "drag.show"]
 
 
 class DragPhoto(Message):
-    """Starts from a photo that was uploaded."""
+    """Starts from an uploaded photo."""
 
     type: Literal["drag.photo"]
     upload: Seed
@@ -93,7 +93,7 @@ class PaintSeed(Message):
 
 
 class PaintResample(Message):
-    """Draws some codes anew; all samples, classes or levels where none is named."""
+    """Resamples some codes; all samples, classes or levels by default."""
 
     type: Literal["paint.resample"]
     seed: Seed
@@ -104,7 +104,7 @@ class PaintResample(Message):
 
 
 class PaintUndo(Message):
-    """Takes the last change of style back."""
+    """Undoes the last style change."""
 
     type: Literal["paint.undo"]
 
@@ -124,7 +124,7 @@ class PaintUpload(Message):
 
 
 class PaintStyle(Message):
-    """Takes the style of the reference, of one class or of all."""
+    """Uses the style of the reference, for one class or all."""
 
     type: Literal["paint.style"]
     label: Small | None = None
@@ -142,7 +142,7 @@ class ScribbleDraw(Message):
 
 
 class ScribbleStep(Message):
-    """Refines the images, or changes between the encoder that came and the visitor's own."""
+    """Refines the images, or switches between the pretrained encoder and the visitor's own."""
 
     type: Literal["scribble.refine", "scribble.use_shipped", "scribble.use_own"]
 
@@ -170,14 +170,14 @@ class AnnotateSample(Message):
 
 
 class AnnotateNotes(Message):
-    """Keeps the labels of the sample for later."""
+    """Stores the labels of the sample."""
 
     type: Literal["annotate.notes"]
     mask: Labels
 
 
 class AnnotateTrain(Message):
-    """Trains an encoder from the sample and its labels."""
+    """Trains an encoder on the sample and its labels."""
 
     type: Literal["annotate.train"]
     mask: Labels

@@ -27,18 +27,18 @@ LAYOUT_SHIPPED = "toy_portrait"
 
 
 class ModelError(ValueError):
-    """A file is not for the tab that it was given for; the message says why."""
+    """A file does not fit its tab; the message says why."""
 
 
 @dataclass(frozen=True)
 class Painter:
-    """What the Paint tab works with.
+    """The model of the Paint tab.
 
     Attributes:
         method: The method.
         space: Its classes.
-        toy: Whether it is the one that ships, for which there are a segmenter and examples.
-        segmenter: Labels photos; None if nothing that ships knows these classes.
+        toy: Whether it is the shipped one, which has a segmenter and examples.
+        segmenter: Labels photos; None if no shipped one has these classes.
     """
 
     method: CLVAE
@@ -49,7 +49,7 @@ class Painter:
 
 @dataclass(frozen=True)
 class Scribbler:
-    """What the Scribble tab works with; see ``Painter``."""
+    """The model of the Scribble tab; see ``Painter``."""
 
     method: FewShotSMIS
     space: LabelSpace
@@ -58,12 +58,12 @@ class Scribbler:
 
 @dataclass(frozen=True)
 class Dragger:
-    """What the Drag tab works with.
+    """The model of the Drag tab.
 
     Attributes:
-        canvas: Where marks are made.
-        editor: Follows them in one pass.
-        loop: Follows them, looks where they went, and corrects.
+        canvas: The canvas of the marks.
+        editor: Edits in one pass.
+        loop: Edits in a closed loop.
     """
 
     canvas: Canvas
@@ -93,7 +93,7 @@ class Models:
             clvae: Checkpoint of CLVAE, or the file of a trained one.
             fewshot: Checkpoint of FewShotSMIS, file of a trained one, or of an imported encoder.
             layout: Checkpoint of UserControllableLT, or the file of a latent transformer.
-            device: Where they run; a GPU if there is one.
+            device: Their device; a GPU if there is one.
         """
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         return cls(
@@ -107,7 +107,7 @@ def load_painter(file: str | None, device: torch.device) -> Painter:
     assert isinstance(method, CLVAE)
     if method.instances_per_class > 1:
         raise ModelError(
-            f"{file} has codes for instances, and the studio paints classes only; give a model "
+            f"{file} has codes for instances, but the studio paints classes only; give a model "
             "with instances_per_class 1."
         )
     segmenter = load_segmenter("toy_street").to(device) if file is None else None
@@ -129,7 +129,7 @@ def load_dragger(file: str | None, device: torch.device) -> Dragger:
 
 
 def load(file: str, kind: type[CLVAE | FewShotSMIS]) -> tuple[CLVAE | FewShotSMIS, LabelSpace]:
-    """A method of a kind and its classes, from any of the files that hold one."""
+    """A method of a kind and its classes, from any supported file."""
     card: dict[str, Any] = {}
     if file.endswith(".ckpt"):
         method = load_checkpoint(file, kind)
@@ -138,7 +138,7 @@ def load(file: str, kind: type[CLVAE | FewShotSMIS]) -> tuple[CLVAE | FewShotSMI
     else:
         method, card = load_trained(file)
     if not isinstance(method, kind):
-        raise ModelError(f"{file} holds {type(method).__name__}, not {kind.__name__}.")
+        raise ModelError(f"{file} contains {type(method).__name__}, not {kind.__name__}.")
     return method, space_of(card, method, file)
 
 
@@ -147,12 +147,12 @@ def load_checkpoint(file: str, kind: type[CLVAE | FewShotSMIS]) -> CLVAE | FewSh
     try:
         method = kind.load_from_checkpoint(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, TypeError) as error:
-        raise ModelError(f"{file} is no checkpoint of {kind.__name__}: {error}") from error
+        raise ModelError(f"{file} is not a checkpoint of {kind.__name__}: {error}") from error
     return drop_training_parts(method).eval()
 
 
 def load_imported(file: Path, card: dict[str, Any]) -> FewShotSMIS:
-    """An encoder of ``semsynth import --as fewshot_smis``, with the prior that lies beside it."""
+    """An encoder of ``semsynth import --as fewshot_smis``, with the prior beside it."""
     arguments = card["encoder"]
     prior = file.parent / str(card.get("prior_file"))
     size, num_ws = arguments["image_size"], arguments["num_ws"]
@@ -171,7 +171,7 @@ def load_imported(file: Path, card: dict[str, Any]) -> FewShotSMIS:
 
 
 def space_of(card: dict[str, Any], method: CLVAE | FewShotSMIS, file: str) -> LabelSpace:
-    """Names and colours of the classes: of the card, of the run's data, or numbers."""
+    """Names and colours of the classes: from the card, the run's data, or numbers."""
     count = method.num_classes
     if "classes" in card:
         classes = card["classes"]
@@ -184,7 +184,7 @@ def space_of(card: dict[str, Any], method: CLVAE | FewShotSMIS, file: str) -> La
         try:
             return instantiate_class((), data).label_space
         except (DataError, OSError, TypeError, ValueError):
-            pass  # the data are elsewhere: their names are in the run, their colours are not
+            pass  # the data are elsewhere: the run has their names, but not their colours
     words = (
         json.loads(names.read_text()) if names.is_file() else [f"class {i}" for i in range(count)]
     )

@@ -1,4 +1,4 @@
-"""The Paint tab: a label map is painted, and several images follow it."""
+"""The Paint tab: paint a label map, and several images follow it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -32,12 +32,12 @@ Message = (
 
 @dataclass(frozen=True)
 class Painting:
-    """Codes and images of one moment.
+    """Codes and images of one state.
 
     Attributes:
         codes: Codes of the samples.
         images: Images (K, 3, H, W) in [-1, 1].
-        recipes: What each was made of: its seed, then the changes.
+        recipes: How each was made: its seed, then the changes.
     """
 
     codes: StyleCodes
@@ -60,13 +60,13 @@ class PaintTab:
 
     @property
     def now(self) -> Painting:
-        """What is shown, which begins with samples of the seed 0."""
+        """The current images, initially samples of seed 0."""
         if self._now is None:
             self._now = self._sample(0, SAMPLES)
         return self._now
 
     def info(self) -> dict[str, Any]:
-        """What the page must know of the model."""
+        """Model properties for the page."""
         levels, rows, _ = self.method.code_shape
         return {
             "classes": classes_of_space(self.model.space),
@@ -79,7 +79,7 @@ class PaintTab:
 
     @torch.inference_mode()
     def answer(self, message: Message, uploads: dict[int, Tensor], report: Reporter) -> Answer:
-        """Do what a message asks for; uploads are photos (3, H, W) and label maps by number."""
+        """Handle a message; uploads are photos (3, H, W) and label maps by number."""
         match message:
             case PaintMask():
                 self._take_mask(labels_of(message.mask, self.size, self.model.space))
@@ -95,7 +95,7 @@ class PaintTab:
                 return self.pictures()
             case PaintUndo():
                 if not self._history:
-                    raise TabError("There is no change of style to take back.")
+                    raise TabError("There is no style change to undo.")
                 past = self._history.pop()
                 self._now = self._redrawn(past.codes, past.recipes)
                 return self.pictures()
@@ -141,14 +141,14 @@ class PaintTab:
 
     def _example(self, seed: int) -> tuple[Tensor, Tensor]:
         if not self.model.toy:
-            raise TabError("There are examples for the toy model only; load a file.")
+            raise TabError("Only the toy model has examples; load a file.")
         data = ToyStreet(self.size[0], test_size=EXAMPLES)
         item = data.rendered("test")[seed % EXAMPLES]
         return item["image"], item["mask"]
 
     def _labelled(self, photo: Tensor) -> Tensor:
         if self.model.segmenter is None:
-            raise TabError("Nothing that ships labels photos of these classes; load a label map.")
+            raise TabError("No shipped segmenter has these classes; load a label map.")
         return self.model.segmenter(photo[None].to(self.method.device)).argmax(1)[0]
 
     def _take_mask(self, mask: Tensor) -> None:
@@ -186,7 +186,7 @@ class PaintTab:
         self._advance(self._redrawn(edited, self._with(message.sample, recipes, told)))
 
     def _where(self, message: PaintResample | PaintStyle) -> Tensor:
-        """Choice (K, L, rows, 1) of the codes that change."""
+        """Mask (K, L, rows, 1) of the codes to change."""
         chosen = self.method.where(
             None if message.label is None else [message.label],
             None if message.level is None else [message.level],
@@ -201,7 +201,7 @@ class PaintTab:
     def _with(
         self, sample: int | None, recipes: list[dict[str, Any]], told: list[dict[str, Any]]
     ) -> list[dict[str, Any]]:
-        """Recipes with a change added to those of the samples that it concerns."""
+        """Recipes, with a change added to those of the affected samples."""
         return [
             {**recipe, "changes": [*recipe.get("changes", []), change]}
             if sample in (None, i)
@@ -210,7 +210,7 @@ class PaintTab:
         ]
 
     def _keep_outside(self, label: int) -> None:
-        """Put the pixels of the last images back outside a class."""
+        """Restore the previous pixels outside a class."""
         before = self._history[-1].images
         if before.shape == self.now.images.shape:
             mask = self.mask.expand(len(before), -1, -1)

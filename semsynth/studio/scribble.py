@@ -1,4 +1,4 @@
-"""The Scribble tab: images from rough marks, and an encoder learnt from one sample of one's own."""
+"""The Scribble tab: images from rough marks, and an encoder trained on one labelled sample."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -68,11 +68,11 @@ class ScribbleTab:
 
     @property
     def method(self) -> FewShotSMIS:
-        """The encoder in use: the one that came, or the visitor's own."""
+        """The encoder in use: the pretrained one, or the visitor's own."""
         return self.own if self.uses_own and self.own is not None else self.model.method
 
     def info(self) -> dict[str, Any]:
-        """What the page must know of the model."""
+        """Model properties for the page."""
         return {
             "classes": classes_of_space(self.model.space),
             "size": list(self.size),
@@ -82,7 +82,7 @@ class ScribbleTab:
         }
 
     def answer(self, message: Message, uploads: dict[int, Tensor], report: Reporter) -> Answer:
-        """Do what a message asks for; uploads are label maps (H, W) by number."""
+        """Handle a message; uploads are label maps (H, W) by number."""
         match message:
             case ScribbleDraw():
                 self.mask = labels_of(message.mask, self.size, self.model.space)
@@ -149,7 +149,7 @@ class ScribbleTab:
     def _draw(self, seed: int, count: int) -> None:
         if not self._has_marks():
             self.results = None
-            raise TabError("There is no mark yet: choose a class and draw a stroke.")
+            raise TabError("There are no marks yet: choose a class and draw a stroke.")
         seeds = torch.arange(seed, seed + count, device=self.method.device)
         mask = self.mask.to(seeds.device).expand(count, -1, -1)
         w_plus = self.method.latents({"mask": mask, "seed": seeds})
@@ -180,14 +180,14 @@ class ScribbleTab:
 
     def _use(self, own: bool) -> None:
         if own and self.own is None:
-            raise TabError("There is no encoder of your own yet: train one under Annotate.")
+            raise TabError("You have no encoder yet: train one under Annotate.")
         self.uses_own = own
         if self._has_marks():
             self._draw_again()
 
     def _example(self, seed: int, kind: str) -> Tensor:
         if not self.model.toy:
-            raise TabError("There are examples for the toy model only; load a file.")
+            raise TabError("Only the toy model has examples; load a file.")
         dense = ToyPortrait(self.size[0], test_size=EXAMPLES).rendered("test")
         if kind == "dense":
             return dense[seed % EXAMPLES]["mask"] + 1  # 0 is unknown
@@ -207,7 +207,7 @@ class ScribbleTab:
         if self.sample is None:
             raise TabError("Draw a sample to label first.")
         self.notes = labels_of(message.mask, self.size, self.model.space)
-        w_plus = self.sample[1].clone()  # out of inference mode
+        w_plus = self.sample[1].clone()  # outside of inference mode
         own = fresh_copy(self.model.method)
         mask = self.notes[None].to(own.device)
 
@@ -224,7 +224,7 @@ class ScribbleTab:
 
 @torch.inference_mode()
 def preview(method: FewShotSMIS, mask: Tensor) -> Tensor:
-    """What an encoder in training makes of marks (1, H, W): an image (3, H, W)."""
+    """Image (3, H, W) of marks (1, H, W) by an encoder in training."""
     method.eval()
     image = method.draw(method.latents({"mask": mask, "seed": torch.zeros_like(mask[:, 0, 0])}))[0]
     method.train()

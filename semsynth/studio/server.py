@@ -1,4 +1,4 @@
-"""The server: one page, one socket for each page that is open, uploads and downloads."""
+"""The server: the page, a socket per open page, uploads and downloads."""
 
 import re
 import secrets
@@ -46,7 +46,7 @@ def build_app(
     most_visitors: int = 32,
     idle: float = 1800.0,
 ) -> FastAPI:
-    """The application; empty ``token`` and ``hosts`` restrict nobody, ``idle`` is in seconds."""
+    """The application, open to all without ``token`` and ``hosts``; ``idle`` is in seconds."""
     worker = Worker()
     visitors = Visitors(models, most_visitors, idle)
 
@@ -69,7 +69,7 @@ def build_app(
 
     @app.get("/")
     async def page(session: Session = "") -> Response:
-        """The page, and the cookie by which a visitor is known again."""
+        """The page, and the cookie that identifies a visitor."""
         response = FileResponse(PAGE / "index.html")
         key = session or secrets.token_urlsafe(32)
         response.set_cookie(SESSION_COOKIE, key, YEAR, httponly=True, samesite="strict")
@@ -77,7 +77,7 @@ def build_app(
 
     @app.post("/upload/{purpose}")
     async def upload(purpose: Purpose, request: Request, session: Session = "") -> dict[str, int]:
-        """A photo or a label map; the answer is its number."""
+        """Accept a photo or a label map and return its number."""
         visitor = visitor_of(session)
         data = await body_of(request)
         try:
@@ -94,7 +94,7 @@ def build_app(
     async def export(
         tab: Literal["paint", "scribble", "drag"], name: str, session: Session = ""
     ) -> Response:
-        """A file to keep."""
+        """A download."""
         visitor = visitor_of(session)
         if not FILES[tab].fullmatch(name):
             raise HTTPException(404, "There is no such file.")
@@ -116,7 +116,7 @@ def build_app(
             visitor = visitors.enter(session)
         except (KeyError, FullError) as error:
             full = isinstance(error, FullError)
-            await connection.accept()  # else the page could not read why
+            await connection.accept()  # else the page could not read the reason
             await connection.close(4503 if full else 4401, str(error) if full else "no session")
             return
         await Conversation(connection, visitor, worker, visitors).run()
@@ -125,7 +125,7 @@ def build_app(
 
 
 async def body_of(request: Request) -> bytes:
-    """The body of a request, of which no more is read than may be."""
+    """The body of a request, read up to the size limit."""
     data = bytearray()
     async for part in request.stream():
         data += part
@@ -135,7 +135,7 @@ async def body_of(request: Request) -> bytes:
 
 
 def decode(visitor: Visitor, purpose: Purpose, data: bytes) -> Tensor:
-    """The photo or label map in a file, at the size at which it is used."""
+    """The photo or label map in a file, at the model's size."""
     models = visitor.models
     if purpose == "drag.photo":
         side = models.drag.canvas.generator.image_size

@@ -1,4 +1,4 @@
-"""Files that visitors bring: refused by size before anything is decoded."""
+"""Uploaded files: size limits are checked before anything is decoded."""
 
 import io
 import warnings
@@ -19,11 +19,11 @@ MAX_PIXELS = 25_000_000
 
 
 class UploadError(ValueError):
-    """A file that the studio does not take; the message says why."""
+    """A file is refused; the message says why."""
 
 
 def check_upload(data: bytes) -> None:
-    """Refuse what is no PNG, JPEG or WebP, or too large; only the head of the file is read."""
+    """Refuse files that are not PNG, JPEG or WebP, or too large; only the header is read."""
     if len(data) > MAX_BYTES:
         raise UploadError(f"The file is larger than {MAX_BYTES // 2**20} MB.")
     with opened(data):
@@ -31,7 +31,7 @@ def check_upload(data: bytes) -> None:
 
 
 def read_photo(data: bytes, size: tuple[int, int]) -> Tensor:
-    """The middle of a photo (3, H, W) in [-1, 1], cropped and resized to a height and width."""
+    """A photo (3, H, W) in [-1, 1], centre-cropped and resized to a height and width."""
     height, width = size
     with opened(data) as image:
         image.draft("RGB", (2 * width, 2 * height))  # large JPEGs are decoded at a reduced size
@@ -51,7 +51,7 @@ def read_labels(data: bytes, size: tuple[int, int], space: LabelSpace) -> Tensor
         wrong = int(mask[~known][0])
         what = f"the value {wrong}" if wrong >= 0 else "a colour that is not in the palette"
         raise UploadError(
-            f"The label map holds {what}; its pixels must be class indices from 0 to "
+            f"The label map has {what}; its pixels must be class indices from 0 to "
             f"{space.num_classes - 1}, or exactly the colours shown beside the classes."
         )
     rows, columns = (
@@ -62,7 +62,7 @@ def read_labels(data: bytes, size: tuple[int, int], space: LabelSpace) -> Tensor
 
 
 def classes_of(colours: np.ndarray, space: LabelSpace) -> np.ndarray:
-    """Class (H, W) of each colour (H, W, 3); -1 where no class has it."""
+    """Class (H, W) of each colour (H, W, 3); -1 for unknown colours."""
     keys = np.array([65536, 256, 1])
     mask = np.full(colours.shape[:2], -1)
     for label, colour in enumerate(space.palette):
@@ -72,7 +72,7 @@ def classes_of(colours: np.ndarray, space: LabelSpace) -> np.ndarray:
 
 @contextmanager
 def opened(data: bytes) -> Iterator[Image.Image]:
-    """An image whose pixels are not decoded yet; errors of decoding become UploadErrors."""
+    """An image before decoding; decoding errors become UploadErrors."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -81,13 +81,13 @@ def opened(data: bytes) -> Iterator[Image.Image]:
             if image.width * image.height > MAX_PIXELS:
                 raise UploadError(
                     f"The image has {image.width} x {image.height} pixels, more than the "
-                    f"{MAX_PIXELS // 1_000_000} million that are taken."
+                    f"{MAX_PIXELS // 1_000_000} million allowed."
                 )
             yield image
     except UploadError:
         raise
     except UnidentifiedImageError as error:
-        raise UploadError("The file is no PNG, JPEG or WebP image.") from error
+        raise UploadError("The file is not a PNG, JPEG or WebP image.") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UploadError("The image has too many pixels.") from error
     except (OSError, SyntaxError, ValueError, RuntimeError, EOFError, MemoryError) as error:

@@ -1,4 +1,4 @@
-"""Who is here: one state for each visitor, kept for a while and not without limit."""
+"""Visitors: the state of each, with limits on number and idle time."""
 
 import re
 import threading
@@ -15,14 +15,14 @@ from semsynth.studio.paint import PaintTab
 from semsynth.studio.scribble import ScribbleTab
 
 KEY = re.compile(r"[A-Za-z0-9_-]{43}")  # of secrets.token_urlsafe
-MAX_UPLOADS = 4  # of a visitor, the last ones
+MAX_UPLOADS = 4  # kept per visitor
 LONG = {"drag.photo", "scribble.refine", "annotate.train"}  # messages whose work takes seconds
 # Of these only the newest matters
 NEWEST = {"drag.preview", "paint.draw", "scribble.draw", "annotate.notes"}
 
 
 class FullError(Exception):
-    """There are as many visitors as may be."""
+    """The limit of visitors is reached."""
 
 
 @dataclass(eq=False)
@@ -30,11 +30,11 @@ class Visitor:
     """One visitor.
 
     Attributes:
-        key: What the cookie says.
-        models: The models, which all share.
-        last_seen: When something was heard last.
-        sockets: Pages that are open.
-        stopped: Is set to end the long job.
+        key: Value of the cookie.
+        models: The models, shared by all.
+        last_seen: Time of the last message.
+        sockets: Number of open pages.
+        stopped: Set to stop the long job.
     """
 
     key: str
@@ -44,7 +44,7 @@ class Visitor:
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
-        self.uploads: dict[int, Tensor] = {}  # by number, the last ones
+        self.uploads: dict[int, Tensor] = {}  # the last ones, by number
         self._next_upload = 0
 
     @cached_property
@@ -76,9 +76,9 @@ class Visitors:
 
     Args:
         models: The models.
-        most: Most visitors at a time.
-        idle: Seconds after which a visitor without an open page is forgotten.
-        clock: Tells the time in seconds.
+        most: Maximum number of visitors.
+        idle: Seconds after which a visitor without an open page is removed.
+        clock: Returns the time in seconds.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Visitors:
         return len(self._visitors)
 
     def enter(self, key: str) -> Visitor:
-        """The visitor with this key, who may be new."""
+        """The visitor with this key, created if new."""
         if not KEY.fullmatch(key):
             raise KeyError(key)
         now = self.clock()
@@ -113,10 +113,10 @@ class Visitors:
                 del self._visitors[key]
 
     def _make_room(self) -> None:
-        """Let the one go who has been away longest."""
+        """Remove the visitor who has been idle longest."""
         if len(self._visitors) < self.most:
             return
         away = [visitor for visitor in self._visitors.values() if not visitor.sockets]
         if not away:
-            raise FullError("The studio is full; try again when somebody has left.")
+            raise FullError("The studio is full; try again later.")
         del self._visitors[min(away, key=lambda visitor: visitor.last_seen).key]

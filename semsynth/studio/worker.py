@@ -1,7 +1,7 @@
-"""The one thread in which networks run: a queue, the newest of each kind, and long jobs that wait.
+"""The thread in which all networks run: a queue with the newest job of each kind, and long jobs.
 
-All inference takes place here, so that methods need no locks. A long job, such as a training, gives
-way at each of its steps: short jobs that wait meanwhile run in between.
+All inference is here, so that methods need no locks. A long job, such as a training, yields at each
+step to the short jobs that are waiting.
 """
 
 import threading
@@ -15,23 +15,23 @@ MAX_WAITING = 16  # jobs of one visitor
 
 
 class SupersededError(Exception):
-    """A newer job of the same kind has taken the place of one that waited."""
+    """A waiting job was replaced by a newer one of the same kind."""
 
 
 class BusyError(Exception):
-    """A visitor has asked for more than can be queued."""
+    """A visitor has too many jobs in the queue."""
 
 
 @dataclass(eq=False)
 class Job:
-    """A piece of work.
+    """A job.
 
     Attributes:
-        work: What is to be done.
-        owner: Whose it is.
-        kind: Of jobs of one owner and kind only the newest waits; None keeps them all.
-        long: Whether it takes seconds and gives way to others.
-        future: What comes of it.
+        work: Function to call.
+        owner: Visitor.
+        kind: Only the newest job of an owner and kind waits; None keeps all.
+        long: Whether it takes seconds and yields to others.
+        future: Its result.
     """
 
     work: Callable[[], Any]
@@ -41,7 +41,7 @@ class Job:
     future: Future[Any] = field(default_factory=Future)
 
     def run(self) -> None:
-        """Do the work, unless nobody waits for it any more."""
+        """Do the work, unless it was cancelled."""
         if not self.future.set_running_or_notify_cancel():
             return
         try:
@@ -51,7 +51,7 @@ class Job:
 
 
 class Worker:
-    """Runs jobs one after the other, in the order in which they came."""
+    """Runs jobs one at a time, in the order of arrival."""
 
     def __init__(self) -> None:
         self._waiting: deque[Job] = deque()
@@ -63,26 +63,26 @@ class Worker:
     def submit(
         self, work: Callable[[], Any], owner: Hashable, kind: str | None = None, long: bool = False
     ) -> Future[Any]:
-        """Put a job at the end of the queue.
+        """Append a job to the queue.
 
         Raises:
-            BusyError: The owner has too many waiting already.
+            BusyError: The owner already has too many waiting.
         """
         job = Job(work, owner, kind, long)
         with self._changed:
             if kind is not None:
                 self._supersede(owner, kind)
             if sum(other.owner == owner for other in self._waiting) >= MAX_WAITING:
-                raise BusyError("Too many requests are waiting; let some of them finish first.")
+                raise BusyError("Too many requests are waiting; wait for some to finish.")
             self._waiting.append(job)
             self._changed.notify()
         return job.future
 
     def give_way(self) -> None:
-        """Run the short jobs that wait; to be called by a long job in its own thread.
+        """Run waiting short jobs; called by a long job in its own thread.
 
         Raises:
-            CancelledError: The worker is closed, and nobody waits for the long job.
+            CancelledError: The worker is closed.
         """
         if self._closed:
             raise CancelledError
@@ -90,7 +90,7 @@ class Worker:
             job.run()
 
     def close(self) -> None:
-        """Stop after the job in hand, a long one at its next step, and cancel those that wait."""
+        """Stop after the current job, a long one at its next step, and cancel those waiting."""
         with self._changed:
             self._closed = True
             for job in self._waiting:

@@ -1,6 +1,6 @@
 """Where pretrained weights come from and how they are found offline.
 
-Those in ``semsynth/assets`` ship with the package. Others are only downloaded when asked to.
+Those in ``semsynth/assets`` ship with the package. Others are only downloaded on request.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SEGMENTER = "_segmenter"
 
 
 def shipped(suffix: str = SEGMENTER) -> list[str]:
-    """Names of the weights that ship in files with this suffix, by default of the segmenters."""
+    """Names of shipped weights with this suffix, by default of the segmenters."""
     return sorted(p.stem.removesuffix(suffix) for p in ASSETS.glob(f"*{suffix}.safetensors"))
 
 

@@ -25,9 +25,9 @@ def find_weights(name_or_path: str | Path, suffix: str, what: str, remedy: str =
     """Path of a weight file with a card beside it.
 
     Args:
-        name_or_path: Name of one that ships, or the path of a file.
-        suffix: What files that ship have after their name; without one they are not listed.
-        what: What such a file holds, for the message.
+        name_or_path: Name of a shipped one, or the path of a file.
+        suffix: Suffix of shipped files; without one they are not listed.
+        what: Contents of such a file, for the message.
         remedy: How to get one, for the message.
     """
     found = weights.ASSETS / f"{name_or_path}{suffix}.safetensors"
@@ -42,7 +42,7 @@ def find_weights(name_or_path: str | Path, suffix: str, what: str, remedy: str =
 
 
 def read_card(path: Path, what: str = "weights", *keys: str) -> dict[str, Any]:
-    """The card of a weight file: what it holds, how it was made and what it scored.
+    """The card of a weight file: contents, origin and scores.
 
     A card of ``what`` has an object under each of ``keys``, else a ``WeightsError`` is raised.
     """
@@ -52,7 +52,7 @@ def read_card(path: Path, what: str = "weights", *keys: str) -> dict[str, Any]:
     except ValueError as error:  # of JSON and of UTF-8
         raise WeightsError(f"{file} is not valid JSON ({error}); {AGAIN}.") from error
     if not isinstance(card, dict):
-        raise WeightsError(f"{file} holds {type(card).__name__}, not an object; {AGAIN}.")
+        raise WeightsError(f"{file} is {type(card).__name__}, not an object; {AGAIN}.")
     if not all(isinstance(card.get(key), dict) for key in keys):
         raise WeightsError(f"{file} does not describe {what}.")
     return card
@@ -89,7 +89,7 @@ def read_network(
     Its constructor, ``kind``, must set no tensors beside parameters and buffers.
     """
     with as_described(path):
-        with torch.device("meta"):  # no memory and no random numbers for what is replaced
+        with torch.device("meta"):  # no memory and no random numbers
             network = kind(**arguments)
         network.load_state_dict(read_state(path, prefix), assign=True)
     return network
@@ -103,7 +103,7 @@ def write_weights(
     Args:
         state: The tensors, all finite.
         path: The safetensors file; its card gets the suffix ``.json``.
-        card: What to say about them.
+        card: Their description.
         half: Store floats of at least ``min_ndim`` axes as float16, others as float32.
         min_ndim: See ``half``.
     """
@@ -118,7 +118,7 @@ def write_weights(
     versions = {"semsynth": __version__, "torch": torch.__version__}
     card = card | {"storage": "float16" if half else "float32"} | versions
     with replaced(path.with_suffix(".json")) as text, replaced(path) as content:
-        content.write_bytes(save(tensors))  # save_file would let nobody else read it
+        content.write_bytes(save(tensors))  # save_file would make it unreadable for others
         text.write_text(json.dumps(card, indent=2) + "\n")
 
 

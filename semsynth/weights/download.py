@@ -1,4 +1,4 @@
-"""Bring pretrained weights into the user's cache: whole, checked, and once."""
+"""Download of pretrained weights into the user's cache, verified and resumable."""
 
 import hashlib
 import os
@@ -27,14 +27,14 @@ console = Console(stderr=True)
 
 
 class FetchError(UserError, OSError):
-    """A file could not be fetched or is not what it should be; the message says what to do."""
+    """A file could not be fetched or is wrong; the message says what to do."""
 
 
 def fetch(name: str) -> Path:
-    """Download a file unless it is there, and return its path.
+    """Download a file unless it exists, and return its path.
 
-    The file gets its name only when it is complete and its checksum is right. An interrupted
-    download resumes. Processes that fetch the same file wait for the first.
+    The file is renamed only when its checksum is right. An interrupted download resumes. Processes
+    that fetch the same file wait for the first.
 
     Args:
         name: A key of ``DOWNLOADS``, or ``hf:OWNER/REPOSITORY``.
@@ -47,7 +47,7 @@ def fetch(name: str) -> Path:
         return present
     with _locked(known) as target:
         if target.is_file() and problem_of(target, known) is None:
-            return target  # another process was faster
+            return target  # fetched by another process
         part = target.with_name(f".{target.name}.part")
         _download(known, part, name)
         part.replace(target)
@@ -55,7 +55,7 @@ def fetch(name: str) -> Path:
 
 
 def import_file(file: Path, name: str) -> Path:
-    """Copy a file that came by other means into the cache, if it is the right one."""
+    """Copy a file into the cache, if it is the right one."""
     known = entry(name)
     if not file.is_file():
         raise FetchError(f"There is no file {file}; pass the path of {known.file}.")
@@ -78,7 +78,7 @@ def problem_of(path: Path, known: WeightsFile) -> str | None:
 
 
 def problem_of_repository(folder: Path) -> str | None:
-    """What is wrong in the hub's cache, where large files are stored under their checksum."""
+    """Problem in the hub's cache, where large files are named by their checksum."""
     for file in sorted(p for p in folder.rglob("*") if p.is_file()):
         expected = file.resolve().name
         if len(expected) == 64 and sha256_of(file) != expected:
@@ -93,14 +93,14 @@ def sha256_of(path: Path) -> str:
 
 
 def is_first_process() -> bool:
-    """Whether this is the process of a job that downloads; the others find the file then."""
+    """Whether this process of a job downloads for all."""
     ranks = (os.environ.get(key, "0") for key in ("RANK", "SLURM_PROCID", "LOCAL_RANK"))
     return all(rank == "0" for rank in ranks)
 
 
 @contextmanager
 def _locked(known: WeightsFile) -> Iterator[Path]:
-    """Where a file goes, for one process at a time."""
+    """Path of a file to fetch, locked to one process at a time."""
     target = search_directories()[0] / known.file
     target.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(target.with_name(f".{target.name}.lock"))
@@ -116,7 +116,7 @@ def _locked(known: WeightsFile) -> Iterator[Path]:
 
 
 def _download(known: WeightsFile, part: Path, name: str) -> None:
-    """Download into ``part``; what a resumed download got wrong is downloaded again, once."""
+    """Download into ``part``; a wrong resumed download is retried once from scratch."""
     resumed = part.is_file() and part.stat().st_size > 0
     for _ in range(2 if resumed else 1):
         _transfer(known, part, name)
@@ -127,7 +127,7 @@ def _download(known: WeightsFile, part: Path, name: str) -> None:
 
 
 def _transfer(known: WeightsFile, part: Path, name: str) -> None:
-    """Append to ``part`` what it lacks, or write it from the start if the server starts there."""
+    """Append the rest to ``part``, or start over if the server does not resume."""
     start = part.stat().st_size if part.is_file() else 0
     if start >= known.size:
         return
@@ -155,7 +155,7 @@ def _copy(source: HTTPResponse, target: BinaryIO, known: WeightsFile, start: int
         task = progress.add_task(known.file, total=known.size, completed=start)
         while start <= known.size and (chunk := source.read(CHUNK)):
             target.write(chunk)
-            start += len(chunk)  # a file longer than the original is another one
+            start += len(chunk)  # a longer file than the original is wrong
             progress.advance(task, len(chunk))
 
 
@@ -165,7 +165,7 @@ def _fetch_from_hub(name: str) -> Path:
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
 
-    try:  # the library tries for half a minute before it says that there is no network
+    try:  # the library takes half a minute to report a missing network
         urllib.request.urlopen(constants.ENDPOINT, timeout=TIMEOUT).close()
     except urllib.error.HTTPError:
         pass  # it answers

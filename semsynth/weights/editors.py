@@ -17,7 +17,7 @@ REMEDY = (
 
 
 def find_editor(name_or_path: str | Path) -> Path:
-    """Path of a latent transformer's file, by the name of one that ships or its path."""
+    """Path of a latent transformer's file, by the name of a shipped one or its path."""
     return find_weights(name_or_path, SUFFIX, "latent transformer", REMEDY)
 
 
@@ -28,7 +28,7 @@ def read_editor(path: Path) -> tuple[dict[str, Any], State]:
 
 
 def prior_beside(path: Path, card: dict[str, Any]) -> str:
-    """Where the prior of a latent transformer is: beside its file, or by the name in its card."""
+    """The prior of a latent transformer: beside its file, or by the name in its card."""
     beside = path.parent / str(card["prior"]["name"])
     return str(beside if beside.is_file() else card["prior"]["name"])
 

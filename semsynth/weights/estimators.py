@@ -1,4 +1,4 @@
-"""Estimators of motion by name, with the weights that they need."""
+"""Estimators of motion by name, with their weights."""
 
 from typing import Literal
 
@@ -37,7 +37,7 @@ def load_motion_estimator(name: str, upstream_input: bool = False) -> MotionEsti
         estimator = load_motion_estimator(name)
         if not isinstance(estimator, nn.Module):
             raise ValueError(
-                f"upstream_input shifts the second image out of [-1, 1], where {name} sees nothing;"
+                f"upstream_input shifts the second image out of [-1, 1], which {name} clips;"
                 " choose a network, such as toy_flow."
             )
         return UpstreamInput(estimator)

@@ -24,7 +24,7 @@ REMEDY = (
 
 
 def find_prior(name_or_path: str | Path) -> Path:
-    """Path of a prior's file, by the name of one that ships or its path."""
+    """Path of a prior's file, by the name of a shipped one or its path."""
     return cards.find_weights(name_or_path, SUFFIX, "prior", REMEDY)
 
 
@@ -37,7 +37,7 @@ def load_generator(name_or_path: str | Path) -> StyleGAN2Generator:
     """A generator, frozen, in eval mode and float32.
 
     Args:
-        name_or_path: Name of one that ships, such as ``toy_portrait``, or the path of a file with
+        name_or_path: Name of a shipped one, such as ``toy_portrait``, or the path of a file with
             its card.
     """
     path = find_prior(name_or_path)
@@ -73,8 +73,8 @@ def save_generator(
     Args:
         generator: The generator.
         path: The safetensors file.
-        card: What to say about it. ``card["generator"]``, and ``card["discriminator"]`` with one,
-            are the arguments of their constructors. The fingerprint is added.
+        card: Its description. ``card["generator"]``, and ``card["discriminator"]`` with one, are
+            the arguments of their constructors. The fingerprint is added.
         discriminator: The discriminator, to continue the training.
         half: Store float16, in half the space.
     """
@@ -108,20 +108,20 @@ def fingerprint(generator: nn.Module | State) -> str:
 
 
 def require_prior(what: str, stored: Any, generator: nn.Module) -> None:
-    """Refuse what was trained on another prior, by its fingerprint or an object that holds it."""
+    """Refuse what was trained on another prior, by its fingerprint or an object with it."""
     prior = stored if isinstance(stored, dict) else {"fingerprint": stored}
     wanted, own = prior.get("fingerprint"), fingerprint(generator)
     if wanted != own:
         name = f" ({prior['name']})" if "name" in prior else ""
         raise WeightsError(
-            f"{what} belongs to the prior with fingerprint {str(wanted)[:12]}{name}, and the one "
+            f"{what} belongs to the prior with fingerprint {str(wanted)[:12]}{name}, but the one "
             f"in use has {own[:12]}. Set model.prior to the prior it was trained on."
         )
 
 
 def check_arguments(name: str, network: nn.Module, card: dict[str, Any]) -> None:
-    """Refuse a card from which a network could not be built again."""
+    """Refuse a card from which the network cannot be rebuilt."""
     with torch.device("meta"):
         described = type(network)(**card.get(name, {}))
-    remedy = f"card[{name!r}] must hold the arguments of the {name}'s constructor."
+    remedy = f"card[{name!r}] must be the arguments of the {name}'s constructor."
     cards.require_same_shapes(network, described, f"The {name} of the card", remedy)

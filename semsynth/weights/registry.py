@@ -15,8 +15,8 @@ class WeightsFile:
         address: Where it is downloaded from.
         sha256: Its checksum.
         size: Its bytes.
-        licence: Under which terms it may be used.
-        purpose: What in this project reads it.
+        licence: Its licence.
+        purpose: What it is used for here.
         other_names: Names under which other libraries store the same bytes.
     """
 
@@ -61,7 +61,7 @@ DOWNLOADS: dict[str, WeightsFile] = {
         "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4",
         95_607_719,
         "NVIDIA Source Code License (network: Apache-2.0)",
-        "FID and KID as clean-fid takes them",
+        "FID and KID as in clean-fid",
     ),
     "inception-fid": WeightsFile(
         "weights-inception-2015-12-05-6726825d.pth",
@@ -70,8 +70,8 @@ DOWNLOADS: dict[str, WeightsFile] = {
         "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
         95_628_359,
         "Apache-2.0",
-        "FID as torch-fidelity and pytorch-fid take it",
+        "FID as in torch-fidelity and pytorch-fid",
         other_names=("pt_inception-2015-12-05-6726825d.pth",),
     ),
 }
-"""Files by name. The checksums agree with the eight digits that torch puts into a file's name."""
+"""Files by name. The checksums agree with the eight digits in torch's file names."""

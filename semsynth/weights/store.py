@@ -1,4 +1,4 @@
-"""Where pretrained weights are looked for. Nothing here touches the network."""
+"""Search for pretrained weights on disk. Nothing here uses the network."""
 
 import os
 import warnings
@@ -19,7 +19,7 @@ class MissingWeightsError(UserError, FileNotFoundError):
     """Files of pretrained weights were not found; the message says how to get them.
 
     Attributes:
-        names: The names to fetch them by; empty if they cannot be fetched.
+        names: Names to fetch them by; empty if they cannot be fetched.
     """
 
     def __init__(self, message: str, names: Iterable[str] = ()) -> None:
@@ -34,7 +34,7 @@ def home() -> Path:
 
 
 def search_directories() -> list[Path]:
-    """Directories that are searched for weights, in this order; new files go to the first."""
+    """Directories searched for weights, in this order; new files go to the first."""
     torch_home = Path(os.environ.get("TORCH_HOME", _cache() / "torch"))
     directories = [home() / "weights", torch_home / "hub" / "checkpoints"]
     own = os.environ.get("SEMSYNTH_WEIGHTS")
@@ -96,7 +96,7 @@ def find(name: str, needed_for: str, remedy: str) -> Path:
     Args:
         name: A key of ``DOWNLOADS``, or ``hf:OWNER/REPOSITORY``, which is a folder.
         needed_for: What needs the file, for the error message.
-        remedy: The switch that does without it, for the error message.
+        remedy: The option that avoids it, for the error message.
     """
     try:
         path = locate(name)

@@ -96,7 +96,7 @@ def test_damage_is_seen_and_the_checkpoint_before_taken(kind: str, tmp_path: Pat
     (folder / "last.ckpt").symlink_to("step_2.ckpt")
     assert run_directory.last_checkpoint(tmp_path) == folder / "last.ckpt"
     damage(folder / "step_2.ckpt", kind)
-    with pytest.warns(UserWarning, match=r"cut off: .*last\.ckpt.* Going on from .*previous"):
+    with pytest.warns(UserWarning, match=r"truncated: .*last\.ckpt.* Resuming from .*previous"):
         assert run_directory.last_checkpoint(tmp_path) == folder / "previous.ckpt"
     damage(folder / "previous.ckpt", kind)
     with pytest.raises(run_directory.DamagedRunError, match="All checkpoints are damaged"):

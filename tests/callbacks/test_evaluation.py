@@ -226,7 +226,9 @@ def test_statistics_of_changed_images_are_thrown_away(tmp_path: Path) -> None:
         return data
 
     measure(tmp_path, Evaluation([Counting(TOY)]), retouched(0.0))
-    with pytest.warns(UserWarning, match=r"other images .* test split: the data have changed"):
+    with pytest.warns(
+        UserWarning, match=r"do not match the real images of the test split: the data have changed"
+    ):
         stale = measure(tmp_path, Evaluation([Counting(TOY)]), retouched(1.0))
     assert stale.scores == {}
     again = measure(tmp_path, Evaluation([Counting(TOY)]), retouched(1.0))
@@ -336,7 +338,7 @@ def test_method_supplies_what_metrics_ask_for(tmp_path: Path) -> None:
     trainer(tmp_path, evaluation).test(Rebuild(), toy(), verbose=False)
     assert 0 < evaluation.scores["reconstruction_mse"] < 0.0105  # 0.1 in steps of 8 bits
     assert evaluation.scores["reconstruction_fd_toy"] > 0
-    with pytest.raises(ValueError, match="wants reconstruction, which Blur and its data do not"):
+    with pytest.raises(ValueError, match="needs reconstruction, which Blur and its data do not"):
         measure(tmp_path, Evaluation([metrics.Reconstruction(TOY)]), toy())
 
 
@@ -351,7 +353,9 @@ def test_method_supplies_what_metrics_ask_for(tmp_path: Path) -> None:
 def test_what_a_method_does_not_supply_is_named(
     tmp_path: Path, method: Method, metric: ImageMetric, missing: str
 ) -> None:
-    message = rf"wants {missing}, which {type(method).__name__} and .* the data has .*image, .*mask"
+    message = (
+        rf"needs {missing}, which {type(method).__name__} and .* data provides .*image, .*mask"
+    )
     with pytest.raises(ValueError, match=message):
         trainer(tmp_path, Evaluation([metric])).test(method, toy(), verbose=False)
 

@@ -114,7 +114,7 @@ def test_good_data_pass_and_are_counted(run: Run, root: Path) -> None:
     assert status == 0
     assert f"train: {NUM_SAMPLES} samples" in report
     assert "val and test: 1 samples" in report
-    assert "No problem was found." in report
+    assert "No problems found." in report
 
 
 @pytest.mark.parametrize("words", [("check", "--data", "ade20k"), ("prepare", "ade20k")])

@@ -43,7 +43,7 @@ def test_the_seed_makes_the_samples(tmp_path: Path) -> None:
 
 def test_samples_are_not_replaced_unasked(tmp_path: Path) -> None:
     draw_three(tmp_path)
-    with pytest.raises(UserError, match="holds samples already; add --overwrite"):
+    with pytest.raises(UserError, match="already has samples; add --overwrite"):
         draw_three(tmp_path)
     draw_three(tmp_path, overwrite=True)
 

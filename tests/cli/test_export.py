@@ -71,7 +71,7 @@ def test_an_export_is_read_as_a_folder_and_passes_the_check(
     assert batch["image"].shape == (count, 3, 32, 32)
     assert set(batch["mask"].unique().tolist()) <= {0, 1, 2}
     main(["data", "check", "--data", "folder", "--root", str(root), "--data.num_classes", "3"])
-    assert "No problem was found" in capsys.readouterr().out
+    assert "No problems found" in capsys.readouterr().out
 
 
 def test_torchvision_code_reads_it(clvae: Path, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_mistakes_about_a_checkpoint_end_in_one_message(
         export(tmp_path / "a", clvae, "--num", "2", "--paste", "tree")
     with pytest.raises(SystemExit, match="CLVAE needs masks"):
         export(tmp_path / "b", clvae, "--num", "2", "--source", "samples")
-    with pytest.raises(SystemExit, match="Segmenter makes no labelled images"):
+    with pytest.raises(SystemExit, match="Segmenter cannot make labelled images"):
         export(tmp_path / "c", Path(judges[0]), "--num", "2")
     export(tmp_path / "d", clvae, "--num", "2")
     with pytest.raises(SystemExit, match="written with num 2, not 3"):

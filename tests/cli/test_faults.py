@@ -77,7 +77,7 @@ def test_a_loss_that_is_no_number_stops_any_method(
         4, fill(torch.nan, everything=True), monkeypatch
     )  # the fifth step's losses are the first to see it
     message = message_of_fit(method, tmp_path, "--checkpoint.every_n_train_steps=3")
-    assert "Not finite at step 5 (epoch" in message
+    assert "NaN or infinite values at step 5 (epoch" in message
     assert "nan" in message
     (file,) = (tmp_path / "faults").glob("*.pt")
     assert str(file) in message
@@ -106,7 +106,9 @@ def test_weights_that_a_gradient_spoilt_are_not_kept(tmp_path: Path, monkeypatch
     at_step(
         4, fill(torch.inf), monkeypatch
     )  # the losses of step 4 are finite, and a checkpoint is due
-    assert re.search(r"Not finite at step 4.*weight", message_of_fit("segmenter", tmp_path), re.S)
+    assert re.search(
+        r"NaN or infinite values at step 4.*weight", message_of_fit("segmenter", tmp_path), re.S
+    )
     assert last(tmp_path)["global_step"] == 2
     assert is_finite(last(tmp_path))
 
@@ -140,7 +142,7 @@ def test_losses_of_a_gpu_are_seen_late_but_not_kept(tmp_path: Path, monkeypatch:
     at_step(4, fill(torch.nan), monkeypatch)
     options = ["--trainer.val_check_interval=100", "--checkpoint.every_n_train_steps=3"]
     message = message_of_fit("segmenter", tmp_path, *options)
-    assert "Not finite at step 5" in message
+    assert "NaN or infinite values at step 5" in message
     assert looks == [3, 3]  # before each checkpoint; three steps were not looked at one by one
     assert last(tmp_path)["global_step"] == 3
 
@@ -169,7 +171,7 @@ def test_cut_off_checkpoint_is_passed_over_and_said(tmp_path: Path) -> None:
     whole = fit("segmenter", tmp_path)
     checkpoint = (tmp_path / "checkpoints/last.ckpt").resolve()
     checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
-    with pytest.warns(UserWarning, match=r"Damaged or cut off: .*Going on from .*previous\.ckpt"):
+    with pytest.warns(UserWarning, match=r"Damaged or truncated: .*Resuming from .*previous\.ckpt"):
         resumed = fit("segmenter", tmp_path, "--ckpt_path=last")
     assert not differences(whole, resumed)
 

@@ -53,7 +53,9 @@ def test_options_become_what_styled_takes(files: tuple[Path, Path]) -> None:
 
 def test_method_without_styles_refuses_the_options() -> None:
     method = StyleGAN2((16, 16), 6, 5, 2, channel_base=128, channel_max=8)
-    with pytest.raises(DataError, match=r"StyleGAN2 has no codes .* leave out --style"):
+    with pytest.raises(
+        DataError, match=r"StyleGAN2 has no class- and layer-wise codes; leave out --style"
+    ):
         read_style(options(levels=[1]), method, ToyStreet())
 
 

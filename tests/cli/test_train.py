@@ -127,7 +127,7 @@ def test_prediction_follows_a_reference_and_redraws_photos(run_dir: Path, tmp_pa
 def test_style_of_masks_without_photos_needs_a_reference(run_dir: Path, tmp_path: Path) -> None:
     write_masks(tmp_path / "masks")
     flags = [f"--masks={tmp_path}/masks", "--style.levels=[0]", f"--output={tmp_path}/out"]
-    with pytest.raises(SystemExit, match="These masks have no images"):
+    with pytest.raises(SystemExit, match="Without images there are no codes"):
         main(["predict", f"--ckpt_path={run_dir}/checkpoints/last.ckpt", *flags])
 
 

@@ -50,5 +50,5 @@ def test_grey_photos_become_colour(root: Path) -> None:
 
 def test_values_above_150_are_refused(root: Path) -> None:
     write_map(root / "annotations/validation/ADE_val_00000001.png", [[0, 1, 151, 255]])
-    with pytest.raises(DataError, match=r"ADE_val_00000001\.png holds the value 151.*0 to 150"):
+    with pytest.raises(DataError, match=r"ADE_val_00000001\.png has the value 151.*0 to 150"):
         ade20k(root).setup("validate")

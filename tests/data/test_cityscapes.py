@@ -102,7 +102,7 @@ def test_void_of_35_channels_is_a_class(root: Path) -> None:
 def test_value_that_is_no_label_id_is_named(root: Path) -> None:
     file = root / "gtFine/val/frankfurt/frankfurt_000000_000294_gtFine_labelIds.png"
     write_map(file, np.full(SIZE, 255))
-    with pytest.raises(DataError, match=r"_labelIds\.png holds the value 255.*expected 0 to 33"):
+    with pytest.raises(DataError, match=r"_labelIds\.png has the value 255.*expected 0 to 33"):
         cityscapes(root).setup("validate")
 
 

@@ -24,7 +24,7 @@ def test_label_map_lies_beside_its_photo(root: Path) -> None:
 
 def test_class_above_15_is_refused(root: Path) -> None:
     write_map(root / "test" / f"{NAME}_label.png", [[16] * 4] * 4)
-    with pytest.raises(DataError, match=r"front_label\.png holds the value 16"):
+    with pytest.raises(DataError, match=r"front_label\.png has the value 16"):
         DeepFashion(str(root)).setup("validate")
 
 

@@ -149,5 +149,5 @@ def test_only_the_files_of_the_shots_are_checked(root: Path, tmp_path: Path) -> 
     (batch,) = data.unlabelled_dataloader()
     assert batch["name"] == ["1"]
     assert "mask" not in batch
-    with pytest.raises(DataError, match=r"labels/1\.png holds the value 9"):
+    with pytest.raises(DataError, match=r"labels/1\.png has the value 9"):
         Folder(str(tmp_path), 9, shots=["1"]).setup("fit")

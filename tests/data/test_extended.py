@@ -76,7 +76,7 @@ def test_scores_are_of_the_labelled_data(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "share", "message"),
     [
-        ("road\nsky\n", 0.5, "names the classes road, sky and the labelled data sky, building"),
+        ("road\nsky\n", 0.5, "has the classes road, sky, but the labelled data have sky, building"),
         (None, 0.5, r"There is no .*classes.txt"),
         ("", 1.5, "share is 1.5"),
     ],

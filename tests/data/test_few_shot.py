@@ -70,7 +70,7 @@ def test_missing_codes_are_named(root: Path) -> None:
 def test_codes_of_two_generators_are_refused(root: Path) -> None:
     layers = {"0": 14, "1": 18, "10": 14}
     write_codes(root, {name: torch.zeros(1, count, 512) for name, count in layers.items()})
-    with pytest.raises(DataError, match=r"1\.pt holds codes of \(18, 512.* .*0\.pt of \(14, 512"):
+    with pytest.raises(DataError, match=r"1\.pt has codes of \(18, 512.* .*0\.pt of \(14, 512"):
         few(root).setup("fit")
 
 

@@ -49,7 +49,7 @@ def test_masks_alone_are_enough_to_predict(root: Path) -> None:
 
 def test_bad_mask_to_predict_from_is_named(root: Path) -> None:
     write_map(root / "val/labels/1.png", np.full((10, 12), 99))
-    with pytest.raises(DataError, match=r"labels/1\.png holds the value 99"):
+    with pytest.raises(DataError, match=r"labels/1\.png has the value 99"):
         MaskFolder(str(root / "val/labels"), folder(root)).setup("predict")
 
 

@@ -36,5 +36,5 @@ def test_no_code_of_a_file_is_run(tmp_path: Path) -> None:
 )
 def test_other_contents_are_refused(tmp_path: Path, stored: dict[str, object], found: str) -> None:
     torch.save(stored, tmp_path / "a.pt")
-    with pytest.raises(DataError, match=rf"must hold 'codes' \(1, num_ws, w_dim\), got {found}"):
+    with pytest.raises(DataError, match=rf"must contain 'codes' \(1, num_ws, w_dim\), got {found}"):
         read_codes(tmp_path / "a.pt")

@@ -32,7 +32,7 @@ def test_files_of_one_stem_are_a_pair(root: Path) -> None:
     [
         ("labels/1.png", r"images/1\.jpg has no mask: expected .*labels/1\.\* ; add it or remove"),
         ("images/1.jpg", r"labels/1\.png has no image: expected .*images/1"),
-        ("images/*", r"images holds no image; expected files"),
+        ("images/*", r"images has no images; expected files"),
         ("images", r"no directory .*images; check the root"),
     ],
 )

@@ -43,11 +43,11 @@ def test_names_and_files_of_names_are_taken_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shots", "message"),
     [
-        (0, "shots is 0 .* from 1 to 100"),
-        (101, "shots is 101 and the training split has 100 samples"),
+        (0, "shots is 0, .* from 1 to 100"),
+        (101, "shots is 101, but the training split has 100 samples"),
         (["4", "x"], "'x' is not in the training split; .* such as '0'"),
         (["4", "4"], "'4' is given twice"),
-        ([], "names no sample"),
+        ([], "shots is empty"),
         ("gone.txt", r"no file gone\.txt"),
     ],
 )

@@ -34,7 +34,7 @@ def test_another_export_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="written with seed 1, not 2"):
         start_card(tmp_path, {"seed": 2, "num": 5})
     (tmp_path / "card.json").rename(tmp_path / "thesis.tex")
-    with pytest.raises(DataError, match="holds other files"):
+    with pytest.raises(DataError, match="contains other files"):
         start_card(tmp_path, {"seed": 1})
 
 

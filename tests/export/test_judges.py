@@ -26,7 +26,7 @@ def test_entropy_of_equal_chances_is_the_logarithm_of_their_number() -> None:
 
 
 def test_a_judge_of_other_classes_is_refused(toy_segmenter: None, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="toy_street has 8 classes, and the exported masks have 3"):
+    with pytest.raises(ValueError, match="toy_street has 8 classes, but the exported masks have 3"):
         Judges(["toy_street"], 3, torch.device("cpu"))
 
 

@@ -140,7 +140,7 @@ def test_generator_alone_synthesises_and_says_that_it_cannot_encode(tmp_path: Pa
     assert method.absent == ("encoder", "discriminator")
     batch = {"mask": torch.zeros(1, 64, 64).long(), "image": torch.zeros(1, 3, 64, 64)}
     assert method.predict_step({**batch, "seed": torch.tensor([1])}, 0).shape == (1, 3, 64, 64)
-    with pytest.raises(ValueError, match=r"no encoder to encode.*_net_E\.pth"):
+    with pytest.raises(ValueError, match=r"has no encoder; import.*_net_E\.pth"):
         method.encode(batch)
 
 

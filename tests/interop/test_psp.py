@@ -298,7 +298,7 @@ def test_encoder_of_more_styles_than_its_generator_is_refused(bundle: Make, tmp_
 
 
 def test_file_without_an_encoder_is_refused(rosinality: Make, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"holds no encoder.*--as stylegan2"):
+    with pytest.raises(CheckpointError, match=r"it has no encoder.*--as stylegan2"):
         import_psp(save(rosinality(), tmp_path))
 
 
@@ -308,7 +308,7 @@ def test_encoder_is_refused_with_another_prior(
     imported(bundle(), tmp_path)
     file = tmp_path / "out" / "official_fewshot_smis.safetensors"
     other = import_psp(save(bundle(64), tmp_path)).prior.generator
-    with pytest.raises(WeightsError, match=r"belongs to the prior with fingerprint \w{12}, and"):
+    with pytest.raises(WeightsError, match=r"belongs to the prior with fingerprint \w{12}, but"):
         load_encoder(file, other)
     with pytest.raises(WeightsError, match="does not describe an encoder"):
         load_encoder(tmp_path / "out" / "official.safetensors", other)

@@ -273,7 +273,7 @@ def replace(key: str, value: Any) -> Callable[[dict[str, Any]], object]:
         (replace("latent_avg", torch.zeros(5)), "mean latent has shape"),
         (replace("latent_avg", "none"), "latent_avg is not a tensor"),
         (replace("g_ema", 5), "g_ema is not a state dict"),
-        (lambda c: c.pop("g_ema"), r"it holds d, latent_avg, not g_ema"),
+        (lambda c: c.pop("g_ema"), r"it has d, latent_avg, not g_ema"),
         (replace("g_ema", {"a.b": torch.zeros(1)}), "0 mapping layers"),
     ],
 )

@@ -93,7 +93,7 @@ def test_interpolation_goes_from_one_image_to_the_other(method: CLVAE, batch: Ba
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"keep": True}, "name the classes"), ({"classes": [9]}, "There is no class 9")],
+    [({"keep": True}, "give the classes to edit"), ({"classes": [9]}, "There is no class 9")],
 )
 def test_control_that_cannot_be_done_says_why(
     method: CLVAE, batch: Batch, changes: dict[str, object], message: str
@@ -104,7 +104,7 @@ def test_control_that_cannot_be_done_says_why(
 
 def test_masks_alone_cannot_be_edited_as_photos(method: CLVAE, batch: Batch) -> None:
     only = {k: v for k, v in seeded(batch).items() if k != "image"}
-    with pytest.raises(ValueError, match="no images"):
+    with pytest.raises(ValueError, match="Without images there are no codes"):
         method.styled(only, classes=[1])
 
 

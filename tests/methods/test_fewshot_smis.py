@@ -227,7 +227,7 @@ def test_a_bad_inversion_is_reported(prior: str) -> None:
     method = tiny(prior)
     shots = shots_of(method, codes=False)
     shots["image"] = torch.ones_like(shots["image"])
-    with pytest.warns(UserWarning, match=r"cannot draw these images.*0 \(\d"):
+    with pytest.warns(UserWarning, match=r"cannot reproduce these images.*0 \(\d"):
         method.learn_shots(shots)
 
 
@@ -354,7 +354,7 @@ def test_refinement_in_inference_mode_changes_the_coarse_latents(prior: str, how
 
 
 def test_refinement_without_shots_is_refused(prior: str) -> None:
-    with pytest.raises(ValueError, match="has seen none"):
+    with pytest.raises(ValueError, match="this model is untrained"):
         predict(tiny(prior, refine="paper"), MASKS)
 
 

@@ -29,7 +29,7 @@ def prior(tmp_path: Path) -> str:
     ("folder", "num_classes", "kind", "shots"),
     [("celebamask_hq", 19, "dense", 5), ("lsun_cat", 9, "sparse", 1)],
 )
-@pytest.mark.filterwarnings("ignore:The prior .* cannot draw these")
+@pytest.mark.filterwarnings("ignore:The prior .* cannot reproduce these")
 def test_photos_are_inverted_labelled_trained_on_resumed_and_drawn(
     prior: str, tmp_path: Path, folder: str, num_classes: int, kind: Any, shots: int
 ) -> None:

@@ -118,8 +118,8 @@ def test_sign_is_averaged_over_processes(monkeypatch: pytest.MonkeyPatch, tmp_pa
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"augment_p": 0.5}, "augment: none does not go with augment_p: 0.5"),
-        ({"augment": "fixed"}, "augment: fixed does not go with augment_p: 0.0"),
+        ({"augment_p": 0.5}, "augment: none is incompatible with augment_p: 0.5"),
+        ({"augment": "fixed"}, "augment: fixed is incompatible with augment_p: 0.0"),
         ({"augment": "ada", "augment_p": 2.0}, r"must be in \[0, 1\]"),
         ({"augment": "ada", "augment_pipe": "c"}, "one of b, bg, bgc"),
     ],

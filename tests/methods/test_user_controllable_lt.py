@@ -177,7 +177,7 @@ def test_pairs_of_another_recipe_or_prior_are_refused(prior: str, tmp_path: Path
     batch: dict[str, Any] = {"w_target": torch.zeros(1), "origin": dict(method.origin)}
     assert method.pairs_of(batch) is batch
     batch["origin"]["estimator"] = "toy_flow"
-    with pytest.raises(WeightsError, match="estimator 'toy_flow', and the method has 'dis'"):
+    with pytest.raises(WeightsError, match="estimator 'toy_flow', but the method has 'dis'"):
         method.pairs_of(batch)
     other = build(save_prior(tmp_path / "other.safetensors", seed=1))
     with pytest.raises(WeightsError, match="made with prior"):

@@ -53,5 +53,5 @@ def test_statistics_can_be_forgotten(toy_assets: Path) -> None:
 
 
 def test_statistics_of_another_metric_are_refused(toy_assets: Path) -> None:
-    with pytest.raises(ValueError, match=r"FrechetDistance keeps.*sum_real.*hold \['rows'\]"):
+    with pytest.raises(ValueError, match=r"FrechetDistance needs.*sum_real.*have \['rows'\]"):
         FrechetDistance("toy_street").load_real_state({"rows": torch.zeros(2)})

@@ -22,7 +22,7 @@ def two_halves(num_masks: int, height: int = 16, width: int = 24) -> Tensor:
 
 
 def varied_images(mask: Tensor, which: Tensor, num_images: int = 3) -> Tensor:
-    """Images whose pixels of one class alone are drawn anew."""
+    """Images in which only the pixels of one class are resampled."""
     generator = torch.Generator().manual_seed(0)
     shape = (len(mask), num_images, 3, *mask.shape[1:])
     noise = torch.randint(0, 256, shape, generator=generator) / 127.5 - 1
@@ -139,7 +139,7 @@ def test_errors_say_what_is_wrong(toy_assets: Path) -> None:
     mask, which = two_halves(1), torch.tensor([NUM_CLASSES])
     metric = ClassDiversity("toy_street", NUM_CLASSES)
     varied = torch.zeros(1, 2, 3, 16, 24)
-    with pytest.raises(ValueError, match=r"varied_class must lie in 0\.\.7, got 8\.\.8"):
+    with pytest.raises(ValueError, match=r"varied_class must be in 0\.\.7, got 8\.\.8"):
         metric.update(varied, which, mask)
-    with pytest.raises(ValueError, match="must have one size"):
+    with pytest.raises(ValueError, match="differ in size"):
         metric.update(varied, which, mask[:, :4])

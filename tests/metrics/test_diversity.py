@@ -113,5 +113,7 @@ def test_top1_similarity_is_the_distance_of_the_nearest_sample_in_l1(toy_assets:
 
 
 def test_top1_similarity_wants_images_of_one_size(toy_assets: Path) -> None:
-    with pytest.raises(ValueError, match=r"of one size, got \(2, 3, 3, 16, 24\) and \(2, 3, 8, 8"):
+    with pytest.raises(
+        ValueError, match=r"of the same size, got \(2, 3, 3, 16, 24\) and \(2, 3, 8, 8"
+    ):
         Top1Similarity("toy_street").update(samples(2, 3), torch.zeros(2, 3, 8, 8))

@@ -106,15 +106,15 @@ def test_maps_translate_segmenter_and_masks_into_one_space(colours: str) -> None
 def test_errors_say_what_is_wrong(toy_assets: Path) -> None:
     metric = LayoutFidelity("toy_street")
     image, mask = torch.zeros(2, 3, 8, 8), torch.zeros(2, 8, 8, dtype=torch.int64)
-    with pytest.raises(ValueError, match=r"target must lie in 0\.\.7.*got 8\.\.8"):
+    with pytest.raises(ValueError, match=r"target must be in 0\.\.7.*got 8\.\.8"):
         metric.update(fake=image, image=image, mask=mask + NUM_CLASSES)
-    with pytest.raises(ValueError, match=r"target must lie in 0\.\.7.*got -1\.\.-1"):
+    with pytest.raises(ValueError, match=r"target must be in 0\.\.7.*got -1\.\.-1"):
         metric.update(fake=image, image=image, mask=mask - 1)
-    with pytest.raises(ValueError, match="must have one size"):
+    with pytest.raises(ValueError, match="their sizes must agree"):
         metric.update(fake=image, image=image, mask=mask[:, :4])
-    with pytest.raises(ValueError, match="must have one shape"):
+    with pytest.raises(ValueError, match="must have the same shape"):
         confusion_matrix(mask, mask[:, :4], NUM_CLASSES)
     with pytest.raises(ValueError, match="8 classes, but segmenter_map translates only 2"):
         LayoutFidelity("toy_street", segmenter_map=(0, 1))
-    with pytest.raises(ValueError, match=r"mask_map leads to 19 classes, but .* only 8"):
+    with pytest.raises(ValueError, match=r"mask_map has 19 target classes, but .* only 8"):
         LayoutFidelity("toy_street", mask_map="cityscapes_ids_to_train_ids")

@@ -79,7 +79,7 @@ def test_metric_gives_the_scores_of_its_rows(toy_assets: Path) -> None:
 def test_few_images_are_warned_of(toy_assets: Path) -> None:
     metric = PrecisionRecall("toy_street")
     metric.update(image=torch.rand(8, 3, 16, 16), fake=torch.rand(9, 3, 16, 16))
-    with pytest.warns(UserWarning, match="9 generated and 8 real images say little"):
+    with pytest.warns(UserWarning, match="9 generated and 8 real images mean little"):
         metric.compute()
 
 

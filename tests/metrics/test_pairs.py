@@ -69,7 +69,9 @@ def test_pairs_are_those_of_the_papers() -> None:
 
 @pytest.mark.parametrize("num_pairs", [0, 4])
 def test_impossible_numbers_of_pairs_are_refused(num_pairs: int) -> None:
-    with pytest.raises(ValueError, match=f"3 samples make 3 pairs, so {num_pairs} random"):
+    with pytest.raises(
+        ValueError, match=rf"num_pairs must be in 1\.\.3 for 3 samples, got {num_pairs};"
+    ):
         choose_pairs("random", 3, num_pairs)
 
 

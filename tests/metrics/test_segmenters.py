@@ -45,7 +45,7 @@ def test_checkpoint_of_the_method_is_a_segmenter(tmp_path: Path) -> None:
 
 def test_checkpoint_of_another_method_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {"generator.weight": torch.zeros(1)}}, tmp_path / "last.ckpt")
-    with pytest.raises(ValueError, match="no checkpoint of the method Segmenter"):
+    with pytest.raises(ValueError, match="is not a checkpoint of the method Segmenter"):
         FrozenSegmenter(str(tmp_path / "last.ckpt"))
 
 

@@ -117,7 +117,7 @@ def test_a_photo_is_uploaded_and_found_in_the_generator(
     page = visit("drag")
     Image.fromarray(pixels(page, IMAGE).astype(np.uint8)).save(tmp_path / "me.jpg", quality=95)
     choose(page, "[data-act=photo]", tmp_path / "me.jpg")
-    page.get_by_text("Looking for the photo in the generator").wait_for()
+    page.get_by_text("Inverting the photo").wait_for()
     page.get_by_text("from your photo").wait_for(timeout=60_000)
     settle(page)
     drag_nose(page)

@@ -50,9 +50,9 @@ def test_codes_of_instances_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_method_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="is no checkpoint of FewShotSMIS"):
+    with pytest.raises(ModelError, match="is not a checkpoint of FewShotSMIS"):
         load_scribbler(str(checkpoint(tmp_path)), CPU)
-    with pytest.raises(ModelError, match="holds FewShotSMIS, not CLVAE"):
+    with pytest.raises(ModelError, match="contains FewShotSMIS, not CLVAE"):
         load_painter("toy_portrait_fewshot", CPU)
 
 

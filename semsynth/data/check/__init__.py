@@ -1,1 +1,1 @@
-"""Are files what they should be? What ``semsynth data check`` and every training look at."""
+"""Checks of data files, by ``semsynth data check`` and before every training."""

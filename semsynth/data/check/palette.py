@@ -1,4 +1,4 @@
-"""Label maps in colour to label maps of class indices."""
+"""Conversion of colour label maps to class indices."""
 
 import shutil
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ WITHOUT_LABEL = (0, 0, 0)
 def convert_colour_masks(
     problems: Iterable[Problem], space: LabelSpace, lookup: np.ndarray
 ) -> tuple[list[Path], list[Problem]]:
-    """Convert the colour label maps among bad files to indices; say why others were not."""
+    """Convert the colour label maps among bad files to indices; return reasons for the others."""
     values = values_of_colours(space, lookup)
     files = {p.file for p in problems if p.kind == COLOUR_MASK}
     files |= {p.file for p in problems if p.kind == NO_CLASS and _is_rgb(p.file)}  # one grey colour
@@ -36,7 +36,7 @@ def convert_colour_masks(
 
 
 def values_of_colours(space: LabelSpace, lookup: np.ndarray) -> dict[tuple[int, int, int], int]:
-    """Value on disk of each colour; where classes share a colour, the first of them has it."""
+    """Value on disk of each colour; a shared colour belongs to the first class."""
     value_of = {int(lookup[value]): value for value in range(255, -1, -1)}
     colours = (
         {WITHOUT_LABEL: value_of[space.ignore_index]} if space.ignore_index in value_of else {}
@@ -50,7 +50,7 @@ def values_of_colours(space: LabelSpace, lookup: np.ndarray) -> dict[tuple[int, 
 def convert(file: Path, values: dict[tuple[int, int, int], int]) -> None:
     """Replace a colour label map by an index PNG and keep the colours as ``NAME.png.colour``.
 
-    A file that holds a colour without a value on disk stays as it was.
+    A file with an unknown colour is left unchanged.
     """
     with opened_image(file) as opened:
         rgb = np.asarray(opened.convert("RGB")).astype(np.int32)
@@ -67,20 +67,20 @@ def convert(file: Path, values: dict[tuple[int, int, int], int]) -> None:
 def _strange(
     file: Path, packed: np.ndarray, strange: list[int], values: dict[tuple[int, int, int], int]
 ) -> str:
-    """Which colours are in no palette, and which one may have been meant."""
+    """Message about unknown colours, with the nearest known one."""
     colour = np.array([strange[0] >> 16, strange[0] >> 8 & 255, strange[0] & 255])
     palette = np.array(list(values))
     nearest = palette[np.abs(palette - colour).sum(1).argmin()]
     pixels = int((packed == strange[0]).sum())
     return (
-        f"{file} holds {len(strange)} colours that no class has, such as {tuple(colour.tolist())} "
+        f"{file} has {len(strange)} colours without a class, such as {tuple(colour.tolist())} "
         f"in {pixels} pixels (nearest: {tuple(nearest.tolist())}); a label map must not be "
         "lossily compressed or smoothed. Fix the palette or the file."
     )
 
 
 def _replace(file: Path, indices: Image.Image) -> None:
-    """Put a file in the place of another; at every moment one of them is there in full."""
+    """Replace a file atomically."""
     target, backup = file.with_suffix(".png"), file.with_name(file.name + BACKUP_SUFFIX)
     with replaced(target) as temporary:
         indices.save(temporary, "PNG")

@@ -1,4 +1,4 @@
-"""Are files what they should be? One scan for ``semsynth data``, for training and prediction."""
+"""Scan of data files, for ``semsynth data``, training and prediction."""
 
 import hashlib
 import logging
@@ -44,10 +44,10 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True)
 class Scanned:
-    """What a scan saw of one sample.
+    """Result of a scan of one sample.
 
     Attributes:
-        problems: What is wrong; empty for a good sample.
+        problems: Problems; empty for a good sample.
         image_size: Height and width of the photo, if it could be read.
         mask_size: Height and width of the label map, if it could be read.
         counts: Pixels of each class (256,), int64; zeros if the label map is bad.
@@ -60,7 +60,7 @@ class Scanned:
 
     @property
     def good(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no problems."""
         return not self.problems
 
 
@@ -70,7 +70,7 @@ def scan(
     workers: int | None = None,
     read: Callable[[Pair, np.ndarray], Scanned] | None = None,
 ) -> list[Scanned]:
-    """Scan samples side by side, each as ``scan_pair`` does or as ``read`` remembers."""
+    """Scan samples in parallel, each by ``scan_pair`` or a cached ``read``."""
     one, title = read or scan_pair, f"Checking {len(pairs)} samples"
     return name_exchanged(in_threads(lambda pair: one(pair, lookup), pairs, title, workers))
 
@@ -78,19 +78,19 @@ def scan(
 def in_threads(
     function: Callable[[T], R], items: Sequence[T], title: str, workers: int | None = None
 ) -> list[R]:
-    """Results in order of a function that mostly decodes or encodes: Pillow does so in parallel."""
+    """Results in order of a function in threads; Pillow decodes and encodes in parallel."""
     with ThreadPoolExecutor(workers) as pool:
         try:
             results = pool.map(function, items)
             console = Console(stderr=True)
             return list(track(results, title, len(items), transient=True, console=console))
-        except BaseException:  # an interrupt too: start nothing more
+        except BaseException:  # an interrupt too: cancel the rest
             pool.shutdown(cancel_futures=True)
             raise
 
 
 def scan_pair(pair: Pair, lookup: np.ndarray) -> Scanned:
-    """Read the files of one sample in full, and compare them with each other."""
+    """Read the files of one sample in full, and check their consistency."""
     seen = scan_labels(pair, lookup) if pair.labels else Scanned()
     if pair.image is not None:
         seen = _with_image(seen, pair, lookup)
@@ -100,7 +100,7 @@ def scan_pair(pair: Pair, lookup: np.ndarray) -> Scanned:
 
 
 def scan_labels(pair: Pair, lookup: np.ndarray) -> Scanned:
-    """Read the label map of a sample and look each of its values up."""
+    """Read the label map of a sample and look up its values."""
     try:
         values = read_labels(pair)
     except DataError as error:
@@ -124,7 +124,7 @@ def count_values(values: Tensor) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _unreadable_map(file: Path) -> list[Problem]:
-    """What keeps a label or instance map from being read, if anything."""
+    """The reason why a label or instance map cannot be read, if any."""
     try:
         read_mask(file)
     except ColourMaskError as error:
@@ -146,14 +146,14 @@ def _without_class(file: Path, found: np.ndarray, lookup: np.ndarray) -> list[Pr
         return []
     listed = ", ".join(map(str, outside[:5])) + (", ..." if len(outside) > 5 else "")
     text = (
-        f"{file} holds the value {listed}, which is not a class; expected "
+        f"{file} has the value {listed}, which is not a class; expected "
         f"{describe_values(lookup)}. Map it to a class or to the value for unlabelled pixels."
     )
     return [Problem(NO_CLASS, file, text)]
 
 
 def describe_values(lookup: np.ndarray) -> str:
-    """The values that a label map may hold, for a message: ``0 to 149 and 255``."""
+    """The valid values of a label map, for a message: ``0 to 149 and 255``."""
     values = np.flatnonzero(lookup >= 0)
     runs = np.split(values, np.flatnonzero(np.diff(values) > 1) + 1)
     return " and ".join(f"{r[0]} to {r[-1]}" if len(r) > 1 else str(r[0]) for r in runs)
@@ -179,7 +179,7 @@ def _with_image(seen: Scanned, pair: Pair, lookup: np.ndarray) -> Scanned:
         return seen
     fits_unturned = turned and not shape_differs(seen.mask_size, (size[1], size[0]))
     remedy = (
-        "the photo's EXIF orientation turns it, the label map was drawn on the unturned photo; "
+        "the photo's EXIF orientation rotates it, but not the label map; "
         "remove the orientation from the photo."
         if fits_unturned
         else "another shape; export it again."
@@ -212,9 +212,9 @@ def _with_other_shape(
 
 
 def name_exchanged(samples: Sequence[Scanned]) -> list[Scanned]:
-    """Name the label maps of another shape that would fit if two of them were exchanged.
+    """Report pairs of label maps of wrong shapes that would fit if swapped.
 
-    Those that were exchanged among photos of one shape look right to a program.
+    Swaps among photos of the same shape cannot be detected.
     """
     result = list(samples)
     waiting: dict[tuple[Size | None, Size | None], int] = {}
@@ -230,11 +230,11 @@ def name_exchanged(samples: Sequence[Scanned]) -> list[Scanned]:
 
 
 def _exchanged(this: Scanned, other: Scanned) -> Scanned:
-    """Replace what is said about the shape of one sample."""
+    """Replace the problem with the shape of one sample."""
     mine, theirs = (
         next(p.file for p in sample.problems if p.kind == OTHER_SHAPE) for sample in (this, other)
     )
-    text = f"{mine} does not fit its photo, and would fit that of {theirs}; exchange the two."
+    text = f"{mine} does not fit its photo but would fit that of {theirs}; swap the two."
     kept = tuple(p for p in this.problems if p.kind != OTHER_SHAPE)
     return replace(this, problems=(*kept, Problem(EXCHANGED, mine, text)))
 
@@ -245,9 +245,9 @@ def problems_of(samples: Iterable[Scanned]) -> list[Problem]:
 
 
 def check_pairs(pairs: Sequence[Pair], lookup: np.ndarray, skip_unreadable: bool = False) -> None:
-    """Scan the files of some samples before they are used, once: good ones are remembered.
+    """Scan the files of some samples before use; good ones are cached.
 
-    With ``skip_unreadable``, files that cannot be read are listed in a warning and pass.
+    With ``skip_unreadable``, unreadable files only raise a warning that lists them.
     """
     marker = cache_directory() / "checked" / digest_of(pairs, lookup)
     if marker.exists():
@@ -263,15 +263,15 @@ def check_pairs(pairs: Sequence[Pair], lookup: np.ndarray, skip_unreadable: bool
 
 
 def cache_directory() -> Path:
-    """Where what was learned about files is kept: ``~/.cache/semsynth``."""
+    """Directory of cached scans: ``~/.cache/semsynth``."""
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "semsynth"
 
 
 def digest_of(pairs: Sequence[Pair], lookup: np.ndarray) -> str:
-    """A name that changes when a file of the samples does."""
+    """A cache key that changes with any file of the samples."""
     digest = hashlib.sha256(lookup.tobytes())
     for path in (p for pair in pairs for p in pair.files):
-        status = path.stat() if path.exists() else None  # what is not there will be reported
+        status = path.stat() if path.exists() else None  # missing files are reported later
         facts = (status.st_size, status.st_mtime_ns) if status else "missing"
         digest.update(f"{path.resolve()} {facts}\n".encode())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""All splits of a data set at once: which samples there are, and everything that is wrong."""
+"""Samples and problems of all splits of a data set."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ NO_SPLIT = "unusable split"
 
 @dataclass
 class SplitFiles:
-    """A split, or two that are one on disk: its names, its complete pairs, and their scan."""
+    """A split, or two with the same files: names, complete pairs, and their scan."""
 
     names: list[Split]
     pairs: list[Pair]
@@ -36,7 +36,7 @@ class SplitFiles:
 
 @dataclass
 class DataReport:
-    """What was found in a data set: splits, those with the same files once; problems; notes."""
+    """Report on a data set: splits, those with the same files once; problems; notes."""
 
     splits: list[SplitFiles]
     problems: list[Problem]
@@ -48,7 +48,7 @@ class DataReport:
         return sum(len(split.pairs) for split in self.splits)
 
     def add(self, problems: Sequence[Problem]) -> None:
-        """Add problems that are not yet known; two splits may share their files."""
+        """Add new problems; two splits may share their files."""
         self.problems += [p for p in dict.fromkeys(problems) if p not in self.problems]
 
 
@@ -97,7 +97,7 @@ def check_data(
 
 
 def notes_on(split: SplitFiles, data: PairsOnDisk) -> list[str]:
-    """What is striking about the labels of a split, and not wrong."""
+    """Notes on unusual but valid labels of a split."""
     labelled = [
         (pair, sample.counts)
         for pair, sample in zip(split.pairs, split.samples, strict=True)

@@ -1,4 +1,4 @@
-"""Worlds of toy images: layout, appearance and motion are known, so the best scores are too."""
+"""Toy worlds: layout, appearance and motion are known, and so are upper bounds of scores."""
 
 from semsynth.data.toy.datamodule import ToyDataModule, ToyDataset, ToyPortrait, ToyStreet
 from semsynth.data.toy.portrait import PortraitWorld

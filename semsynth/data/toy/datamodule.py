@@ -14,11 +14,11 @@ from semsynth.data.toy.street import StreetWorld
 from semsynth.data.toy.world import CLASS_LOOKS, World
 
 _FIRST: dict[Split, int] = {"train": 0, "val": 1 << 40, "test": 1 << 41}
-"""Id of the first sample of each split, so far apart that no size of a split makes two overlap."""
+"""Id of the first sample of each split, far enough apart that splits never overlap."""
 
 
 class ToyDataset(Dataset[Batch]):
-    """Samples rendered when they are first read and kept in memory as bytes.
+    """Samples rendered when first read and kept in memory as bytes.
 
     Each loader process keeps those that it rendered. The samples of the world are ``first`` to
     ``first + size - 1``.
@@ -30,7 +30,7 @@ class ToyDataset(Dataset[Batch]):
         self.size = size
         self.image_size = image_size
         self.seed = seed
-        # The pages of an empty tensor take no memory until they are written.
+        # Pages of an empty tensor take no memory until written.
         self._pixels = torch.empty(size, 5, image_size, image_size, dtype=torch.uint8)
         self._rendered = torch.zeros(size, dtype=torch.bool)
 
@@ -41,7 +41,7 @@ class ToyDataset(Dataset[Batch]):
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[Batch]:
-        """Samples of a batch, those that are new rendered together."""
+        """Samples of a batch; new ones are rendered together."""
         index = torch.as_tensor(indices)
         self._render(index[~self._rendered[index]])
         pixels = self._pixels[index]
@@ -74,12 +74,12 @@ class ToyDataModule(SynthesisDataModule):
         train_size: Number of training samples.
         val_size: Number of validation samples.
         test_size: Number of test samples.
-        batch_size: Training samples a process and step.
-        eval_batch_size: Samples a process and step in validation, test and prediction.
+        batch_size: Training samples per process and step.
+        eval_batch_size: Samples per process and step in validation, test and prediction.
         num_workers: Loader processes; 0 renders in the training process.
         seed: Seed of the world; another one gives other samples of the same distribution.
-        labels: ``dense`` masks; or ``scribbles`` or ``landmarks`` in their place, where 0 is
-            unknown and the other classes come after it.
+        labels: ``dense`` masks; or ``scribbles`` or ``landmarks``, where 0 is unknown and class k
+            becomes k + 1.
     """
 
     world: ClassVar[World]
@@ -99,8 +99,8 @@ class ToyDataModule(SynthesisDataModule):
     ) -> None:
         if not 32 <= image_size <= 256:
             raise ValueError(
-                f"image_size must be between 32 and 256, got {image_size}; the parts of a toy "
-                "image vanish below, and rendering takes too long above."
+                f"image_size must be between 32 and 256, got {image_size}; smaller images lose "
+                "their parts, and larger ones take too long to render."
             )
         self.sizes: dict[Split, int] = {"train": train_size, "val": val_size, "test": test_size}
         for split, size in self.sizes.items():
@@ -121,7 +121,7 @@ class ToyDataModule(SynthesisDataModule):
         self.labels = labels
 
     def dataset(self, split: Split) -> ToyDataset | SparseLabels:
-        """The samples of a split, none of which is in another split of whatever size."""
+        """The samples of a split; splits never overlap."""
         rendered = self.rendered(split)
         if self.labels == "dense":
             return rendered
@@ -143,13 +143,13 @@ class ToyDataModule(SynthesisDataModule):
         appearance_seed: int,
         other: tuple[Tensor, int] | None = None,
     ) -> Tensor:
-        """Draw images (B, 3, H, W) in [-1, 1] from the true distribution given some layouts.
+        """Sample images (B, 3, H, W) in [-1, 1] from the true distribution given layouts.
 
         Args:
             split: Where the layouts are from.
             index: Positions of the samples in the split (B,), int64, as in the batch.
-            appearance_seed: Seed of the new appearance; the data module's own gives the samples'.
-            other: One class (B,) of each sample that looks different, and the seed of its looks.
+            appearance_seed: Seed of the appearance; the data module's gives that of the samples.
+            other: One class (B,) of each sample with another appearance, and its seed.
         """
         samples = _FIRST[split] + index.cpu()
         layout = self.world.sample_layout(self.seed, samples)

@@ -1,8 +1,8 @@
-"""Parts painted over one another: which part is seen where, for a whole batch at once.
+"""Layered parts: which part is visible where, for a whole batch at once.
 
-Coordinates are (x, y) in [-1, 1], x to the right and y down, whatever the resolution. A part lives
-in coordinates of its own, ``(point - centre) / scale``, in which its shape, its texture and its
-light are fixed: to move a part is to change its centre and its scale, and everything follows.
+Coordinates are (x, y) in [-1, 1], x to the right and y down, whatever the resolution. Shape,
+texture and light of a part are fixed in its local coordinates, ``(point - centre) / scale``: a part
+moves by its centre and scale alone.
 """
 
 import math
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 Inside = Callable[[Tensor, Tensor], Tensor]
-"""Says which points are inside, from part coordinates x and y that broadcast with one another: a
-pixel grid comes as (B, 1, W) and (B, H, 1), so that what depends on one axis costs next to nothing.
+"""Says which points are inside, from part coordinates x and y that broadcast with each other: a
+pixel grid is (B, 1, W) and (B, H, 1), so that terms of a single axis are cheap.
 """
 
 
@@ -24,7 +24,7 @@ class Shape:
 
     Attributes:
         inside: Which points are covered, bool.
-        reach: Distances from the centre along x and y beyond which nothing is covered or asked for.
+        reach: Distances from the centre along x and y beyond which nothing is covered.
     """
 
     inside: Inside
@@ -33,16 +33,16 @@ class Shape:
 
 @dataclass(frozen=True)
 class Part:
-    """One thing to paint.
+    """A part to paint.
 
     Attributes:
         label: Class of its pixels.
-        shape: Which points it covers, in its own coordinates.
+        shape: Which points it covers, in local coordinates.
         centre: Position in the image (B, 2).
-        scale: Size in the image of one unit of its own coordinates (B, 2).
+        scale: Size in the image of a local unit (B, 2).
         tone: Mixes black (towards -1) or white (towards 1) into the colour of the class.
-        light: Change of brightness per unit of its own x and y.
-        glow: 1 for what shines by itself after dark, 0 for what does not.
+        light: Change of brightness per unit of local x and y.
+        glow: 1 for light sources, 0 otherwise.
         instance: Id in the instance map; 0 for stuff.
     """
 
@@ -94,9 +94,9 @@ def pixel_centres(image_size: int) -> tuple[Tensor, Tensor]:
 
 
 def topmost(parts: Sequence[Part], x: Tensor, y: Tensor) -> Tensor:
-    """Number (B, H, W), int64, of the part seen at each point; the first covers all.
+    """Index (B, H, W), int64, of the part visible at each point; the first covers all.
 
-    Points are a grid, x (B or 1, 1, W) and y (B or 1, H, 1), or any, (B, H, W) each.
+    Points are a grid, x (B or 1, 1, W) and y (B or 1, H, 1), or arbitrary, (B, H, W) each.
     """
     B = len(parts[0].centre)
     H, W = max(x.shape[1], y.shape[1]), max(x.shape[2], y.shape[2])
@@ -109,14 +109,14 @@ def topmost(parts: Sequence[Part], x: Tensor, y: Tensor) -> Tensor:
         scale_x, scale_y = part.scale[:, :, None, None].unbind(1)
         own_x, own_y = (x[..., left:right] - centre_x), (y[:, top:bottom] - centre_y)
         inside = part.shape.inside(own_x / scale_x, own_y / scale_y)
-        # What is painted later hides what is painted earlier, and has the higher number.
+        # Later parts hide earlier ones, and have higher indices.
         area = seen[:, top:bottom, left:right]
         torch.maximum(area, inside.view(torch.uint8) * number, out=area)
     return seen.long()
 
 
 def _windows(parts: Sequence[Part], image_size: int) -> list[list[int]]:
-    """Pixels (left, top, right, bottom) outside which no sample of the batch shows the part."""
+    """Bounding box (left, top, right, bottom) in pixels of the part over the batch."""
     centre, scale = frames(parts)
     reach = scale * torch.tensor([part.shape.reach for part in parts])
     low, high = centre - reach, centre + reach  # (B, P, 2)

@@ -1,6 +1,6 @@
 """Geometry of the toy portrait: the parts of a bust, placed by the factors of its layout.
 
-Units are those of a head at zoom 1 whose face is 0.8 wide and 1.0 high, from its centre.
+Units are those of a head at zoom 1, whose face is 0.8 wide and 1.0 high, from its centre.
 """
 
 import math
@@ -22,7 +22,7 @@ Place = Callable[[Number, Number, Number, Number], Frame]
 def face_parts(layout: dict[str, Tensor]) -> list[Part]:
     """The parts of a bust in drawing order, the background first, from factors (B,) each.
 
-    They move by changes of their centre and scale alone.
+    They only move by centre and scale.
     """
 
     def place(x: Number, y: Number, scale_x: Number, scale_y: Number) -> Frame:
@@ -110,7 +110,7 @@ def _half_shoulders(y: Tensor) -> Tensor:
 
 
 def _half_cap(y: Tensor) -> Tensor:
-    """Round above, drawn in below, where the face would else have a mane."""
+    """Round above, tapered below, so that the face has no mane."""
     return 0.47 * (1 - (y / torch.where(y < 0, 0.56, 0.42)) ** 2).clamp(min=0).sqrt()
 
 

@@ -12,14 +12,14 @@ from semsynth.data.toy.world import Factors, LayoutRanges, Style, World
 
 
 class PoseFlow(NamedTuple):
-    """What becomes of each pixel of a source image in a target image.
+    """Motion of each pixel from a source to a target image.
 
     Attributes:
         flow: Shift (x, y) in pixels from the source pixel to its place in the target (B, 2, H, W).
         log_expansion: Log of size in the source over size in the target (B, 1, H, W): negative
             where the content grows or comes closer, the sign of optical expansion (Yang &
             Ramanan, CVPR 2020).
-        valid: True where what the source pixel shows is seen in the target too (B, H, W).
+        valid: True where the content of the source pixel is visible in the target (B, H, W).
     """
 
     flow: Tensor
@@ -85,7 +85,7 @@ class PortraitWorld(World):
     )
 
     def flow(self, source_layout: Factors, target_layout: Factors, image_size: int) -> PoseFlow:
-        """Follow each pixel from one pose to another, which differs in ``pose_factors`` alone."""
+        """Motion of each pixel between two poses, which differ in ``pose_factors`` alone."""
         x, y = pixel_centres(image_size)
         source, target = self.parts(source_layout), self.parts(target_layout)
         seen = topmost(source, x, y)
@@ -105,7 +105,7 @@ class PortraitWorld(World):
         return face_parts(layout)
 
     def _atmosphere(self, base: Tensor, draw: Tensor) -> Factors:
-        """Light between dim and bright, between cool and warm."""
+        """Light from dim to bright, and from cool to warm."""
         warm = 0.3 * draw[:, :1] - 0.15
         gain = torch.cat([1 + warm, torch.ones_like(warm), 1 - warm], 1)
         return {"tint": gain * (0.7 + 0.4 * draw[:, 1:])}

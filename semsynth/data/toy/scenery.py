@@ -1,7 +1,7 @@
 """Geometry of the toy street: its parts, placed by the factors of its layout.
 
-Things on the ground are placed in perspective: at depth d the ground is d below the horizon, and
-everything that stands there is scaled by d. A camera at eye level sees all heads at the horizon.
+Objects on the ground are in perspective: at depth d the ground is d below the horizon, and objects
+on it are scaled by d. From a camera at eye level all heads are at the horizon.
 """
 
 import math
@@ -14,7 +14,7 @@ from semsynth.data.toy.drawing import Part, Shape, both, box, ellipse, everywher
 SKY, BUILDING, VEGETATION, ROAD, SIDEWALK, CAR, PERSON, POLE = range(8)
 
 DEPTHS = ((0.15, 0.2), (0.25, 0.32), (0.4, 0.5), (0.62, 0.8))
-"""Range of the depth of each row of things, from far to near, so that drawing order is depth."""
+"""Depth range of each row of objects, from far to near, which is the drawing order."""
 
 Frame = tuple[Tensor, Tensor]
 Layout = dict[str, Tensor]
@@ -87,13 +87,13 @@ def _ground(layout: Layout) -> list[Part]:
 
 
 def _row(layout: Layout, row: int) -> list[Part]:
-    """Pole, person and car at one depth, or some of them."""
+    """Pole, person and car at one depth, each optional."""
     low, high = DEPTHS[row]
     depth = low + (high - low) * layout["depth"][:, row]
     y = layout["horizon"] + depth
 
     def stand(thing: str, sideways: Tensor, probability: float, thin: float = 0.0) -> Frame:
-        """Where a thing stands; at least as wide as if it stood at depth ``thin``."""
+        """Placement of an object; at least as wide as at depth ``thin``."""
         x = layout["vanishing"] + sideways * depth
         x = x + 4 * (layout[f"{thing}_shown"][:, row] > probability)  # absent: out of sight
         return _frame(x, y, depth.clamp(min=thin), depth)
@@ -113,7 +113,7 @@ def _row(layout: Layout, row: int) -> list[Part]:
 
 
 def _person(frame: Frame, instance: int) -> list[Part]:
-    """Body, legs and head of somebody whose feet are at y = 0."""
+    """Body, legs and head of a person whose feet are at y = 0."""
 
     def half_body(y: Tensor) -> Tensor:
         return 0.19 * (1 - ((y + 0.55) / 0.24) ** 4).clamp(min=0).sqrt()

@@ -29,7 +29,7 @@ def hsv_to_rgb(hsv: Tensor) -> Tensor:
 def shade(
     parts: Sequence[Part], seen: Tensor, appearance: dict[str, Tensor], x: Tensor, y: Tensor
 ) -> Tensor:
-    """Colours (B, 3, H, W) in [0, 1] of the parts seen (B, H, W) at x (1, 1, W) and y (1, H, 1)."""
+    """Colours (B, 3, H, W) in [0, 1] of visible parts (B, H, W) at x (1, 1, W), y (1, H, 1)."""
     B, H, W = seen.shape
     base, accent = _colours(parts, appearance)  # (B, P, 3) each
     texture_table = _texture_table(parts, appearance)  # (B, P, 12)
@@ -47,14 +47,14 @@ def shade(
     texture = stripes.mul_(f[7]).add_(noise.mul_(f[8]))
     light = f[9] * x + f[10] * y + f[11]
     colours = torch.empty(B, 3, H, W)
-    for c in range(3):  # keeps what is in use within the processor's cache
+    for c in range(3):  # keeps the working set within the CPU cache
         plain, change = field(base[..., c]), field(accent[..., c])
         torch.mul(change.mul_(texture).add_(plain), light, out=colours[:, c])
     return colours.clamp_(0, 1)
 
 
 def _colours(parts: Sequence[Part], appearance: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-    """Tinted colour of each part, and what a texture of 1 adds to it: (B, P, 3) each."""
+    """Tinted colour of each part, and its change by a texture of 1: (B, P, 3) each."""
     labels = torch.tensor([part.label for part in parts])
     tone = torch.tensor([part.tone for part in parts])[:, None]
     glow = torch.tensor([part.glow for part in parts])[:, None]
@@ -95,7 +95,7 @@ def _texture_table(parts: Sequence[Part], appearance: dict[str, Tensor]) -> Tens
 
 @cache
 def _noise_tile() -> Tensor:
-    """Two octaves of smooth noise in [-1, 1] with 8 texels a unit (1, 1, H, W)."""
+    """Two octaves of smooth noise in [-1, 1] with 8 texels per unit (1, 1, H, W)."""
     generator = torch.Generator().manual_seed(0)
     coarse, fine = (
         F.interpolate(

@@ -72,7 +72,7 @@ class StreetWorld(World):
         return street_parts(layout)
 
     def _atmosphere(self, base: Tensor, draw: Tensor) -> Factors:
-        """A time of day: 0 is night, 1 is noon; the sky of a sunset has a colour of its own."""
+        """A time of day: 0 is night, 1 is noon; the sunset sky has its own colour."""
         hours, tints = torch.tensor(HOURS), torch.tensor(TINTS)
         time = draw[:, :1]
         after = torch.searchsorted(hours, time[:, 0].contiguous()).clamp(min=1)

@@ -1,4 +1,4 @@
-"""What the toy worlds share: factors drawn for each sample, and the rendering of a batch."""
+"""Base of the toy worlds: random factors of each sample, and rendering of a batch."""
 
 import math
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ Factors = dict[str, Tensor]
 Range = tuple[float, float]
 LayoutRanges = Mapping[str, tuple[float, float] | tuple[float, float, int]]
 
-_LAYOUT, _APPEARANCE = 0, 1  # streams of random numbers: neither says anything about the other
+_LAYOUT, _APPEARANCE = 0, 1  # independent random streams
 
 
 CLASS_LOOKS = ("base", "accent", "texture", "frequency", "amplitude", "angle", "phase")
-"""Factors of the appearance that each class has for itself."""
+"""Factors of the appearance per class."""
 
 
 class Rendering(NamedTuple):
@@ -38,7 +38,7 @@ class Rendering(NamedTuple):
 
 
 class Style(NamedTuple):
-    """How one class may look; each attribute is the range of a uniform distribution.
+    """Appearance of a class; each attribute is the range of a uniform distribution.
 
     Attributes:
         hue: Hue of the base colour; may leave [0, 1] and wraps.
@@ -56,15 +56,15 @@ class Style(NamedTuple):
 
 
 class World:
-    """A distribution of images whose parts are all known.
+    """A distribution of images with known parts.
 
-    Subclasses say what the factors are and which parts they make. Factors of a sample depend on
-    the seed and its index only, never on the batch around it.
+    Subclasses define the factors and parts. Factors of a sample depend only on the seed and its
+    index.
     """
 
     label_space: ClassVar[LabelSpace]
     layout_ranges: ClassVar[LayoutRanges]
-    """Low, high, and for factors of several things their number."""
+    """Low, high, and for factors of several objects their number."""
     styles: ClassVar[tuple[Style, ...]]
     """One for each class."""
 
@@ -78,7 +78,7 @@ class World:
         }
 
     def sample_appearance(self, seed: int, indices: Tensor) -> Factors:
-        """Draw all that does not change the mask, independently for each class.
+        """Draw everything that does not affect the mask, independently for each class.
 
         Returns:
             ``base`` and ``accent`` colours (B, num_classes, 3) in [0, 1]; ``texture`` (B,
@@ -106,7 +106,7 @@ class World:
     def render(self, layout: Factors, appearance: Factors, image_size: int) -> Rendering:
         """Paint a batch of factors; the mask does not depend on the appearance."""
         parts = self.parts(layout)
-        x, y = pixel_centres(2 * image_size)  # 2 x 2 samples a pixel against jagged edges
+        x, y = pixel_centres(2 * image_size)  # 2 x 2 supersampling against aliasing
         image = _halve(shade(parts, topmost(parts, x, y), appearance, x, y))
         seen = topmost(parts, *pixel_centres(image_size))
         mask = torch.tensor([part.label for part in parts])[seen]
@@ -115,11 +115,11 @@ class World:
 
     def parts(self, layout: Factors) -> list[Part]:
         """The parts of a layout in drawing order; the first covers the whole image."""
-        raise TypeError(f"{type(self).__name__} does not say what it is made of.")
+        raise TypeError(f"{type(self).__name__} does not implement parts.")
 
     def _atmosphere(self, base: Tensor, draw: Tensor) -> Factors:
         """``tint`` (B, 3) and replaced factors, from base colours and numbers in [0, 1) (B, 2)."""
-        raise TypeError(f"{type(self).__name__} does not say what its light is like.")
+        raise TypeError(f"{type(self).__name__} does not implement _atmosphere.")
 
 
 def _uniform(seed: int, indices: Tensor, stream: int, count: int) -> Tensor:
@@ -132,7 +132,7 @@ def _uniform(seed: int, indices: Tensor, stream: int, count: int) -> Tensor:
 
 
 def _accent(hsv: Tensor, draw: Tensor) -> Tensor:
-    """A colour (..., 3) that is seen on the given HSV one: a near hue, brighter on dark ground."""
+    """A colour (..., 3) in contrast to an HSV one: a close hue, brighter on dark."""
     hue, saturation, value = hsv.unbind(-1)
     shift = 0.25 + 0.2 * draw[..., 2]
     value = torch.where(value > 0.55, value - shift, value + shift)
@@ -141,6 +141,6 @@ def _accent(hsv: Tensor, draw: Tensor) -> Tensor:
 
 
 def _halve(image: Tensor) -> Tensor:
-    """Mean of each 2 x 2 pixels, five times faster than ``avg_pool2d`` on a processor."""
+    """Mean of each 2 x 2 pixels, five times faster than ``avg_pool2d`` on a CPU."""
     rows = image[..., ::2, :] + image[..., 1::2, :]
     return (rows[..., ::2] + rows[..., 1::2]) / 4

@@ -1,8 +1,8 @@
-"""A prior of local codes that knows the global code.
+"""A prior of local codes conditioned on the global code.
 
-The paper draws classes and levels independently, so that light can disagree between classes: its
-own failure is a sunset sky over a neutral road. Here the mean and the variance of each local code
-depend on the global code, which all of them share. The prior begins as N(0, 1).
+The paper samples classes and levels independently, so that light can disagree between classes, as
+in its failure of a sunset sky over a neutral road. Here mean and variance of each local code depend
+on the shared global code. The prior is initialised to N(0, 1).
 """
 
 import torch
@@ -15,8 +15,8 @@ from semsynth.networks.clvae.spade import LEAK
 class CodePrior(nn.Module):
     """Gaussian of local codes of shape (L, K, N), given the global code.
 
-    Each row of each level reads the global code through a gate of its own, and the rows of a level
-    share what follows, so that many classes cost little.
+    Each row of each level has its own gate on the global code, and the rows of a level share the
+    following layers, so that many classes are cheap.
     """
 
     def __init__(self, z_dim: int, code_shape: tuple[int, int, int], hidden_dim: int = 128) -> None:

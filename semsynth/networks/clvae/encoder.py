@@ -20,7 +20,7 @@ _WIDTHS = (1, 2, 4, 8, 8, 8)  # times channels; the last block gives the global 
 
 
 class Posterior(NamedTuple):
-    """Gaussian codes of a batch of images; zero where a class is not present."""
+    """Gaussian codes of a batch of images; zero for absent classes."""
 
     mu_global: Tensor  # means (B, z_dim)
     logvar_global: Tensor  # log-variances (B, z_dim)
@@ -31,7 +31,7 @@ class Posterior(NamedTuple):
 
 
 def code_levels(num_levels: int, *, class_wise: bool, layer_wise: bool) -> tuple[int, ...]:
-    """Levels of the encoder that give local codes."""
+    """Levels of the encoder with local codes."""
     if not 0 <= num_levels <= NUM_LEVELS:
         raise ValueError(f"num_levels must be 0 to {NUM_LEVELS}, got {num_levels}; choose one.")
     if layer_wise:
@@ -48,18 +48,18 @@ def local_code_shape(
 
 
 def classes_present(mask: Tensor, num_classes: int) -> Tensor:
-    """Classes (B, num_classes), bool, that cover a pixel of label maps (B, H, W)."""
+    """Classes (B, num_classes), bool, present in label maps (B, H, W)."""
     return rows_present(fill_ignored(mask, num_classes), num_classes)
 
 
 def draw_class(mask: Tensor, seed: Tensor, num_classes: int) -> Tensor:
-    """A class (B,) that each of the label maps (B, H, W) has, by seeds (B,)."""
+    """A random class (B,) present in each label map (B, H, W), by seeds (B,)."""
     luck = seeded_normal(hash_int64(seed), num_classes)
     return luck.masked_fill(~classes_present(mask, num_classes), -torch.inf).argmax(1)
 
 
 def rows_of(mask: Tensor, instance: Tensor | None, num_classes: int, per_class: int) -> Tensor:
-    """Row of the codes that each pixel reads (B, H, W), from 0; the last where ignored.
+    """Row of the codes of each pixel (B, H, W), from 0; the last for ignored pixels.
 
     With one row ``per_class`` it is the class; several need instance maps (B, H, W).
     """
@@ -77,7 +77,7 @@ def instance_rows(mask: Tensor, instance: Tensor, num_classes: int, per_class: i
     """Rows of instances: class * per_class + number (B, H, W); the last if ignored.
 
     Instances are numbered within their class, in the order of their ids; those beyond the last row
-    share it. No number is read back from the device.
+    share it. Nothing synchronises with the device.
     """
     labels = fill_ignored(mask, num_classes).flatten(1)
     keys, order = (labels * (1 << 32) + instance.flatten(1)).sort(1)
@@ -91,16 +91,16 @@ def instance_rows(mask: Tensor, instance: Tensor, num_classes: int, per_class: i
 
 
 def rows_present(rows: Tensor, num_rows: int) -> Tensor:
-    """Rows (B, num_rows), bool, that a pixel of the maps (B, H, W) has; ``num_rows`` is dropped."""
+    """Rows (B, num_rows), bool, present in maps (B, H, W); ``num_rows`` is dropped."""
     slots = torch.zeros(len(rows), num_rows + 1, dtype=torch.bool, device=rows.device)
     return slots.scatter(1, rows.flatten(1), True)[:, :num_rows]
 
 
 def pool_by_row(features: Tensor, rows: Tensor, num_rows: int) -> tuple[Tensor, Tensor]:
-    """Largest activation (B, K, D) of each channel in the pixels of each row; presence (B, K).
+    """Maximum activation (B, K, D) of each channel over the pixels of each row; presence (B, K).
 
-    Rows (B, h, w) of the activations (B, D, h, w) are classes or instances, ``num_rows`` where
-    ignored; absent ones give 0.
+    Rows (B, h, w) of the activations (B, D, h, w) are classes or instances, ``num_rows`` for
+    ignored pixels; absent ones give 0.
     """
     B, D, _, _ = features.shape
     index = rows.flatten(1)[:, None].expand(-1, D, -1)
@@ -130,7 +130,7 @@ class CLVAEEncoder(nn.Module):
 
     Images and masks are resized to ``encoder_size``. With ``layer_wise`` the trunk has one block
     more than levels (the paper's L); without, the middle level gives the codes. ``z_dim`` may be 0.
-    ``levels`` names the levels to read, one perhaps twice. All else is as in ``CLVAEGenerator``.
+    ``levels`` are the levels to read, possibly repeated. Otherwise as in ``CLVAEGenerator``.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class CLVAEEncoder(nn.Module):
         self.num_classes, self.class_wise = num_classes, class_wise
         self.instances_per_class = instances_per_class
         num_blocks = num_levels + 1 if layer_wise else NUM_LEVELS + 1
-        num_blocks = num_blocks if z_dim else max(self.levels) + 1  # the rest is for z alone
+        num_blocks = num_blocks if z_dim else max(self.levels) + 1  # the rest is only for z
         if encoder_size < 2 ** (num_blocks + 1):
             raise ValueError(
                 f"encoder_size must be at least {2 ** (num_blocks + 1)} for {num_blocks} blocks, "

@@ -1,4 +1,4 @@
-"""Encoders and generators of class-wise codes: CLVAE's own, and those it is compared with."""
+"""Encoders and generators of class-wise codes: CLVAE's, and those of its rivals."""
 
 from typing import Any, Literal
 
@@ -33,9 +33,9 @@ def build_networks(
     coupled_prior: bool,
     checkpointing: bool,
 ) -> tuple[nn.Module, nn.Module]:
-    """Encoder and generator of an architecture; all of them give and take codes alike.
+    """Encoder and generator of an architecture, with a common interface of codes.
 
-    The arguments are those of ``CLVAEEncoder`` and ``CLVAEGenerator``; rivals read some of them.
+    The arguments are those of ``CLVAEEncoder`` and ``CLVAEGenerator``; rivals use some of them.
     """
     if instances_per_class > 1 and not (class_wise and architecture != "groupdnet"):
         raise ValueError(

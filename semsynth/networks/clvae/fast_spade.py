@@ -1,12 +1,12 @@
-"""SPADE layers and blocks that do less work than those of ``spade``, with the same parameters.
+"""Faster SPADE layers and blocks than those of ``spade``, with the same parameters.
 
-A layout may be given by its labels: vectors, and where each of them is painted. The first
-convolution of a SPADE layer at a pixel is then a sum of nine terms, each of which depends on one
-label alone. So the vectors are convolved instead of the pixels: a table of nine rows for each
-label, from which each pixel takes and adds nine. That is exact, and on a CPU about ten times as
-fast as the convolution, forward and backward.
+A layout may be given by labels and a table of their vectors. The first convolution of a SPADE layer
+at a pixel is then a sum of nine terms, each of which depends on only one label. So the vectors are
+convolved instead of the pixels: a table of nine rows per label, of which each pixel looks up and
+sums nine. That is exact, and on a CPU about ten times as fast as the convolution, forward and
+backward.
 
-The layers of a block also read the layout by one convolution, those of one input share its batch
+The layers of a block also convolve the layout at once, those of the same input share its batch
 statistics, and one is added to the bias of gamma instead of to its maps.
 """
 
@@ -25,7 +25,7 @@ class Painted(NamedTuple):
     """A layout (B, L, H, W) by its labels."""
 
     labels: Tensor  # row of each pixel in the tables (B, H, W), int64
-    tables: Tensor  # vectors (B, R, L) to paint, or (1, R, L) if all images share them
+    tables: Tensor  # vectors (B, R, L), or (1, R, L) if all images share them
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
@@ -43,7 +43,7 @@ class Painted(NamedTuple):
         return self._replace(labels=self.labels[:, rows[:, None], columns])
 
     def rows(self) -> Tensor:
-        """Row of each pixel (B, H, W) in the tables of all images, joined."""
+        """Row of each pixel (B, H, W) in the concatenated tables of all images."""
         if len(self.tables) == 1:
             return self.labels
         first = torch.arange(len(self.labels), device=self.labels.device) * self.tables.shape[1]
@@ -55,13 +55,15 @@ class Painted(NamedTuple):
 
     def convolved(self, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Convolve the layout with weights (O, L, 3, 3) after zero padding: (B, O, H, W)."""
-        if self.labels.device.type != "cpu":  # where a convolution is what the device does best
+        if self.labels.device.type != "cpu":  # where the convolution is faster
             return F.conv2d(self.dense(), weight, bias, padding=1)
         B, H, W = self.labels.shape
         joined = self.tables.flatten(0, 1)
         taps = joined @ weight.permute(1, 2, 3, 0).flatten(1)  # (rows, 9 * O)
         taps = F.pad(taps, (0, 0, 0, 1)).float().unflatten(1, (9, -1)).flatten(0, 1)
-        around = F.pad(self.rows(), (1, 1, 1, 1), value=len(joined))  # outside is the last row
+        around = F.pad(
+            self.rows(), (1, 1, 1, 1), value=len(joined)
+        )  # the last row is for the padding
         windows = around.unfold(1, 3, 1).unfold(2, 3, 1).reshape(-1, 9)
         index = windows * 9 + torch.arange(9, device=windows.device)
         maps = F.embedding_bag(index, taps, mode="sum").view(B, H, W, -1).permute(0, 3, 1, 2)
@@ -72,7 +74,7 @@ AnyLayout = Tensor | Painted
 
 
 class FastSPADE(SPADE):
-    """SPADE that takes a layout of either kind."""
+    """SPADE for a layout of either kind."""
 
     def forward(self, x: Tensor, layout: AnyLayout) -> Tensor:
         """Modulate activations (B, C, H, W) by a layout (B, L, H', W'), resized to (H, W)."""
@@ -91,7 +93,7 @@ class FastSPADE(SPADE):
 
 
 class SPADEResBlock(ModulatedResBlock):
-    """Residual block of SPADE layers, which share what they have in common."""
+    """Residual block of SPADE layers with shared computations."""
 
     spade_0: FastSPADE
     spade_1: FastSPADE
@@ -140,9 +142,9 @@ def hidden_maps(spades: Sequence[SPADE], layout: AnyLayout) -> list[Tensor]:
 def normalise_for_both(
     norm: nn.BatchNorm2d, other: nn.BatchNorm2d, x: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Normalise one input by two layers. In training they share the batch, and so the work.
+    """Normalise one input by two layers, sharing batch statistics in training.
 
-    Each keeps its own running statistics, in which imported checkpoints differ.
+    Each keeps its own running statistics, which differ in imported checkpoints.
     """
     if not norm.training:
         return norm(x), other(x)
@@ -155,7 +157,7 @@ def normalise_for_both(
     with torch.no_grad():
         for old, new, to in zip(before, mine, theirs, strict=True):
             to.lerp_(old, norm.momentum).add_(new - old)  # as (1 - m) * to + m * of the batch
-        if other.num_batches_tracked is not None:  # None while a block is computed again
+        if other.num_batches_tracked is not None:  # None while a block is recomputed
             other.num_batches_tracked.add_(1)
     return normalised, normalised
 
@@ -167,7 +169,7 @@ def painted_one_hot(labels: Tensor, num_classes: int, channels: int | None = Non
 
 
 def convolve(layout: Tensor | Painted, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """Convolve a layout of either kind by 3x3, with zeros around it: (B, O, H, W)."""
+    """Convolve a layout of either kind by 3x3, with zero padding: (B, O, H, W)."""
     if isinstance(layout, Painted):
         return layout.convolved(weight, bias)
     return F.conv2d(layout, weight, bias, padding=1)

@@ -25,13 +25,13 @@ class CLVAEGenerator(nn.Module):
         image_size: Height and width of the images.
         channels: Channels of the last block; the first has 16 times as many.
         z_dim: Dimension of the global code.
-        code_dim: Dimension of a local code; the number of classes if not given, as in the paper.
+        code_dim: Dimension of a local code; by default the number of classes, as in the paper.
         num_levels: Levels with local codes, from the finest; others read the mask.
         class_wise: Whether each class has its own codes.
         layer_wise: Whether each level has its own codes; if not, one code serves all levels.
         upsampling: Number of doublings: 5 ("normal"), 6 ("more") or 7 ("most", one block more).
         spade_channels: Hidden channels of the SPADE layers.
-        instances_per_class: Number of instances per class with codes of their own.
+        instances_per_class: Number of instances per class with separate codes.
         code_last_blocks: Whether blocks beyond the finest level read its codes instead of the mask.
         coupled_prior: Whether the prior of the local codes depends on the global code.
         checkpointing: Recompute the blocks in the backward pass, which saves memory.
@@ -99,7 +99,7 @@ class CLVAEGenerator(nn.Module):
     def painted_codes(
         self, mask: Tensor, z_local: Tensor, instance: Tensor | None = None
     ) -> list[Painted]:
-        """Give each pixel the embedding and the code of its class; ignored pixels get zero.
+        """Sum of embedding and code of each pixel's class; zero for ignored pixels.
 
         There is one layout (B, N, H / 2^(j+1), W / 2^(j+1)) for each level j that blocks read, and
         last the one-hot mask (B, num_classes, H, W), or the finest codes with ``code_last_blocks``.

@@ -10,12 +10,12 @@ IGNORE_INDEX = 255
 
 
 def fill_ignored(mask: Tensor, num_classes: int) -> Tensor:
-    """Give ignored pixels the label ``num_classes``: a slot of their own, to be dropped."""
+    """Give ignored pixels the label ``num_classes``, an extra slot to be dropped."""
     return mask.masked_fill(mask == IGNORE_INDEX, num_classes)
 
 
 def one_hot(mask: Tensor, num_classes: int) -> Tensor:
-    """Layout (B, num_classes, H, W), float32, of label maps (B, H, W); zero where ignored."""
+    """Layout (B, num_classes, H, W), float32, of label maps (B, H, W); zero if ignored."""
     B, H, W = mask.shape
     known = mask != IGNORE_INDEX
     layout = torch.zeros(B, num_classes, H, W, device=mask.device)

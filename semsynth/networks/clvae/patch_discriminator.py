@@ -14,7 +14,7 @@ Output = tuple[list[Tensor], Tensor]  # features of each layer, logits
 
 
 class PatchDiscriminator(nn.Module):
-    """Judge overlapping patches of images under their layouts.
+    """Classify overlapping patches of images under their layouts.
 
     Args:
         in_channels: Channels of layout and image together.
@@ -48,7 +48,7 @@ class PatchDiscriminator(nn.Module):
         return features, self.last(features[-1])
 
     def convolve_first(self, layout: Tensor, image: Tensor) -> Tensor:
-        """Convolve cat([layout, image]) by halves, so that R batches pay for the layout once."""
+        """Convolve cat([layout, image]) in two parts, the layout only once for R batches."""
         channels = [layout.shape[1], image.shape[1]]
         of_layout, of_image = torch.split(self.first.weight, channels, dim=1)
         x = F.conv2d(image, of_image, self.first.bias, stride=2, padding=2)
@@ -64,7 +64,7 @@ class MultiscaleDiscriminator(nn.Module):
         self.scales = nn.ModuleList(PatchDiscriminator(in_channels, channels) for _ in range(2))
 
     def forward(self, layout: Tensor, image: Tensor) -> list[Output]:
-        """Judge images (R * B, 3, H, W) under layouts (B, C, H, W) at each scale, fine first."""
+        """Outputs for images (R * B, 3, H, W), layouts (B, C, H, W) at each scale, fine first."""
         outputs = []
         for i, discriminator in enumerate(self.scales):
             if i:
@@ -74,7 +74,7 @@ class MultiscaleDiscriminator(nn.Module):
 
 
 def halve(x: Tensor) -> Tensor:
-    """Average 3x3 pixels at every second one; the border counts only pixels inside."""
+    """3x3 average pooling with stride 2; padding is excluded from the mean."""
     return F.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
 
 

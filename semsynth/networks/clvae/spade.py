@@ -44,7 +44,7 @@ class ModulatedResBlock(nn.Module):
     Args:
         in_channels: Channels of the input.
         out_channels: Channels of the output.
-        modulation: Builds a layer that normalises so many channels and modulates them by a layout.
+        modulation: Builds a layer that normalises channels and modulates them by a layout.
         groups: Groups of the convolutions.
     """
 

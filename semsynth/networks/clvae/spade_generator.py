@@ -32,12 +32,11 @@ class SPADEGenerator(nn.Module):
         layout_channels: Channels of the layout of each block, coarse to fine.
         spade_channels: Hidden channels of the SPADE layers.
         upsampling: Number of doublings: 5 ("normal"), 6 ("more") or 7 ("most", one block more).
-        start: Makes the first map (B, 16 * channels, h, w), or its values in one row; a linear
-            layer on the latent vector if not given.
-        build_block: Builds a block from the numbers of its channels, in and out, and from its
-            place; SPADE's if not given.
-        checkpointing: Keep only the inputs of the blocks for the backward pass, and recompute the
-            rest: less memory, a third more time.
+        start: Makes the first map (B, 16 * channels, h, w), possibly flat; by default a linear
+            layer on the latent vector.
+        build_block: Builds a block from input channels, output channels and index; by default
+            SPADE's.
+        checkpointing: Recompute the blocks in the backward pass: less memory, a third more time.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class SPADEGenerator(nn.Module):
         self.to_image = nn.Conv2d(widths[-1], 3, 3, padding=1)
 
     def forward(self, z: Tensor, layouts: Sequence[AnyLayout]) -> Tensor:
-        """Images (B, 3, H, W) in [-1, 1] of latents (B, z_dim), or what else ``start`` takes.
+        """Images (B, 3, H, W) in [-1, 1] of latents (B, z_dim), or other inputs of ``start``.
 
         There is one layout (B, layout_channels[i], H', W') for each block, of any size.
         """

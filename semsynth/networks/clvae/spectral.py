@@ -1,4 +1,4 @@
-"""Convolutions under spectral normalisation, and how networks that have them are initialised."""
+"""Spectrally normalised convolutions, and their initialisation."""
 
 from typing import Literal
 
@@ -9,9 +9,9 @@ from torch.nn.utils.parametrizations import _SpectralNorm
 
 
 class SpectralNorm(_SpectralNorm):
-    """Torch's spectral normalisation, with a product where torch divides.
+    """Torch's spectral normalisation with a product instead of a quotient.
 
-    The backward pass of a quotient goes over the weights four times as often, which at small
+    The backward pass of a quotient makes four times as many passes over the weights, which at small
     batches is a tenth of a step.
     """
 
@@ -43,11 +43,11 @@ def spectral_conv(
 
 @torch.no_grad()
 def initialise(module: nn.Module, mode: Literal["upstream_gpu", "xavier"]) -> None:
-    """Initialise convolutions and linear layers in place; embeddings are left alone.
+    """Initialise convolutions and linear layers in place, but not embeddings.
 
-    The nominal rule of SPADE and of CLVAE is Xavier with gain 0.02 everywhere. Their released code
-    moves the networks to the GPU first, after which the rule no longer reaches the weights under
-    spectral normalisation: those train from PyTorch's default. "upstream_gpu" is what was run.
+    SPADE and CLVAE nominally use Xavier with gain 0.02 everywhere. Their released code moves the
+    networks to the GPU first, after which the initialisation misses the weights under spectral
+    normalisation, which start from PyTorch's default: "upstream_gpu".
     """
     for layer in module.modules():
         if not isinstance(layer, nn.Conv2d | nn.Linear):
@@ -61,7 +61,7 @@ def initialise(module: nn.Module, mode: Literal["upstream_gpu", "xavier"]) -> No
 
 
 def _initialise_spectral(layer: nn.Module) -> None:
-    """Redraw a weight under spectral normalisation, and its singular vectors with it."""
+    """Reinitialise a weight under spectral normalisation and its singular vectors."""
     weights = layer.get_submodule("parametrizations.weight")
     nn.init.xavier_normal_(weights.get_parameter("original"), gain=0.02)
     for _ in range(15):

@@ -1,8 +1,7 @@
-"""Style codes of images, and what can be done with them before they are decoded.
+"""Style codes of images, and edits of them before decoding.
 
 Every control of class- and layer-wise codes is an edit of two tensors: which rows, on which levels,
-are taken from where. Codes of all rows are always there, so that nothing depends on which classes a
-mask has.
+are taken from where. Codes of all rows always exist, whichever classes a mask has.
 """
 
 from collections.abc import Sequence
@@ -19,7 +18,7 @@ Path = Literal["lerp", "slerp"]
 
 
 class StyleError(UserError):
-    """A control that cannot be done with these codes or these data; the message says why."""
+    """A control is impossible with these codes or data; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class StyleCodes:
 
     z_global: Tensor  # (B, z_dim)
     z_local: Tensor  # (B, L, K, N): levels from the finest, rows, dimension
-    present: Tensor  # which local codes come from an image (B, L, K), bool; others are drawn
+    present: Tensor  # which local codes come from an image (B, L, K), bool; others are sampled
 
     def __len__(self) -> int:
         return len(self.z_global)
@@ -51,9 +50,9 @@ def choose(
     per_class: int = 1,
     device: torch.device | None = None,
 ) -> Tensor:
-    """Choose where codes of shape (L, K, N) are edited: (1, L, K, 1), bool.
+    """Mask (1, L, K, 1), bool, of the codes of shape (L, K, N) to edit.
 
-    Classes have ``per_class`` rows each; level 0 is the finest; all are chosen if none is named.
+    Classes have ``per_class`` rows each; level 0 is the finest; by default all are chosen.
     """
     L, K, _ = shape
     num_classes = K // per_class
@@ -71,7 +70,7 @@ def choose(
 
 
 def replace_codes(codes: StyleCodes, other: StyleCodes, where: Tensor) -> StyleCodes:
-    """Take local codes from others ``where`` (B or 1, L, K, 1); drawn ones resample."""
+    """Take local codes from others ``where`` (B or 1, L, K, 1); sampled ones resample."""
     return replace(
         codes,
         z_local=torch.where(where, other.z_local, codes.z_local),
@@ -80,10 +79,10 @@ def replace_codes(codes: StyleCodes, other: StyleCodes, where: Tensor) -> StyleC
 
 
 def complete(codes: StyleCodes, drawn: StyleCodes, fill: Fill = "zero") -> StyleCodes:
-    """Codes of an image for another mask: its own where it has them, drawn ones for new classes.
+    """Codes of an image for another mask, with sampled ones for new classes.
 
     On levels where a row is too small, ``fill`` gives it zero, the mean of the prior, as in the
-    released code, or the drawn code.
+    released code, or the sampled code.
     """
     known = codes.present[..., None]  # (B, L, K, 1)
     fill_in = known.any(1, keepdim=True) if fill == "zero" else known
@@ -92,7 +91,7 @@ def complete(codes: StyleCodes, drawn: StyleCodes, fill: Fill = "zero") -> Style
 
 
 def swap(a: StyleCodes, b: StyleCodes, where: Tensor) -> tuple[StyleCodes, StyleCodes]:
-    """Exchange local codes of two batches; global codes stay."""
+    """Swap local codes of two batches; global codes stay."""
     return replace_codes(a, b, where), replace_codes(b, a, where)
 
 
@@ -105,10 +104,10 @@ def interpolate(
     *,
     with_global: bool = True,
 ) -> StyleCodes:
-    """Codes between those of two batches, at a weight from 0 (a) to 1 (b).
+    """Interpolate the codes of two batches by a weight from 0 (a) to 1 (b).
 
-    ``lerp`` is for means of posteriors; ``slerp`` for samples of the prior, whose length it keeps.
-    Local codes move ``where`` (B or 1, L, K, 1), or all.
+    ``lerp`` is for means of posteriors; ``slerp`` for samples of the prior, whose norm it keeps.
+    Local codes move ``where`` (B or 1, L, K, 1), by default all.
     """
     move = slerp if path == "slerp" else torch.lerp
     z_local = move(a.z_local, b.z_local, weight)
@@ -119,7 +118,7 @@ def interpolate(
 
 
 def slerp(a: Tensor, b: Tensor, weight: float) -> Tensor:
-    """Spherical interpolation of vectors (..., N); a straight line where they are parallel."""
+    """Spherical interpolation of vectors (..., N); linear if they are parallel."""
     lengths = (x.norm(dim=-1, keepdim=True).clamp_min(1e-12) for x in (a, b))
     cosine = (a * b).sum(-1, keepdim=True)
     for length in lengths:
@@ -131,6 +130,6 @@ def slerp(a: Tensor, b: Tensor, weight: float) -> Tensor:
 
 
 def paste_back(fake: Tensor, image: Tensor, mask: Tensor, classes: Sequence[int]) -> Tensor:
-    """Put the pixels of the originals back outside some classes of the masks (B, H, W)."""
+    """Restore the original pixels outside some classes of masks (B, H, W)."""
     edited = torch.isin(mask, torch.tensor(classes, device=mask.device))
     return torch.where(edited[:, None], fake, image)

@@ -1,7 +1,7 @@
-"""Augmentation of pseudo-labels on their way into an encoder; all labels stay valid.
+"""Augmentation of pseudo-labels for training an encoder; all labels stay valid.
 
-Pseudo-labels lie on the coarse grid of the features, users' labels do not: the encoder should see
-neither that grid nor always the same set of marks.
+Pseudo-labels are on the coarse grid of the features, users' labels are not: the encoder should
+overfit neither to that grid nor to one set of marks.
 """
 
 import torch
@@ -34,8 +34,8 @@ def augment_labels(
         num_classes: Number of classes, 0 included.
         size: Height and width of the result; by default that of the labels.
         jitter: Standard deviation of the smooth displacement, in pixels of ``labels``.
-        shift: Largest shift of a whole map, in pixels of ``labels``.
-        dilation: Maximum number of pixels by which marks grow, drawn from 0 for each map.
+        shift: Maximum shift of a map, in pixels of ``labels``.
+        dilation: Maximum number of pixels by which marks grow, drawn per map.
         class_dropout: Probability that a class of a map becomes unknown.
         hole: Probability that a rectangle of a map becomes unknown.
     """
@@ -51,13 +51,13 @@ def augment_labels(
 
 
 def drop_classes(labels: Tensor, dropped: Tensor) -> Tensor:
-    """Make classes unknown: label maps (B, h, w), and whether each class goes (B, num_classes)."""
+    """Make classes unknown: label maps (B, h, w), and which classes to drop (B, num_classes)."""
     gone = dropped.gather(1, labels.flatten(1)).view_as(labels)
     return labels.masked_fill(gone, 0)
 
 
 def dilate(labels: Tensor, pixels: Tensor, most: int) -> Tensor:
-    """Grow marks into unknown pixels, by a number for each map (B,), at most ``most``.
+    """Grow marks into unknown pixels, by a number of pixels per map (B,), at most ``most``.
 
     Where two marks meet, the larger class wins.
     """
@@ -83,10 +83,10 @@ def cut_out(labels: Tensor, box: Tensor, chosen: Tensor) -> Tensor:
 
 
 def displace(labels: Tensor, offset: Tensor, field: Tensor, size: int | None) -> Tensor:
-    """Take each pixel of label maps (B, h, w) from a displaced place, the nearest inside.
+    """Warp label maps (B, h, w) by nearest neighbour with border padding.
 
-    Whole maps are displaced by offsets (B, 2) as y, x, in their pixels, and besides by a field
-    (B, 2, g, g) of control points, interpolated.
+    The displacement is an offset (B, 2) as y, x, in pixels, plus an interpolated field
+    (B, 2, g, g) of control points.
     """
     B, h, w = labels.shape
     H, W = (size, size) if size else (h, w)

@@ -17,7 +17,7 @@ REDUCTION = 16
 
 
 class SqueezeExcitation(nn.Module):
-    """Scales channels by what all pixels say together (Hu et al., CVPR 2018)."""
+    """Squeeze-and-excitation: scales channels by global context (Hu et al., CVPR 2018)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -84,11 +84,11 @@ class GradualStyleEncoder(nn.Module):
 
     Args:
         in_channels: Channels of the input, such as the number of classes.
-        num_ws: Styles to predict; may be fewer than a generator takes.
+        num_ws: Styles to predict; may be fewer than a generator's.
         image_size: Height and width of the input, a power of two from 32.
         w_dim: Length of a style.
         units: Residual units of each of the four groups.
-        widths: Channels of the groups. The last is that of the pyramid and the heads.
+        widths: Channels of the groups; the last also those of the pyramid and the heads.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ def level_of(style: int) -> int:
 
 
 def enlarge(x: Tensor, like: Tensor) -> Tensor:
-    """Resize a map (B, C, h, w) to the height and width of another, corners upon corners."""
+    """Resize a map (B, C, h, w) to the height and width of another, with aligned corners."""
     return F.interpolate(x, size=like.shape[-2:], mode="bilinear", align_corners=True)
 
 
@@ -157,7 +157,7 @@ def residual_group(in_channels: int, out_channels: int, units: int) -> nn.Sequen
 def check_encoder(
     num_ws: int, image_size: int, units: Sequence[int], widths: Sequence[int]
 ) -> None:
-    """Refuse what the encoder cannot be built for."""
+    """Refuse invalid arguments of the encoder."""
     if image_size < 32 or image_size & (image_size - 1):
         raise ValueError(
             f"The encoder halves its input to one pixel: image_size must be a power of two from "

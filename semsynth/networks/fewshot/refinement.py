@@ -28,7 +28,7 @@ class Directions(NamedTuple):
 
 
 class Refined(NamedTuple):
-    """What refinement found."""
+    """Result of refinement."""
 
     w_plus: Tensor  # latents (B, num_ws, w_dim)
     first: Tensor  # losses (B,) before the first step
@@ -37,7 +37,7 @@ class Refined(NamedTuple):
 
 @torch.no_grad()
 def principal_directions(generator: StyleGAN2Generator, count: int = 8) -> Directions:
-    """Principal directions of the latents of 1,024 samples, always the same ones."""
+    """Principal directions of the latents of 1,024 fixed samples."""
     seeds = torch.arange(NUM_SAMPLES, device=generator.mean_latent.device)
     w = generator.mapping(seeded_normal(seeds, generator.z_dim))
     mean = w.mean(0)
@@ -57,21 +57,21 @@ def refine(
     prior_weight: float = 0.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Refined:
-    """Refine codes, all images of a batch at once and each by itself.
+    """Refine codes, all images of a batch at once but independently.
 
     Args:
         w_plus: Latents (B, num_ws, w_dim).
-        directions: Directions in which they move.
+        directions: Directions of change.
         loss: The objective, never called in inference mode.
         num_coarse: Number of latents that move, from the first.
-        shared: One vector for all, from the first one's, as in the paper; or each by itself.
+        shared: One vector for all, starting from the first, as in the paper; or one for each.
         steps: Steps of Adam.
         lr: Its learning rate.
         prior_weight: Weight of the mean squared Mahalanobis distance from the mean latent.
         progress: Called after each step with the number of steps done and in total.
     """
     with torch.inference_mode(mode=False), torch.enable_grad():
-        w_plus = w_plus.detach().clone()  # out of inference mode, where autograd cannot follow
+        w_plus = w_plus.detach().clone()  # outside of inference mode, for autograd
         start = w_plus[:, :1] if shared else w_plus[:, :num_coarse]
         offset = torch.zeros(*start.shape[:2], len(directions.basis), device=w_plus.device)
         offset.requires_grad_()

@@ -1,4 +1,4 @@
-"""Strokes in the regions of label maps, as a person might draw them, for whole batches at once."""
+"""Synthetic strokes in the regions of label maps, for whole batches."""
 
 import torch
 import torch.nn.functional as F
@@ -13,8 +13,8 @@ UNITS = 32  # a stroke is a 32nd of the map wide
 def draw_strokes(labels: Tensor, seed: Tensor, num_classes: int) -> Tensor:
     """Keep curved strokes of each class of label maps (B, h, w), and make the rest unknown, 0.
 
-    A stroke is a quadratic Bezier curve through three pixels of its class, as far as it stays in
-    that class; seeds (B,) choose them. ``num_classes`` counts 0.
+    A stroke is a quadratic Bezier curve through three pixels of its class, clipped to that class;
+    seeds (B,) choose them. ``num_classes`` includes 0.
     """
     B, h, w = labels.shape
     ends = pixels_of_classes(labels.flatten(1), seed, num_classes, 3 * STROKES)
@@ -33,7 +33,7 @@ def draw_strokes(labels: Tensor, seed: Tensor, num_classes: int) -> Tensor:
 def pixels_of_classes(labels: Tensor, seed: Tensor, num_classes: int, count: int) -> Tensor:
     """Random pixels (B, num_classes, count) of each class of label maps (B, P).
 
-    Those of a class that is not there are of others.
+    Those of an absent class are of others.
     """
     order = labels.argsort(dim=1, stable=True)  # the pixels, class by class
     slot = labels.new_zeros(len(labels), num_classes)
@@ -46,7 +46,7 @@ def pixels_of_classes(labels: Tensor, seed: Tensor, num_classes: int, count: int
 
 
 def thicken(marks: Tensor, labels: Tensor) -> Tensor:
-    """Grow marks (B, h, w) to the width of a stroke, inside the regions of their own classes."""
+    """Grow marks (B, h, w) to the width of a stroke, inside the regions of their classes."""
     width = max(1, round(max(labels.shape[1:]) / UNITS))
     before = (width - 1) // 2
     padded = F.pad(marks.float(), (before, width - 1 - before) * 2)

@@ -1,4 +1,4 @@
-"""Other views of labelled photos: turned a little, and in the mirror."""
+"""Augmented views of labelled photos: rotated and mirrored."""
 
 import math
 
@@ -10,10 +10,10 @@ ANGLE = math.radians(10)
 
 
 def make_views(image: Tensor, mask: Tensor, flip_lookup: Tensor) -> tuple[Tensor, Tensor]:
-    """Photos as they are, turned to both sides, and all of these in the mirror: (6 N, 3, H, W).
+    """Photos, rotated to both sides, and all of these mirrored: (6 N, 3, H, W).
 
-    Label maps (N, H, W) go with them; ``flip_lookup`` (256,) is the class of each class in the
-    mirror. What comes into view is reflected.
+    Label maps (N, H, W) are transformed likewise; ``flip_lookup`` (256,) is the class of each class
+    in the mirror. Padding is by reflection.
     """
     images, masks = [image.float()], [mask]
     for angle in (-ANGLE, ANGLE):
@@ -26,7 +26,7 @@ def make_views(image: Tensor, mask: Tensor, flip_lookup: Tensor) -> tuple[Tensor
 
 
 def turn(image: Tensor, mask: Tensor, angle: float) -> tuple[Tensor, Tensor]:
-    """Turn photos (N, 3, H, W) and label maps (N, H, W) about the centre by radians, clockwise."""
+    """Rotate photos (N, 3, H, W) and label maps (N, H, W) clockwise by radians."""
     N, _, H, W = image.shape
     cos, sin = math.cos(angle), math.sin(angle)
     matrix = image.new_tensor([[cos, sin * H / W, 0], [-sin * W / H, cos, 0]]).expand(N, 2, 3)

@@ -1,4 +1,4 @@
-"""Motion without weights: dense inverse search and a local affine fit."""
+"""Motion estimation without weights: dense inverse search and a local affine fit."""
 
 import cv2
 import numpy as np
@@ -15,8 +15,8 @@ WORKING_SIZE = 256  # of the shorter side
 class DISMotion:
     """Dense inverse search (Kroeger et al., ECCV 2016, https://arxiv.org/abs/1603.03590).
 
-    OpenCV's implementation with its preset ``medium``. It matches patches of 8 pixels and leaves
-    out the finest scale, so smaller images are enlarged to ``WORKING_SIZE`` first.
+    OpenCV's implementation with its preset ``medium``. It matches patches of 8 pixels and skips the
+    finest scale, so smaller images are enlarged to ``WORKING_SIZE`` first.
     """
 
     @torch.no_grad()
@@ -29,7 +29,7 @@ class DISMotion:
         size = image_a.shape[-2:]
         first, second = (self._grey(image) for image in both_ways(image_a, image_b))
         search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)  # cannot be pickled
-        # OpenCV takes one pair at a time, and is parallel inside.
+        # OpenCV takes one pair at a time, and parallelises internally.
         pairs = zip(first, second, strict=True)
         found = np.stack([search.calc(a, b, None) for a, b in pairs])  # type: ignore[call-overload]  # takes None
         flow = torch.from_numpy(found).to(image_a.device).permute(0, 3, 1, 2)

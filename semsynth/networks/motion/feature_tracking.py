@@ -1,7 +1,7 @@
-"""Find points of one image again in another by the features of the generator that drew both.
+"""Track points between two images by the features of their generator.
 
-On images of a GAN the generator's own features find a point better than optical flow does (DragGAN,
-Pan et al., SIGGRAPH 2023, section 3.3). Here a whole patch is compared, between pixels too.
+On images of a GAN the generator's features track points better than optical flow (DragGAN, Pan et
+al., SIGGRAPH 2023, section 3.3). Here whole patches are compared, with sub-pixel accuracy.
 """
 
 import math
@@ -14,25 +14,25 @@ from torch import Tensor
 from semsynth.networks.motion.geometry import sample
 
 PATCH = 3
-"""Reach of the patches that a ``Follower`` compares, in pixels of the map."""
+"""Radius of the patches that a ``Follower`` compares, in pixels of the map."""
 RING = 8
 RING_RADIUS = 0.1
-"""Points around a zoomed one by which its scale is measured, and their distance on the canvas."""
+"""Number of points on the ring that measures scale, and its radius on the canvas."""
 MARGIN = 3 / 64
-"""How far beyond a request a ``Follower`` looks, as a part of the canvas."""
+"""How far beyond a request a ``Follower`` searches, as a fraction of the canvas."""
 
 
 class Tracked(NamedTuple):
-    """Where points were found."""
+    """Result of tracking."""
 
     points: Tensor  # positions (B, K, 2) in pixels of the feature map, (x, y)
-    similarity: Tensor  # mean cosine (B, K) of the patches there and of those looked for
+    similarity: Tensor  # mean cosine (B, K) between the patches there and the tracked ones
 
 
 def patches_at(features: Tensor, points: Tensor, reach: int) -> Tensor:
-    """Unit features around points (B, K, 2) of a map (B, C, h, w), which ``track`` looks for.
+    """Unit features around points (B, K, 2) of a map (B, C, h, w), for ``track``.
 
-    With P = 2 * reach + 1 pixels a side: (B, K, C, P, P).
+    With a side of P = 2 * reach + 1 pixels: (B, K, C, P, P).
     """
     return _window(features.float(), points, reach, 1)
 
@@ -40,18 +40,18 @@ def patches_at(features: Tensor, points: Tensor, reach: int) -> Tensor:
 def track(
     patches: Tensor, features: Tensor, around: Tensor, radius: Tensor, steps: int = 4
 ) -> Tracked:
-    """Find patches again, each within a square around the place where it is expected.
+    """Track patches, each within a square around its expected position.
 
     Args:
         patches: Patches (B, K, C, P, P) of ``patches_at``.
         features: Features (B, C, h, w) of the image to search.
-        around: Expected places (B, K, 2), in pixels of the map, (x, y).
+        around: Expected positions (B, K, 2), in pixels of the map, (x, y).
         radius: Half the width of each square (B, K), in pixels of the map.
-        steps: Places tried within a pixel, along each axis.
+        steps: Sub-pixel steps along each axis.
     """
     B, K, _, P, _ = patches.shape
     reach = math.ceil(radius.amax().item() * steps)  # in steps
-    margin = steps * (P // 2)  # the outermost patches lie half their width beyond the square
+    margin = steps * (P // 2)  # the outermost patches extend half their width beyond the square
     with torch.autocast(features.device.type, enabled=False):
         window = _window(features.float(), around, reach + margin, steps)  # (B, K, C, n, n)
         similarity = F.conv2d(
@@ -67,13 +67,13 @@ def track(
 
 
 class Follower:
-    """Finds marked points again by features, and the scale around them by a ring of points.
+    """Tracks marked points by features, and the scale around them by a ring of points.
 
     Args:
         landmarks: Features (B, C, h, w) of the images before the edit.
         points: Points (B, K, 2) in pixels of the canvas, (x, y).
         size: Height and width of the canvas.
-        with_scale: Measure the scale too, at nine times the cost.
+        with_scale: Also measure the scale, at nine times the cost.
     """
 
     def __init__(self, landmarks: Tensor, points: Tensor, size: int, with_scale: bool) -> None:
@@ -84,16 +84,16 @@ class Follower:
         self.patches = patches_at(landmarks, self._on_map(self._spots(None)), PATCH)
 
     def find(self, landmarks: Tensor, start: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Look for the points between two places each, and somewhat beyond them.
+        """Search for the points between two positions each, with a margin.
 
         Args:
             landmarks: Features (B, C, h, w) of the images after the edit.
             start: Motions (B, K, 3) already done: flow (x, y) in pixels of the canvas and log
                 expansion.
-            target: Motions (B, K, 3) that were asked for.
+            target: Requested motions (B, K, 3).
 
         Returns:
-            Motions (B, K, 3) that were done, and the similarity (B, K) of what was found.
+            Achieved motions (B, K, 3), and similarity (B, K) of the matches.
         """
         a, b = self._spots(start), self._spots(target)
         reach = 0.75 * (a - b).abs().amax(dim=(1, 2)) + MARGIN * self.size  # anchors drift, too
@@ -132,10 +132,10 @@ def ring_of(size: int, device: torch.device) -> Tensor:
 
 
 def _window(features: Tensor, points: Tensor, reach: int, steps: int) -> Tensor:
-    """Unit features (B, K, C, n, n) of n = 2 reach + 1 places a side, ``steps`` to a pixel."""
+    """Unit features (B, K, C, n, n) of n = 2 reach + 1 positions per side, ``steps`` per pixel."""
     step = torch.arange(-reach, reach + 1, device=points.device) / steps
     offset = torch.stack(torch.meshgrid(step, step, indexing="xy"), dim=-1)  # (n, n, 2)
     found = sample(features, points[:, :, None] + offset.view(-1, 2), "border")  # (B, C, K, n * n)
-    # Made units only here: interpolation shortens vectors, and whole pixels would win
+    # Normalised last: interpolation shortens vectors, which would favour whole pixels
     found = F.normalize(found, dim=1).transpose(1, 2)
     return found.unflatten(3, (len(step), len(step)))

@@ -1,7 +1,8 @@
-"""Motion between two images: what an estimator returns, and the geometry that all of them share.
+"""Motion between two images: the interface of estimators, and their common geometry.
 
-The signs are those of the toy world: flow is (x, y) in pixels, x to the right and y down, from each
-pixel of the first image to its place in the second; log expansion is negative where content grows.
+Signs are those of the toy world: flow is (x, y) in pixels, x to the right and y down, from each
+pixel of the first image to its position in the second; log expansion is negative where content
+grows.
 """
 
 from typing import NamedTuple, Protocol
@@ -12,13 +13,13 @@ from torch import Tensor
 
 
 class Motion(NamedTuple):
-    """What becomes of each pixel of a first image in a second one.
+    """Motion of each pixel from a first to a second image.
 
     Attributes:
         flow: Shift (x, y) in pixels (B, 2, H, W).
         log_expansion: Log of size in the first image over size in the second (B, 1, H, W): negative
             where content grows, as in optical expansion (Yang & Ramanan, CVPR 2020).
-        valid: Where the pixel is seen in the second image too (B, 1, H, W), bool.
+        valid: Where the pixel is visible in the second image (B, 1, H, W), bool.
     """
 
     flow: Tensor
@@ -27,7 +28,7 @@ class Motion(NamedTuple):
 
 
 class MotionEstimator(Protocol):
-    """Anything that estimates motion; it needs no gradient."""
+    """An estimator of motion; it needs no gradient."""
 
     def __call__(self, image_a: Tensor, image_b: Tensor) -> Motion:
         """Estimate the motion from ``image_a`` to ``image_b``, both (B, 3, H, W) in [-1, 1]."""
@@ -37,7 +38,7 @@ def check_pair(image_a: Tensor, image_b: Tensor, multiple: int, smallest: int, w
     """Refuse images of different or unsuitable sizes; ``who`` is the estimator's name."""
     if image_a.shape != image_b.shape or image_a.ndim != 4 or image_a.shape[1] != 3:
         raise ValueError(
-            f"{who} needs two batches of images of one shape (B, 3, H, W), got "
+            f"{who} needs two batches of images of the same shape (B, 3, H, W), got "
             f"{tuple(image_a.shape)} and {tuple(image_b.shape)}."
         )
     H, W = image_a.shape[-2:]
@@ -54,11 +55,11 @@ def both_ways(image_a: Tensor, image_b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def motion_from_flow(forward: Tensor, backward: Tensor) -> Motion:
-    """Motion from flow alone, both ways (B, 2, H, W).
+    """Motion from forward and backward flow (B, 2, H, W).
 
-    The window of the expansion is a quarter of the image wide. In a smaller one the errors of the
-    flow at borders of objects are larger than the expansion: on samples of the toy prior, windows
-    of a sixteenth correlate by 0.5 with how far brows and mouth move apart, these by 0.6.
+    The window of the expansion is a quarter of the image wide. In smaller ones errors of the flow
+    at object boundaries exceed the expansion: on samples of the toy prior, windows of a sixteenth
+    have a correlation of 0.5 with how far brows and mouth move apart, these 0.6.
     """
     radius = max(1, min(forward.shape[-2:]) // 8)
     log_expansion = log_expansion_from_flow(forward, radius)
@@ -68,9 +69,9 @@ def motion_from_flow(forward: Tensor, backward: Tensor) -> Motion:
 def log_expansion_from_flow(flow: Tensor, radius: int) -> Tensor:
     """Log expansion of the least-squares affine map in a window around each pixel.
 
-    On a regular grid the slopes of the fit are fixed linear filters, ``sum(dx u) / sum(dx ** 2)``,
-    and separable. Near the border the nearest full window counts, so that an affine flow has one
-    expansion everywhere.
+    On a regular grid the slopes of the fit are separable linear filters,
+    ``sum(dx u) / sum(dx ** 2)``. Near the border the nearest full window is used, so that an affine
+    flow has a constant expansion.
 
     Args:
         flow: Flow (B, 2, H, W) in pixels.
@@ -98,9 +99,9 @@ def log_expansion_from_flow(flow: Tensor, radius: int) -> Tensor:
 
 
 def consistent(forward: Tensor, backward: Tensor, tolerance: float = 1.0) -> Tensor:
-    """Where forward and backward flow (B, 2, H, W) lead back to the same pixel inside the image.
+    """Forward-backward consistency of flow (B, 2, H, W) inside the image: (B, 1, H, W), bool.
 
-    They may miss it by the tolerance in pixels, or by 5 % of the length: (B, 1, H, W), bool.
+    The error may be up to the tolerance in pixels, or 5 % of the length.
     """
     H, W = forward.shape[-2:]
     place = pixel_grid(H, W, forward.device) + forward

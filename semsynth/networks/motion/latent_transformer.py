@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 Part = Literal["nothing", "motions", "features", "expansion", "self_attention"]
-"""What an ablation leaves out: an input of the marks, or the attention among them."""
+"""What an ablation omits: an input of the marks, or the attention among them."""
 
 
 class Attention(nn.Module):
@@ -25,9 +25,9 @@ class Attention(nn.Module):
         self.to_out = nn.Linear(inner, dim)
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Answers (B, T, dim) that tokens (B, T, dim) read from a memory (B, K, dim).
+        """Attention (B, T, dim) of tokens (B, T, dim) over a memory (B, K, dim).
 
-        ``mask`` (B, 1, 1, K) is True where the memory may be read.
+        ``mask`` (B, 1, 1, K) is True for memory to attend to.
         """
         q, k, v = (
             y.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)  # (B, heads, T or K, head_dim)
@@ -47,7 +47,7 @@ class FeedForward(nn.Sequential):
 
 
 class EncoderBlock(nn.Module):
-    """The marks look at each other, unless an ablation leaves that out."""
+    """Self-attention of the marks, unless ablated."""
 
     def __init__(
         self, dim: int, num_heads: int, head_dim: int, mlp_dim: int, self_attention: bool = True
@@ -60,7 +60,7 @@ class EncoderBlock(nn.Module):
         self.feed_forward = FeedForward(dim, mlp_dim)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Tokens (B, K, dim), of which those under the mask (B, 1, 1, K) can be read."""
+        """Tokens (B, K, dim); those under the mask (B, 1, 1, K) are attended to."""
         if self.self_attention:
             y = self.norm(x)
             x = x + self.attention(y, y, mask)
@@ -68,7 +68,7 @@ class EncoderBlock(nn.Module):
 
 
 class DecoderBlock(nn.Module):
-    """The latents look at each other, then at the marks."""
+    """Self-attention of the latents, then cross-attention to the marks."""
 
     def __init__(self, dim: int, num_heads: int, head_dim: int, mlp_dim: int) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class DecoderBlock(nn.Module):
         self.feed_forward = FeedForward(dim, mlp_dim)
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """Latents (B, T, dim) that read marks (B, K, dim) under a mask (B, 1, 1, K)."""
+        """Latents (B, T, dim) that attend to marks (B, K, dim) under a mask (B, 1, 1, K)."""
         y = self.self_norm(x)
         x = x + self.self_attention(y, y)
         # One normalisation for both sides, as in the released code.
@@ -90,7 +90,7 @@ class DecoderBlock(nn.Module):
 class LatentTransformer(nn.Module):
     """Predicts how the first latents of an image change when its content moves as marked.
 
-    The marks are a set: their places enter by the generator's features alone. The defaults are the
+    The marks are a set: only the generator's features encode positions. The defaults are the
     paper's, with 26,141,440 parameters. ``depth`` counts the blocks of the encoder, and those of
     the decoder; with ``zero_init_head`` the untrained network changes nothing.
     """
@@ -137,10 +137,10 @@ class LatentTransformer(nn.Module):
         Args:
             w: Latents (B, num_tokens, w_dim).
             motions: Motion of each mark (B, K, 3): flow (x, y) and log expansion, each divided by
-                its root mean square in training. 0 marks what is to stay.
+                its root mean square in training. 0 is an anchor.
             features: The generator's features at the marks (B, K, feature_channels).
-            points_mask: True for marks that are there (B, K), bool. What stands in the other places
-                has no effect, and an image without marks keeps its latents.
+            points_mask: True for existing marks (B, K), bool. The others have no effect, and an
+                image without marks keeps its latents.
             alpha: Factor of the change, one number or (B, 1, 1).
 
         Returns:
@@ -149,7 +149,7 @@ class LatentTransformer(nn.Module):
         there = points_mask[..., None]
         motions, features = self._inputs(motions.where(there, 0), features.where(there, 0))
         any_there = points_mask.any(1)[:, None, None]
-        mask = (there.mT | ~any_there)[:, None]  # (B, 1, 1, K), no row without a token to read
+        mask = (there.mT | ~any_there)[:, None]  # (B, 1, 1, K), no row without a token
         memory = torch.cat([self.embed_motion(motions), self.embed_feature(features)], -1)
         memory = F.relu(self.embed_mark(F.relu(memory)))  # (B, K, dim)
         for encode in self.encoder:
@@ -160,7 +160,7 @@ class LatentTransformer(nn.Module):
         return w + alpha * self.head(x).where(any_there, 0)
 
     def _inputs(self, motions: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """What an ablation leaves of the inputs."""
+        """The inputs after ablation."""
         if self.without == "motions":
             motions = torch.zeros_like(motions)
         elif self.without == "features":

@@ -1,4 +1,4 @@
-"""Marks of a user, the one form that a drag has in Python: what is to move, and what is to stay."""
+"""Marks of a user, the one form of a drag in Python: points to move, and anchors."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ SHORTEST = 1.0  # pixels of the canvas; a shorter drag is a click
 
 
 class EditError(UserError):
-    """An edit that cannot be done; the message says why."""
+    """An edit is impossible; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Mark:
 
     @property
     def moves(self) -> bool:
-        """Whether it asks for a change: a drag of less than a pixel does not."""
+        """Whether it requests a change: a drag of less than a pixel does not."""
         return math.hypot(self.dx, self.dy) >= SHORTEST or self.log_expansion != 0
 
 
@@ -99,7 +99,7 @@ class Marks(NamedTuple):
 
 
 def check_marks(points: Tensor, motions: Tensor, points_mask: Tensor, size: int) -> None:
-    """Refuse marks with wrong shapes, not finite or outside the canvas (see ``Marks``)."""
+    """Refuse marks with wrong shapes, NaN, infinite or outside the canvas (see ``Marks``)."""
     B, K = points_mask.shape
     if points.shape != (B, K, 2) or motions.shape != (B, K, 3):
         raise EditError(

@@ -30,8 +30,8 @@ class RAFT(nn.Module):
     """Recurrent all-pairs field transforms (Teed & Deng, ECCV 2020).
 
     As in https://arxiv.org/abs/2003.12039, but finer, smaller, with one encoder for features and
-    context, with a global match as the first guess, and with a head for the log expansion. The
-    encoder has ``channels`` at half the resolution and twice as many at a quarter; a lookup sees
+    context, initialised by a global match, and with a head for the log expansion. The encoder has
+    ``channels`` at half the resolution and twice as many at a quarter; a lookup reads
     ``2 * radius + 1`` cells along x and y on each of ``num_levels`` scales.
     """
 
@@ -75,11 +75,11 @@ class RAFT(nn.Module):
         flow = global_match(pyramid[0], B, self.slowness)  # in cells
         flows = [STRIDE * F.interpolate(flow, size=(H, W), mode="bilinear")]
         for _ in range(self.num_updates):
-            flow = flow.detach()  # gradients do not run through the place of the lookup
+            flow = flow.detach()  # no gradients through the position of the lookup
             correlation = lookup(pyramid, grid + flow, self.radius)
             hidden, change = self.update(hidden, context, correlation, flow)
             flow = flow + change
-            weights = 0.25 * self.upsampling(hidden)  # RAFT slows these weights down by as much
+            weights = 0.25 * self.upsampling(hidden)  # as in RAFT, to balance gradients
             flows.append(STRIDE * upsample(flow, weights))
         log_expansion = upsample(self.expansion(hidden), weights)
         return Estimates(torch.stack(flows), log_expansion)
@@ -189,7 +189,7 @@ def head(hidden_dim: int, out_channels: int, kernel_size: int = 3) -> nn.Sequent
 
 
 def correlation_pyramid(features_a: Tensor, features_b: Tensor, num_levels: int) -> list[Tensor]:
-    """Similarity (B * h * w, 1, h / 2^i, w / 2^i) of every cell to every one of the other image.
+    """Correlation (B * h * w, 1, h / 2^i, w / 2^i) of all pairs of cells.
 
     Scaled products of features (B, C, h, w), on scales i from 0 to ``num_levels`` - 1.
     """
@@ -204,9 +204,9 @@ def correlation_pyramid(features_a: Tensor, features_b: Tensor, num_levels: int)
 def global_match(correlation: Tensor, batch_size: int, slowness: Tensor) -> Tensor:
     """Flow (B, 2, h, w) in cells to the mean of all cells, weighted by their similarity.
 
-    A first guess (Xu et al., CVPR 2022) that makes the features good for matching from the first
-    step on. It reads scale 0 (B * h * w, 1, h, w). Where all cells look alike, as on a plain
-    background, near ones count more: a squared cell of distance takes ``slowness`` away.
+    An initial estimate (Xu et al., CVPR 2022) that trains the features for matching from the first
+    step on. It reads scale 0 (B * h * w, 1, h, w). On uniform background near cells have more
+    weight: ``slowness`` times the squared distance in cells is subtracted.
     """
     h, w = correlation.shape[-2:]
     cells = pixel_grid(h, w, correlation.device).flatten(1).T  # (h * w, 2)
@@ -217,7 +217,7 @@ def global_match(correlation: Tensor, batch_size: int, slowness: Tensor) -> Tens
 
 
 def lookup(pyramid: list[Tensor], place: Tensor, radius: int) -> Tensor:
-    """Read the correlation around where each cell has moved to.
+    """Look up the correlation around the position that each cell has moved to.
 
     Args:
         pyramid: Correlation on each scale (B * h * w, 1, h_i, w_i).
@@ -239,9 +239,9 @@ def lookup(pyramid: list[Tensor], place: Tensor, radius: int) -> Tensor:
 
 
 def upsample(field: Tensor, weights: Tensor) -> Tensor:
-    """Enlarge a field (B, C, h, w) by STRIDE: each pixel is a mean of the nine cells around it.
+    """Convex upsampling of a field (B, C, h, w) by STRIDE from the nine cells around each pixel.
 
-    The weights of the means are logits (B, 9 * STRIDE^2, h, w).
+    The logits of the weights are (B, 9 * STRIDE^2, h, w).
     """
     B, C, h, w = field.shape
     weights = weights.view(B, 1, 9, STRIDE**2, h * w).softmax(2)

@@ -1,4 +1,4 @@
-"""Two faults in the input of the released UserControllableLT's estimator, for parity with it."""
+"""Two bugs in the estimator's input of the released UserControllableLT, for parity."""
 
 import torch
 from torch import Tensor, nn
@@ -7,11 +7,11 @@ from semsynth.networks.motion.geometry import Motion
 
 
 class UpstreamInput(nn.Module):
-    """Feeds a network of motion as UserControllableLT's released code feeds its own.
+    """Feeds a motion network as UserControllableLT's released code does.
 
     Its ``expansion/submission.py`` maps the first image to [0, 1] and the second to [-0.5, 0.5],
-    half of the range darker, and gives the channels in the order that the network was not trained
-    with. (The network itself, of Yang & Ramanan, CVPR 2020, is not part of this package.)
+    half of the range darker, and swaps RGB and BGR. (The network, of Yang & Ramanan, CVPR 2020, is
+    not part of this package.)
     """
 
     def __init__(self, estimator: nn.Module) -> None:

@@ -1,9 +1,10 @@
 """Grouped networks of GroupDNet, for comparison (Zhu et al., CVPR 2020).
 
 Paper: https://arxiv.org/abs/2003.12697. Each class has its own group of channels: the encoder sees
-each class alone and its groups never mix; the decoder starts with as many groups and merges them on
-the way to the image. Written from the paper. What differs: the number of classes is rounded up to a
-power of two, so that group numbers can be halved, and the widths are those of our other generators.
+each class separately and its groups never mix; the decoder starts with as many groups and merges
+them towards the image. Written from the paper. Differences: the number of classes is rounded up to
+a power of two, so that group numbers can be halved, and the widths are those of our other
+generators.
 """
 
 from itertools import pairwise
@@ -27,12 +28,12 @@ _WIDTHS = (1, 2, 4, 8, 8, 8, 8)  # of one class's group, times class_channels
 
 
 def next_power_of_two(number: int) -> int:
-    """The smallest power of two that is not below a number."""
+    """The smallest power of two that is at least a number."""
     return 1 << (number - 1).bit_length()
 
 
 class GroupedEncoder(nn.Module):
-    """Encode each class of an image by a group of channels that sees that class alone.
+    """Encode each class of an image by a group of channels that sees only that class.
 
     A group has ``class_channels`` in the first layer, and gives ``code_channels`` at each cell of
     the decoder's first map. There are as many halvings as doublings in the decoder.
@@ -67,7 +68,7 @@ class GroupedEncoder(nn.Module):
     def forward(self, image: Tensor, mask: Tensor, instance: Tensor | None = None) -> Posterior:
         """Posterior of one level, without a global code, of images under their masks.
 
-        A class's code is the map of its group, in one row. Instances are not read.
+        A class's code is the flattened map of its group. Instances are ignored.
         """
         layout = one_hot(mask, self.num_classes)
         x = (layout[:, :, None] * image[:, None]).flatten(1, 2)  # (B, C * 3, H, W)
@@ -137,7 +138,7 @@ class GroupedGenerator(nn.Module):
 
 
 def group_numbers(num_groups: int, widths: list[int], hidden: int) -> list[int]:
-    """Groups of each block, powers of two that fall evenly to 1 and divide its widths."""
+    """Groups of each block, powers of two that decrease evenly to 1 and divide its widths."""
     steps = len(widths) - 2  # between the first block and the last
     most = num_groups.bit_length() - 1
     numbers = []

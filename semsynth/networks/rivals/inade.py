@@ -1,10 +1,10 @@
 """Instance-adaptive modulation of INADE, for comparison (Tan et al., CVPR 2021).
 
-Paper: https://arxiv.org/abs/2103.06878. A class has a distribution of modulations, and each
-instance draws its own from it: noise of the instance, brought to a layer's width, is scaled and
-shifted by what the layer learned for the class. The noise of an instance is the same in all layers.
-Written from the paper. What differs: the encoder is ours, with one head for the noise of scales and
-one for that of shifts, and a class has a fixed number of instances with noise of their own.
+Paper: https://arxiv.org/abs/2103.06878. A class has a distribution of modulations, from which each
+instance samples its own: noise of the instance, projected to a layer's width, is scaled and shifted
+by the layer's parameters of the class. The noise of an instance is shared by all layers. Written
+from the paper. Differences: the encoder is ours, with one head for the noise of scales and one for
+that of shifts, and a class has a fixed number of instances with separate noise.
 """
 
 import torch
@@ -50,7 +50,7 @@ class InstanceModulation(nn.Module):
             ],
             dim=2,
         )  # (B, K, 2 * C)
-        tables = F.pad(maps, (0, 0, 0, 1))  # ignored pixels are normalised and no more
+        tables = F.pad(maps, (0, 0, 0, 1))  # ignored pixels are only normalised
         scale, shift = layout._replace(tables=tables).dense().chunk(2, dim=1)
         return torch.addcmul(shift, self.norm(x), 1 + scale)
 

@@ -1,4 +1,4 @@
-"""Discriminator that segments: N classes for real pixels and one more for fake ones.
+"""Segmentation discriminator: N classes for real pixels and one more for fake ones.
 
 Sushko et al., "You Only Need Adversarial Supervision for Semantic Image Synthesis", ICLR 2021,
 https://arxiv.org/abs/2012.04781 (OASIS). It never sees the layout; it has to find it.
@@ -17,7 +17,7 @@ _WIDTHS = (2, 2, 4, 4, 8, 8)  # times channels, after each halving
 
 
 class PreactivatedBlock(nn.Module):
-    """Residual block whose activations come before its convolutions."""
+    """Pre-activation residual block."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class SegmentationDiscriminator(nn.Module):
         widths = [channels, *(channels * factor for factor in _WIDTHS[:depth])]
         self.first = spectral_conv(3, channels, 3)
         self.down = nn.ModuleList(PreactivatedBlock(a, b) for a, b in pairwise(widths))
-        # each step up reads what lies below and the map of its own size on the way down
+        # each step up reads the coarser map and the skip connection
         below = [widths[-1], *(2 * width for width in widths[-2:0:-1])]
         self.up = nn.ModuleList(
             PreactivatedBlock(a, b) for a, b in zip(below, widths[-2::-1], strict=True)

@@ -1,8 +1,8 @@
 """Adaptive discriminator augmentation (Karras et al., NeurIPS 2020).
 
-Paper: https://arxiv.org/abs/2006.06676, appendix B. What the discriminator sees, real or generated,
-is augmented with a probability that follows how much it overfits. The generator does not learn the
-augmentations as long as the probability stays below about 0.8.
+Paper: https://arxiv.org/abs/2006.06676, appendix B. The inputs of the discriminator, real and
+generated, are augmented with a probability that adapts to its overfitting. The generator does not
+learn the augmentations as long as the probability is below about 0.8.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ _ROTATION_GATES = (4, 6)
 
 
 class Operations(NamedTuple):
-    """What is done to each image (B,), in this order. Zero does nothing."""
+    """Operations on each image (B,), in this order. Zero is the identity."""
 
     flip: Tensor  # 1 exchanges left and right
     quarter_turns: Tensor  # number of them, counterclockwise
@@ -51,7 +51,7 @@ def draw_operations(uniform: Tensor, p: Tensor, pipe: Pipe = "bgc") -> Operation
     drawn change nothing, as in the paper. Each of the two rotations is less probable, so that one
     of them or both are applied with ``p``.
     """
-    # Away from the ends, where the normal distribution has no values and 1 < p never holds.
+    # Away from 0 and 1, where the normal quantile is infinite and 1 < p is never true.
     uniform = uniform.double().clamp(1e-9, 1 - 1e-9)
     gates, u = uniform[:, :NUM_GATES], uniform[:, NUM_GATES:].unbind(1)
     gate = torch.arange(NUM_GATES, device=uniform.device)
@@ -82,8 +82,8 @@ def draw_operations(uniform: Tensor, p: Tensor, pipe: Pipe = "bgc") -> Operation
 def augment(images: Tensor, operations: Operations, pipe: Pipe = "bgc") -> Tensor:
     """Apply operations to images (B, 3, S, S) in [-1, 1], in float32 whatever autocast says.
 
-    Operations that are not of the ``pipe`` are not even computed. The result is not clipped; images
-    without an operation stay the same to the last bit.
+    Operations outside of the ``pipe`` are not computed. The result is not clipped; images without
+    an operation stay bitwise equal.
     """
     if images.ndim != 4 or images.shape[1] != 3 or images.shape[2] != images.shape[3]:
         raise ValueError(f"Augmentation takes images (B, 3, S, S), got {tuple(images.shape)}.")
@@ -92,19 +92,19 @@ def augment(images: Tensor, operations: Operations, pipe: Pipe = "bgc") -> Tenso
         matrix = geometry(operations, images.shape[-1])
         moved = move_pixels(images, matrix)
         if pipe != "b":
-            # What only moves pixels is left as sharp as it is.
+            # Pixel-exact operations are not resampled.
             moved = torch.where(is_resampled(operations), warp(images, matrix), moved)
         return recolour(moved, colours(operations)) if pipe == "bgc" else moved
 
 
 def is_resampled(o: Operations) -> Tensor:
-    """Whether an image (B, 1, 1, 1) needs values between its pixels."""
+    """Whether an image (B, 1, 1, 1) must be resampled."""
     resampling = (o.log2_scale, o.turn_before, o.log2_stretch, o.turn_after, o.move_x, o.move_y)
     return (torch.stack(resampling) != 0).any(0)[:, None, None, None]
 
 
 def geometry(o: Operations, size: int) -> Tensor:
-    """Maps (B, 3, 3) from places of the result to places of the image, about its centre.
+    """Maps (B, 3, 3) from positions in the result to positions in the image, about its centre.
 
     They are the inverses of the operations, in reverse order.
     """
@@ -125,7 +125,7 @@ def scaling(x: Tensor, y: Tensor) -> Tensor:
 
 
 def rotation(angle: Tensor) -> Tensor:
-    """Maps (B, 3, 3) that rotate by angles (B,), counterclockwise as seen, for y is downwards."""
+    """Maps (B, 3, 3) that rotate by angles (B,), counterclockwise as seen, as y is down."""
     cos, sin, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
     rows = [cos, sin, zero, -sin, cos, zero, zero, zero, zero + 1]
     return torch.stack(rows, -1).unflatten(-1, (3, 3))
@@ -140,8 +140,8 @@ def translation(x: Tensor, y: Tensor) -> Tensor:
 def colours(o: Operations) -> Tensor:
     """Maps (B, 3, 4) from red, green, blue and 1 to the new colour.
 
-    Brightness is added and contrast multiplied first; the rest turns colours about the grey axis v,
-    and so does nothing to the part of the brightness along it but to negate it.
+    Brightness is added and contrast multiplied first; the rest acts around the grey axis v, and can
+    only negate the brightness along it.
     """
     one = torch.eye(3, device=o.hue.device, dtype=o.hue.dtype)
     grey = torch.full_like(one, 1 / 3)  # v v^T, the projection to the grey axis
@@ -174,14 +174,14 @@ class AdaptiveAugment(nn.Module):
 
     Overfitting is measured by the sign of the logits of real images, averaged over some steps: 0
     before the discriminator has learnt anything, 1 when it has memorised the real images. Nothing
-    waits for the device, and probability and averages are in ``state_dict``.
+    synchronises with the device, and probability and averages are in ``state_dict``.
 
     Args:
         pipe: Kinds of operations: ``b`` moves pixels, ``g`` resamples, ``c`` changes colours.
         p: Probability of each operation, or the one to start from.
-        target: Average sign at which the probability stays as it is.
-        kimg: Thousands of images in which the probability could go from 0 to 1.
-        interval: Calls of ``update`` from one change of the probability to the next.
+        target: Target of the average sign.
+        kimg: Thousands of images in which the probability could rise from 0 to 1.
+        interval: Calls of ``update`` between two changes of the probability.
     """
 
     p: Tensor
@@ -221,7 +221,7 @@ class AdaptiveAugment(nn.Module):
 
     @torch.no_grad()
     def update(self, real_logits: Tensor, reduce: Callable[[Tensor], Tensor] | None = None) -> None:
-        """Take logits of augmented real images into account, and at times move the probability.
+        """Accumulate logits of augmented real images, and adjust the probability at intervals.
 
         ``reduce`` sums a tensor over all processes, so that they agree; it is called each time.
         """

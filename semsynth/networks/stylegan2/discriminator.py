@@ -49,7 +49,7 @@ class StyleGAN2Discriminator(nn.Module):
         self.out = EqualisedLinear(widths[-1], 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits (B,), float32, of images (B, 3, H, W) in [-1, 1]; above 0 for what looks real.
+        """Logits (B,), float32, of images (B, 3, H, W) in [-1, 1]; positive for real.
 
         Raises:
             ValueError: The batch is not made of whole groups.
@@ -63,14 +63,14 @@ class StyleGAN2Discriminator(nn.Module):
 def append_batch_std(x: Tensor, group_size: int) -> Tensor:
     """Append a channel with the mean standard deviation within a group: (B, C + 1, H, W).
 
-    Sample i belongs to the group of all j with equal remainder of j by the number of groups.
+    Samples whose indices are equal modulo the number of groups form a group.
     """
     B, _, H, W = x.shape
     group_size = min(group_size, B)
     if B % group_size:
         raise ValueError(
-            f"The discriminator compares groups of {group_size} images, which a batch of {B} does "
-            "not consist of; use a batch size that is a multiple of it."
+            f"The discriminator compares groups of {group_size} images; the batch size must be a "
+            f"multiple of that, got {B}."
         )
     groups = x.float().unflatten(0, (group_size, -1))  # (group_size, groups, C, H, W)
     std = (groups.var(0, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3))

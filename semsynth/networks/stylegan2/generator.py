@@ -17,8 +17,8 @@ from semsynth.networks.stylegan2.layers import (
 )
 
 Noise = Literal["random", "stored", "none"] | Sequence[Tensor]
-"""Noise of the styled convolutions: random, the maps that are stored with the weights, none,
-or given: one tensor (B, 1, H, W) or (1, 1, H, W) for each convolution, from 4x4 upwards."""
+"""Noise of the styled convolutions: random, the maps stored with the weights, none, or given: one
+tensor (B, 1, H, W) or (1, 1, H, W) for each convolution, from 4x4 upwards."""
 
 
 def resolutions_of(image_size: int) -> list[int]:
@@ -81,7 +81,7 @@ class StyledConv(nn.Module):
 
     def forward(self, x: Tensor, w: Tensor, noise: Tensor | None) -> Tensor:
         """Activations (B, C', H, W) under a style (B, w_dim) and noise (B or 1, 1, H, W)."""
-        x = self.conv(x, w, gain=SQRT2)  # a gain before the leaky ReLU is one after it
+        x = self.conv(x, w, gain=SQRT2)  # the gain commutes with the leaky ReLU
         offset = (self.bias * SQRT2).to(x.dtype).view(1, -1, 1, 1)
         if noise is not None:
             x = x + (noise * (self.noise_strength * SQRT2)).to(x.dtype)
@@ -174,7 +174,7 @@ class SynthesisNetwork(nn.Module):
     def features(self, w_plus: Tensor, resolution: int, noise: Noise = "stored") -> Tensor:
         """Activations (B, C, resolution, resolution) after the last convolution of a resolution.
 
-        Nothing above it is computed, and latents that only serve higher layers may be missing.
+        Nothing above it is computed, and latents of higher layers may be missing.
         """
         return self.features_at(w_plus, [resolution], noise)[0]
 
@@ -194,7 +194,7 @@ class SynthesisNetwork(nn.Module):
         return image, features[0]
 
     def stored_noise(self) -> list[Tensor]:
-        """The noise maps (1, 1, H, W) that are stored with the weights, from 4x4 upwards."""
+        """The noise maps (1, 1, H, W) stored with the weights, from 4x4 upwards."""
         return [conv.noise for conv in self._convs()]
 
     def num_channels(self, resolution: int) -> int:
@@ -203,7 +203,7 @@ class SynthesisNetwork(nn.Module):
         return block.to_rgb.conv.weight.shape[1]
 
     def num_feature_ws(self, resolution: int) -> int:
-        """Number of latents, the first ones, on which the features at a resolution depend."""
+        """Number of first latents on which the features at a resolution depend."""
         return 2 * self._block_at(resolution) + 1
 
     def _convs(self) -> list[StyledConv]:
@@ -220,9 +220,9 @@ class SynthesisNetwork(nn.Module):
     def _run(
         self, w_plus: Tensor, noise: Noise, taps: Sequence[int] = (), draw: bool = True
     ) -> tuple[Tensor, list[Tensor]]:
-        """The image and the activations at some resolutions, the highest the last if not drawn.
+        """The image and the activations at some resolutions; without an image, up to the highest.
 
-        An image that is not asked for is returned as something else, so callers pick.
+        Without a requested image the first value is meaningless.
         """
         highest = max([0, *map(self._block_at, taps)])  # a default breaks the compiled graph
         last = len(self.blocks) - 1 if draw else highest
@@ -255,7 +255,7 @@ class SynthesisNetwork(nn.Module):
             return [conv.choose_noise(batch_size, noise) for conv in convs[:needed]]
         if len(noise) != len(convs):
             raise ValueError(
-                f"noise must hold a map for each of the {len(convs)} convolutions, from 4x4 "
+                f"noise must have a map for each of the {len(convs)} convolutions, from 4x4 "
                 f"upwards, got {len(noise)}."
             )
         return noise
@@ -264,7 +264,7 @@ class SynthesisNetwork(nn.Module):
 class StyleGAN2Generator(nn.Module):
     """Mapping and synthesis networks with the mean latent that truncation needs.
 
-    The defaults are config-f of the paper; its own is 512x512 to 1024x1024 images.
+    The defaults are config-f of the paper, for images of 512x512 to 1024x1024.
 
     Args:
         image_size: Height and width, a power of two from 16 to 1024.
@@ -272,7 +272,7 @@ class StyleGAN2Generator(nn.Module):
         w_dim: Length of w.
         mapping_layers: Linear layers of the mapping network.
         channel_base: Channels times resolution, where ``channel_max`` does not limit them.
-        channel_max: Most channels of a layer.
+        channel_max: Maximum channels of a layer.
         mapping_lr_multiplier: Factor of the mapping network's learning rate.
     """
 
@@ -311,7 +311,7 @@ class StyleGAN2Generator(nn.Module):
 
     @torch.no_grad()
     def estimate_mean_latent(self, num_samples: int = 10_000) -> None:
-        """Set the mean latent to the mean over samples, always the same ones."""
+        """Set the mean latent to the mean over fixed samples."""
         total = torch.zeros_like(self.mean_latent, dtype=torch.float64)
         seeds = torch.arange(num_samples, device=total.device)
         for seed in seeds.split(1000):
@@ -320,6 +320,6 @@ class StyleGAN2Generator(nn.Module):
 
 
 def mix_styles(w_a: Tensor, w_b: Tensor, first: Tensor) -> Tensor:
-    """Latents (B, num_ws, w_dim) of one sample, from layer ``first`` (B,) on those of another."""
+    """Latents (B, num_ws, w_dim) of one sample, those from layer ``first`` (B,) of another."""
     layer = torch.arange(w_a.shape[1], device=w_a.device)
     return torch.where((layer < first[:, None])[..., None], w_a, w_b)

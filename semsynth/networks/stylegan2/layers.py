@@ -1,8 +1,8 @@
 """Layers of StyleGAN2 (Karras et al., CVPR 2020, https://arxiv.org/abs/1912.04958), in native ops.
 
-No layer needs a compiled extension, and all of them can be differentiated twice, as R1 and the
-path length need. Convolutions run in the precision of autocast; what decides scales (styles,
-demodulation, colours) stays in float32.
+No layer needs a compiled extension, and all are twice differentiable, as R1 and the path length
+need. Convolutions run in the precision of autocast; styles, demodulation and colours stay in
+float32.
 """
 
 import math
@@ -26,7 +26,7 @@ class EqualisedLinear(nn.Module):
         in_channels: Input channels.
         out_channels: Output channels.
         bias: Initial value of the bias.
-        lr_multiplier: Factor of the learning rate, by storing the parameters divided by it.
+        lr_multiplier: Factor of the learning rate; parameters are stored divided by it.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class EqualisedLinear(nn.Module):
 
 
 class EqualisedConv2d(nn.Module):
-    """Convolution whose weights are scaled at run time, with an optional halving before it.
+    """Convolution whose weights are scaled at run time, with optional downsampling.
 
-    Halving filters with [1, 3, 3, 1] and then takes every other pixel, by the convolution's own
-    stride. Without ``activate`` the layer has neither bias nor leaky ReLU.
+    Downsampling filters with [1, 3, 3, 1] and uses the convolution's stride. Without ``activate``
+    the layer has neither bias nor leaky ReLU.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class EqualisedConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map images (B, C, H, W) to (B, C', H, W), or half of that."""
-        # The activation's gain can stand before it, where it costs nothing.
+        # The activation's gain is folded into the weights.
         gain = self.weight_gain * (1 if self.bias is None else SQRT2)
         weight = self.weight * gain
         kernel_size = weight.shape[-1]
@@ -85,10 +85,9 @@ class EqualisedConv2d(nn.Module):
 class ModulatedConv2d(nn.Module):
     """Convolution whose weights a style scales, by default normalised again ("demodulated").
 
-    A batch scales its activations by the style, before and after one convolution that all samples
-    share; the result is that of a convolution with weights of its own for each sample. A single
-    sample without gradients scales the weights instead, which are smaller than its activations.
-    ``up`` doubles height and width.
+    A batch scales its activations by the style, before and after a shared convolution, which equals
+    a convolution with separate weights for each sample. A single sample without gradients scales
+    the weights instead, which are smaller than its activations. ``up`` doubles height and width.
     """
 
     def __init__(
@@ -148,8 +147,8 @@ def blur(x: Tensor, padding: int, gain: float = 1.0) -> Tensor:
 def halve(x: Tensor) -> Tensor:
     """Every other pixel of images (B, C, H, W) filtered with [1, 3, 3, 1].
 
-    As [1, 2, 1] and then the mean of [1, 1], because the gradient of a depthwise convolution with a
-    stride is a third of a training step on CPUs.
+    Computed as [1, 2, 1] and then [1, 1] / 2, because the gradient of a strided depthwise
+    convolution takes a third of a training step on CPUs.
     """
     taps = torch.tensor([1.0, 2.0, 1.0], device=x.device)
     kernel = (taps[:, None] * taps / 16).to(x.dtype).expand(x.shape[1], 1, 3, 3)
@@ -157,7 +156,7 @@ def halve(x: Tensor) -> Tensor:
 
 
 def upsample(image: Tensor) -> Tensor:
-    """Double images (B, C, H, W) by [1, 3, 3, 1] between zeros, in the precision they have."""
+    """Upsample images (B, C, H, W) by two with [1, 3, 3, 1], in their precision."""
     with torch.autocast(image.device.type, enabled=False):
         kernel = fir_kernel(image, gain=4.0)
         groups = image.shape[1]

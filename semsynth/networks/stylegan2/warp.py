@@ -1,8 +1,8 @@
-"""Affine warps of images that neither leave a margin black nor alias (Karras et al., NeurIPS 2020).
+"""Affine warps of images with reflection padding, without aliasing (Karras et al., NeurIPS 2020).
 
-An image goes on beyond its edges as in a mirror. It is resampled at twice its resolution, between
-two passes of an orthogonal low-pass filter (appendix B.2 of https://arxiv.org/abs/2006.06676). All
-of it is linear in the image, and can be differentiated twice.
+Images are resampled at twice their resolution, between two passes of an orthogonal low-pass filter
+(appendix B.2 of https://arxiv.org/abs/2006.06676). All is linear in the image, and twice
+differentiable.
 """
 
 import math
@@ -29,7 +29,7 @@ SYM6 = (
     -0.007800708325034148,
 )
 TAPS = len(SYM6)
-CENTRE = 5  # the tap that stands on a pixel
+CENTRE = 5  # the tap centred on a pixel
 MARGIN = 3  # pixels beyond the edge that the filter reaches
 
 Points = tuple[Tensor, Tensor]
@@ -52,7 +52,7 @@ def map_points(matrix: Tensor, x: Tensor, y: Tensor, size: int) -> Points:
 
 
 def mirror(position: Tensor, size: int) -> Tensor:
-    """Where a position outside of [0, size - 1] is seen when both ends are mirrors."""
+    """Reflect positions into [0, size - 1]."""
     last = size - 1
     return last - (position.remainder(2 * last) - last).abs()
 
@@ -60,7 +60,7 @@ def mirror(position: Tensor, size: int) -> Tensor:
 def move_pixels(image: Tensor, matrix: Tensor) -> Tensor:
     """Copy pixels of images (B, C, S, S) exactly, by maps of pixel centres to pixel centres.
 
-    The maps (B, 3, 3) lead from places of the result to places of the image, about its centre.
+    The maps (B, 3, 3) go from positions in the result to positions in the image, about its centre.
     """
     B, C, _, S = image.shape
     pixels = torch.arange(S, device=image.device, dtype=image.dtype)
@@ -70,10 +70,10 @@ def move_pixels(image: Tensor, matrix: Tensor) -> Tensor:
 
 
 def warp(image: Tensor, matrix: Tensor) -> Tensor:
-    """Resample images (B, C, S, S) at the places that a map gives.
+    """Resample images (B, C, S, S) by maps.
 
-    The maps (B, 3, 3) lead from places of the result to places of the image, about its centre; one
-    that does nothing changes nothing.
+    The maps (B, 3, 3) go from positions in the result to positions in the image, about its centre;
+    the identity changes nothing.
     """
     S = image.shape[-1]
     up, down = doubling(S, image), halving(S, image)
@@ -88,8 +88,8 @@ def warp(image: Tensor, matrix: Tensor) -> Tensor:
     return down @ resampled @ down.t()
 
 
-# On a CPU, products with whole matrices take two thirds of the time of convolutions with 12 taps at
-# 64 pixels and as long at 256; and the mirrors are built in.
+# On a CPU, products with full matrices take two thirds of the time of convolutions with 12 taps at
+# 64 pixels and the same at 256; and reflection padding is built in.
 
 
 def doubling(size: int, like: Tensor) -> Tensor:

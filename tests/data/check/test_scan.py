@@ -210,7 +210,7 @@ def test_good_files_are_read_once_and_changed_ones_again(
         check_pairs(pairs, LOOKUP)
     out_of_range(pairs[1].labels[0])
     for _ in range(2):  # bad files are never remembered as good
-        with pytest.raises(DataError, match=r"1 of 2 samples are bad:\n.*1_map\.png holds the val"):
+        with pytest.raises(DataError, match=r"1 of 2 samples are bad:\n.*1_map\.png has the val"):
             check_pairs(pairs, LOOKUP)
 
 

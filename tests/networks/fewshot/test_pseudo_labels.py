@@ -270,7 +270,7 @@ def test_shots_that_teach_nothing_are_refused(kind: str) -> None:
         make(kind).fit(features, torch.full_like(labels, 255))
     with pytest.raises(ValueError, match=r"shape \(3, 12, 12\).*downsample_labels"):
         make(kind).fit(features, labels[:, ::2])
-    with pytest.raises(ValueError, match="24 channels, those that this was fitted on 1"):
+    with pytest.raises(ValueError, match="24 channels, but the labeller was fitted on 1"):
         make(kind)(features)
 
 

@@ -123,7 +123,7 @@ def test_motion_from_flow_uses_a_window_of_a_quarter_of_the_image() -> None:
     ("a", "b", "message"),
     [
         ((1, 3, 32, 32), (2, 3, 32, 32), r"got \(1, 3, 32, 32\) and \(2, 3, 32, 32\)"),
-        ((1, 1, 32, 32), (1, 1, 32, 32), r"of one shape \(B, 3, H, W\)"),
+        ((1, 1, 32, 32), (1, 1, 32, 32), r"of the same shape \(B, 3, H, W\)"),
         ((1, 3, 32, 36), (1, 3, 32, 36), "multiples of 8 and at least 16, got 32 x 36; resize"),
         ((1, 3, 8, 8), (1, 3, 8, 8), "at least 16, got 8 x 8"),
     ],

@@ -37,7 +37,9 @@ def test_batch_standard_deviation_equals_a_loop(batch_size: int, group_size: int
 
 
 def test_batch_that_is_not_made_of_whole_groups_is_refused() -> None:
-    with pytest.raises(ValueError, match="groups of 4 images, which a batch of 6 does not"):
+    with pytest.raises(
+        ValueError, match="groups of 4 images; the batch size must be a multiple of that, got 6"
+    ):
         StyleGAN2Discriminator(16, 128, 4)(torch.zeros(6, 3, 16, 16))
 
 

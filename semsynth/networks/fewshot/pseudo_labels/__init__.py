@@ -1,9 +1,8 @@
 """Labels of generator features from a few labelled images.
 
 Endo and Kanamori, "Few-shot Semantic Image Synthesis Using StyleGAN Prior"
-(https://arxiv.org/abs/2103.14877): dense and sparse pseudo-labelling, and what improves on it. Each
-labeller is fitted once, keeps what it has learnt in buffers and works without the shots from then
-on.
+(https://arxiv.org/abs/2103.14877): dense and sparse pseudo-labelling, and improvements. Each
+labeller is fitted once, and then works from its buffers, without the shots.
 """
 
 from semsynth.networks.fewshot.pseudo_labels.bank import SparseBank

@@ -11,8 +11,8 @@ class SparseBank(Fitted):
     """Labels the few pixels that are most similar to the annotated ones of the shots.
 
     Each annotated pixel votes for its class at its ``topk`` most similar pixels, if their cosine
-    exceeds ``threshold``. A pixel takes the class of its strongest vote, the smaller of two equal
-    ones; without a vote it is 0, unknown. ``torch.topk`` breaks ties.
+    exceeds ``threshold``. A pixel takes the class of its strongest vote, in ties the smaller class;
+    without a vote it is 0, unknown. ``torch.topk`` breaks ties among pixels.
     """
 
     vectors: Tensor
@@ -26,7 +26,7 @@ class SparseBank(Fitted):
 
     @torch.no_grad()
     def fit(self, features: Tensor, labels: Tensor) -> None:
-        """Store features (N, C, h, w) where label maps (N, h, w) have a class other than 0."""
+        """Store features (N, C, h, w) of pixels of label maps (N, h, w) that are not 0."""
         annotated = labels.masked_fill(labels == 0, -1)
         vectors, classes, _ = annotated_pixels(features, annotated, self.num_classes)
         self.set_buffers(vectors=unit(vectors), classes=classes)

@@ -1,4 +1,4 @@
-"""What all labellers share: members of classes, and buffers whose shapes depend on the shots."""
+"""Base of the labellers: members of classes, and buffers whose shapes depend on the shots."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from semsynth.networks.fewshot.pseudo_labels.features import unit
 
 
 class Fitted(nn.Module):
-    """A module whose buffers are set by ``fit`` and take any shape from a checkpoint."""
+    """A module whose buffers are set by ``fit`` and load any shape from a checkpoint."""
 
     def set_buffers(self, **values: Tensor) -> None:
-        """Replace buffers by others of any shape, where they are."""
+        """Replace buffers by others of any shape, on the same device."""
         for name, value in values.items():
             device = self.get_buffer(name).device
             self.register_buffer(name, value.detach().to(device).contiguous())
@@ -36,10 +36,10 @@ def cosines(vectors: Tensor, features: Tensor) -> Tensor:
 
 
 def require_channels(vectors: Tensor, channels: int) -> None:
-    """Refuse features of other layers than those that vectors (M, C) were fitted on."""
+    """Refuse features of other layers than those of the fitted vectors (M, C)."""
     if vectors.shape[1] != channels:
         raise ValueError(
-            f"The features have {channels} channels, those that this was fitted on "
+            f"The features have {channels} channels, but the labeller was fitted on "
             f"{vectors.shape[1]}; fit it to the shots first, with features of the same layers."
         )
 
@@ -60,8 +60,7 @@ def annotated_pixels(
     known = (labels >= 0) & (labels < num_classes)
     if not known.any():
         raise ValueError(
-            f"No pixel of the shots has one of the {num_classes} classes, so there is nothing to "
-            "learn from; check the label files."
+            f"No pixel of the shots has one of the {num_classes} classes; check the label files."
         )
     image = torch.arange(N, device=labels.device).view(N, 1, 1).expand_as(labels)
     return features.movedim(1, -1)[known].float(), labels[known], image[known]

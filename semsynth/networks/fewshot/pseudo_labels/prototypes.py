@@ -12,9 +12,9 @@ from semsynth.networks.fewshot.pseudo_labels.fitted import Fitted, annotated_pix
 class DensePrototypes(Fitted):
     """Labels each pixel with the class whose prototype is most similar.
 
-    A class's prototype is the mean over the shots that show it of its mean feature in each. A class
-    that no shot shows is never predicted; in the paper's code its prototype is zero, and wins where
-    all cosines are negative. Of equal cosines the smaller class wins.
+    The prototype of a class is the mean, over the shots that contain it, of its mean feature in
+    each. A class without shots is never predicted; in the paper's code its prototype is zero, and
+    wins where all cosines are negative. In ties the smaller class wins.
     """
 
     prototypes: Tensor
@@ -33,13 +33,13 @@ class DensePrototypes(Fitted):
         vectors, classes, images = annotated_pixels(features, labels, K)
         group = images * K + classes
         pixels = torch.bincount(group, minlength=N * K).float()  # (N K)
-        weights = 1 / pixels[group]  # each image counts the same, whatever its number of pixels
+        weights = 1 / pixels[group]  # images are weighted equally, whatever their number of pixels
         means = vectors.new_zeros(K, vectors.shape[1])
         means.index_add_(0, classes, vectors * weights[:, None])
         self.set_buffers(prototypes=unit(means)[:, None], seen=pixels.view(N, K).sum(0) > 0)
 
     def scores(self, features: Tensor) -> Tensor:
-        """Cosines (B, num_classes, h, w), float32, of features (B, C, h, w); -inf if not seen."""
+        """Cosines (B, num_classes, h, w), float32, of features (B, C, h, w); -inf if unseen."""
         cosine = cosines(self.prototypes[:, 0], features).unflatten(2, features.shape[-2:])
         return cosine.masked_fill(~self.seen.view(1, -1, 1, 1), -torch.inf)
 
@@ -56,9 +56,9 @@ class DensePrototypes(Fitted):
     ) -> Tensor:
         """One minus the cosine (B,) to the label's prototype, differentiable in the features.
 
-        The mean is over the annotated pixels, 0 without any; or over all positions, of which the
-        others count as cosine 0 (Endo and Kanamori, CGI 2022). Unseen classes, values that are not
-        a class, and 0 if ``sparse`` are not annotated.
+        The mean is over the annotated pixels, 0 without any; or over all positions, with cosine 0
+        for the others (Endo and Kanamori, CGI 2022). Unseen classes, values that are not a class,
+        and 0 if ``sparse`` count as not annotated.
         """
         own = labels.clamp(0, self.num_classes - 1)
         annotated = (labels == own) & self.seen[own]

@@ -1,4 +1,4 @@
-"""A linear read-out of labels from features, as LinearGAN and DatasetGAN use them."""
+"""A linear read-out of labels from features, as in LinearGAN and DatasetGAN."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from semsynth.networks.fewshot.pseudo_labels.fitted import (
 Maps = Tensor | Sequence[Tensor]
 """Features (B, C, h, w) of one layer, or of several layers, each with its own C, h and w."""
 STEPS = 40
-IMPOSSIBLE = -1e4  # logit of a class that no shot shows; finite, so that files can hold it
+IMPOSSIBLE = -1e4  # logit of a class without shots; finite, so that it can be stored
 
 
 class LinearReadout(Fitted):
@@ -24,10 +24,10 @@ class LinearReadout(Fitted):
 
     Multinomial logistic regression by L-BFGS on all annotated pixels, from zero, deterministic,
     after Xu and Zheng, CVPR 2021 (https://arxiv.org/abs/2104.00487). A class of n pixels in a shot
-    weighs as the square root of n. A class that no shot shows is never predicted.
+    has a weight of the square root of n. A class without shots is never predicted.
 
-    Each layer is read at its resolution, and the logits are interpolated: the same as interpolating
-    the features, for a fraction of the work. ``decay`` weighs the squared norm of the coefficients.
+    Each layer is read at its resolution, and the logits are interpolated: equal to interpolating
+    the features, but cheaper. ``decay`` is the weight of the squared norm of the coefficients.
     """
 
     weight: Tensor
@@ -40,7 +40,7 @@ class LinearReadout(Fitted):
         self.register_buffer("bias", torch.zeros(num_classes))
 
     def fit(self, features: Maps, labels: Tensor) -> None:
-        """Find the coefficients from label maps (N, H, W), to whose size features are resized."""
+        """Fit the coefficients to label maps (N, H, W), to whose size features are resized."""
         K, size = self.num_classes, labels.shape[-1]
         stacked = torch.cat([resize(unit(x.detach()), size) for x in layers(features)], 1)
         vectors, classes, images = annotated_pixels(stacked, labels, K)
@@ -52,7 +52,7 @@ class LinearReadout(Fitted):
         self.set_buffers(weight=W, bias=b.masked_fill(unseen, IMPOSSIBLE))
 
     def scores(self, features: Maps, size: int | None = None) -> Tensor:
-        """Logits (B, num_classes, size, size), float32; about -10,000 for classes not seen."""
+        """Logits (B, num_classes, size, size), float32; about -10,000 for unseen classes."""
         maps = layers(features)
         size = size or max(x.shape[-1] for x in maps)
         channels = [x.shape[1] for x in maps]
@@ -71,8 +71,8 @@ class LinearReadout(Fitted):
     def layout_loss(self, features: Maps, labels: Tensor) -> Tensor:
         """Cross-entropy (B,) of label maps (B, H, W), differentiable in the features.
 
-        A class of n pixels weighs as the square root of n; unseen classes and values that are not a
-        class do not count.
+        A class of n pixels has a weight of the square root of n; unseen classes and values that are
+        not a class are ignored.
         """
         K = self.num_classes
         own = labels.clamp(0, K - 1)
@@ -80,7 +80,7 @@ class LinearReadout(Fitted):
         slot = torch.where(counted, own, K).flatten(1)
         pixels = slot.new_zeros(len(slot), K + 1).scatter_add(1, slot, torch.ones_like(slot))
         weights = pixels.gather(1, slot).float().rsqrt() * counted.flatten(1)
-        safe = own.where(counted, self.bias.argmax())  # a class that was seen
+        safe = own.where(counted, self.bias.argmax())  # a seen class
         logits = self.scores(features, labels.shape[-1])
         errors = F.cross_entropy(logits, safe, reduction="none").flatten(1)
         return (weights * errors).sum(1) / weights.sum(1).clamp(min=1e-8)
@@ -95,9 +95,9 @@ def layers(features: Maps) -> Sequence[Tensor]:
 def solve(
     vectors: Tensor, classes: Tensor, weights: Tensor, unseen: Tensor, decay: float
 ) -> tuple[Tensor, Tensor]:
-    """Coefficients (K, C) and constants (K,) of least weighted cross-entropy on vectors (M, C).
+    """Coefficients (K, C) and biases (K,) that minimise weighted cross-entropy on vectors (M, C).
 
-    The weights (M,) sum to 1; classes that are ``unseen`` (K,) are left out.
+    The weights (M,) sum to 1; ``unseen`` classes (K,) are excluded.
     """
     W = vectors.new_zeros(len(unseen), vectors.shape[1]).requires_grad_()
     b = vectors.new_zeros(len(unseen)).requires_grad_()

@@ -1,4 +1,4 @@
-// The page: tabs, looks, keys, and the connection that all tabs share.
+// The page: tabs, theme, keys, and the connection that all tabs share.
 
 import { $, $$, attempt } from "./dom.js";
 import { Link } from "./link.js";
@@ -93,7 +93,7 @@ link.addEventListener("lost", (event) => {
   say("off", "No connection");
   document.body.dataset.ready = "";
   $("#banner").hidden = false;
-  $("#banner").textContent = event.detail || "The studio does not answer. Trying again … your work is kept for half an hour.";
+  $("#banner").textContent = event.detail || "The studio does not respond. Reconnecting … your work is kept for half an hour.";
 });
 
 for (const button of buttons) button.onclick = () => openTab(button.dataset.tab);

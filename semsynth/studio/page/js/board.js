@@ -1,4 +1,4 @@
-// A label map with its tools and its palette, as Paint and Scribble have it.
+// A label map with its tools and palette, in Paint and Scribble.
 
 import { $, $$, el, press } from "./dom.js";
 import { LabelCanvas } from "./label_canvas.js";

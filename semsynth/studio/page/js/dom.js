@@ -34,7 +34,7 @@ export function toast(text, isError = false) {
   setTimeout(() => note.remove(), isError ? 6000 : 2600);
 }
 
-// Runs an action, and says so if it fails.
+// Runs an action and reports a failure.
 export async function attempt(action) {
   try {
     return await action();

@@ -4,9 +4,9 @@ import { $, $$, acceptDrops, attempt, chooseFile, el, icon, iconButton, paintBit
 import { drawMarks } from "./marks.js";
 import { Newest } from "./link.js";
 
-const NEAR = 9; // pixels on the screen within which a handle is taken
+const NEAR = 9; // screen pixels within which a handle is picked
 const MAX_ZOOM = Math.log(4);
-const SETTLE = 350; // milliseconds after the last turn of the wheel
+const SETTLE = 350; // milliseconds after the last wheel event
 
 export function buildDrag(section, link, info) {
   const size = info.canvas;
@@ -17,8 +17,8 @@ export function buildDrag(section, link, info) {
   const several = $("#drag-several");
   const loop = $("#drag-loop");
   const latency = { chip: $("#drag-latency"), all: [] };
-  let marks = []; // drags, zooms and anchors that are to act
-  let done = []; // what was applied last, with its reports
+  let marks = []; // pending drags, zooms and anchors
+  let done = []; // the last applied marks, with their reports
   let tool = "drag";
   let held = null;
   let cursor = null;
@@ -36,7 +36,7 @@ export function buildDrag(section, link, info) {
       const of = [...marks];
       const { header, images } = await link.request("drag.preview", { marks: sent, closed_loop: loop.checked });
       const bitmap = await createImageBitmap(new Blob([images[0]]));
-      if (number <= shownFrame) return; // a newer one was quicker
+      if (number <= shownFrame) return; // a newer one came first
       shownFrame = number;
       window.studio.frames.push(number);
       paintBitmap(picture, bitmap);
@@ -132,7 +132,7 @@ export function buildDrag(section, link, info) {
     if (!several.checked) settling = setTimeout(commit, SETTLE);
   }
 
-  // Takes marks that were not applied away, and shows the image as it is without them.
+  // Discards pending marks and shows the image without them.
   async function drop(anchorsToo = false) {
     const shown = moves();
     marks = anchorsToo ? [] : marks.filter(isAnchor);
@@ -214,7 +214,7 @@ export function buildDrag(section, link, info) {
     draw();
   });
 
-  // Pictures of the marks, and what became of them
+  // The list of marks and their results
 
   function draw() {
     drawMarks(overlay, size, marks, done, document.activeElement === overlay && overlay.matches(":focus-visible") ? cursor : null);
@@ -283,7 +283,7 @@ export function buildDrag(section, link, info) {
       const number = await upload("drag.photo", file);
       job.hidden = false;
       $("progress", job).value = 0;
-      $(".job-words", job).textContent = "Waiting for its turn";
+      $(".job-words", job).textContent = "Queued";
       marks = [];
       done = [];
       readOut();
@@ -300,9 +300,9 @@ export function buildDrag(section, link, info) {
     tool = name;
     press($$("[data-tool]", section), $(`[data-tool=${name}]`, section));
     $("#drag-hint").textContent = {
-      drag: "Drag a point. Everything that is anchored stays.",
-      anchor: "Click what is to stay; click again to let it go.",
-      zoom: "Press on a thing and pull up to come closer, down to go away.",
+      drag: "Drag a point; anchored points stay.",
+      anchor: "Click to anchor; click again to remove.",
+      zoom: "Drag up to zoom in, down to zoom out.",
     }[name];
   }
 

@@ -1,11 +1,11 @@
-// Images side by side, each with its seed and a file to keep.
+// Images side by side, each with its seed and a download.
 
 import { el, icon, iconButton, show, toast } from "./dom.js";
 
 const WORDS = { 1: "one", 2: "two", 4: "four" };
 
 export class Gallery {
-  // `download(i)` is the address of image i; `picked(i, x, y)` is called with places in 0..1.
+  // `download(i)` is the address of image i; `picked(i, x, y)` is called with coordinates in 0..1.
   constructor(root, download, picked = null, hovered = null) {
     Object.assign(this, { root, download, picked, hovered });
     this.shots = [];

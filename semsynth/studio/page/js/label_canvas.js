@@ -1,4 +1,4 @@
-// A label map that is painted by hand: exact labels, no blended edges, undo.
+// A hand-painted label map: exact labels, no antialiasing, undo.
 
 const UNDO = 60;
 const OVER_IMAGE = 0.85;
@@ -23,7 +23,7 @@ export class LabelCanvas extends EventTarget {
     new ResizeObserver(() => this.draw()).observe(canvas);
   }
 
-  // Takes a whole map; erasing leads back to it, unless labels may be unknown.
+  // Takes a whole map; erasing restores it, unless labels may be unknown.
   load(labels, keepHistory = false) {
     if (keepHistory) this.#remember();
     else this.past = this.undone = [];
@@ -54,7 +54,7 @@ export class LabelCanvas extends EventTarget {
     this.#changed();
   }
 
-  // The picture that lies under the marks.
+  // The picture under the marks.
   async setUnderlay(bytes) {
     this.underlay = bytes && (await createImageBitmap(new Blob([bytes])));
     this.draw();

@@ -1,4 +1,4 @@
-// The socket: requests with numbers, answers in binary frames, and a new connection when it is lost.
+// The socket: numbered requests, answers in binary frames, and reconnection.
 
 const RETRY = [300, 800, 1500, 3000, 5000];
 
@@ -23,7 +23,7 @@ export class Link extends EventTarget {
     this.socket.onclose = (event) => this.#lost(event);
   }
 
-  // Sends a message; the promise has the header and the images of the answer.
+  // Sends a message; the promise resolves to the answer's header and images.
   request(type, fields = {}, onProgress = null) {
     if (!this.isOpen) return Promise.reject(quiet("The connection is lost."));
     const seq = ++this.seq;
@@ -75,7 +75,7 @@ function quiet(message) {
   return Object.assign(new Error(message), { quiet: true });
 }
 
-// Of many requests only the newest waits, and at most `most` are on their way.
+// Only the newest request waits, and at most `most` are in flight.
 export class Newest {
   constructor(send, most = 2) {
     this.send = send;

@@ -1,4 +1,4 @@
-// The Paint tab: a label map is painted, and several images follow it.
+// The Paint tab: paint a label map, and several images follow it.
 
 import { $, acceptDrops, attempt, chooseFile, el, randomSeed, seedOf, show, toBase64, toBytes, toast, upload } from "./dom.js";
 import { buildBoard } from "./board.js";
@@ -54,7 +54,7 @@ export function buildPaint(section, link, info) {
     });
   }
 
-  // Class under a place of an image, in 0..1.
+  // Class at coordinates in 0..1 of an image.
   const labelAt = (labels, x, y) => labels[Math.min(height - 1, Math.floor(y * height)) * width + Math.min(width - 1, Math.floor(x * width))];
 
   function resample(sample, x, y) {
@@ -71,10 +71,10 @@ export function buildPaint(section, link, info) {
   function hover(shot, x, y) {
     const label = x < 0 || x >= 1 || y >= 1 ? -1 : labelAt(board.labels, x, y);
     mark(shot.over, label);
-    $("#paint-hint").textContent = label < 0 ? "Click a thing in an image to give it a new style." : `Click for a new ${info.classes[label].name}${all.checked ? " in all images" : ""}.`;
+    $("#paint-hint").textContent = label < 0 ? "Click an object in an image to restyle it." : `Click for a new ${info.classes[label].name}${all.checked ? " in all images" : ""}.`;
   }
 
-  // Lights up one class.
+  // Highlights one class.
   function mark(canvas, label) {
     [canvas.width, canvas.height] = [width, height];
     if (label < 0) return;
@@ -108,7 +108,7 @@ export function buildPaint(section, link, info) {
     if (!reference.labels) return undefined;
     const box = reference.canvas.getBoundingClientRect();
     const label = labelAt(reference.labels, (event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
-    toast(`The ${info.classes[label].name} of the reference is in your images.`);
+    toast(`Applied the style of the reference's ${info.classes[label].name}.`);
     return ask("paint.style", { label: info.class_wise ? label : null, level: chosenLevel() });
   }
 
@@ -133,7 +133,7 @@ export function buildPaint(section, link, info) {
   $("[data-act=example-reference]", section).hidden = !info.examples;
   $("[data-act=load-photo]", section).hidden = !info.labels_photos;
   if (!info.labels_photos) {
-    $("#paint-reference-hint").textContent = "Nothing here can label photos of these classes, so a reference is read under the label map that you have painted.";
+    $("#paint-reference-hint").textContent = "There is no segmenter for these classes, so a reference is read under your painted label map.";
   }
   level.closest("label").hidden = info.levels < 2;
   $("[data-act=resample-level]", section).hidden = info.levels < 2;

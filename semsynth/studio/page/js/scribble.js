@@ -1,4 +1,4 @@
-// The Scribble tab: images from rough marks, and an encoder learnt from one sample.
+// The Scribble tab: images from rough marks, and an encoder trained on one sample.
 
 import { $, $$, acceptDrops, attempt, chooseFile, press, randomSeed, seedOf, show, toBase64, toBytes, toast, upload } from "./dom.js";
 import { buildBoard } from "./board.js";
@@ -19,13 +19,13 @@ export function buildScribble(section, link, info) {
   let sampleSeed = 0;
   let sampleImage = null;
 
-  const invite = "Choose a class and draw a stroke: hair here, a mouth there. The rest is found.";
+  const invite = "Choose a class and draw a stroke: hair here, a mouth there. The model fills in the rest.";
   const hasMarks = () => !unknown || board.labels.some((label) => label > 0);
   const drawing = new Newest(async () => {
     const fields = { mask: toBase64(board.labels), seed: seedOf(seed), count: Number(count.value) };
     const asked = link.request("scribble.draw", fields);
     if (hasMarks()) await attempt(async () => pictures(await asked));
-    else await asked.catch(() => {}); // it says that there is no mark, as the page does
+    else await asked.catch(() => {}); // the error says that there is no mark, as the page does
   });
   const keeping = new Newest(() => attempt(() => link.request("annotate.notes", { mask: toBase64(board.labels) })));
 
@@ -53,7 +53,7 @@ export function buildScribble(section, link, info) {
     encoders[1].disabled = !header.has_own;
     press(encoders, encoders[header.uses_own ? 1 : 0]);
     refine.disabled = !images.length || !(info.refines || header.uses_own);
-    $("#scribble-hint").textContent = header.refined ? "Refined: closer to your marks. The next stroke starts anew." : "Every stroke changes the images.";
+    $("#scribble-hint").textContent = header.refined ? "Refined: closer to your marks. The next stroke starts over." : "Every stroke changes the images.";
     if (!images.length) return nothing();
     return gallery.fill(images, images.map((_, i) => ({ text: `style ${header.seed + i}`, copy: String(header.seed + i) })));
   }
@@ -79,7 +79,7 @@ export function buildScribble(section, link, info) {
 
   const ask = (type, fields = {}, take = pictures) => attempt(async () => take(await link.request(type, fields)));
 
-  // A job that takes seconds: shows how far it is, and can be stopped.
+  // A job that takes seconds: shows progress and can be stopped.
   async function long(type, fields, take, withCurve) {
     const losses = [];
     const curve = $(".curve", job);
@@ -87,7 +87,7 @@ export function buildScribble(section, link, info) {
     $("polyline", curve).setAttribute("points", "");
     for (const part of [curve, view]) part.toggleAttribute("hidden", !withCurve);
     job.hidden = false;
-    $(".job-words", job).textContent = "Waiting for its turn";
+    $(".job-words", job).textContent = "Queued";
     $("progress", job).value = 0;
     const buttons = [refine, $("[data-act=train]", section)];
     for (const button of buttons) button.disabled = true;
