@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.speed.compare import Comparison, Form, Setting
+from benchmarks.speed.compare import Comparison, Form
 from semsynth.data import ADE20K
 from semsynth.data.base import Batch
 from semsynth.data.decode import FORMATS
@@ -26,9 +26,9 @@ from semsynth.data.decode import FORMATS
 NUM_CLASSES, SIZE, WIDTH, HEIGHT = 151, 256, 683, 512
 
 
-def epochs(setting: Setting, samples: int = 32, batch_size: int = 4) -> Iterator[Comparison]:
+def epochs(device: str, _: str, samples: int = 32, batch_size: int = 4) -> Iterator[Comparison]:
     """Epochs over JPEGs; both give the same classes and nearly the same photos."""
-    device, on_gpu = setting.device, setting.device == "cuda"
+    on_gpu = device == "cuda"
     with tempfile.TemporaryDirectory() as directory:
         os.environ["XDG_CACHE_HOME"] = directory  # what was checked is forgotten with the files
         root = Path(directory, "ADEChallengeData2016")
@@ -37,14 +37,8 @@ def epochs(setting: Setting, samples: int = 32, batch_size: int = 4) -> Iterator
         check_equal(data, plain)
         cached = ours(root, batch_size, str(root.parent / "resized")).train_dataloader()
         loader = data.train_dataloader()
-        plain_loader = DataLoader(
-            plain,
-            batch_size,
-            num_workers=1,
-            persistent_workers=True,
-            pin_memory=on_gpu,
-            shuffle=True,
-        )
+        kept = {"num_workers": 1, "persistent_workers": True, "pin_memory": on_gpu}
+        plain_loader = DataLoader(plain, batch_size, shuffle=True, **kept)
         forms: dict[str, Form] = {
             "epoch": lambda: consume(loader),
             "epoch, resized before (data.cache)": lambda: consume(cached),

@@ -7,54 +7,35 @@ lazy regularisation.
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.speed.compare import Comparison, Setting, precision
+from benchmarks.speed.compare import Comparison, precision
 from semsynth.losses.losses import nonsaturating_loss_d, nonsaturating_loss_g
-from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
-from semsynth.networks.stylegan2.generator import StyleGAN2Generator
+from semsynth.methods import StyleGAN2
 from semsynth.networks.stylegan2.layers import SQRT2, EqualisedConv2d, ModulatedConv2d, blur
 
-
-class Size(NamedTuple):
-    """A generator and discriminator, and the batch that they are trained with."""
-
-    image_size: int
-    latent_dim: int
-    mapping_layers: int
-    channel_base: int
-    channel_max: int
-    batch_size: int
+TOY = {"z_dim": 128, "w_dim": 128, "mapping_layers": 4, "channel_base": 2048, "channel_max": 128}
+SIZES = {"toy64": (64, 16, TOY), "slim256": (256, 4, {"channel_base": 16384})}
+"""Image size, batch size, and what else ``StyleGAN2`` is built with."""
 
 
-SIZES = {
-    "toy64": Size(64, 128, 4, 2048, 128, 16),
-    "slim256": Size(256, 512, 8, 16384, 512, 4),
-}
-
-
-def passes_and_steps(setting: Setting) -> Iterator[Comparison]:
+def passes_and_steps(device: str, variant: str) -> Iterator[Comparison]:
     """A forward pass and a training step of each size in all forms."""
-    for name, size in SIZES.items():
-        for variant in setting.variants:
-            torch.compiler.reset()  # beyond its limit torch runs eagerly, silently
-            networks = build(size, setting.device)
-            shape = (size.batch_size, 3, size.image_size, size.image_size)
-            z = torch.randn(size.batch_size, size.latent_dim, device=setting.device)
-            real = torch.rand(shape, device=setting.device) * 2 - 1
-            pairs = {form: Pair(networks, form, variant) for form in FORMS}
-            tolerance = 0.1 if "bf16" in variant else 0.01  # TF32, signs in Adam's first step
-            title = f"{name}, batch {size.batch_size}, {variant}"
-            forms = {form: partial(pair.forward, z) for form, pair in pairs.items()}
-            yield Comparison(f"forward, {title}", forms, tolerance)
-            forms = {form: partial(pair.step, z, real) for form, pair in pairs.items()}
-            yield Comparison(f"step, {title}", forms, tolerance)
+    for name, (size, batch_size, arguments) in SIZES.items():
+        method = build(size, device, **arguments)
+        z = torch.randn(batch_size, method.generator.z_dim, device=device)
+        real = torch.rand(batch_size, 3, size, size, device=device) * 2 - 1
+        pairs = {form: Pair(method, form, variant) for form in FORMS}
+        title = f"{name}, batch {batch_size}"
+        forms = {form: partial(pair.forward, z) for form, pair in pairs.items()}
+        yield Comparison(f"forward, {title}", forms)
+        forms = {form: partial(pair.step, z, real) for form, pair in pairs.items()}
+        yield Comparison(f"step, {title}", forms)  # differs by TF32 and signs in Adam's first step
 
 
 class GroupedModulatedConv2d(ModulatedConv2d):
@@ -131,11 +112,14 @@ FORMS: dict[str, dict[type[nn.Module], type[nn.Module]]] = {
 class Pair:
     """Copies of both networks in a form of ``FORMS``, with their optimizers."""
 
-    def __init__(self, networks: Sequence[nn.Module], form: str, variant: str) -> None:
-        twins: list[Any] = [in_form(network, form) for network in networks]
-        self.optimizers = [torch.optim.Adam(n.parameters(), 1e-3, fused=True) for n in twins]
-        compiled = "compile" in variant
-        self.generator, self.discriminator = [torch.compile(t) if compiled else t for t in twins]
+    def __init__(self, method: StyleGAN2, form: str, variant: str) -> None:
+        twin = in_form(method, form)
+        self.generator, self.discriminator = twin.generator, twin.discriminator
+        networks = (twin.generator, twin.discriminator)
+        self.optimizers = [torch.optim.Adam(n.parameters(), 1e-3, fused=True) for n in networks]
+        if "compile" in variant:
+            for network in networks:
+                network.compile()
         self.variant = variant
 
     def forward(self, z: Tensor) -> list[Tensor]:
@@ -163,20 +147,15 @@ class Pair:
         self.optimizers[index].step()
 
 
-def in_form(network: nn.Module, form: str) -> nn.Module:
+def in_form(method: StyleGAN2, form: str) -> StyleGAN2:
     """A copy whose layers run in another form."""
-    twin = copy.deepcopy(network)
+    twin = copy.deepcopy(method)
     for module in twin.modules():
         module.__class__ = FORMS[form].get(type(module), type(module))
     return twin
 
 
-def build(size: Size, device: str) -> tuple[nn.Module, nn.Module]:
+def build(image_size: int, device: str, **arguments: int) -> StyleGAN2:
     """Generator and discriminator, as they are trained."""
-    widths = (size.channel_base, size.channel_max)
-    generator = StyleGAN2Generator(
-        size.image_size, size.latent_dim, size.latent_dim, size.mapping_layers, *widths
-    )
-    discriminator = StyleGAN2Discriminator(size.image_size, *widths)
-    options: dict[str, Any] = {"device": device, "memory_format": torch.channels_last}
-    return generator.to(**options), discriminator.to(**options)
+    method = StyleGAN2((image_size, image_size), **arguments)  # type: ignore[arg-type]
+    return method.to(device).to(memory_format=torch.channels_last)
