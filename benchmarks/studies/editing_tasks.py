@@ -40,6 +40,14 @@ class Task:
     requests: Marks
     supplied: Tensor
 
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def rows(self, rows: Tensor | slice) -> "Task":
+        """Some of the edits."""
+        w_plus, image, supplied = (x[rows] for x in (self.w_plus, self.image, self.supplied))
+        return Task(self.name, w_plus, image, Marks(*(x[rows] for x in self.requests)), supplied)
+
 
 def drag_task(canvas: Canvas, number: int, truncation: float, num_anchors: int) -> Task:
     """Drags of 2 to 8 pixels of 64 on samples of the prior, with anchors or without.
