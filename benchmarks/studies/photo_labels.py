@@ -11,15 +11,12 @@ from typing import Any, Literal, get_args
 import torch
 from jsonargparse import auto_cli
 from rich.console import Console
-from torch import Tensor
 
-from benchmarks.figures.toy_prior import NUM_CLASSES, mean_iou, segment
+from benchmarks.figures.toy_prior import NUM_CLASSES, labelled_samples, mean_iou
 from benchmarks.studies.labelling import cell
 from semsynth.data import ToyPortrait
 from semsynth.data.shots import collate_shots
 from semsynth.methods import FewShotSMIS
-from semsynth.networks.noise import seeded_normal
-from semsynth.weights import load_segmenter
 
 Kind = Literal["dense", "scribbles"]
 SCORED, PHOTOS, FIRST = 64, 8, 100  # of the training split, away from those of experiments
@@ -83,20 +80,11 @@ def score(method: FewShotSMIS, shots: dict[str, Any], chosen: list[int]) -> floa
     codes, masks = method.find_codes(shots)  # all at once, then from the cache
     rows = [start + i for start in range(0, len(codes), len(shots["mask"])) for i in chosen]
     method.learn_shots({"mask": masks[rows], "w_plus": codes[rows]})
-    w_plus, truth = samples(method)
+    w_plus, truth = labelled_samples(method.generator, SCORED)
     labels = method.label(w_plus)
     labels = labels - 1 if method.sparse else labels
     scale = truth.shape[-1] // labels.shape[-1]
     return mean_iou(labels.repeat_interleave(scale, 1).repeat_interleave(scale, 2), truth)
-
-
-def samples(method: FewShotSMIS) -> tuple[Tensor, Tensor]:
-    """Latents (N, num_ws, w_dim) of samples and their label maps (N, H, W)."""
-    generator = method.generator
-    z = seeded_normal(torch.arange(SCORED), generator.z_dim)
-    w_plus = generator.repeat(generator.mapping(z))
-    image = generator.synthesis(w_plus).clamp(-1, 1)
-    return w_plus, segment(load_segmenter("toy_portrait"), image)
 
 
 if __name__ == "__main__":
