@@ -20,7 +20,8 @@ LOWER_IS_BETTER = (
     *("FID", "KID", "fd_", "kd_", "top1_", "mOCD_", "reconstruction_"),
     *("drag_error", "drag_angle", "points_lost", "anchor_drift", "zoom_error"),
 )
-SPREADS = ("_std", "_stderr")  # of the score before
+NOT_SHOWN = ("_real", "_std", "_stderr")
+"""Ends of names of scores that are the same for all runs, or say how another one spreads."""
 PER_CLASS = "IoU_class_"
 TOLD = ("--data.shots", "--shots", "--train_on")
 """Flags beside those of the model that tell runs apart."""
@@ -47,9 +48,17 @@ class Entry:
         """A score of all runs that have it."""
         return [row["scores"][name] for row in self.rows if name in row.get("scores", {})]
 
-    def costs(self, name: str) -> list[Any]:
-        """A figure of what the runs cost."""
-        return [row["cost"][name] for row in self.rows if name in row.get("cost", {})]
+    def cost(self, name: str) -> str:
+        """What the runs cost: the mean of a figure, or the words that occur."""
+        values = [row["cost"][name] for row in self.rows if name in row.get("cost", {})]
+        if not values or isinstance(values[0], str):
+            return ", ".join(dict.fromkeys(values))
+        return f"{mean(values):.4g}"
+
+    @property
+    def throughput(self) -> str:
+        """Training images per second; empty if no run has measured them."""
+        return self.cost("images_per_second")
 
 
 def entries(rows: Sequence[Row]) -> list[Entry]:
@@ -69,18 +78,11 @@ def label(row: Row) -> str:
     varied = settings(row)
     off = [name.replace("_", "-") for name, value in varied.items() if value is False]
     others = [f"{name}={v}" for name, v in varied.items() if not isinstance(v, bool)]
-    words = [row.get("method") or method_in(Path(row.get("run_dir", "")) / "config.yaml")]
+    words = [row.get("method", "run")]
     if "config" in row["varied"]:
         words.append(f"({Path(shlex.split(row['parameters']['config'])[0]).stem})")
     words.append(f"without {' and '.join(off)}" if off else "full")
     return ", ".join([" ".join(words), *others])
-
-
-def method_in(config: Path) -> str:
-    """Class name of the method of a run that ended before its row could tell."""
-    if not config.is_file():
-        return "run"
-    return str(yaml.safe_load(config.read_text())["model"]["class_path"]).rsplit(".", 1)[-1]
 
 
 def settings(row: Row) -> dict[str, Any]:
@@ -105,11 +107,10 @@ def settings(row: Row) -> dict[str, Any]:
 def columns(rows: Sequence[Row]) -> list[str]:
     """Names of the scores in the order in which they were measured.
 
-    Those of the real images are left out: they are the same for all runs, and the oracle's. Those
-    of single classes have a table of their own.
+    Those of single classes have a table of their own.
     """
     names = dict.fromkeys(name for row in rows for name in row.get("scores", {}))
-    return [n for n in names if not n.endswith(("_real", *SPREADS)) and not n.startswith(PER_CLASS)]
+    return [n for n in names if not n.endswith(NOT_SHOWN) and not n.startswith(PER_CLASS)]
 
 
 def best(lines: Sequence[Entry], name: str) -> float | None:
@@ -181,11 +182,8 @@ def require_comparable(rows: Sequence[Row]) -> None:
         protocol.require_same(a.get("protocol"), b.get("protocol"), (a["run"], b["run"]))
 
 
-def version_notes(rows: Sequence[Row]) -> list[str]:
-    """Libraries of which rows were scored with different versions."""
-    measured = [row for row in rows if row.get("protocol")]
-    found: dict[str, None] = {}
-    for row in measured[1:]:
-        changed = protocol.version_differences(measured[0]["protocol"], row["protocol"])
-        found |= dict.fromkeys(f"{name} {a} and {b}" for name, (a, b) in changed.items())
-    return list(found)
+def version_notes(cards: Sequence[dict[str, Any]]) -> list[str]:
+    """Libraries of which rows with these protocols were scored with different versions."""
+    changed = [protocol.version_differences(cards[0], card) for card in cards[1:]]
+    notes = [f"{name} {a} and {b}" for one in changed for name, (a, b) in one.items()]
+    return list(dict.fromkeys(notes))

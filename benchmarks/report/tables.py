@@ -43,11 +43,11 @@ class Table:
     def __init__(self, rows: Sequence[Row], first: Sequence[Row]) -> None:
         require_comparable(rows)
         self.rows = rows
-        cards = [row["protocol"] for row in rows if row.get("protocol")]
-        self.card: dict[str, Any] = cards[0] if cards else {}
+        self.cards = [row["protocol"] for row in rows if row.get("protocol")]
+        self.card: dict[str, Any] = self.cards[0] if self.cards else {}
         self.lines, self.names = entries(rows), columns(rows)
         self.winners = {name: best(self.lines, name) for name in self.names}
-        self.notes = notes(rows, first)
+        self.notes = self.notes_beside(first)
         self.papers = published(self.card.get("data"))
         self.printed = [n for n in self.names if any(p.name == n for p in self.papers)]
         labels = {line.label for line in self.lines}
@@ -62,6 +62,20 @@ class Table:
         count = self.card.get("num_images")
         parts = [self.card.get("data") or "Scores", f"{count} test images" if count else "", size]
         return ", ".join(part for part in parts if part)
+
+    def notes_beside(self, first: Sequence[Row]) -> list[str]:
+        """Why the rows stand apart from the first table, and what else to know of them."""
+        found = []
+        if self.rows is not first:
+            keys = differing(first[0], self.rows[0])
+            why = "other data" if "data" in keys else describe(keys)
+            found.append(f"Not comparable with the first table: {why}.")
+        if versions := version_notes(self.cards):
+            found.append(f"Measured by different versions: {', '.join(versions)}.")
+        commits = sorted({str(row["commit"]) for row in self.rows if "commit" in row})
+        if len(commits) > 1:
+            found.append(f"Run from different commits: {', '.join(commits)}.")
+        return found
 
     def wins(self, line: Entry, name: str) -> bool:
         """Whether a line has the best value of a column."""
@@ -97,37 +111,6 @@ def tables(rows: Sequence[Row]) -> list[Table]:
     return [Table(group, groups[0]) for group in groups]
 
 
-def notes(group: Sequence[Row], first: Sequence[Row]) -> list[str]:
-    """Why the rows of a group stand apart from the first group, and what else to know of them."""
-    found = []
-    if group is not first:
-        keys = differing(first[0], group[0])
-        why = "other data" if "data" in keys else describe(keys)
-        found.append(f"Not comparable with the first table: {why}.")
-    if versions := version_notes(group):
-        found.append(f"Measured by different versions: {', '.join(versions)}.")
-    commits = sorted({str(row["commit"]) for row in group if "commit" in row})
-    if len(commits) > 1:
-        found.append(f"Run from different commits: {', '.join(commits)}.")
-    return found
-
-
 def links(line: Entry, output: Path) -> list[str]:
     """The directories of a line's runs, relative to the page."""
     return [os.path.relpath(row["run_dir"], output) for row in line.rows if "run_dir" in row]
-
-
-def cost_lines(rows: Sequence[Row]) -> list[tuple[str, list[str]]]:
-    """Label and ``COSTS`` of each line whose throughput is known: means, or names that occur."""
-
-    def cost(values: list[Any]) -> str:
-        if not values or isinstance(values[0], str):
-            return ", ".join(dict.fromkeys(values))
-        return f"{mean(values):.4g}"
-
-    lines = entries([row for row in rows if "scores" in row])
-    return [
-        (line.label, [cost(line.costs(name)) for name in COSTS])
-        for line in lines
-        if line.costs("images_per_second")
-    ]
