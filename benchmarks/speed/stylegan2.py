@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from benchmarks.speed.compare import Comparison, precision
 from semsynth.losses.losses import nonsaturating_loss_d, nonsaturating_loss_g
 from semsynth.methods import StyleGAN2
-from semsynth.networks.stylegan2.layers import SQRT2, EqualisedConv2d, ModulatedConv2d, blur
+from semsynth.networks.stylegan2.layers import EqualisedConv2d, ModulatedConv2d, blur, leaky_relu
 
 TOY = {"z_dim": 128, "w_dim": 128, "mapping_layers": 4, "channel_base": 2048, "channel_max": 128}
 SIZES = {"toy64": (64, 16, TOY), "slim256": (256, 4, {"channel_base": 16384})}
@@ -38,7 +38,7 @@ def passes_and_steps(device: str, variant: str) -> Iterator[Comparison]:
         yield Comparison(f"step, {title}", forms)  # differs by TF32 and signs in Adam's first step
 
 
-class GroupedModulatedConv2d(ModulatedConv2d):
+class GroupedConv(ModulatedConv2d):
     """Modulated convolution with weights for each sample."""
 
     def forward(self, x: Tensor, w: Tensor, gain: float = 1.0) -> Tensor:
@@ -70,7 +70,7 @@ def reshaped_blur(x: Tensor, padding: int, gain: float = 1.0, stride: int = 1) -
     return y.view(B, C, *y.shape[2:])
 
 
-class ReshapedModulatedConv2d(ModulatedConv2d):
+class ReshapedConv(ModulatedConv2d):
     """Modulated convolution with the reshaped blur."""
 
     def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
@@ -81,31 +81,25 @@ class ReshapedModulatedConv2d(ModulatedConv2d):
         return reshaped_blur(x, 1, gain=4.0)
 
 
-class ReshapedEqualisedConv2d(EqualisedConv2d):
+class ReshapedHalving(EqualisedConv2d):
     """Equalised convolution with the reshaped blur."""
 
     def forward(self, x: Tensor) -> Tensor:
         """What ``EqualisedConv2d.forward`` does."""
         if not self.down:
             return super().forward(x)
-        gain = self.weight_gain * (1 if self.bias is None else SQRT2)
-        k = self.weight.shape[-1]
+        weight, k = self.weight * self.weight_gain, self.weight.shape[-1]
         if k == 1:
-            x = F.conv2d(reshaped_blur(x, 1, stride=2), self.weight * gain)
+            x = F.conv2d(reshaped_blur(x, 1, stride=2), weight)
         else:
-            x = F.conv2d(reshaped_blur(x, (k + 1) // 2), self.weight * gain, stride=2)
-        if self.bias is None:
-            return x
-        return F.leaky_relu(x + (self.bias * SQRT2).to(x.dtype).view(1, -1, 1, 1), 0.2)
+            x = F.conv2d(reshaped_blur(x, (k + 1) // 2), weight, stride=2)
+        return x if self.bias is None else leaky_relu(x + self.bias.to(x.dtype).view(1, -1, 1, 1))
 
 
 FORMS: dict[str, dict[type[nn.Module], type[nn.Module]]] = {
     "ours": {},
-    "grouped": {ModulatedConv2d: GroupedModulatedConv2d},
-    "reshaped": {
-        ModulatedConv2d: ReshapedModulatedConv2d,
-        EqualisedConv2d: ReshapedEqualisedConv2d,
-    },
+    "grouped": {ModulatedConv2d: GroupedConv},
+    "reshaped": {ModulatedConv2d: ReshapedConv, EqualisedConv2d: ReshapedHalving},
 }
 
 
