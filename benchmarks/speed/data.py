@@ -47,8 +47,7 @@ def epochs(device: str, _: str, samples: int = 32, batch_size: int = 4) -> Itera
         against: dict[str, Form] = {"plain loader": lambda: consume(plain_loader)}
         if on_gpu:
             against["plain loader, moved"] = lambda: consume(
-                (image.to(device, non_blocking=True), layout.to(device, non_blocking=True))
-                for image, layout in plain_loader
+                [tensor.to(device, non_blocking=True) for tensor in pair] for pair in plain_loader
             )
         for title, form in forms.items():
             yield Comparison(f"{title}, {samples} images", {"ours": form, **against})

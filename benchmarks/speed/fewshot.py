@@ -28,10 +28,8 @@ def labels(device: str, _: str) -> Iterator[Comparison]:
     """Labels of two samples of 512 channels at 64x64."""
     for kind, loops in (("sparse", sparse_by_loops), ("dense", dense_by_loops)):
         labeller, features = fitted(kind, device)
-        forms = {
-            "ours": partial(labelled, labeller, features),
-            "loops": partial(loops, labeller, features),
-        }
+        ours = partial(labelled, labeller, features)
+        forms = {"ours": ours, "loops": partial(loops, labeller, features)}
         yield Comparison(f"{kind}, {labeller.num_classes} classes", forms)
 
 
@@ -125,11 +123,8 @@ def build_steps(
         with precision(device, variant):
             with torch.no_grad():
                 w_plus = generator.repeat(generator.mapping(z))
-                if draws:
-                    features = draw_both(w_plus, resolution)[1]
-                else:
-                    features = features_of(w_plus, resolution)
-                mask = prototypes(features)
+                both = draw_both(w_plus, resolution) if draws else None
+                mask = prototypes(both[1] if both else features_of(w_plus, resolution))
                 mask = mask.repeat_interleave(factor, 1).repeat_interleave(factor, 2)
                 layout = one_hot(mask, MASK_CLASSES)
             found = generator.mean_latent + encode(layout)
