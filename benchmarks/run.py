@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from benchmarks import slurm as cluster
 from benchmarks.attempt import run_point
-from benchmarks.results import Row, append_result, latest_rows, mend, read_results
+from benchmarks.results import Row, append_result, latest_rows, read_results
 from benchmarks.sweep import Point, load, read_sweep
 from semsynth.cli.parsing import arguments_of
 from semsynth.errors import UsageError, UserError, require_writable
@@ -61,7 +61,6 @@ def run(
     output.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(output / "runner.lock", timeout=0):
-            mend(output)
             if backend == "slurm":
                 cluster.run_all(points, output, file.stem, resources)
             else:

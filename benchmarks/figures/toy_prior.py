@@ -16,7 +16,7 @@ from jsonargparse import auto_cli
 from rich.console import Console
 from torch import Tensor
 
-from semsynth.data.toy import PortraitWorld
+from semsynth.data.toy import PortraitWorld, Rendering
 from semsynth.images import image_grid, save_png, to_uint8
 from semsynth.inversion import default_recipe, invert
 from semsynth.metrics import FrechetDistance
@@ -61,7 +61,8 @@ def main(
 def measure(generator: StyleGAN2Generator, num_samples: int) -> dict[str, float]:
     """Distances, shares of complete images, and labels from one shot by resolution."""
     segmenter = load_segmenter("toy_portrait")
-    real, other = in_batches(render, TEST, 2 * num_samples).split(num_samples)
+    portraits = in_batches(lambda index: render(index).image, TEST, 2 * num_samples)
+    real, other = portraits.split(num_samples)
     scores = {"fd_toy_floor": distance(real, other), "complete_real": complete(segmenter, real)}
     for truncation in TRUNCATIONS:
         fake = in_batches(partial(draw, generator, truncation), 0, num_samples)
@@ -86,10 +87,9 @@ def in_batches(make: Callable[[Tensor], Tensor], first: int, count: int) -> Tens
     return to_uint8(torch.cat(batches)) / 127.5 - 1
 
 
-def render(index: Tensor) -> Tensor:
-    """Real portraits (B, 3, 64, 64) of the toy world."""
-    layout, appearance = WORLD.sample_layout(0, index), WORLD.sample_appearance(0, index)
-    return WORLD.render(layout, appearance, 64).image
+def render(index: Tensor) -> Rendering:
+    """Real portraits (B, 3, 64, 64) of the toy world, with their masks."""
+    return WORLD.render(WORLD.sample_layout(0, index), WORLD.sample_appearance(0, index), 64)
 
 
 @torch.no_grad()
@@ -155,9 +155,7 @@ def measure_inversion(generator: StyleGAN2Generator, count: int, steps: int) -> 
 
     The judge of the layout is the segmenter, whose features the second way has minimised.
     """
-    index = torch.arange(TEST, TEST + count)
-    appearance = WORLD.sample_appearance(0, index)
-    image, mask, _ = WORLD.render(WORLD.sample_layout(0, index), appearance, 64)
+    image, mask, _ = render(torch.arange(TEST, TEST + count))
     segmenter, taps = load_segmenter("toy_portrait"), build_taps("toy_portrait")
 
     def perceptual(a: Tensor, b: Tensor) -> Tensor:
@@ -189,7 +187,7 @@ def sheet(generator: StyleGAN2Generator, columns: int = 12) -> Tensor:
         G.repeat(w[0].lerp(w[1], t)),
         *mixed,
     )
-    rows = [render(TEST + index), *[G.synthesis(latents).clamp(-1, 1) for latents in w_plus]]
+    rows = [render(TEST + index).image, *[G.synthesis(latents).clamp(-1, 1) for latents in w_plus]]
     return image_grid(list(torch.stack(rows, 1)))
 
 

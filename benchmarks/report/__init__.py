@@ -32,12 +32,7 @@ TEMPLATES.globals |= {
 
 
 def write(output: Path, title: str) -> Path:
-    """Write ``report.html`` and ``report.md``, and print the tables.
-
-    Args:
-        output: Directory with ``results.jsonl``.
-        title: Title of the page.
-    """
+    """Write ``report.html`` and ``report.md`` of a directory with ``results.jsonl``; print it."""
     rows = latest_rows(output)
     text = markdown(rows, title)
     write_text(output / "report.md", text)

@@ -33,12 +33,7 @@ COSTS = {
 
 
 class Table:
-    """Rows of one protocol: a line for each method, a column for each score.
-
-    Args:
-        rows: The rows.
-        first: Those of the first table of the report.
-    """
+    """Rows of one protocol, beside the report's first: a line for each method."""
 
     def __init__(self, rows: Sequence[Row], first: Sequence[Row]) -> None:
         require_comparable(rows)

@@ -7,6 +7,7 @@ each block a normalisation and two convolutions for every SPADE layer. The weigh
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -108,18 +109,12 @@ def codes(device: str, _: str, batch_size: int = 4) -> Iterator[Comparison]:
     z_local = torch.randn(batch_size, *generator.code_shape, device=device, requires_grad=True)
     for count in (CLASSES_PER_IMAGE, NUM_CLASSES):
         mask = draw_mask(count, batch_size, device)
-        pooling, painting = (encoder, maps, mask), (generator, mask, z_local)
-        pairs: dict[str, dict[str, Form]] = {
-            "pooling and heads": {
-                "ours": partial(encode, *pooling),
-                "loops": partial(encode_by_loops, *pooling),
-            },
-            "code maps": {
-                "ours": partial(paint, *painting),
-                "loops": partial(paint_by_loops, *painting),
-            },
-        }
-        for name, forms in pairs.items():
+        rows: list[tuple[str, Any, Any, tuple[Any, ...]]] = [
+            ("pooling and heads", encode, encode_by_loops, (encoder, maps, mask)),
+            ("code maps", paint, paint_by_loops, (generator, mask, z_local)),
+        ]
+        for name, ours, loops, inputs in rows:
+            forms = {"ours": partial(ours, *inputs), "loops": partial(loops, *inputs)}
             title = f"{name}, {count} classes"
             yield Comparison(title, {k: torch.no_grad()(form) for k, form in forms.items()})
             learning = {k: partial(backward, form) for k, form in forms.items()}

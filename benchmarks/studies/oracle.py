@@ -93,21 +93,19 @@ def measure(config: dict[str, Any], directory: Path) -> dict[str, float]:
     )
     trainer.test(Oracle(data), data, verbose=False)
     scores = dict(evaluation.scores)
+    arguments = config["data"]["init_args"] | {"seed": data.seed + 1}
+    others = instantiate_class((), config["data"] | {"init_args": arguments})
     for metric in metrics:
         if inspect.signature(metric.update).parameters.keys() == {"image", "fake"}:
-            scores |= between_real_images(metric, data)
+            scores |= between_real_images(metric, data, others)
     return scores
 
 
 @torch.no_grad()
-def between_real_images(metric: ImageMetric, data: ToyDataModule) -> dict[str, float]:
+def between_real_images(
+    metric: ImageMetric, data: ToyDataModule, others: ToyDataModule
+) -> dict[str, float]:
     """Scores of as many others, of the same world by another seed, against the test images."""
-    others = type(data)(
-        image_size=data.image_size[0],
-        test_size=data.sizes["test"],
-        eval_batch_size=data.eval_batch_size,
-        seed=data.seed + 1,
-    )
     metric.reset()
     metric.load_real_state(None)
     for module in (data, others):
