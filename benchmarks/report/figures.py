@@ -11,7 +11,8 @@ from typing import NamedTuple
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.report.rows import NOT_SHOWN, label
+from benchmarks.report.rows import label
+from benchmarks.report.tables import NOT_SHOWN
 from benchmarks.results import Row
 
 GRIDS = {

@@ -1,28 +1,20 @@
-"""What the report says about runs: names, means over seeds, and which runs may be compared."""
+"""The runs of a report: what they are called, and means over seeds."""
 
 import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, NamedTuple
-
-import yaml
+from typing import Any
 
 from benchmarks.results import Row
 from benchmarks.sweep import last_part, pairs
-from semsynth.metrics import protocol
 
 LOWER_IS_BETTER = (
     *("FID", "KID", "fd_", "kd_", "top1_", "mOCD_", "reconstruction_"),
     *("drag_error", "drag_angle", "points_lost", "anchor_drift", "zoom_error"),
 )
-NOT_SHOWN = ("_real", "_std", "_stderr")
-"""Ends of names of scores that are the same for all runs, or say how another one spreads."""
-PER_CLASS = "IoU_class_"
 TOLD = ("--data.shots", "--shots", "--train_on")
 """Flags beside those of the model that tell runs apart."""
 
@@ -104,23 +96,6 @@ def settings(row: Row) -> dict[str, Any]:
     return dict(sorted(found.items(), key=lambda pair: order.get(pair[0], 0)))
 
 
-def columns(rows: Sequence[Row]) -> list[str]:
-    """Names of the scores in the order in which they were measured.
-
-    Those of single classes have a table of their own.
-    """
-    names = dict.fromkeys(name for row in rows for name in row.get("scores", {}))
-    return [n for n in names if not n.endswith(NOT_SHOWN) and not n.startswith(PER_CLASS)]
-
-
-def best(lines: Sequence[Entry], name: str) -> float | None:
-    """Best mean of a score over the methods; the oracle does not compete."""
-    values = [mean(line.values(name)) for line in lines if line.values(name) and not line.oracle]
-    if not values:
-        return None
-    return min(values) if name.startswith(LOWER_IS_BETTER) else max(values)
-
-
 def written(values: Sequence[float]) -> str:
     """A mean, with the standard deviation over seeds if there are several."""
     if not values:
@@ -132,58 +107,3 @@ def written(values: Sequence[float]) -> str:
 def arrow(name: str) -> str:
     """Whether a score is better when it is lower or higher."""
     return "↓" if name.startswith(LOWER_IS_BETTER) else "↑"
-
-
-class Published(NamedTuple):
-    """A number that a paper prints; ``differs`` says why ours is not comparable digit by digit."""
-
-    label: str
-    name: str
-    value: float
-    source: str
-    differs: str
-
-
-@cache
-def published(data: str | None) -> tuple[Published, ...]:
-    """The numbers of papers on a data set."""
-    tables = yaml.safe_load(Path(__file__).with_name("published.yaml").read_text())
-    return tuple(
-        Published(label, name, value, table["source"], table.get("differs", ""))
-        for table in tables
-        if table["data"] == data
-        for label, scores in table["scores"].items()
-        for name, value in scores.items()
-    )
-
-
-def comparable_groups(rows: Sequence[Row]) -> list[list[Row]]:
-    """Split rows by protocol; runs without scores go with the first group."""
-    groups: list[list[Row]] = []
-    for row in sorted(rows, key=lambda row: "scores" not in row):  # stable; scores come first
-        for group in groups:
-            if "scores" not in row or not differing(group[0], row):
-                group.append(row)
-                break
-        else:
-            groups.append([row])
-    return [[row for row in rows if any(row is member for member in g)] for g in groups]
-
-
-def differing(a: Row, b: Row) -> dict[str, tuple[Any, Any]]:
-    """Keys in which the protocols of two rows differ, with both values."""
-    return protocol.differences(a.get("protocol"), b.get("protocol"))
-
-
-def require_comparable(rows: Sequence[Row]) -> None:
-    """Refuse to rank rows that were not measured by one protocol."""
-    measured = [row for row in rows if "scores" in row]
-    for a, b in pairwise(measured):
-        protocol.require_same(a.get("protocol"), b.get("protocol"), (a["run"], b["run"]))
-
-
-def version_notes(cards: Sequence[dict[str, Any]]) -> list[str]:
-    """Libraries of which rows with these protocols were scored with different versions."""
-    changed = [protocol.version_differences(cards[0], card) for card in cards[1:]]
-    notes = [f"{name} {a} and {b}" for one in changed for name, (a, b) in one.items()]
-    return list(dict.fromkeys(notes))

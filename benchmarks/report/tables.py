@@ -1,28 +1,23 @@
-"""The tables of the report, of which the templates and the terminal show the same cells."""
+"""The tables of the report: which runs may be compared, and by which scores."""
 
 import json
 import os
 from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
-from benchmarks.report.rows import (
-    PER_CLASS,
-    Entry,
-    Published,
-    best,
-    columns,
-    comparable_groups,
-    differing,
-    entries,
-    published,
-    require_comparable,
-    version_notes,
-)
+import yaml
+
+from benchmarks.report.rows import LOWER_IS_BETTER, Entry, entries
 from benchmarks.results import Row
-from semsynth.metrics.protocol import describe
+from semsynth.metrics import protocol
 
+NOT_SHOWN = ("_real", "_std", "_stderr")
+"""Ends of names of scores that are the same for all runs, or say how another one spreads."""
+PER_CLASS = "IoU_class_"
 COSTS = {
     "images_per_second": "images/s",
     "train_seconds": "training, s",
@@ -30,6 +25,29 @@ COSTS = {
     "num_processes": "processes",
     "device": "device",
 }
+
+
+class Published(NamedTuple):
+    """A number that a paper prints; ``differs`` says why ours is not comparable digit by digit."""
+
+    label: str
+    name: str
+    value: float
+    source: str
+    differs: str
+
+
+@cache
+def published(data: str | None) -> tuple[Published, ...]:
+    """The numbers of papers on a data set."""
+    tables = yaml.safe_load(Path(__file__).with_name("published.yaml").read_text())
+    return tuple(
+        Published(label, name, value, table["source"], table.get("differs", ""))
+        for table in tables
+        if table["data"] == data
+        for label, scores in table["scores"].items()
+        for name, value in scores.items()
+    )
 
 
 class Table:
@@ -63,10 +81,11 @@ class Table:
         found = []
         if self.rows is not first:
             keys = differing(first[0], self.rows[0])
-            why = "other data" if "data" in keys else describe(keys)
+            why = "other data" if "data" in keys else protocol.describe(keys)
             found.append(f"Not comparable with the first table: {why}.")
-        if versions := version_notes(self.cards):
-            found.append(f"Measured by different versions: {', '.join(versions)}.")
+        versions = [protocol.version_differences(self.card, card) for card in self.cards[1:]]
+        if changed := {f"{k} {a} and {b}": None for v in versions for k, (a, b) in v.items()}:
+            found.append(f"Measured by different versions: {', '.join(changed)}.")
         commits = sorted({str(row["commit"]) for row in self.rows if "commit" in row})
         if len(commits) > 1:
             found.append(f"Run from different commits: {', '.join(commits)}.")
@@ -98,6 +117,48 @@ class Table:
         written = [json.loads(file.read_text()) for file in files if file.is_file()]
         titles = dict(enumerate(written[0])) if written else {}
         return {f"{PER_CLASS}{n}": titles.get(n, str(n)) for n in numbers}
+
+
+def columns(rows: Sequence[Row]) -> list[str]:
+    """Names of the scores in the order in which they were measured.
+
+    Those of single classes have a table of their own.
+    """
+    names = dict.fromkeys(name for row in rows for name in row.get("scores", {}))
+    return [n for n in names if not n.endswith(NOT_SHOWN) and not n.startswith(PER_CLASS)]
+
+
+def best(lines: Sequence[Entry], name: str) -> float | None:
+    """Best mean of a score over the methods; the oracle does not compete."""
+    values = [mean(line.values(name)) for line in lines if line.values(name) and not line.oracle]
+    if not values:
+        return None
+    return min(values) if name.startswith(LOWER_IS_BETTER) else max(values)
+
+
+def comparable_groups(rows: Sequence[Row]) -> list[list[Row]]:
+    """Split rows by protocol; runs without scores go with the first group."""
+    groups: list[list[Row]] = []
+    for row in sorted(rows, key=lambda row: "scores" not in row):  # stable; scores come first
+        for group in groups:
+            if "scores" not in row or not differing(group[0], row):
+                group.append(row)
+                break
+        else:
+            groups.append([row])
+    return [[row for row in rows if any(row is member for member in g)] for g in groups]
+
+
+def differing(a: Row, b: Row) -> dict[str, tuple[Any, Any]]:
+    """Keys in which the protocols of two rows differ, with both values."""
+    return protocol.differences(a.get("protocol"), b.get("protocol"))
+
+
+def require_comparable(rows: Sequence[Row]) -> None:
+    """Refuse to rank rows that were not measured by one protocol."""
+    measured = [row for row in rows if "scores" in row]
+    for a, b in pairwise(measured):
+        protocol.require_same(a.get("protocol"), b.get("protocol"), (a["run"], b["run"]))
 
 
 def tables(rows: Sequence[Row]) -> list[Table]:

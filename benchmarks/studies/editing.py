@@ -17,17 +17,9 @@ from torch import Tensor
 
 from benchmarks.figures.editing_strips import write_strips
 from benchmarks.results import append_result, read_results
+from benchmarks.studies import editing_tasks as edits
 from benchmarks.studies.editing_baselines import BestOfJitters, Directions, NoEdit, Ridge
-from benchmarks.studies.editing_tasks import (
-    SEGMENTER,
-    Task,
-    drag_task,
-    in_small_parts,
-    renderer_drags,
-    renderer_zooms,
-    without_anchors,
-    zoom_task,
-)
+from benchmarks.studies.editing_tasks import SEGMENTER, Task
 from semsynth.editing import Canvas, ClosedLoop, DragOptimisation, Editor, Mark
 from semsynth.editing.pairs import PairRenderer, on_canvas
 from semsynth.files import write_text
@@ -110,11 +102,11 @@ def main(
 
 def draw_tasks(canvas: Canvas, drags: int, others: int) -> list[Task]:
     """Single drags, drags with anchors that editors are told of or not, and zooms."""
-    tasks = [drag_task(canvas, drags, TRUNCATION, 0)]
+    tasks = [edits.drag_task(canvas, drags, TRUNCATION, 0)]
     for number in ANCHORS:
-        task = drag_task(canvas, others, TRUNCATION, number)
-        tasks += [task, without_anchors(task)]
-    return [*tasks, zoom_task(canvas, others, TRUNCATION)]
+        task = edits.drag_task(canvas, others, TRUNCATION, number)
+        tasks += [task, edits.without_anchors(task)]
+    return [*tasks, edits.zoom_task(canvas, others, TRUNCATION)]
 
 
 def editors_of(ours: UserControllableLT, official: str | None) -> dict[str, Builder]:
@@ -177,7 +169,7 @@ def judge_images(task: Task, after: Tensor) -> Scores:
         some = task.rows(rows)
         parts.update(some.image, after[rows], some.requests)
         distance.update(image=some.image, fake=after[rows])
-    rows = in_small_parts(task)
+    rows = edits.in_small_parts(task)
     some = task.rows(rows)
     small.update(some.image, after[rows], some.requests)
     scores = {k: float(v) for k, v in (parts.compute() | distance.compute()).items()}
@@ -220,7 +212,7 @@ def seconds(editor: Editor, canvas: Canvas, task: Task) -> Scores:
 def oracle(drags: int, others: int) -> Scores:
     """What the judges say of the renderer, which does exactly what it is asked."""
     scores: Scores = {}
-    for task, edited in (renderer_drags(drags), renderer_zooms(others)):
+    for task, edited in (edits.renderer_drags(drags), edits.renderer_zooms(others)):
         scores |= {f"{task.name}/{k}": v for k, v in judge_images(task, edited).items()}
     return scores
 

@@ -22,18 +22,11 @@ from lightning.pytorch.cli import instantiate_class
 
 from benchmarks.figures.toy_prior import measure as measure_prior
 from benchmarks.results import current_commit
+from semsynth import methods
 from semsynth.data import GeneratedPairs, LabelSpace, ToyPortrait, ToyStreet
 from semsynth.data.decode import read_image
 from semsynth.data.sparse import scribbles
 from semsynth.images import from_uint8, save_mask
-from semsynth.methods import (
-    CLVAE,
-    FewShotSMIS,
-    FlowEstimator,
-    Segmenter,
-    StyleGAN2,
-    UserControllableLT,
-)
 from semsynth.methods.trained import save_trained
 from semsynth.weights import ASSETS, load_segmenter
 from semsynth.weights.cards import write_weights
@@ -111,7 +104,11 @@ def test(method: LightningModule, data: LightningDataModule) -> Card:
 
 
 def write_network(
-    run: Run, method: Segmenter | FlowEstimator, file: str, what: str, arguments: Sequence[str]
+    run: Run,
+    method: methods.Segmenter | methods.FlowEstimator,
+    file: str,
+    what: str,
+    arguments: Sequence[str],
 ) -> None:
     """Write the network of a method with its scores, for which it is rounded as what ships is."""
     method.network.half().float()
@@ -132,7 +129,7 @@ def segmenter(name: str) -> None:
     run = train(f"experiments/segmenter/{name}.yaml", name)
     what = f"U-Net segmenter of {run.config['data']['class_path'].rsplit('.', 1)[-1]}"
     arguments = ("num_classes", "channels", "depth")
-    write_network(run, run.load(Segmenter), f"{name}_segmenter", what, arguments)
+    write_network(run, run.load(methods.Segmenter), f"{name}_segmenter", what, arguments)
 
 
 def flow_estimator(name: str) -> None:
@@ -142,13 +139,13 @@ def flow_estimator(name: str) -> None:
     widths = ("channels", "feature_dim", "hidden_dim", "context_dim")
     arguments = (*widths, "num_levels", "radius", "num_updates")
     what = "RAFT with log expansion of ToyPortrait"
-    write_network(run, run.load(FlowEstimator), "toy_flow", what, arguments)
+    write_network(run, run.load(methods.FlowEstimator), "toy_flow", what, arguments)
 
 
 def prior(name: str) -> None:
     """The averaged generator of the toy prior."""
     run = train("experiments/stylegan2/toy64.yaml", name)
-    method = run.load(StyleGAN2)
+    method = run.load(methods.StyleGAN2)
     generator = method.generator.eval().requires_grad_(False).half().float()
     generator.estimate_mean_latent()
     generator.half().float()
@@ -182,7 +179,7 @@ def editor(name: str) -> None:
     semsynth(*words.split())
     flags = f"--data CachedPairs --data.root {root} --data.batch_size 32"
     run = train(experiment, name, flags)
-    method = run.load(UserControllableLT).eval()
+    method = run.load(methods.UserControllableLT).eval()
     method.transformer.half().float()
     method.calibrate()
     card = {
@@ -211,7 +208,7 @@ def clvae(name: str) -> None:
         **run.scores(),
         **run.made,
     }
-    save_trained(run.load(CLVAE), ASSETS / "toy_street_clvae_trained.safetensors", card)
+    save_trained(run.load(methods.CLVAE), ASSETS / "toy_street_clvae_trained.safetensors", card)
 
 
 def fewshot(name: str) -> None:
@@ -242,7 +239,7 @@ def fewshot(name: str) -> None:
         "drawn": f"semsynth {words}",
     }
     path = ASSETS / "toy_portrait_fewshot_trained.safetensors"
-    save_trained(run.load(FewShotSMIS), path, card)
+    save_trained(run.load(methods.FewShotSMIS), path, card)
 
 
 def classes_of(space: LabelSpace) -> Card:

@@ -8,8 +8,8 @@ import torch
 
 from benchmarks import report
 from benchmarks.report.figures import pictures, read_log
-from benchmarks.report.rows import best, comparable_groups, entries, label, published, written
-from benchmarks.report.tables import Table
+from benchmarks.report.rows import entries, label, written
+from benchmarks.report.tables import Table, best, comparable_groups, published
 from benchmarks.results import latest_rows
 from semsynth.images import save_png
 from semsynth.metrics.protocol import ProtocolError
