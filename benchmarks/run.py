@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Literal
 
 import filelock
 import yaml
@@ -57,7 +57,7 @@ def run(
         return True
     resources = cluster.parse_resources(slurm)
     require_writable(output, "--output")
-    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops the run in progress first
     output.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(output / "runner.lock", timeout=0):
@@ -72,9 +72,8 @@ def run(
 
             report.write(output, title=file.stem)
     except filelock.Timeout as error:
-        raise UserError(
-            f"Another runner is at work in {output}; choose another --output."
-        ) from error
+        message = f"Another runner is at work in {output}; choose another --output."
+        raise UserError(message) from error
     return len(rows) == len(points) and all("scores" in row for row in rows)
 
 
@@ -102,11 +101,6 @@ def run_all(points: list[Point], output: Path, sweep: str, jobs: int = 1) -> Non
         finally:  # an exception, or this process is told to stop
             stopping.set()
             pool.shutdown(cancel_futures=True)
-
-
-def stop(*_: Any) -> NoReturn:
-    """End in order on SIGTERM: the run in progress is stopped first."""
-    sys.exit(143)
 
 
 def create_wandb_sweep(file: Path) -> None:

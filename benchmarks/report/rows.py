@@ -47,11 +47,6 @@ class Entry:
             return ", ".join(dict.fromkeys(values))
         return f"{mean(values):.4g}"
 
-    @property
-    def throughput(self) -> str:
-        """Training images per second; empty if no run has measured them."""
-        return self.cost("images_per_second")
-
 
 def entries(rows: Sequence[Row]) -> list[Entry]:
     """The lines of a table, oracles at the end."""

@@ -54,19 +54,21 @@ class Table:
     """Rows of one protocol, beside the report's first: a line for each method."""
 
     def __init__(self, rows: Sequence[Row], first: Sequence[Row]) -> None:
-        require_comparable(rows)
+        for a, b in pairwise(row for row in rows if "scores" in row):
+            protocol.require_same(a.get("protocol"), b.get("protocol"), (a["run"], b["run"]))
         self.rows = rows
         self.cards = [row["protocol"] for row in rows if row.get("protocol")]
         self.card: dict[str, Any] = self.cards[0] if self.cards else {}
-        self.lines, self.names = entries(rows), columns(rows)
+        scores = dict.fromkeys(name for row in rows for name in row.get("scores", {}))
+        shown = [name for name in scores if not name.endswith(NOT_SHOWN)]
+        self.names = [name for name in shown if not name.startswith(PER_CLASS)]
+        self.lines = entries(rows)
         self.winners = {name: best(self.lines, name) for name in self.names}
         self.notes = self.notes_beside(first)
         self.papers = published(self.card.get("data"))
         self.printed = [n for n in self.names if any(p.name == n for p in self.papers)]
-        labels = {line.label for line in self.lines}
-        self.papers_alone = list(
-            dict.fromkeys(p.label for p in self.papers if p.label not in labels)
-        )
+        ours = [line.label for line in self.lines]
+        self.papers_alone = dict.fromkeys(p.label for p in self.papers if p.label not in ours)
 
     @property
     def caption(self) -> str:
@@ -119,15 +121,6 @@ class Table:
         return {f"{PER_CLASS}{n}": titles.get(n, str(n)) for n in numbers}
 
 
-def columns(rows: Sequence[Row]) -> list[str]:
-    """Names of the scores in the order in which they were measured.
-
-    Those of single classes have a table of their own.
-    """
-    names = dict.fromkeys(name for row in rows for name in row.get("scores", {}))
-    return [n for n in names if not n.endswith(NOT_SHOWN) and not n.startswith(PER_CLASS)]
-
-
 def best(lines: Sequence[Entry], name: str) -> float | None:
     """Best mean of a score over the methods; the oracle does not compete."""
     values = [mean(line.values(name)) for line in lines if line.values(name) and not line.oracle]
@@ -140,25 +133,16 @@ def comparable_groups(rows: Sequence[Row]) -> list[list[Row]]:
     """Split rows by protocol; runs without scores go with the first group."""
     groups: list[list[Row]] = []
     for row in sorted(rows, key=lambda row: "scores" not in row):  # stable; scores come first
-        for group in groups:
-            if "scores" not in row or not differing(group[0], row):
-                group.append(row)
-                break
-        else:
-            groups.append([row])
+        fits = (g for g in groups if "scores" not in row or not differing(g[0], row))
+        if (group := next(fits, None)) is None:
+            groups.append(group := [])
+        group.append(row)
     return [[row for row in rows if any(row is member for member in g)] for g in groups]
 
 
 def differing(a: Row, b: Row) -> dict[str, tuple[Any, Any]]:
     """Keys in which the protocols of two rows differ, with both values."""
     return protocol.differences(a.get("protocol"), b.get("protocol"))
-
-
-def require_comparable(rows: Sequence[Row]) -> None:
-    """Refuse to rank rows that were not measured by one protocol."""
-    measured = [row for row in rows if "scores" in row]
-    for a, b in pairwise(measured):
-        protocol.require_same(a.get("protocol"), b.get("protocol"), (a["run"], b["run"]))
 
 
 def tables(rows: Sequence[Row]) -> list[Table]:

@@ -1,7 +1,6 @@
 """CLVAE against its plain form, which is what released code does.
 
-That is: loops over classes, samples and levels; a one-hot layout that is copied for each layer; in
-each block a normalisation and two convolutions for every SPADE layer. The weights are the same.
+That is: loops over classes, samples and levels, and a one-hot layout that each layer copies.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,8 +1,7 @@
 """The loader of ADE20K against a plain one, by the epoch with one worker.
 
-The plain loader is what one would first write down: Pillow resizes, the photo becomes floats and
-the label map a one-hot layout of 151 channels, all in the worker. Ours sends bytes and class
-numbers; the device makes floats and the layout of them.
+The plain worker resizes with Pillow and makes floats and a one-hot layout. Ours sends bytes and
+class numbers; the device makes floats and the layout of them.
 """
 
 import os

@@ -1,10 +1,8 @@
 """Editing against the released code's order of work, and cached pairs against new ones.
 
-The released order keeps gradients of the generator, synthesises the random latents too and the
-answer in every step, enlarges features to the whole canvas before it reads some of them, and writes
-attention out, with projections of which half is thrown away. Both hold the same weights and must
-give the same loss and the same edits. *New pairs*: ours, which renders pairs in each step, against
-which training on cached pairs is timed.
+The released order keeps gradients of the generator, synthesises the random latents and the answer
+in every step, enlarges features to the canvas before it reads some of them, and writes attention
+out. *New pairs*: ours, which renders pairs in each step, against training on cached pairs.
 """
 
 import copy

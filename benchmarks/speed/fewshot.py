@@ -1,8 +1,7 @@
 """The training of FewShotSMIS against its plain form.
 
-Labelling is timed against loops over samples and classes that look at their pixels on the processor
-(``numpy.unique``), as the released code does; a training step, forward and backward, against one
-that also draws the images, once of the sample and once of the latents found for it.
+Labelling is timed against loops over samples and classes on the processor, as in the released
+code; a training step against one that also draws the images of the sample and of what was found.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,7 @@
 """StyleGAN2 against two usual forms of its layers that need no compiled extension either.
 
 *Grouped* gives each sample weights of its own, in one convolution with a group for each sample.
-*Reshaped* filters with [1, 3, 3, 1] as if each channel were an image. All forms hold the same
-weights. Timed are the generator's forward pass, and a training step of both networks without the
+*Reshaped* filters with [1, 3, 3, 1] as if each channel were an image. Steps are timed without the
 lazy regularisation.
 """
 

@@ -3,9 +3,8 @@
 ``python -m benchmarks.studies.downstream --config "FILE --train_on ARM --shots K"`` makes what the
 arm needs, once for all runs of a benchmark, then trains and tests the segmenter.
 
-Streets are exported from one CLVAE that has learnt from the K labelled samples alone; portraits are
-samples of the shipped prior, which has seen no label, with pseudo-labels from the same K photos.
-Judges of the filters have learnt from the K samples too.
+Streets come from a CLVAE of the K labelled samples alone, portraits from the shipped prior with
+pseudo-labels from the K photos. Judges of the filters have learnt from the K samples too.
 """
 
 import argparse

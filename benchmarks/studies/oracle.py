@@ -1,9 +1,8 @@
 """The best achievable scores on the toy world, whose renderer is known.
 
-The oracle redraws the appearance of each test layout: its diversity and its layout fidelity are
-upper bounds, its similarity to the nearest sample is what chance allows. What compares two sets of
-images is measured between the test images and as many others: the floor of the distances, the
-upper bound of precision and recall. ``python -m benchmarks.studies.oracle toy_street`` prints all.
+The oracle redraws the appearance of each test layout; its diversity and layout fidelity are upper
+bounds. What compares two sets of images is measured between the test images and as many others.
+``python -m benchmarks.studies.oracle toy_street`` prints all.
 """
 
 import inspect
@@ -17,7 +16,6 @@ from jsonargparse import auto_cli
 from lightning import Trainer
 from lightning.pytorch.cli import instantiate_class
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from semsynth.callbacks import Evaluation
@@ -130,22 +128,14 @@ def config_of(world: World, test_size: int, num_samples: int, image_size: int) -
 
 
 def main(world: World, test_size: int = 256, num_samples: int = 4, image_size: int = 64) -> None:
-    """Measure the oracle of a toy world by all metrics, and print its scores.
-
-    Args:
-        world: The toy world.
-        test_size: Number of test images.
-        num_samples: Images for each mask.
-        image_size: Height and width.
-    """
+    """Print the scores of a toy world's oracle by all metrics, ``num_samples`` for each mask."""
     config = config_of(world, test_size, num_samples, image_size)
     with tempfile.TemporaryDirectory() as directory:
         scores = measure(config, Path(directory))
-    title = f"Oracle of {world}: {test_size} masks, {num_samples} samples"
-    table = Table("score", "oracle", title=title)
+    console = Console()
+    console.print(f"Oracle of {world}: {test_size} masks, {num_samples} samples")
     for name, value in scores.items():
-        table.add_row(name, f"{value:.6g}")
-    Console().print(table)
+        console.print(f"{name:24} {value:.6g}")
 
 
 if __name__ == "__main__":

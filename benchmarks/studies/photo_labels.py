@@ -1,9 +1,8 @@
 """How well few labelled photos label samples: ``python -m benchmarks.studies.photo_labels``.
 
 Photos of toy portraits are inverted, and samples of the prior labelled by them. Prints the mean
-IoU, in per cent, against the segmenter's labels of 64 samples, by rule and number of photos, with
-the standard error over sets of photos. The paper's rule for scribbles leaves most pixels without a
-label, and so is not among them.
+IoU, in per cent, against a segmenter, with the standard error over sets of photos. The paper's rule
+for scribbles is left out, as it labels few pixels.
 """
 
 from typing import Any, Literal, get_args
