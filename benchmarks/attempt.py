@@ -52,7 +52,7 @@ def run_point(
             begun(process)
             record["code"] = follow(process, run_dir / "output.log", stopping, watched)
             record["ended"] = time.time()
-            write_record(run_dir, record)
+            write_text(run_dir / "run.json", json.dumps(record) + "\n")
         return row_of(point, run_dir, sweep, record)
 
 
@@ -91,13 +91,8 @@ def start_record(run_dir: Path) -> dict[str, Any]:
     """Record that an attempt begins; from here on scores in the directory are its own."""
     (run_dir / "scores" / "test.json").unlink(missing_ok=True)
     record = {"started": time.time(), "commit": current_commit()}
-    write_record(run_dir, record)
-    return record
-
-
-def write_record(run_dir: Path, record: dict[str, Any]) -> None:
-    """Write the record of an attempt."""
     write_text(run_dir / "run.json", json.dumps(record) + "\n")
+    return record
 
 
 def start(point: Point, run_dir: Path, sweep: str, lock: IO[bytes]) -> Process:

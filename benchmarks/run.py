@@ -22,6 +22,7 @@ from semsynth.cli.parsing import arguments_of
 from semsynth.errors import UsageError, UserError, require_writable
 
 console = Console()
+PROGRAM = "python -m benchmarks.run"
 
 
 def run(
@@ -138,7 +139,7 @@ def add_oracles(output: Path, rows: list[Row]) -> None:
 def main(args: Sequence[str] | None = None) -> int:
     """Run by a command line; the exit code is 0 if every run of the sweep has scores."""
     try:
-        given = arguments_of(run, sys.argv[1:] if args is None else args, "benchmarks.run")
+        given = arguments_of(run, sys.argv[1:] if args is None else args, PROGRAM)
         return 0 if run(**given) else 1
     except UserError as error:
         sys.exit(str(error))

@@ -19,10 +19,7 @@ DRAG, ANCHOR, ZOOM = (255, 220, 0, 255), (0, 200, 255, 255), (255, 80, 200, 255)
 def write_strips(
     editors: dict[str, tuple[Editor, Canvas]], shows: dict[str, list[list[Mark]]], output: Path
 ) -> None:
-    """Write ``layout_NAME.png`` for each show: a row for each editor and each list of marks.
-
-    The key of a show is ``NAME-SEED``, for the sample of that seed.
-    """
+    """Write ``layout_NAME.png`` for each show, ``NAME-SEED``: a row for editor and marks."""
     for key, rows in shows.items():
         name, seed = key.rsplit("-", 1)
         strips = [

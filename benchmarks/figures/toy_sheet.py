@@ -17,8 +17,7 @@ from semsynth.networks.motion.geometry import warp
 COLUMNS = 8
 SEED = 1
 
-Row = tuple[str, Tensor]
-"""Title, and images (COLUMNS, 3, H, W) in [0, 1]."""
+Row = tuple[str, Tensor]  # title, and images (COLUMNS, 3, H, W) in [0, 1]
 
 
 def main(output: Path = Path("outputs/toy_sheet.png")) -> None:

@@ -103,14 +103,6 @@ class Table:
         return next((p for p in self.papers if (p.label, p.name) == (label, name)), None)
 
     @property
-    def sources(self) -> list[str]:
-        """Where the published numbers stand, and how their protocols differ."""
-        texts = [
-            f"† {p.source}: {p.differs}." if p.differs else f"{p.source}." for p in self.papers
-        ]
-        return list(dict.fromkeys(texts))
-
-    @property
     def classes(self) -> dict[str, str]:
         """Name of each class by the name of its IoU, from the first run that has written them."""
         found = {n for row in self.rows for n in row.get("scores", {}) if PER_CLASS in n}

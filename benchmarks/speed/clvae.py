@@ -26,14 +26,12 @@ NUM_CLASSES, SIZE, CLASSES_PER_IMAGE = 151, 256, 16
 Step = Callable[[CLVAE, Tensor, Tensor], Tensor]
 
 
-def steps(
-    device: str, variant: str, channels: int = 64, batch_size: int = 1
-) -> Iterator[Comparison]:
+def steps(device: str, variant: str, channels: int = 64) -> Iterator[Comparison]:
     """Encoder and generator of ADE20K, forward and backward."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     ours = CLVAE(NUM_CLASSES, (SIZE, SIZE), channels, perceptual_weight=0.0).to(device)
-    mask = draw_mask(CLASSES_PER_IMAGE, batch_size, device)
-    inputs = torch.randn(batch_size, 3, SIZE, SIZE, device=device).tanh(), mask
+    mask = draw_mask(CLASSES_PER_IMAGE, 1, device)
+    inputs = torch.randn(1, 3, SIZE, SIZE, device=device).tanh(), mask
     other = deepcopy(ours).to(memory_format=torch.contiguous_format)
     for module in other.modules():
         if isinstance(module, SpectralNorm):

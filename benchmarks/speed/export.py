@@ -43,11 +43,8 @@ def exports(device: str, _: str, num: int = 128) -> Iterator[Comparison]:
 
 def build_source(device: str, prior: str = "toy_portrait") -> SampleSource:
     """The prior, which labels by one of its samples that is cut into quarters."""
-    units, widths = (1, 1, 1, 1), (8, 8, 8, 8)  # the encoder is not used
-    method = FewShotSMIS(
-        NUM_CLASSES, (64, 64), prior, encoder_units=units, encoder_widths=widths
-    ).to(device)
-    method.eval()
+    unused = {"encoder_units": (1, 1, 1, 1), "encoder_widths": (8, 8, 8, 8)}
+    method = FewShotSMIS(NUM_CLASSES, (64, 64), prior, **unused).to(device).eval()
     w_plus = method.generator.repeat(method.sample_w(sample_seed(1, torch.arange(1)).to(device)))
     mask = torch.arange(NUM_CLASSES, device=device).repeat_interleave(64 // NUM_CLASSES)
     method.learn_shots({"w_plus": w_plus, "mask": mask.expand(1, 64, 64)})

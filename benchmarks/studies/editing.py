@@ -75,8 +75,7 @@ def main(
         "slow_share": slow_share,
         "versions": installed_versions(),
     }
-    found = read_results(output)
-    rows = {row["run"]: row["scores"] for row in found if row["protocol"] == card}
+    rows = {r["run"]: r["scores"] for r in read_results(output) if r["protocol"] == card}
     for name, build in builders.items():
         if name in rows:
             continue

@@ -13,11 +13,7 @@ from rich.console import Console
 from torch import Tensor
 
 from benchmarks.figures.toy_prior import NUM_CLASSES, Rule, label_others, labelled_samples
-from semsynth.networks.fewshot.pseudo_labels import (
-    DensePrototypes,
-    LinearReadout,
-    stack_features,
-)
+from semsynth.networks.fewshot.pseudo_labels import DensePrototypes, LinearReadout, stack_features
 from semsynth.weights.priors import load_generator
 
 SCORED, SETS = 32, 8

@@ -39,11 +39,9 @@ def main(prior: str = "toy_portrait", photos: tuple[int, ...] = (1, 5)) -> None:
         for name, rule in RULES.items():
             if kind == "scribbles" and not rule:
                 continue
-            cells = []
-            for count in photos:
-                if count == 1 or "shot_views" not in rule:  # views are for one photo
-                    method = build(prior, kind, rule)
-                    cells.append(cell([score(method, shots, s) for s in sets(count)]))
+            method = build(prior, kind, rule)
+            counts = [n for n in photos if n == 1 or "shot_views" not in rule]  # for one photo
+            cells = [cell([score(method, shots, s) for s in sets(n)]) for n in counts]
             console.print(f"{kind:10} {name:24} {'  '.join(cells)}")
 
 

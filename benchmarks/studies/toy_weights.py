@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +39,6 @@ SHOTS = 5
 CARD_NAMES = {"MeanIoU": "mean_iou", "EPE": "epe", "EPE_dis": "epe_dis"}
 """What cards call scores of networks, where it is not the logged name."""
 Card = dict[str, Any]
-Kind = TypeVar("Kind", bound=LightningModule)
 
 
 def main() -> None:
@@ -63,7 +62,7 @@ class Run:
         """The weights that the training ended with."""
         return self.directory / "checkpoints/last.ckpt"
 
-    def load(self, kind: type[Kind]) -> Kind:
+    def load(self, kind: Any) -> Any:
         """The method that the training ended with."""
         return kind.load_from_checkpoint(self.checkpoint, map_location="cpu", weights_only=True)
 
@@ -103,20 +102,14 @@ def test(method: LightningModule, data: LightningDataModule) -> Card:
     return {f"test_{CARD_NAMES.get(key, key)}": value for key, value in named.items()}
 
 
-def write_network(
-    run: Run,
-    method: methods.Segmenter | methods.FlowEstimator,
-    file: str,
-    what: str,
-    arguments: Sequence[str],
-) -> None:
+def write_network(run: Run, kind: Any, file: str, what: str, arguments: Sequence[str]) -> None:
     """Write the network of a method with its scores, for which it is rounded as what ships is."""
+    method = run.load(kind)
     method.network.half().float()
-    scores = test(method, instantiate_class((), run.config["data"]))
     card = {
         "what": what,
         "network": {k: method.hparams[k] for k in arguments},
-        **scores,
+        **test(method, instantiate_class((), run.config["data"])),
         "test_size": run.config["data"]["init_args"]["test_size"],
         **run.made,
     }
@@ -129,7 +122,7 @@ def segmenter(name: str) -> None:
     run = train(f"experiments/segmenter/{name}.yaml", name)
     what = f"U-Net segmenter of {run.config['data']['class_path'].rsplit('.', 1)[-1]}"
     arguments = ("num_classes", "channels", "depth")
-    write_network(run, run.load(methods.Segmenter), f"{name}_segmenter", what, arguments)
+    write_network(run, methods.Segmenter, f"{name}_segmenter", what, arguments)
 
 
 def flow_estimator(name: str) -> None:
@@ -139,7 +132,7 @@ def flow_estimator(name: str) -> None:
     widths = ("channels", "feature_dim", "hidden_dim", "context_dim")
     arguments = (*widths, "num_levels", "radius", "num_updates")
     what = "RAFT with log expansion of ToyPortrait"
-    write_network(run, run.load(methods.FlowEstimator), "toy_flow", what, arguments)
+    write_network(run, methods.FlowEstimator, "toy_flow", what, arguments)
 
 
 def prior(name: str) -> None:
@@ -152,10 +145,10 @@ def prior(name: str) -> None:
     scores = measure_prior(generator, num_samples=2048)
     labelling = {k: v for k, v in scores.items() if k.startswith("one_shot_miou_")}
     arguments = ("z_dim", "w_dim", "mapping_layers", "channel_base", "channel_max")
+    built = {k: method.hparams[k] for k in arguments}
     card = {
         "what": "StyleGAN2 of ToyPortrait",
-        "generator": {k: method.hparams[k] for k in arguments}
-        | {"image_size": method.hparams["image_size"][0]},
+        "generator": built | {"image_size": generator.image_size},
         "features": "toy_portrait",
         "feature_resolution": int(max(labelling, key=labelling.__getitem__).rsplit("_", 1)[1]),
         **scores,
@@ -171,11 +164,10 @@ def editor(name: str) -> None:
     root = str(PLACE / "editing_pairs")
     low, high = arguments["perturbation"]
     words = (
-        f"pairs --prior {arguments['prior']} --num {PAIRS} --out {root} --num_tokens "
-        f"{arguments['num_tokens']} --perturbation {low} {high} --truncation "
-        f"{arguments['train_truncation']} --centred --shared --feature_resolution "
-        f"{arguments['feature_resolution']}"
-    )
+        "pairs --prior {prior} --num_tokens {num_tokens} --truncation {train_truncation} "
+        "--feature_resolution {feature_resolution} --centred --shared"
+    ).format(**arguments)
+    words += f" --perturbation {low} {high} --num {PAIRS} --out {root}"
     semsynth(*words.split())
     flags = f"--data CachedPairs --data.root {root} --data.batch_size 32"
     run = train(experiment, name, flags)
