@@ -11,13 +11,11 @@ from typing import Any
 from semsynth.files import replaced, write_text
 
 Row = dict[str, Any]
-ABOUT = ("sweep", "run", "method", "data", "seed")
-"""First columns of the CSV file."""
-LAST = (
+ABOUT = ("sweep", "run", "method", "data", "seed")  # first columns of the CSV file
+LAST = (  # its last columns
     *("images_per_second", "train_seconds", "peak_memory_gib", "device", "num_processes"),
     *("seconds", "config_hash", "commit", "error"),
 )
-"""Its last columns."""
 
 
 def read_results(output: Path) -> list[Row]:

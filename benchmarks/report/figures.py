@@ -62,8 +62,7 @@ def curves(rows: Sequence[Row]) -> Curves | None:
         axis.grid(alpha=0.25, color=INK)
         axis.tick_params(colors=INK, labelsize=8)
         axis.set_facecolor("none")
-        for spine in axis.spines.values():
-            spine.set_color(INK)
+        axis.spines[:].set_color(INK)
     for axis in axes[len(names) :]:
         axis.remove()
     figure.supxlabel("step", color=INK, fontsize=9)

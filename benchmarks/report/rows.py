@@ -15,8 +15,7 @@ LOWER_IS_BETTER = (
     *("FID", "KID", "fd_", "kd_", "top1_", "mOCD_", "reconstruction_"),
     *("drag_error", "drag_angle", "points_lost", "anchor_drift", "zoom_error"),
 )
-TOLD = ("--data.shots", "--shots", "--train_on")
-"""Flags beside those of the model that tell runs apart."""
+TOLD = ("--data.shots", "--shots", "--train_on")  # tell runs apart, beside flags of the model
 
 
 @dataclass(frozen=True)

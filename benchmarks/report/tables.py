@@ -63,7 +63,6 @@ class Table:
         shown = [name for name in scores if not name.endswith(NOT_SHOWN)]
         self.names = [name for name in shown if not name.startswith(PER_CLASS)]
         self.lines = entries(rows)
-        self.winners = {name: best(self.lines, name) for name in self.names}
         self.notes = self.notes_beside(first)
         self.papers = published(self.card.get("data"))
         self.printed = [n for n in self.names if any(p.name == n for p in self.papers)]
@@ -96,7 +95,7 @@ class Table:
     def wins(self, line: Entry, name: str) -> bool:
         """Whether a line has the best value of a column."""
         values = line.values(name)
-        return bool(values) and not line.oracle and mean(values) == self.winners[name]
+        return bool(values) and not line.oracle and mean(values) == best(self.lines, name)
 
     def paper(self, label: str, name: str) -> Published | None:
         """What a paper prints."""

@@ -26,8 +26,7 @@ CASES: dict[str, Case] = {
     "editing": editing.steps_and_edits,
     "stylegan2": stylegan2.passes_and_steps,
 }
-NETWORKS = ("clvae", "fewshot", "editing", "stylegan2")
-"""Cases with variants."""
+NETWORKS = ("clvae", "fewshot", "editing", "stylegan2")  # cases with variants
 
 
 def main(args: Sequence[str] | None = None) -> None:

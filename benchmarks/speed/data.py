@@ -37,7 +37,7 @@ def epochs(device: str, _: str) -> Iterator[Comparison]:
         check_equal(data, plain)
         cached = ours(root, str(root.parent / "resized")).train_dataloader()
         loader = data.train_dataloader()
-        kept = {"num_workers": 1, "persistent_workers": True, "pin_memory": on_gpu}
+        kept: dict[str, Any] = {"num_workers": 1, "persistent_workers": True, "pin_memory": on_gpu}
         plain_loader = DataLoader(plain, BATCH, shuffle=True, **kept)
         forms: dict[str, Form] = {
             "epoch": lambda: consume(loader),

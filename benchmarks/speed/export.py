@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,7 +44,7 @@ def exports(device: str, _: str, num: int = 128) -> Iterator[Comparison]:
 
 def build_source(device: str, prior: str = "toy_portrait") -> SampleSource:
     """The prior, which labels by one of its samples that is cut into quarters."""
-    unused = {"encoder_units": (1, 1, 1, 1), "encoder_widths": (8, 8, 8, 8)}
+    unused: dict[str, Any] = {"encoder_units": (1, 1, 1, 1), "encoder_widths": (8, 8, 8, 8)}
     method = FewShotSMIS(NUM_CLASSES, (64, 64), prior, **unused).to(device).eval()
     w_plus = method.generator.repeat(method.sample_w(sample_seed(1, torch.arange(1)).to(device)))
     mask = torch.arange(NUM_CLASSES, device=device).repeat_interleave(64 // NUM_CLASSES)

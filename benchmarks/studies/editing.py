@@ -36,11 +36,10 @@ NEAR = 12 / 64  # of the canvas: what is farther from a drag than this should st
 TRUNCATION = 0.7
 ROUNDS, STEPS = 2, 100  # of the closed loop and of the optimisation
 TIMED = 24  # edits, one by one
-SHOWS = {
+SHOWS = {  # marks of the strips, by name and seed
     "drag-9": [[Mark(32, 33, 6, 0)], [Mark(32, 33, 6, 0), Mark(30, 58)]],
     "zoom-9": [[Mark(32, 33, log_expansion=-0.2)], [Mark(32, 33, log_expansion=0.2)]],
 }
-"""Marks of the strips, by name and seed."""
 ORACLE = "oracle (renderer)"
 Scores = dict[str, float]
 Builder = Callable[[], tuple[Editor, Canvas]]

@@ -17,7 +17,10 @@ from semsynth.networks.fewshot.pseudo_labels import DensePrototypes, LinearReado
 from semsynth.weights.priors import load_generator
 
 SCORED, SETS = 32, 8
-RULES = {"mean": DensePrototypes(NUM_CLASSES), "linear": LinearReadout(NUM_CLASSES)}
+RULES: dict[str, Rule] = {
+    "mean": DensePrototypes(NUM_CLASSES),
+    "linear": LinearReadout(NUM_CLASSES),
+}
 LAYERS = ((16,), (32,), (64,), (16, 32), (32, 64), (16, 32, 64))
 
 
