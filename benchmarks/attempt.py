@@ -12,7 +12,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -26,14 +26,21 @@ from semsynth.files import write_text
 INTERRUPTED = (75, -signal.SIGUSR1)
 """Exit codes of a run that was asked to make room: it saved itself, or had not begun."""
 PATIENCE = 60  # seconds that a process gets to stop
+Process = subprocess.Popen[bytes]
 
 
 def run_point(
-    point: Point, output: Path, sweep: str, stopping: threading.Event, watched: bool = True
+    point: Point,
+    output: Path,
+    sweep: str,
+    stopping: threading.Event,
+    watched: bool = True,
+    begun: Callable[[Process], object] = lambda _: None,
 ) -> Row:
     """Run a point, or take the scores that a run without a runner left, and return its row.
 
-    ``stopping`` stops the run when it is set; if ``watched``, what the run prints is printed.
+    ``stopping`` stops the run when it is set; if ``watched``, what the run prints is printed;
+    ``begun`` gets its process.
     """
     run_dir = output / "runs" / point.name
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -42,16 +49,16 @@ def run_point(
         if record is None:
             record = start_record(run_dir)
             process = start(point, run_dir, sweep, lock)
+            begun(process)
             record["code"] = follow(process, run_dir / "output.log", stopping, watched)
             record["ended"] = time.time()
-            write_record(run_dir, record)
+            write_text(run_dir / "run.json", json.dumps(record) + "\n")
         return row_of(point, run_dir, sweep, record)
 
 
 @contextmanager
-def hold(path: Path, stopping: threading.Event | None = None) -> Iterator[IO[bytes]]:
+def hold(path: Path, stopping: threading.Event) -> Iterator[IO[bytes]]:
     """Hold the lock of a run directory; wait while a process without a runner still has it."""
-    stopping = stopping or threading.Event()
     with path.open("ab") as lock:
         if not try_lock(lock):
             print(f"{path.parent} is running without its runner, waiting for it", flush=True)
@@ -84,33 +91,26 @@ def start_record(run_dir: Path) -> dict[str, Any]:
     """Record that an attempt begins; from here on scores in the directory are its own."""
     (run_dir / "scores" / "test.json").unlink(missing_ok=True)
     record = {"started": time.time(), "commit": current_commit()}
-    write_record(run_dir, record)
+    write_text(run_dir / "run.json", json.dumps(record) + "\n")
     return record
 
 
-def write_record(run_dir: Path, record: dict[str, Any]) -> None:
-    """Write the record of an attempt."""
-    write_text(run_dir / "run.json", json.dumps(record) + "\n")
-
-
-def start(point: Point, run_dir: Path, sweep: str, lock: IO[bytes]) -> subprocess.Popen[bytes]:
+def start(point: Point, run_dir: Path, sweep: str, lock: IO[bytes]) -> Process:
     """Start the process of a run, which inherits the lock and writes ``output.log``."""
-    command = [*point.command, f"--run_dir={run_dir}", "--ckpt_path=last"]
     environment = {"WANDB_RUN_GROUP": sweep} | os.environ
+    kept = [lock.fileno()]
     with (run_dir / "output.log").open("wb") as log:
-        return subprocess.Popen(
-            command, stdout=log, stderr=log, env=environment, pass_fds=[lock.fileno()]
-        )
+        command = command_of(point, run_dir)
+        return subprocess.Popen(command, stdout=log, stderr=log, env=environment, pass_fds=kept)
 
 
-def follow(
-    process: subprocess.Popen[bytes],
-    log: Path,
-    stopping: threading.Event | None = None,
-    watched: bool = True,
-) -> int:
+def command_of(point: Point, run_dir: Path) -> list[str]:
+    """The command of a run, which continues from its last checkpoint if it has one."""
+    return [*point.command, f"--run_dir={run_dir}", "--ckpt_path=last"]
+
+
+def follow(process: Process, log: Path, stopping: threading.Event, watched: bool) -> int:
     """Print what a process logs until it ends; stop it if this process is told to stop."""
-    stopping = stopping or threading.Event()
     try:
         with log.open("rb") as opened:
             running = True

@@ -1,24 +1,21 @@
-"""``results.jsonl``: one line a run, appended in one write; ``results.csv`` says the same."""
+"""``results.jsonl``: one line a run; ``results.csv`` says the same."""
 
 import csv
 import io
 import json
-import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from semsynth.files import write_text
+from semsynth.files import replaced, write_text
 
 Row = dict[str, Any]
-ABOUT = ("sweep", "run", "method", "data", "seed")
-"""First columns of the CSV file."""
-LAST = (
+ABOUT = ("sweep", "run", "method", "data", "seed")  # first columns of the CSV file
+LAST = (  # its last columns
     *("images_per_second", "train_seconds", "peak_memory_gib", "device", "num_processes"),
     *("seconds", "config_hash", "commit", "error"),
 )
-"""Its last columns."""
 
 
 def read_results(output: Path) -> list[Row]:
@@ -29,7 +26,7 @@ def read_results(output: Path) -> list[Row]:
         try:
             rows.append(json.loads(line))
         except json.JSONDecodeError:
-            continue  # the process was killed while it wrote; its run is repeated
+            continue  # cut off by a copy or an older version; its run is repeated
     return rows
 
 
@@ -39,21 +36,11 @@ def latest_rows(output: Path) -> list[Row]:
 
 
 def append_result(output: Path, row: Row) -> None:
-    """Append a row in one write, and rewrite the CSV file."""
-    mend(output)
-    with (output / "results.jsonl").open("ab", buffering=0) as opened:
-        opened.write(json.dumps(row).encode() + b"\n")
-        os.fsync(opened.fileno())
+    """Append a row, and rewrite the CSV file; what was cut off goes."""
+    rows = [*read_results(output), row]
+    with replaced(output / "results.jsonl", durable=True) as temporary:
+        temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
     write_text(output / "results.csv", as_csv(latest_rows(output)))
-
-
-def mend(output: Path) -> None:
-    """Remove lines that were cut off when a process was killed."""
-    output.mkdir(parents=True, exist_ok=True)
-    file = output / "results.jsonl"
-    whole = "".join(json.dumps(row) + "\n" for row in read_results(output))
-    if file.is_file() and file.read_text() != whole:
-        write_text(file, whole)
 
 
 def as_csv(rows: Sequence[Row]) -> str:

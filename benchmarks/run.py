@@ -1,14 +1,5 @@
-"""Run a sweep: ``python -m benchmarks.run FILE [--output DIR] [--backend local|slurm|wandb]``.
+"""Run a sweep: ``python -m benchmarks.run FILE [--output DIR] [--backend local|slurm|wandb]``."""
 
-Each run is a process of its own. When it is done, its scores go to ``DIR/results.jsonl`` and
-``DIR/results.csv``, one line a run. Rerun the command to resume: the run in progress continues from
-its last checkpoint. A run that fails is recorded with its error and does not stop the rest. With
-``--jobs`` several small runs share a GPU; each still writes ``output.log`` in its directory.
-``slurm`` submits the runs as an array job and waits for them; ``wandb`` creates the sweep and
-prints the command of its agents.
-"""
-
-import argparse
 import json
 import signal
 import sys
@@ -16,79 +7,75 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Literal
 
 import filelock
 import yaml
 from rich.console import Console
 from rich.markup import escape
 
-from benchmarks import slurm
+from benchmarks import slurm as cluster
 from benchmarks.attempt import run_point
-from benchmarks.results import Row, append_result, latest_rows, mend, read_results
+from benchmarks.results import Row, append_result, latest_rows, read_results
 from benchmarks.sweep import Point, load, read_sweep
-from semsynth.errors import UserError, require_writable
+from semsynth.cli.parsing import arguments_of
+from semsynth.errors import UsageError, UserError, require_writable
 
 console = Console()
+PROGRAM = "python -m benchmarks.run"
 
 
-def main(args: Sequence[str] | None = None) -> int:
-    """Run what has not been run, then the oracle, then write the report.
+def run(
+    file: Path,
+    *,
+    output: Path = Path("outputs/benchmark"),
+    backend: Literal["local", "slurm", "wandb"] = "local",
+    jobs: int = 1,
+    slurm: Sequence[str] = (),
+) -> bool:
+    """Run what has not been run of a sweep, then the oracle, then write the report.
+
+    Each run is a process of its own. When it is done, its scores go to results.jsonl and
+    results.csv, one line a run. Rerun the command to resume: the run in progress continues from its
+    last checkpoint. A run that fails is recorded with its error and does not stop the rest.
+
+    Args:
+        file: A W&B sweep file.
+        output: Where to write.
+        backend: slurm submits the runs as an array job and waits for them; wandb creates the sweep
+            and prints the command of its agents.
+        jobs: Runs at a time, of backend local; each still writes output.log in its directory.
+        slurm: KEY=VALUE, resources of a job as submitit names them: partition=gpu time=600.
 
     Returns:
-        0 if every run of the sweep has scores, else 1.
+        Whether every run of the sweep has scores.
     """
-    options = parse(args)
+    if jobs < 1 or (jobs > 1 and backend != "local"):
+        raise UsageError(f"--jobs must be at least 1, and goes with backend local; got {jobs}")
+    points = read_sweep(file)
+    if backend == "wandb":
+        create_wandb_sweep(file)
+        return True
+    resources = cluster.parse_resources(slurm)
+    require_writable(output, "--output")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # stops the run in progress first
+    output.mkdir(parents=True, exist_ok=True)
     try:
-        points = read_sweep(options.file)
-        if options.backend == "wandb":
-            return create_wandb_sweep(options.file)
-        resources = slurm.parse_resources(options.slurm)
-        require_writable(options.output, "--output")
-    except UserError as error:
-        sys.exit(str(error))
-    signal.signal(signal.SIGTERM, stop)
-    options.output.mkdir(parents=True, exist_ok=True)
-    try:
-        with filelock.FileLock(options.output / "runner.lock", timeout=0):
-            mend(options.output)
-            if options.backend == "slurm":
-                slurm.run_all(points, options.output, options.file.stem, resources)
+        with filelock.FileLock(output / "runner.lock", timeout=0):
+            if backend == "slurm":
+                cluster.run_all(points, output, file.stem, resources)
             else:
-                run_all(points, options.output, options.file.stem, options.jobs)
+                run_all(points, output, file.stem, jobs)
             names = {point.name for point in points}
-            rows = [row for row in latest_rows(options.output) if row["run"] in names]
-            add_oracles(options.output, rows)
+            rows = [row for row in latest_rows(output) if row["run"] in names]
+            add_oracles(output, rows)
             from benchmarks import report  # imports torch
 
-            report.write(options.output, title=options.file.stem)
-    except filelock.Timeout:
-        sys.exit(f"Another runner is at work in {options.output}; choose another --output.")
-    return 0 if len(rows) == len(points) and all("scores" in row for row in rows) else 1
-
-
-def parse(args: Sequence[str] | None) -> argparse.Namespace:
-    """Options of the command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.run",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("file", type=Path, help="a W&B sweep file")
-    parser.add_argument("--output", type=Path, default=Path("outputs/benchmark"))
-    parser.add_argument("--backend", choices=("local", "slurm", "wandb"), default="local")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time, of backend local")
-    parser.add_argument(
-        "--slurm",
-        nargs="*",
-        default=[],
-        metavar="KEY=VALUE",
-        help="resources of a job, as submitit names them: partition=gpu time=600 gpus_per_node=4",
-    )
-    options = parser.parse_args(args)
-    if options.jobs < 1 or (options.jobs > 1 and options.backend != "local"):
-        parser.error(f"--jobs must be at least 1, and goes with backend local; got {options.jobs}")
-    return options
+            report.write(output, title=file.stem)
+    except filelock.Timeout as error:
+        message = f"Another runner is at work in {output}; choose another --output."
+        raise UserError(message) from error
+    return len(rows) == len(points) and all("scores" in row for row in rows)
 
 
 def run_all(points: list[Point], output: Path, sweep: str, jobs: int = 1) -> None:
@@ -96,7 +83,7 @@ def run_all(points: list[Point], output: Path, sweep: str, jobs: int = 1) -> Non
     done = {row["run"] for row in latest_rows(output) if "scores" in row}
     adding, stopping = threading.Lock(), threading.Event()
 
-    def run(number: int, point: Point) -> None:
+    def run_one(number: int, point: Point) -> None:
         title = f"[bold]\\[{number}/{len(points)}] {escape(point.name)}"
         if point.name in done:
             console.rule(f"{title}[/] done before")
@@ -109,7 +96,7 @@ def run_all(points: list[Point], output: Path, sweep: str, jobs: int = 1) -> Non
 
     with ThreadPoolExecutor(jobs) as pool:
         try:
-            begun = [pool.submit(run, number, point) for number, point in enumerate(points, 1)]
+            begun = [pool.submit(run_one, number, point) for number, point in enumerate(points, 1)]
             for ended in wait(begun, return_when=FIRST_EXCEPTION).done:
                 ended.result()
         finally:  # an exception, or this process is told to stop
@@ -117,21 +104,15 @@ def run_all(points: list[Point], output: Path, sweep: str, jobs: int = 1) -> Non
             pool.shutdown(cancel_futures=True)
 
 
-def stop(*_: Any) -> NoReturn:
-    """End in order on SIGTERM: the run in progress is stopped first."""
-    sys.exit(143)
-
-
-def create_wandb_sweep(file: Path) -> int:
+def create_wandb_sweep(file: Path) -> None:
     """Create the sweep on the server of W&B and print the command of its agents."""
     import wandb
 
     try:
         identity = wandb.sweep(load(file), project=wandb.setup().settings.project or "semsynth")
     except (wandb.errors.UsageError, wandb.errors.CommError) as error:
-        sys.exit(f"W&B did not take the sweep: {error}")
+        raise UserError(f"W&B did not take the sweep: {error}") from error
     console.print(f"Start agents, on as many machines as you like: wandb agent {identity}")
-    return 0
 
 
 def add_oracles(output: Path, rows: list[Row]) -> None:
@@ -153,6 +134,15 @@ def add_oracles(output: Path, rows: list[Row]) -> None:
         measured = json.loads((output / "oracle" / "scores" / "test.json").read_text())
         entry = {"run": f"oracle-{len(known)}", "oracle": True, "data": data, "scores": scores}
         append_result(output, entry | {"protocol": measured["protocol"]})
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run by a command line; the exit code is 0 if every run of the sweep has scores."""
+    try:
+        given = arguments_of(run, sys.argv[1:] if args is None else args, PROGRAM)
+        return 0 if run(**given) else 1
+    except UserError as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

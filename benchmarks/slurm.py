@@ -11,7 +11,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -30,7 +32,7 @@ console = Console()
 Shape = tuple[int, int]
 
 
-def parse_resources(words: list[str]) -> dict[str, Any]:
+def parse_resources(words: Sequence[str]) -> dict[str, Any]:
     """``partition=gpu time=600`` as a dictionary; numbers become numbers."""
     found: dict[str, Any] = {}
     for word in words:
@@ -50,45 +52,28 @@ class PointJob:
     sweep: str
 
     def __call__(self) -> None:
-        """Run the training; the first task leaves the row in ``rows/``."""
+        """Run the training; the first task leaves the row in ``rows/``, or requeues the job."""
         os.environ["SEMSYNTH_REQUEUE"] = "0"  # this process does it
-        if os.environ["SLURM_PROCID"] == "0":
-            row = self.first_task() | {"job": own_job()}
-            write_text(self.output / f"rows/{self.point.name}.json", json.dumps(row) + "\n")
-        else:
-            command = [*self.point.command, f"--run_dir={self.run_dir}", "--ckpt_path=last"]
-            process = subprocess.Popen(command)
-            forward(signal.SIGUSR1, process)
+        name = self.point.name
+        if os.environ["SLURM_PROCID"] != "0":
+            process = subprocess.Popen(attempt.command_of(self.point, self.output / "runs" / name))
+            forward_interrupts(process)
             sys.exit(process.wait())
-
-    @property
-    def run_dir(self) -> Path:
-        """Directory of the run."""
-        return self.output / "runs" / self.point.name
-
-    def first_task(self) -> Row:
-        """Run the first process and return the row, or give the job back."""
-        self.run_dir.mkdir(parents=True, exist_ok=True)
-        with attempt.hold(self.run_dir / "run.lock") as lock:
-            record = attempt.start_record(self.run_dir)
-            process = attempt.start(self.point, self.run_dir, self.sweep, lock)
-            forward(signal.SIGUSR1, process)
-            record["code"] = attempt.follow(process, self.run_dir / "output.log")
-            if record["code"] in attempt.INTERRUPTED:
-                requeue()
-            record["ended"] = time.time()
-            attempt.write_record(self.run_dir, record)
-            return attempt.row_of(self.point, self.run_dir, self.sweep, record)
+        arguments = (self.point, self.output, self.sweep, threading.Event())
+        row = attempt.run_point(*arguments, begun=forward_interrupts)
+        if row.get("exit_code") in attempt.INTERRUPTED:
+            requeue()
+        write_text(self.output / f"rows/{name}.json", json.dumps(row | {"job": own_job()}) + "\n")
 
 
-def forward(signum: int, process: subprocess.Popen[bytes]) -> None:
-    """Pass a signal on to a process, where the batch system does not send it to all by itself."""
+def forward_interrupts(process: attempt.Process) -> None:
+    """Pass SIGUSR1 on to a process, where the batch system does not send it to all by itself."""
 
     def send(*_: Any) -> None:
         if process.poll() is None:
-            process.send_signal(signum)
+            process.send_signal(signal.SIGUSR1)
 
-    signal.signal(signum, send)
+    signal.signal(signal.SIGUSR1, send)
 
 
 def requeue() -> None:

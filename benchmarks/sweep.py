@@ -62,15 +62,10 @@ def _plain(value: Any) -> str:
 
 
 def read_sweep(file: Path) -> list[Point]:
-    """The points of a grid in the order of the file.
+    """The points of a grid in the order of the file; a ``SweepError`` if it cannot be run here.
 
-    Args:
-        file: A W&B sweep file with ``command``, ``parameters`` and ``method: grid``. A value of the
-            parameter ``config`` may carry flags, ``FILE --KEY VALUE``: a list of points that share
-            nothing else.
-
-    Raises:
-        SweepError: The file is missing or has something that cannot be run here.
+    A value of the parameter ``config`` may carry flags, ``FILE --KEY VALUE``: a list of points that
+    share nothing else.
     """
     sweep = load(file)
     if sweep["method"] != "grid":

@@ -33,7 +33,6 @@ def main(output: Path = Path("outputs")) -> None:
     data.setup("test")
     batch = data.on_after_batch_transfer(next(iter(data.test_dataloader())), 0)
     maps = colour_mask(batch["mask"][:MASKS], data.label_space.palette)
-    output.mkdir(parents=True, exist_ok=True)
     save(styles(method, batch, maps), output / "clvae_styles.png")
     save(levels(method, batch), output / "clvae_levels.png")
 

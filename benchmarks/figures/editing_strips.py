@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
+from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
 from semsynth.editing import Canvas, Editor, Mark, Session, frames_of
 from semsynth.images import save_png
@@ -19,10 +19,7 @@ DRAG, ANCHOR, ZOOM = (255, 220, 0, 255), (0, 200, 255, 255), (255, 80, 200, 255)
 def write_strips(
     editors: dict[str, tuple[Editor, Canvas]], shows: dict[str, list[list[Mark]]], output: Path
 ) -> None:
-    """Write ``layout_NAME.png`` for each show: a row for each editor and each list of marks.
-
-    The key of a show is ``NAME-SEED``, for the sample of that seed.
-    """
+    """Write ``layout_NAME.png`` for each show, ``NAME-SEED``: a row for editor and marks."""
     for key, rows in shows.items():
         name, seed = key.rsplit("-", 1)
         strips = [
@@ -42,16 +39,13 @@ def strip(session: Session, marks: list[Mark]) -> Tensor:
 
 def drawn(image: Tensor, marks: list[Mark], size: int) -> Tensor:
     """An enlarged image (3, H, W), uint8, with smooth marks."""
-    large = image.repeat_interleave(SCALE, 1).repeat_interleave(SCALE, 2)
-    picture = Image.fromarray(large.permute(1, 2, 0).cpu().numpy())
-    side = picture.width
-    layer = Image.new("RGBA", (side * SMOOTH, side * SMOOTH))
-    pen, unit = ImageDraw.Draw(layer), side * SMOOTH / size
+    picture = to_pil_image(image.repeat_interleave(SCALE, 1).repeat_interleave(SCALE, 2))
+    side = picture.width * SMOOTH
+    layer = Image.new("RGBA", (side, side))
     for mark in marks:
-        draw_mark(pen, mark, unit)
+        draw_mark(ImageDraw.Draw(layer), mark, side / size)
     small = layer.resize(picture.size, Image.Resampling.LANCZOS)
-    picture = Image.alpha_composite(picture.convert("RGBA"), small).convert("RGB")
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    return pil_to_tensor(Image.alpha_composite(picture.convert("RGBA"), small).convert("RGB"))
 
 
 def draw_mark(pen: ImageDraw.ImageDraw, mark: Mark, unit: float) -> None:

@@ -8,6 +8,7 @@ features of each resolution, and how well held-out portraits are inverted. Draws
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from statistics import mean
 
 import torch
 import torch.nn.functional as F
@@ -15,12 +16,17 @@ from jsonargparse import auto_cli
 from rich.console import Console
 from torch import Tensor
 
-from semsynth.data.toy import PortraitWorld
+from semsynth.data.toy import PortraitWorld, Rendering
 from semsynth.images import image_grid, save_png, to_uint8
 from semsynth.inversion import default_recipe, invert
-from semsynth.metrics.features import build_features
-from semsynth.metrics.frechet import frechet_distance_from_features
+from semsynth.metrics import FrechetDistance
+from semsynth.metrics.layout_fidelity import confusion_matrix, iou_per_class
 from semsynth.metrics.perceptual import build_taps, tap_distance
+from semsynth.networks.fewshot.pseudo_labels import (
+    DensePrototypes,
+    LinearReadout,
+    downsample_labels,
+)
 from semsynth.networks.noise import seeded_normal
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator, mix_styles
 from semsynth.networks.unet import UNet
@@ -32,6 +38,7 @@ NUM_CLASSES = WORLD.label_space.num_classes
 TEST = 1 << 41  # first sample of the test split
 MIN_PIXELS = 4  # a class with fewer is not found
 TRUNCATIONS = (0.7, 1.0)
+Rule = DensePrototypes | LinearReadout
 
 
 def main(
@@ -53,23 +60,25 @@ def main(
 
 def measure(generator: StyleGAN2Generator, num_samples: int) -> dict[str, float]:
     """Distances, shares of complete images, and labels from one shot by resolution."""
-    network, segmenter = build_features("toy_portrait"), load_segmenter("toy_portrait")
-    real = in_batches(render, TEST, 2 * num_samples)
-    features = torch.cat([network.features_of(batch) for batch in real.split(64)])
-    halves = features.split(num_samples)
-    scores = {
-        "fd_toy_floor": float(frechet_distance_from_features(*halves)),
-        "complete_real": complete(segmenter, real[:num_samples]),
-    }
+    segmenter = load_segmenter("toy_portrait")
+    portraits = in_batches(lambda index: render(index).image, TEST, 2 * num_samples)
+    real, other = portraits.split(num_samples)
+    scores = {"fd_toy_floor": distance(real, other), "complete_real": complete(segmenter, real)}
     for truncation in TRUNCATIONS:
         fake = in_batches(partial(draw, generator, truncation), 0, num_samples)
-        fakes = torch.cat([network.features_of(batch) for batch in fake.split(64)])
-        distance = frechet_distance_from_features(halves[0], fakes)
-        scores[f"fd_toy_psi_{truncation}"] = float(distance)
+        scores[f"fd_toy_psi_{truncation}"] = distance(real, fake)
         scores[f"complete_psi_{truncation}"] = complete(segmenter, fake)
     for resolution in generator.synthesis.resolutions[2:]:
-        scores[f"one_shot_miou_{resolution}"] = one_shot_miou(generator, segmenter, resolution)
+        scores[f"one_shot_miou_{resolution}"] = one_shot_miou(generator, resolution)
     return {name: round(value, 4) for name, value in scores.items()}
+
+
+def distance(real: Tensor, fake: Tensor) -> float:
+    """Frechet distance of two sets of images by the toy features."""
+    metric = FrechetDistance("toy_portrait")
+    for image, other in zip(real.split(64), fake.split(64), strict=True):
+        metric.update(image=image, fake=other)
+    return float(metric.compute()["fd_toy"])
 
 
 def in_batches(make: Callable[[Tensor], Tensor], first: int, count: int) -> Tensor:
@@ -78,10 +87,9 @@ def in_batches(make: Callable[[Tensor], Tensor], first: int, count: int) -> Tens
     return to_uint8(torch.cat(batches)) / 127.5 - 1
 
 
-def render(index: Tensor) -> Tensor:
-    """Real portraits (B, 3, 64, 64) of the toy world."""
-    layout, appearance = WORLD.sample_layout(0, index), WORLD.sample_appearance(0, index)
-    return WORLD.render(layout, appearance, 64).image
+def render(index: Tensor) -> Rendering:
+    """Real portraits (B, 3, 64, 64) of the toy world, with their masks."""
+    return WORLD.render(WORLD.sample_layout(0, index), WORLD.sample_appearance(0, index), 64)
 
 
 @torch.no_grad()
@@ -103,36 +111,43 @@ def complete(segmenter: UNet, images: Tensor) -> float:
 
 
 @torch.no_grad()
-def one_shot_miou(
-    generator: StyleGAN2Generator, segmenter: UNet, resolution: int, shots: int = 12
-) -> float:
-    """Mean IoU of labels by the most similar class mean of one sample (FewShotSMIS' dense rule).
+def labelled_samples(generator: StyleGAN2Generator, count: int) -> tuple[Tensor, Tensor]:
+    """Latents (N, num_ws, w_dim) of the first samples, and the segmenter's labels (N, H, W)."""
+    z = seeded_normal(torch.arange(count), generator.z_dim)
+    w_plus = generator.repeat(generator.mapping(z))
+    images = generator.synthesis(w_plus).clamp(-1, 1)
+    return w_plus, segment(load_segmenter("toy_portrait"), images)
 
-    Averaged over samples that give the class means, against the segmenter, on 64 others.
+
+def one_shot_miou(generator: StyleGAN2Generator, resolution: int, shots: int = 12) -> float:
+    """Mean IoU of labels by the class means of one sample, averaged over such samples."""
+    w_plus, labels = labelled_samples(generator, shots + 64)
+    with torch.no_grad():
+        features = generator.synthesis.features(w_plus, resolution)
+    rule, others = DensePrototypes(NUM_CLASSES), slice(shots, None)
+    sets = [slice(i, i + 1) for i in range(shots)]
+    return mean(label_others(rule, features, labels, sets, others))
+
+
+def label_others(
+    rule: Rule, features: Tensor, labels: Tensor, sets: Sequence[slice], others: slice
+) -> list[float]:
+    """Mean IoU of what a rule learns from each set of samples, on others.
+
+    Features are (N, C, h, w), labels (N, H, W).
     """
-    w_plus = generator.repeat(generator.mapping(seeded_normal(torch.arange(76), generator.z_dim)))
-    features = F.normalize(generator.synthesis.features(w_plus, resolution), dim=1).flatten(2)
-    labels = segment(segmenter, generator.synthesis(w_plus).clamp(-1, 1))
-    small = F.interpolate(labels[:, None].float(), resolution)[:, 0].long().flatten(1)
-    members = F.one_hot(small, NUM_CLASSES).float()  # (N, P, K)
-    raw = generator.synthesis.features(w_plus, resolution).flatten(2)
-    means = F.normalize(raw[:shots] @ members[:shots], dim=1)  # (S, C, K); a sum points as a mean
-    similarity = torch.einsum("ncp,sck->snpk", features[shots:], means)
-    absent = members[:shots].sum(1) == 0  # (S, K)
-    predicted = similarity.masked_fill(absent[:, None, None], -2).argmax(3)
-    grid = predicted.view(-1, 1, resolution, resolution).float()
-    predicted = F.interpolate(grid, 64)[:, 0].long().view(shots, -1, 64, 64)
-    truth = labels[shots:].expand_as(predicted)
-    return sum(mean_iou(p, t) for p, t in zip(predicted, truth, strict=True)) / shots
+    small, scores = downsample_labels(labels, features.shape[-1]), []
+    for shots in sets:
+        rule.fit(features[shots], small[shots])
+        found = rule(features[others])[:, None].float()
+        large = F.interpolate(found, labels.shape[-2:])[:, 0].long()
+        scores.append(mean_iou(large, labels[others]))
+    return scores
 
 
 def mean_iou(predicted: Tensor, truth: Tensor) -> float:
     """Mean IoU over the classes that are there, all pixels of the set counted together."""
-    confusion = torch.bincount(
-        (truth * NUM_CLASSES + predicted).flatten(), minlength=NUM_CLASSES**2
-    ).view(NUM_CLASSES, NUM_CLASSES)
-    hit, union = confusion.diag(), confusion.sum(0) + confusion.sum(1) - confusion.diag()
-    return float((hit / union)[union > 0].mean())
+    return float(iou_per_class(confusion_matrix(predicted, truth, NUM_CLASSES)).nanmean())
 
 
 def measure_inversion(generator: StyleGAN2Generator, count: int, steps: int) -> dict[str, float]:
@@ -140,9 +155,7 @@ def measure_inversion(generator: StyleGAN2Generator, count: int, steps: int) -> 
 
     The judge of the layout is the segmenter, whose features the second way has minimised.
     """
-    index = torch.arange(TEST, TEST + count)
-    appearance = WORLD.sample_appearance(0, index)
-    image, mask, _ = WORLD.render(WORLD.sample_layout(0, index), appearance, 64)
+    image, mask, _ = render(torch.arange(TEST, TEST + count))
     segmenter, taps = load_segmenter("toy_portrait"), build_taps("toy_portrait")
 
     def perceptual(a: Tensor, b: Tensor) -> Tensor:
@@ -174,7 +187,7 @@ def sheet(generator: StyleGAN2Generator, columns: int = 12) -> Tensor:
         G.repeat(w[0].lerp(w[1], t)),
         *mixed,
     )
-    rows = [render(TEST + index), *[G.synthesis(latents).clamp(-1, 1) for latents in w_plus]]
+    rows = [render(TEST + index).image, *[G.synthesis(latents).clamp(-1, 1) for latents in w_plus]]
     return image_grid(list(torch.stack(rows, 1)))
 
 

@@ -3,24 +3,21 @@
 from pathlib import Path
 
 import matplotlib as mpl
-import numpy as np
 import torch
 import torch.nn.functional as F
 from jsonargparse import auto_cli
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from torch import Tensor
+from torchvision.utils import flow_to_image, make_grid
 
 from semsynth.data.toy import PortraitWorld, StreetWorld, World
-from semsynth.data.toy.shading import hsv_to_rgb
 from semsynth.files import replaced
 from semsynth.networks.motion.geometry import warp
 
 COLUMNS = 8
 SEED = 1
 
-Row = tuple[str, Tensor]
-"""Title, and images (COLUMNS, 3, H, W) in [0, 1]."""
+Row = tuple[str, Tensor]  # title, and images (COLUMNS, 3, H, W) in [0, 1]
 
 
 def main(output: Path = Path("outputs/toy_sheet.png")) -> None:
@@ -56,27 +53,17 @@ def motion_rows(world: PortraitWorld, size: int = 128) -> list[Row]:
     appearance = world.sample_appearance(SEED, index)
     flow, log_expansion, valid = world.flow(source, target, size)
     before, after = (world.render(pose, appearance, size).image for pose in (source, target))
-    shown = valid[:, None]
-    fetched = torch.where(
-        shown, warp(after, flow) / 2 + 0.5, torch.tensor([1.0, 0, 1])[:, None, None]
-    )
+    magenta = torch.tensor([1.0, 0, 1])[:, None, None]
+    fetched = torch.where(valid[:, None], warp(after, flow) / 2 + 0.5, magenta)
     expansion = (log_expansion / 0.5).clamp(-1, 1)
     red_blue = torch.cat([1 + expansion, 1 - expansion.abs(), 1 - expansion], 1).clamp(0, 1)
     return [
         ("source", before / 2 + 0.5),
         ("target: the same person in another pose", after / 2 + 0.5),
-        ("flow: hue is direction, saturation is length", flow_colours(flow)),
+        ("flow: hue is direction, saturation is length", flow_to_image(flow) / 255),
         ("log expansion: blue grows, red shrinks", red_blue),
         ("target fetched back along the flow: equals the source; magenta is invalid", fetched),
     ]
-
-
-def flow_colours(flow: Tensor) -> Tensor:
-    """Colour wheel of a flow (B, 2, H, W), white where nothing moves."""
-    hue = torch.atan2(flow[:, 1], flow[:, 0]) / (2 * torch.pi)
-    length = flow.norm(dim=1)
-    saturation = length / length.amax()
-    return hsv_to_rgb(torch.stack([hue, saturation, torch.ones_like(hue)], -1)).permute(0, 3, 1, 2)
 
 
 def save_sheet(rows: list[Row], path: Path) -> None:
@@ -84,20 +71,14 @@ def save_sheet(rows: list[Row], path: Path) -> None:
     mpl.use("Agg")
     figure, axes = plt.subplots(len(rows), 1, figsize=(12, 1.68 * len(rows)), facecolor="white")
     for axis, (title, images) in zip(axes, rows, strict=True):
-        draw_row(axis, title, images)
+        enlarged = F.interpolate(images, size=128, mode="nearest").clamp(0, 1)
+        strip = make_grid(enlarged, COLUMNS, padding=6, pad_value=1.0)
+        axis.imshow(strip.permute(1, 2, 0).numpy(), interpolation="nearest")
+        axis.set_title(title, fontsize=10, loc="left", pad=3)
+        axis.axis("off")
     figure.subplots_adjust(0.01, 0.003, 0.99, 0.988, hspace=0.14)
     figure.savefig(path, dpi=110, format="png")
     plt.close(figure)
-
-
-def draw_row(axis: Axes, title: str, images: Tensor) -> None:
-    """Draw images beside one another with a gap between them."""
-    enlarged = F.interpolate(images, size=128, mode="nearest")
-    padded = F.pad(enlarged.clamp(0, 1), (3, 3, 0, 0), value=1.0)  # (COLUMNS, 3, 128, 134)
-    strip: np.ndarray = torch.cat(list(padded), 2).permute(1, 2, 0).numpy()
-    axis.imshow(strip, interpolation="nearest")
-    axis.set_title(title, fontsize=10, loc="left", pad=3)
-    axis.axis("off")
 
 
 if __name__ == "__main__":

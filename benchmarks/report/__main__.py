@@ -12,5 +12,4 @@ def main(output: Path = Path("outputs/benchmark")) -> None:
     write(output, title=output.name)
 
 
-if __name__ == "__main__":
-    auto_cli(main)
+auto_cli(main)

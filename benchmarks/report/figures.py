@@ -11,7 +11,8 @@ from typing import NamedTuple
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.report.rows import SPREADS, label
+from benchmarks.report.rows import label
+from benchmarks.report.tables import NOT_SHOWN
 from benchmarks.results import Row
 
 GRIDS = {
@@ -20,7 +21,6 @@ GRIDS = {
     "test_coarsest_level": "The codes of the coarsest level resampled, all others fixed.",
     "test_finest_level": "The codes of the finest level resampled, all others fixed.",
 }
-LEFT_OUT = ("_real", *SPREADS)
 DURING_TRAINING = re.compile(r"samples_\d+")
 INK = "#808080"  # readable on white and on black
 
@@ -44,7 +44,7 @@ def curves(rows: Sequence[Row]) -> Curves | None:
     """Training curves of all runs, one panel for each logged value."""
     series = [(label(row), read_log(Path(row["run_dir"]))) for row in rows if "run_dir" in row]
     logged = {name for _, log in series for name in log}
-    names = sorted(n for n in logged if not n.endswith(LEFT_OUT) and "_class_" not in n)
+    names = sorted(n for n in logged if not n.endswith(NOT_SHOWN) and "_class_" not in n)
     if not names:
         return None
     labels = list(dict.fromkeys(title for title, _ in series))
@@ -62,8 +62,7 @@ def curves(rows: Sequence[Row]) -> Curves | None:
         axis.grid(alpha=0.25, color=INK)
         axis.tick_params(colors=INK, labelsize=8)
         axis.set_facecolor("none")
-        for spine in axis.spines.values():
-            spine.set_color(INK)
+        axis.spines[:].set_color(INK)
     for axis in axes[len(names) :]:
         axis.remove()
     figure.supxlabel("step", color=INK, fontsize=9)
@@ -97,11 +96,12 @@ def pictures(row: Row) -> list[Picture]:
 
     Any method may leave ``images/NAME.png``; ``images/NAME.txt`` is its caption.
     """
-    order, found = list(GRIDS), []
-    for file in sorted((Path(row.get("run_dir", "")) / "images").glob("*.png")):
-        words = file.stem.removeprefix("test_").replace("_", " ").capitalize() + "."
-        text = file.with_suffix(".txt")
-        caption = text.read_text().strip() if text.is_file() else GRIDS.get(file.stem, words)
-        if not DURING_TRAINING.fullmatch(file.stem):
-            found.append(Picture(file.stem, as_data(file.read_bytes()), caption))
-    return sorted(found, key=lambda p: order.index(p.name) if p.name in order else len(order))
+    images = Path(row.get("run_dir", "")) / "images"
+    names = {f.stem for f in images.glob("*.png") if not DURING_TRAINING.fullmatch(f.stem)}
+    found = []
+    for name in (*(n for n in GRIDS if n in names), *sorted(names - GRIDS.keys())):
+        words = name.removeprefix("test_").replace("_", " ").capitalize() + "."
+        text = images / f"{name}.txt"
+        caption = text.read_text().strip() if text.is_file() else GRIDS.get(name, words)
+        found.append(Picture(name, as_data((images / f"{name}.png").read_bytes()), caption))
+    return found

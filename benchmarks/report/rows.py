@@ -1,29 +1,21 @@
-"""What the report says about runs: names, means over seeds, and which runs may be compared."""
+"""The runs of a report: what they are called, and means over seeds."""
 
 import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, NamedTuple
-
-import yaml
+from typing import Any
 
 from benchmarks.results import Row
 from benchmarks.sweep import last_part, pairs
-from semsynth.metrics import protocol
 
 LOWER_IS_BETTER = (
     *("FID", "KID", "fd_", "kd_", "top1_", "mOCD_", "reconstruction_"),
     *("drag_error", "drag_angle", "points_lost", "anchor_drift", "zoom_error"),
 )
-SPREADS = ("_std", "_stderr")  # of the score before
-PER_CLASS = "IoU_class_"
-TOLD = ("--data.shots", "--shots", "--train_on")
-"""Flags beside those of the model that tell runs apart."""
+TOLD = ("--data.shots", "--shots", "--train_on")  # tell runs apart, beside flags of the model
 
 
 @dataclass(frozen=True)
@@ -47,9 +39,12 @@ class Entry:
         """A score of all runs that have it."""
         return [row["scores"][name] for row in self.rows if name in row.get("scores", {})]
 
-    def costs(self, name: str) -> list[Any]:
-        """A figure of what the runs cost."""
-        return [row["cost"][name] for row in self.rows if name in row.get("cost", {})]
+    def cost(self, name: str) -> str:
+        """What the runs cost: the mean of a figure, or the words that occur."""
+        values = [row["cost"][name] for row in self.rows if name in row.get("cost", {})]
+        if not values or isinstance(values[0], str):
+            return ", ".join(dict.fromkeys(values))
+        return f"{mean(values):.4g}"
 
 
 def entries(rows: Sequence[Row]) -> list[Entry]:
@@ -69,18 +64,11 @@ def label(row: Row) -> str:
     varied = settings(row)
     off = [name.replace("_", "-") for name, value in varied.items() if value is False]
     others = [f"{name}={v}" for name, v in varied.items() if not isinstance(v, bool)]
-    words = [row.get("method") or method_in(Path(row.get("run_dir", "")) / "config.yaml")]
+    words = [row.get("method", "run")]
     if "config" in row["varied"]:
         words.append(f"({Path(shlex.split(row['parameters']['config'])[0]).stem})")
     words.append(f"without {' and '.join(off)}" if off else "full")
     return ", ".join([" ".join(words), *others])
-
-
-def method_in(config: Path) -> str:
-    """Class name of the method of a run that ended before its row could tell."""
-    if not config.is_file():
-        return "run"
-    return str(yaml.safe_load(config.read_text())["model"]["class_path"]).rsplit(".", 1)[-1]
 
 
 def settings(row: Row) -> dict[str, Any]:
@@ -102,24 +90,6 @@ def settings(row: Row) -> dict[str, Any]:
     return dict(sorted(found.items(), key=lambda pair: order.get(pair[0], 0)))
 
 
-def columns(rows: Sequence[Row]) -> list[str]:
-    """Names of the scores in the order in which they were measured.
-
-    Those of the real images are left out: they are the same for all runs, and the oracle's. Those
-    of single classes have a table of their own.
-    """
-    names = dict.fromkeys(name for row in rows for name in row.get("scores", {}))
-    return [n for n in names if not n.endswith(("_real", *SPREADS)) and not n.startswith(PER_CLASS)]
-
-
-def best(lines: Sequence[Entry], name: str) -> float | None:
-    """Best mean of a score over the methods; the oracle does not compete."""
-    values = [mean(line.values(name)) for line in lines if line.values(name) and not line.oracle]
-    if not values:
-        return None
-    return min(values) if name.startswith(LOWER_IS_BETTER) else max(values)
-
-
 def written(values: Sequence[float]) -> str:
     """A mean, with the standard deviation over seeds if there are several."""
     if not values:
@@ -131,61 +101,3 @@ def written(values: Sequence[float]) -> str:
 def arrow(name: str) -> str:
     """Whether a score is better when it is lower or higher."""
     return "↓" if name.startswith(LOWER_IS_BETTER) else "↑"
-
-
-class Published(NamedTuple):
-    """A number that a paper prints; ``differs`` says why ours is not comparable digit by digit."""
-
-    label: str
-    name: str
-    value: float
-    source: str
-    differs: str
-
-
-@cache
-def published(data: str | None) -> tuple[Published, ...]:
-    """The numbers of papers on a data set."""
-    tables = yaml.safe_load(Path(__file__).with_name("published.yaml").read_text())
-    return tuple(
-        Published(label, name, value, table["source"], table.get("differs", ""))
-        for table in tables
-        if table["data"] == data
-        for label, scores in table["scores"].items()
-        for name, value in scores.items()
-    )
-
-
-def comparable_groups(rows: Sequence[Row]) -> list[list[Row]]:
-    """Split rows by protocol; runs without scores go with the first group."""
-    groups: list[list[Row]] = []
-    for row in sorted(rows, key=lambda row: "scores" not in row):  # stable; scores come first
-        for group in groups:
-            if "scores" not in row or not differing(group[0], row):
-                group.append(row)
-                break
-        else:
-            groups.append([row])
-    return [[row for row in rows if any(row is member for member in g)] for g in groups]
-
-
-def differing(a: Row, b: Row) -> dict[str, tuple[Any, Any]]:
-    """Keys in which the protocols of two rows differ, with both values."""
-    return protocol.differences(a.get("protocol"), b.get("protocol"))
-
-
-def require_comparable(rows: Sequence[Row]) -> None:
-    """Refuse to rank rows that were not measured by one protocol."""
-    measured = [row for row in rows if "scores" in row]
-    for a, b in pairwise(measured):
-        protocol.require_same(a.get("protocol"), b.get("protocol"), (a["run"], b["run"]))
-
-
-def version_notes(rows: Sequence[Row]) -> list[str]:
-    """Libraries of which rows were scored with different versions."""
-    measured = [row for row in rows if row.get("protocol")]
-    found: dict[str, None] = {}
-    for row in measured[1:]:
-        changed = protocol.version_differences(measured[0]["protocol"], row["protocol"])
-        found |= dict.fromkeys(f"{name} {a} and {b}" for name, (a, b) in changed.items())
-    return list(found)

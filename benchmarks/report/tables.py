@@ -1,28 +1,23 @@
-"""The tables of the report, of which the templates and the terminal show the same cells."""
+"""The tables of the report: which runs may be compared, and by which scores."""
 
 import json
 import os
 from collections.abc import Sequence
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, NamedTuple
 
-from benchmarks.report.rows import (
-    PER_CLASS,
-    Entry,
-    Published,
-    best,
-    columns,
-    comparable_groups,
-    differing,
-    entries,
-    published,
-    require_comparable,
-    version_notes,
-)
+import yaml
+
+from benchmarks.report.rows import LOWER_IS_BETTER, Entry, entries
 from benchmarks.results import Row
-from semsynth.metrics.protocol import describe
+from semsynth.metrics import protocol
 
+NOT_SHOWN = ("_real", "_std", "_stderr")
+"""Ends of names of scores that are the same for all runs, or say how another one spreads."""
+PER_CLASS = "IoU_class_"
 COSTS = {
     "images_per_second": "images/s",
     "train_seconds": "training, s",
@@ -32,28 +27,47 @@ COSTS = {
 }
 
 
-class Table:
-    """Rows of one protocol: a line for each method, a column for each score.
+class Published(NamedTuple):
+    """A number that a paper prints; ``differs`` says why ours is not comparable digit by digit."""
 
-    Args:
-        rows: The rows.
-        first: Those of the first table of the report.
-    """
+    label: str
+    name: str
+    value: float
+    source: str
+    differs: str
+
+
+@cache
+def published(data: str | None) -> tuple[Published, ...]:
+    """The numbers of papers on a data set."""
+    tables = yaml.safe_load(Path(__file__).with_name("published.yaml").read_text())
+    return tuple(
+        Published(label, name, value, table["source"], table.get("differs", ""))
+        for table in tables
+        if table["data"] == data
+        for label, scores in table["scores"].items()
+        for name, value in scores.items()
+    )
+
+
+class Table:
+    """Rows of one protocol, beside the report's first: a line for each method."""
 
     def __init__(self, rows: Sequence[Row], first: Sequence[Row]) -> None:
-        require_comparable(rows)
+        for a, b in pairwise(row for row in rows if "scores" in row):
+            protocol.require_same(a.get("protocol"), b.get("protocol"), (a["run"], b["run"]))
         self.rows = rows
-        cards = [row["protocol"] for row in rows if row.get("protocol")]
-        self.card: dict[str, Any] = cards[0] if cards else {}
-        self.lines, self.names = entries(rows), columns(rows)
-        self.winners = {name: best(self.lines, name) for name in self.names}
-        self.notes = notes(rows, first)
+        self.cards = [row["protocol"] for row in rows if row.get("protocol")]
+        self.card: dict[str, Any] = self.cards[0] if self.cards else {}
+        scores = dict.fromkeys(name for row in rows for name in row.get("scores", {}))
+        shown = [name for name in scores if not name.endswith(NOT_SHOWN)]
+        self.names = [name for name in shown if not name.startswith(PER_CLASS)]
+        self.lines = entries(rows)
+        self.notes = self.notes_beside(first)
         self.papers = published(self.card.get("data"))
         self.printed = [n for n in self.names if any(p.name == n for p in self.papers)]
-        labels = {line.label for line in self.lines}
-        self.papers_alone = list(
-            dict.fromkeys(p.label for p in self.papers if p.label not in labels)
-        )
+        ours = [line.label for line in self.lines]
+        self.papers_alone = dict.fromkeys(p.label for p in self.papers if p.label not in ours)
 
     @property
     def caption(self) -> str:
@@ -63,22 +77,29 @@ class Table:
         parts = [self.card.get("data") or "Scores", f"{count} test images" if count else "", size]
         return ", ".join(part for part in parts if part)
 
+    def notes_beside(self, first: Sequence[Row]) -> list[str]:
+        """Why the rows stand apart from the first table, and what else to know of them."""
+        found = []
+        if self.rows is not first:
+            keys = differing(first[0], self.rows[0])
+            why = "other data" if "data" in keys else protocol.describe(keys)
+            found.append(f"Not comparable with the first table: {why}.")
+        versions = [protocol.version_differences(self.card, card) for card in self.cards[1:]]
+        if changed := {f"{k} {a} and {b}": None for v in versions for k, (a, b) in v.items()}:
+            found.append(f"Measured by different versions: {', '.join(changed)}.")
+        commits = sorted({str(row["commit"]) for row in self.rows if "commit" in row})
+        if len(commits) > 1:
+            found.append(f"Run from different commits: {', '.join(commits)}.")
+        return found
+
     def wins(self, line: Entry, name: str) -> bool:
         """Whether a line has the best value of a column."""
         values = line.values(name)
-        return bool(values) and not line.oracle and mean(values) == self.winners[name]
+        return bool(values) and not line.oracle and mean(values) == best(self.lines, name)
 
     def paper(self, label: str, name: str) -> Published | None:
         """What a paper prints."""
         return next((p for p in self.papers if (p.label, p.name) == (label, name)), None)
-
-    @property
-    def sources(self) -> list[str]:
-        """Where the published numbers stand, and how their protocols differ."""
-        texts = [
-            f"† {p.source}: {p.differs}." if p.differs else f"{p.source}." for p in self.papers
-        ]
-        return list(dict.fromkeys(texts))
 
     @property
     def classes(self) -> dict[str, str]:
@@ -91,43 +112,36 @@ class Table:
         return {f"{PER_CLASS}{n}": titles.get(n, str(n)) for n in numbers}
 
 
+def best(lines: Sequence[Entry], name: str) -> float | None:
+    """Best mean of a score over the methods; the oracle does not compete."""
+    values = [mean(line.values(name)) for line in lines if line.values(name) and not line.oracle]
+    if not values:
+        return None
+    return min(values) if name.startswith(LOWER_IS_BETTER) else max(values)
+
+
+def comparable_groups(rows: Sequence[Row]) -> list[list[Row]]:
+    """Split rows by protocol; runs without scores go with the first group."""
+    groups: list[list[Row]] = []
+    for row in sorted(rows, key=lambda row: "scores" not in row):  # stable; scores come first
+        fits = (g for g in groups if "scores" not in row or not differing(g[0], row))
+        if (group := next(fits, None)) is None:
+            groups.append(group := [])
+        group.append(row)
+    return [[row for row in rows if any(row is member for member in g)] for g in groups]
+
+
+def differing(a: Row, b: Row) -> dict[str, tuple[Any, Any]]:
+    """Keys in which the protocols of two rows differ, with both values."""
+    return protocol.differences(a.get("protocol"), b.get("protocol"))
+
+
 def tables(rows: Sequence[Row]) -> list[Table]:
     """A table for each protocol."""
     groups = comparable_groups(rows)
     return [Table(group, groups[0]) for group in groups]
 
 
-def notes(group: Sequence[Row], first: Sequence[Row]) -> list[str]:
-    """Why the rows of a group stand apart from the first group, and what else to know of them."""
-    found = []
-    if group is not first:
-        keys = differing(first[0], group[0])
-        why = "other data" if "data" in keys else describe(keys)
-        found.append(f"Not comparable with the first table: {why}.")
-    if versions := version_notes(group):
-        found.append(f"Measured by different versions: {', '.join(versions)}.")
-    commits = sorted({str(row["commit"]) for row in group if "commit" in row})
-    if len(commits) > 1:
-        found.append(f"Run from different commits: {', '.join(commits)}.")
-    return found
-
-
 def links(line: Entry, output: Path) -> list[str]:
     """The directories of a line's runs, relative to the page."""
     return [os.path.relpath(row["run_dir"], output) for row in line.rows if "run_dir" in row]
-
-
-def cost_lines(rows: Sequence[Row]) -> list[tuple[str, list[str]]]:
-    """Label and ``COSTS`` of each line whose throughput is known: means, or names that occur."""
-
-    def cost(values: list[Any]) -> str:
-        if not values or isinstance(values[0], str):
-            return ", ".join(dict.fromkeys(values))
-        return f"{mean(values):.4g}"
-
-    lines = entries([row for row in rows if "scores" in row])
-    return [
-        (line.label, [cost(line.costs(name)) for name in COSTS])
-        for line in lines
-        if line.costs("images_per_second")
-    ]

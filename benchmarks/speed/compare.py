@@ -1,6 +1,6 @@
 """Forms of one computation, which must agree before they are timed in alternating blocks."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 from typing import NamedTuple
 
@@ -13,13 +13,6 @@ BLOCK_SECONDS = 0.2
 VARIANTS = ("eager", "bf16", "compile", "bf16+compile")
 
 
-class Setting(NamedTuple):
-    """Where and how to measure; ``variants`` are names of ``VARIANTS``."""
-
-    device: str
-    variants: Sequence[str]
-
-
 class Comparison(NamedTuple):
     """Forms of one computation, ours first, and how far their results may differ."""
 
@@ -28,7 +21,8 @@ class Comparison(NamedTuple):
     tolerance: float = 0.01
 
 
-Case = Callable[[Setting], Iterator[Comparison]]
+Case = Callable[[str, str], Iterator[Comparison]]
+"""Takes a device and one of ``VARIANTS``."""
 
 
 def check(forms: Mapping[str, Form], tolerance: float) -> None:
@@ -45,12 +39,10 @@ def check(forms: Mapping[str, Form], tolerance: float) -> None:
 def measure(forms: Mapping[str, Form], blocks: int) -> dict[str, float]:
     """Median milliseconds of each form; blocks alternate, so that a disturbance meets all."""
     threads = torch.get_num_threads()
-    timers = {
-        k: Timer("form()", globals={"form": f}, num_threads=threads) for k, f in forms.items()
-    }
     times: dict[str, list[float]] = {name: [] for name in forms}
     for _ in range(blocks):
-        for name, timer in timers.items():
+        for name, form in forms.items():
+            timer = Timer("form()", globals={"form": form}, num_threads=threads)
             times[name] += timer.blocked_autorange(min_run_time=BLOCK_SECONDS).times
     return {name: 1000 * median(values) for name, values in times.items()}
 

@@ -1,8 +1,7 @@
 """The loader of ADE20K against a plain one, by the epoch with one worker.
 
-The plain loader is what one would first write down: Pillow resizes, the photo becomes floats and
-the label map a one-hot layout of 151 channels, all in the worker. Ours sends bytes and class
-numbers; the device makes floats and the layout of them.
+The plain worker resizes with Pillow and makes floats and a one-hot layout. Ours sends bytes and
+class numbers; the device makes floats and the layout of them.
 """
 
 import os
@@ -18,33 +17,28 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.speed.compare import Comparison, Form, Setting
+from benchmarks.speed.compare import Comparison, Form
 from semsynth.data import ADE20K
 from semsynth.data.base import Batch
 from semsynth.data.decode import FORMATS
 
 NUM_CLASSES, SIZE, WIDTH, HEIGHT = 151, 256, 683, 512
+SAMPLES, BATCH = 32, 4
 
 
-def epochs(setting: Setting, samples: int = 32, batch_size: int = 4) -> Iterator[Comparison]:
+def epochs(device: str, _: str) -> Iterator[Comparison]:
     """Epochs over JPEGs; both give the same classes and nearly the same photos."""
-    device, on_gpu = setting.device, setting.device == "cuda"
+    on_gpu = device == "cuda"
     with tempfile.TemporaryDirectory() as directory:
         os.environ["XDG_CACHE_HOME"] = directory  # what was checked is forgotten with the files
         root = Path(directory, "ADEChallengeData2016")
-        write_samples(root, samples)
-        plain, data = Plain(root), ours(root, batch_size)
+        write_samples(root)
+        plain, data = Plain(root), ours(root)
         check_equal(data, plain)
-        cached = ours(root, batch_size, str(root.parent / "resized")).train_dataloader()
+        cached = ours(root, str(root.parent / "resized")).train_dataloader()
         loader = data.train_dataloader()
-        plain_loader = DataLoader(
-            plain,
-            batch_size,
-            num_workers=1,
-            persistent_workers=True,
-            pin_memory=on_gpu,
-            shuffle=True,
-        )
+        kept: dict[str, Any] = {"num_workers": 1, "persistent_workers": True, "pin_memory": on_gpu}
+        plain_loader = DataLoader(plain, BATCH, shuffle=True, **kept)
         forms: dict[str, Form] = {
             "epoch": lambda: consume(loader),
             "epoch, resized before (data.cache)": lambda: consume(cached),
@@ -53,11 +47,10 @@ def epochs(setting: Setting, samples: int = 32, batch_size: int = 4) -> Iterator
         against: dict[str, Form] = {"plain loader": lambda: consume(plain_loader)}
         if on_gpu:
             against["plain loader, moved"] = lambda: consume(
-                (image.to(device, non_blocking=True), layout.to(device, non_blocking=True))
-                for image, layout in plain_loader
+                [tensor.to(device, non_blocking=True) for tensor in pair] for pair in plain_loader
             )
         for title, form in forms.items():
-            yield Comparison(f"{title}, {samples} images", {"ours": form, **against})
+            yield Comparison(f"{title}, {SAMPLES} images", {"ours": form, **against})
 
 
 class Plain(Dataset[tuple[Tensor, Tensor]]):
@@ -80,11 +73,11 @@ class Plain(Dataset[tuple[Tensor, Tensor]]):
         return image, F.one_hot(mask, NUM_CLASSES).permute(2, 0, 1).float()
 
 
-def write_samples(root: Path, count: int) -> None:
+def write_samples(root: Path) -> None:
     """Photos of 683 x 512 with a camera's grain, in JPEG, and label maps of fifteen regions."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[:HEIGHT, :WIDTH].astype(np.float32)
-    for i in range(count):
+    for i in range(SAMPLES):
         seeds = rng.integers((HEIGHT, WIDTH), size=(15, 2))
         nearest = np.argmin([(y - v) ** 2 + (x - u) ** 2 for v, u in seeds], axis=0)
         labels = rng.integers(0, NUM_CLASSES, 15, dtype=np.uint8)[nearest]
@@ -98,9 +91,9 @@ def write_samples(root: Path, count: int) -> None:
                 image.save(root / kind / folder / f"{i:08d}.{suffix}", quality=90)
 
 
-def ours(root: Path, batch_size: int, cache: str | None = None) -> ADE20K:
+def ours(root: Path, cache: str | None = None) -> ADE20K:
     """ADE20K at 256 x 256 with one worker, ready to train."""
-    sizes: dict[str, Any] = {"image_size": SIZE, "load_size": None, "batch_size": batch_size}
+    sizes: dict[str, Any] = {"image_size": SIZE, "load_size": None, "batch_size": BATCH}
     data = ADE20K(str(root), flip=False, num_workers=1, cache=cache, **sizes)
     data.setup("fit")
     return data

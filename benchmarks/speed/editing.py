@@ -1,10 +1,8 @@
 """Editing against the released code's order of work, and cached pairs against new ones.
 
-The released order keeps gradients of the generator, synthesises the random latents too and the
-answer in every step, enlarges features to the whole canvas before it reads some of them, and writes
-attention out, with projections of which half is thrown away. Both hold the same weights and must
-give the same loss and the same edits. *New pairs*: ours, which renders pairs in each step, against
-which training on cached pairs is timed.
+The released order keeps gradients of the generator, synthesises the random latents and the answer
+in every step, enlarges features to the canvas before it reads some of them, and writes attention
+out. *New pairs*: ours, which renders pairs in each step, against training on cached pairs.
 """
 
 import copy
@@ -13,13 +11,14 @@ import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from benchmarks.speed.compare import Comparison, Form, Setting, precision
+from benchmarks.speed import stylegan2
+from benchmarks.speed.compare import Comparison, Form, precision
 from semsynth.editing.points import all_marks
 from semsynth.losses.ranger import Ranger
 from semsynth.methods import UserControllableLT
@@ -28,62 +27,47 @@ from semsynth.networks.motion.marks import read_cells
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.weights.priors import save_generator
 
-
-class Size(NamedTuple):
-    """Arguments of a generator and of the method, and the pairs of a step."""
-
-    generator: dict[str, int]
-    method: dict[str, Any]
-    batch_size: int
-
-
-TOY = {"dim": 128, "depth": 3, "num_heads": 4, "head_dim": 32, "mlp_dim": 128, "num_tokens": 4}
-SIZES = {
-    "toy64": Size(
-        {"image_size": 64, "z_dim": 128, "w_dim": 128, "mapping_layers": 4}
-        | {"channel_base": 2048, "channel_max": 128},
-        TOY | {"feature_resolution": 32},
-        8,
-    ),
-    "paper256": Size({"image_size": 256}, {}, 1),
+TRANSFORMER = {"dim": 128, "depth": 3, "num_heads": 4, "head_dim": 32, "mlp_dim": 128}
+SMALL = TRANSFORMER | {"num_tokens": 4, "feature_resolution": 32}
+Size = tuple[dict[str, int], dict[str, Any], int]
+"""Arguments of a generator and of the method, and the pairs of a step."""
+SIZES: dict[str, Size] = {
+    "toy64": ({"image_size": 64, **stylegan2.TOY}, SMALL, 8),
+    "paper256": ({"image_size": 256}, {}, 1),
 }
 NUM_POINTS = (1, 16)
 
 
-def steps_and_edits(setting: Setting) -> Iterator[Comparison]:
+def steps_and_edits(device: str, variant: str) -> Iterator[Comparison]:
     """A training step, edits of one and of many points, and a step on cached pairs."""
     for name, size in SIZES.items():
-        for variant in setting.variants:
-            torch.compiler.reset()
-            forms = build_forms(size, setting.device, variant)
-            ours = forms["ours"]
-            tolerance = 0.1 if "bf16" in variant else 0.01
-            title = f"{name}, {variant}"
-            pair = {form: one.step for form, one in forms.items()}
-            yield Comparison(f"step, {title}", pair, tolerance)
-            for K in NUM_POINTS:
-                points = torch.rand(1, K, 2, device=setting.device) * (ours.method.canvas_size - 1)
-                marks = points.floor(), torch.randn(1, K, 3, device=setting.device)
-                edits = {form: partial(one.edit, *marks) for form, one in forms.items()}
-                yield Comparison(f"edit of {K} points, {title}", edits, tolerance)
-            pairs = {k: v.detach() for k, v in ours.method.renderer(ours.seed).items()}
-            steps: dict[str, Form] = {"cached": partial(ours.learn, pairs), "new pairs": ours.step}
-            yield Comparison(f"step on cached pairs, {title}", steps, math.inf)  # other pairs
+        forms = build_forms(size, device, variant)
+        yield Comparison(f"step, {name}", {form: one.step for form, one in forms.items()})
+        ours = forms["ours"]
+        for K in NUM_POINTS:
+            points = torch.rand(1, K, 2, device=device) * (ours.method.canvas_size - 1)
+            marks = points.floor(), torch.randn(1, K, 3, device=device)
+            edits = {form: partial(one.edit, *marks) for form, one in forms.items()}
+            yield Comparison(f"edit of {K} points, {name}", edits)
+        pairs = {k: v.detach() for k, v in ours.method.renderer(ours.seed).items()}
+        steps: dict[str, Form] = {"cached": partial(ours.learn, pairs), "new pairs": ours.step}
+        yield Comparison(f"step on cached pairs, {name}", steps, math.inf)  # other pairs
 
 
 def build_forms(size: Size, device: str, variant: str) -> dict[str, "Ours"]:
     """Both orders of work on a random prior, with the same weights and latents."""
+    of_generator, of_method, batch_size = size
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "prior.safetensors")
-        network = StyleGAN2Generator(**size.generator)
+        network = StyleGAN2Generator(**of_generator)
         network.estimate_mean_latent(100)
-        save_generator(network, path, {"generator": size.generator})
+        save_generator(network, path, {"generator": of_generator})
         noise: dict[str, Any] = {"sigma_flow": 4.0, "sigma_expansion": 0.05}
         noise["perturbation"] = (0.3, 0.3)
-        method = UserControllableLT(str(path), **noise, **size.method)
+        method = UserControllableLT(str(path), **noise, **of_method)
     _ = method.to(device).renderer
-    seed = torch.arange(size.batch_size, device=device)
+    seed = torch.arange(batch_size, device=device)
     forms = {}
     for form, kind in (("ours", Ours), ("released", Released)):
         torch.manual_seed(1)
@@ -112,13 +96,7 @@ class WrittenOutAttention(Attention):
 
 
 class Ours:
-    """Steps and edits as the method does them, with the whole grid of points.
-
-    Args:
-        method: The method; copied.
-        seed: Seeds of the pairs (B,).
-        variant: A name of ``VARIANTS``.
-    """
+    """Steps and edits as a method does them, on pairs of seeds (B,), with the grid of points."""
 
     def __init__(self, method: UserControllableLT, seed: Tensor, variant: str) -> None:
         self.method = copy.deepcopy(method)
@@ -131,29 +109,25 @@ class Ours:
         self.features = self.method.draw(self.w_plus)[1]
 
     def step(self) -> list[Tensor]:
-        """One step on new pairs; returns the loss."""
+        """One step on new pairs; returns loss and answer."""
         with precision(self.seed.device.type, self.variant):
             return self.learn(self.render())
-
-    def learn(self, pairs: dict[str, Any]) -> list[Tensor]:
-        """One step on pairs that are there; returns the loss."""
-        with precision(self.seed.device.type, self.variant):
-            valid = torch.ones_like(pairs["valid"])
-            marks = all_marks({**pairs, "valid": valid}, self.method.canvas_size)
-            answer = self.method.answer(pairs, marks)
-            loss = F.mse_loss(answer.float(), pairs["w_target"])
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        self.preview(pairs, answer)
-        return [loss.detach()]
 
     def render(self) -> dict[str, Any]:
         """New pairs."""
         return self.method.renderer(self.seed)
 
-    def preview(self, pairs: dict[str, Any], answer: Tensor) -> None:
-        """Nothing: images are drawn in validation."""
+    def learn(self, pairs: dict[str, Any]) -> list[Tensor]:
+        """One step on pairs that are there; returns loss and answer."""
+        with precision(self.seed.device.type, self.variant):
+            valid = torch.ones_like(pairs["valid"])
+            marks = all_marks({**pairs, "valid": valid}, self.method.canvas_size)
+            answer = self.method.answer(pairs, marks).float()
+            loss = F.mse_loss(answer, pairs["w_target"])
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return [loss.detach(), answer.detach()]
 
     def edit(self, points: Tensor, motions: Tensor) -> list[Tensor]:
         """Image of an edit."""
@@ -185,16 +159,17 @@ class Released(Ours):
         target = G.synthesis(after)
         motion = renderer.estimator(image.detach().clamp(-1, 1), target.detach().clamp(-1, 1))
         large, step = self.enlarged(features), renderer.canvas_size // renderer.grid_size
-        maps = {"features": large.detach(), "flow": motion.flow, "valid": motion.valid}
-        maps["log_expansion"] = motion.log_expansion
+        maps = {"features": large.detach(), **motion._asdict()}
         latents = {"w": w.detach(), "w_target": w_target.detach()}
         return latents | {name: value[:, :, ::step, ::step] for name, value in maps.items()}
 
-    def preview(self, pairs: dict[str, Any], answer: Tensor) -> None:
-        """The image of the answer, in every step."""
+    def learn(self, pairs: dict[str, Any]) -> list[Tensor]:
+        """One step, and the image of the answer."""
+        loss, answer = super().learn(pairs)
+        G = self.method.generator
         with precision(self.seed.device.type, self.variant):
-            rest = self.method.generator.repeat(pairs["w"])[:, answer.shape[1] :]
-            self.method.generator.synthesis(torch.cat([answer, rest], 1))
+            G.synthesis(torch.cat([answer, G.repeat(pairs["w"])[:, answer.shape[1] :]], 1))
+        return [loss, answer]
 
     def enlarged(self, features: Tensor) -> Tensor:
         """Features at the size of the canvas."""

@@ -9,32 +9,31 @@ import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
-from benchmarks.speed.compare import Comparison, Setting
+from benchmarks.speed.compare import Comparison
+from semsynth.data.decode import read_mask
 from semsynth.export.filters import Thresholds
 from semsynth.export.job import Judged, Plan, run
 from semsynth.export.sources import SampleSource
 from semsynth.export.writers import FolderWriter
+from semsynth.images import save_mask, save_png
 from semsynth.methods import FewShotSMIS
 from semsynth.networks.noise import sample_seed
 
 NUM_CLASSES, BATCH = 4, 32
 
 
-def exports(setting: Setting, num: int = 128) -> Iterator[Comparison]:
+def exports(device: str, _: str, num: int = 128) -> Iterator[Comparison]:
     """Exports to a folder, whose label maps must agree in all but 0.1 % of the pixels."""
-    source = build_source(setting.device)
+    source = build_source(device)
     with tempfile.TemporaryDirectory() as place:
-        folders = [Path(place, name) for name in ("ours", "loop")]
-        ours, loop = (
-            partial(export, source, num, folders[0]),
-            partial(one_by_one, source, num, folders[1]),
-        )
+        folders = Path(place, "ours"), Path(place, "loop")
+        ours = partial(export, source, num, folders[0])
+        loop = partial(one_by_one, source, num, folders[1])
         ours()
         loop()
         equal = share_of_equal_pixels(folders[0] / "train", folders[1])
@@ -45,11 +44,8 @@ def exports(setting: Setting, num: int = 128) -> Iterator[Comparison]:
 
 def build_source(device: str, prior: str = "toy_portrait") -> SampleSource:
     """The prior, which labels by one of its samples that is cut into quarters."""
-    units, widths = (1, 1, 1, 1), (8, 8, 8, 8)  # the encoder is not used
-    method = FewShotSMIS(
-        NUM_CLASSES, (64, 64), prior, encoder_units=units, encoder_widths=widths
-    ).to(device)
-    method.eval()
+    unused: dict[str, Any] = {"encoder_units": (1, 1, 1, 1), "encoder_widths": (8, 8, 8, 8)}
+    method = FewShotSMIS(NUM_CLASSES, (64, 64), prior, **unused).to(device).eval()
     w_plus = method.generator.repeat(method.sample_w(sample_seed(1, torch.arange(1)).to(device)))
     mask = torch.arange(NUM_CLASSES, device=device).repeat_interleave(64 // NUM_CLASSES)
     method.learn_shots({"w_plus": w_plus, "mask": mask.expand(1, 64, 64)})
@@ -68,22 +64,17 @@ def export(source: SampleSource, num: int, output: Path) -> list[Tensor]:
 @torch.no_grad()
 def one_by_one(source: SampleSource, num: int, output: Path) -> list[Tensor]:
     """Make and write one after the other."""
-    for kind in ("images", "labels"):
-        (output / kind).mkdir(parents=True, exist_ok=True)
     for i in range(num):
         drawn = source(torch.tensor([i]))
-        image = drawn.image[0].permute(1, 2, 0).cpu().numpy()
-        Image.fromarray(image).save(output / "images" / f"{i:07d}.png")
-        label = drawn.mask[0].byte().cpu().numpy()
-        Image.fromarray(label).save(output / "labels" / f"{i:07d}.png")
+        save_png(drawn.image[0], output / f"images/{i:07d}.png")
+        save_mask(drawn.mask[0], output / f"labels/{i:07d}.png")
     return []
 
 
 def share_of_equal_pixels(a: Path, b: Path) -> float:
     """Share of pixels that are equal in the label maps of two folders."""
-    names = sorted(file.name for file in (a / "labels").iterdir())
     one, other = (
-        np.stack([np.asarray(Image.open(folder / "labels" / n, formats=["PNG"])) for n in names])
+        torch.stack([read_mask(file) for file in sorted((folder / "labels").iterdir())])
         for folder in (a, b)
     )
-    return float((one == other).mean())
+    return float((one == other).float().mean())

@@ -9,13 +9,13 @@ import torch
 from cleanfid import fid
 from torch import Tensor
 
-from benchmarks.speed.compare import Comparison, Setting
+from benchmarks.speed.compare import Comparison
 from semsynth.metrics.frechet import frechet_distance
 
 SIZES = ((2048, 5000), (2048, 1000), (512, 2000))  # dimension and number of images
 
 
-def distances(_: Setting) -> Iterator[Comparison]:
+def distances(*_: str) -> Iterator[Comparison]:
     """Distances between two sets."""
     for dim, num in SIZES:
         sets = [features(num, dim, seed) for seed in (1, 2)]

@@ -1,9 +1,7 @@
 """Latency of a drag in the studio's page, from the mouse's event to the frame that is painted.
 
-A studio of its own is started, and Debian's Chromium moves the mouse at the rate of a screen, as a
-hand would. The page itself takes the times: from the event's own time stamp to the first moment
-after the frame that shows what it asked for. Frames that were overtaken are not shown, so they have
-no time; how many events had a frame is told beside.
+Chromium moves the mouse at the rate of a screen, as a hand would. The page takes the times, from an
+event's own time stamp to the moment after its frame; frames that were overtaken are not shown.
 """
 
 import re

@@ -1,63 +1,43 @@
 """StyleGAN2 against two usual forms of its layers that need no compiled extension either.
 
 *Grouped* gives each sample weights of its own, in one convolution with a group for each sample.
-*Reshaped* filters with [1, 3, 3, 1] as if each channel were an image. All forms hold the same
-weights. Timed are the generator's forward pass, and a training step of both networks without the
+*Reshaped* filters with [1, 3, 3, 1] as if each channel were an image. Steps are timed without the
 lazy regularisation.
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
-from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmarks.speed.compare import Comparison, Setting, precision
+from benchmarks.speed.compare import Comparison, precision
 from semsynth.losses.losses import nonsaturating_loss_d, nonsaturating_loss_g
-from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
-from semsynth.networks.stylegan2.generator import StyleGAN2Generator
-from semsynth.networks.stylegan2.layers import SQRT2, EqualisedConv2d, ModulatedConv2d, blur
+from semsynth.methods import StyleGAN2
+from semsynth.networks.stylegan2.layers import EqualisedConv2d, ModulatedConv2d, blur, leaky_relu
+
+TOY = {"z_dim": 128, "w_dim": 128, "mapping_layers": 4, "channel_base": 2048, "channel_max": 128}
+SIZES = {"toy64": (64, 16, TOY), "slim256": (256, 4, {"channel_base": 16384})}
+"""Image size, batch size, and what else ``StyleGAN2`` is built with."""
 
 
-class Size(NamedTuple):
-    """A generator and discriminator, and the batch that they are trained with."""
-
-    image_size: int
-    latent_dim: int
-    mapping_layers: int
-    channel_base: int
-    channel_max: int
-    batch_size: int
-
-
-SIZES = {
-    "toy64": Size(64, 128, 4, 2048, 128, 16),
-    "slim256": Size(256, 512, 8, 16384, 512, 4),
-}
-
-
-def passes_and_steps(setting: Setting) -> Iterator[Comparison]:
+def passes_and_steps(device: str, variant: str) -> Iterator[Comparison]:
     """A forward pass and a training step of each size in all forms."""
-    for name, size in SIZES.items():
-        for variant in setting.variants:
-            torch.compiler.reset()  # beyond its limit torch runs eagerly, silently
-            networks = build(size, setting.device)
-            shape = (size.batch_size, 3, size.image_size, size.image_size)
-            z = torch.randn(size.batch_size, size.latent_dim, device=setting.device)
-            real = torch.rand(shape, device=setting.device) * 2 - 1
-            pairs = {form: Pair(networks, form, variant) for form in FORMS}
-            tolerance = 0.1 if "bf16" in variant else 0.01  # TF32, signs in Adam's first step
-            title = f"{name}, batch {size.batch_size}, {variant}"
-            forms = {form: partial(pair.forward, z) for form, pair in pairs.items()}
-            yield Comparison(f"forward, {title}", forms, tolerance)
-            forms = {form: partial(pair.step, z, real) for form, pair in pairs.items()}
-            yield Comparison(f"step, {title}", forms, tolerance)
+    for name, (size, batch_size, arguments) in SIZES.items():
+        method = build(size, device, **arguments)
+        z = torch.randn(batch_size, method.generator.z_dim, device=device)
+        real = torch.rand(batch_size, 3, size, size, device=device) * 2 - 1
+        pairs = {form: Pair(method, form, variant) for form in FORMS}
+        title = f"{name}, batch {batch_size}"
+        forms = {form: partial(pair.forward, z) for form, pair in pairs.items()}
+        yield Comparison(f"forward, {title}", forms)
+        forms = {form: partial(pair.step, z, real) for form, pair in pairs.items()}
+        yield Comparison(f"step, {title}", forms)  # differs by TF32 and signs in Adam's first step
 
 
-class GroupedModulatedConv2d(ModulatedConv2d):
+class GroupedConv(ModulatedConv2d):
     """Modulated convolution with weights for each sample."""
 
     def forward(self, x: Tensor, w: Tensor, gain: float = 1.0) -> Tensor:
@@ -89,7 +69,7 @@ def reshaped_blur(x: Tensor, padding: int, gain: float = 1.0, stride: int = 1) -
     return y.view(B, C, *y.shape[2:])
 
 
-class ReshapedModulatedConv2d(ModulatedConv2d):
+class ReshapedConv(ModulatedConv2d):
     """Modulated convolution with the reshaped blur."""
 
     def convolve(self, x: Tensor, weight: Tensor) -> Tensor:
@@ -100,42 +80,39 @@ class ReshapedModulatedConv2d(ModulatedConv2d):
         return reshaped_blur(x, 1, gain=4.0)
 
 
-class ReshapedEqualisedConv2d(EqualisedConv2d):
+class ReshapedHalving(EqualisedConv2d):
     """Equalised convolution with the reshaped blur."""
 
     def forward(self, x: Tensor) -> Tensor:
         """What ``EqualisedConv2d.forward`` does."""
         if not self.down:
             return super().forward(x)
-        gain = self.weight_gain * (1 if self.bias is None else SQRT2)
-        k = self.weight.shape[-1]
+        weight, k = self.weight * self.weight_gain, self.weight.shape[-1]
         if k == 1:
-            x = F.conv2d(reshaped_blur(x, 1, stride=2), self.weight * gain)
+            x = F.conv2d(reshaped_blur(x, 1, stride=2), weight)
         else:
-            x = F.conv2d(reshaped_blur(x, (k + 1) // 2), self.weight * gain, stride=2)
-        if self.bias is None:
-            return x
-        return F.leaky_relu(x + (self.bias * SQRT2).to(x.dtype).view(1, -1, 1, 1), 0.2)
+            x = F.conv2d(reshaped_blur(x, (k + 1) // 2), weight, stride=2)
+        return x if self.bias is None else leaky_relu(x + self.bias.to(x.dtype).view(1, -1, 1, 1))
 
 
 FORMS: dict[str, dict[type[nn.Module], type[nn.Module]]] = {
     "ours": {},
-    "grouped": {ModulatedConv2d: GroupedModulatedConv2d},
-    "reshaped": {
-        ModulatedConv2d: ReshapedModulatedConv2d,
-        EqualisedConv2d: ReshapedEqualisedConv2d,
-    },
+    "grouped": {ModulatedConv2d: GroupedConv},
+    "reshaped": {ModulatedConv2d: ReshapedConv, EqualisedConv2d: ReshapedHalving},
 }
 
 
 class Pair:
     """Copies of both networks in a form of ``FORMS``, with their optimizers."""
 
-    def __init__(self, networks: Sequence[nn.Module], form: str, variant: str) -> None:
-        twins: list[Any] = [in_form(network, form) for network in networks]
-        self.optimizers = [torch.optim.Adam(n.parameters(), 1e-3, fused=True) for n in twins]
-        compiled = "compile" in variant
-        self.generator, self.discriminator = [torch.compile(t) if compiled else t for t in twins]
+    def __init__(self, method: StyleGAN2, form: str, variant: str) -> None:
+        twin = in_form(method, form)
+        self.generator, self.discriminator = twin.generator, twin.discriminator
+        networks = (twin.generator, twin.discriminator)
+        self.optimizers = [torch.optim.Adam(n.parameters(), 1e-3, fused=True) for n in networks]
+        if "compile" in variant:
+            for network in networks:
+                network.compile()
         self.variant = variant
 
     def forward(self, z: Tensor) -> list[Tensor]:
@@ -163,20 +140,15 @@ class Pair:
         self.optimizers[index].step()
 
 
-def in_form(network: nn.Module, form: str) -> nn.Module:
+def in_form(method: StyleGAN2, form: str) -> StyleGAN2:
     """A copy whose layers run in another form."""
-    twin = copy.deepcopy(network)
+    twin = copy.deepcopy(method)
     for module in twin.modules():
         module.__class__ = FORMS[form].get(type(module), type(module))
     return twin
 
 
-def build(size: Size, device: str) -> tuple[nn.Module, nn.Module]:
+def build(image_size: int, device: str, **arguments: int) -> StyleGAN2:
     """Generator and discriminator, as they are trained."""
-    widths = (size.channel_base, size.channel_max)
-    generator = StyleGAN2Generator(
-        size.image_size, size.latent_dim, size.latent_dim, size.mapping_layers, *widths
-    )
-    discriminator = StyleGAN2Discriminator(size.image_size, *widths)
-    options: dict[str, Any] = {"device": device, "memory_format": torch.channels_last}
-    return generator.to(**options), discriminator.to(**options)
+    method = StyleGAN2((image_size, image_size), **arguments)  # type: ignore[arg-type]
+    return method.to(device).to(memory_format=torch.channels_last)

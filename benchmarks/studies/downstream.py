@@ -3,9 +3,8 @@
 ``python -m benchmarks.studies.downstream --config "FILE --train_on ARM --shots K"`` makes what the
 arm needs, once for all runs of a benchmark, then trains and tests the segmenter.
 
-Streets are exported from one CLVAE that has learnt from the K labelled samples alone; portraits are
-samples of the shipped prior, which has seen no label, with pseudo-labels from the same K photos.
-Judges of the filters have learnt from the K samples too.
+Streets come from a CLVAE of the K labelled samples alone, portraits from the shipped prior with
+pseudo-labels from the K photos. Judges of the filters have learnt from the K samples too.
 """
 
 import argparse
@@ -16,8 +15,10 @@ from pathlib import Path
 import filelock
 import torch
 
+from benchmarks.sweep import pairs
 from semsynth.cli import main as semsynth
 from semsynth.data import ToyPortrait
+from semsynth.errors import UserError
 from semsynth.export.finish import write_classes
 from semsynth.export.sources import labelled_samples
 from semsynth.images import save_mask, save_png
@@ -38,26 +39,22 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed_everything", type=int, default=1)
     parser.add_argument("--run_dir", type=Path, default=Path("outputs/downstream/runs/run"))
     options, rest = parser.parse_known_args(args)
-    point = argparse.ArgumentParser()
-    point.add_argument("file", type=Path)
-    point.add_argument("--train_on", choices=ARMS, required=True)
-    point.add_argument("--shots", type=int)
-    chosen = point.parse_args(shlex.split(options.config))
-    world, seed = chosen.file.stem.removesuffix("_few"), options.seed_everything
+    file, *words = shlex.split(options.config)
+    chosen, seed = dict(pairs(words)), options.seed_everything
+    world, arm = Path(file).stem.removesuffix("_few"), chosen["--train_on"]
     place = options.run_dir.resolve().parents[1]
-    flags = flags_of(chosen.train_on, world, chosen.shots, seed, place)
-    fit(chosen.file, seed, options.run_dir, *flags, *rest)
+    flags = flags_of(arm, world, int(chosen.get("--shots", ALL)), seed, place)
+    fit(Path(file), seed, options.run_dir, *flags, *rest)
 
 
-def flags_of(arm: str, world: str, shots: int | None, seed: int, place: Path) -> list[str]:
+def flags_of(arm: str, world: str, shots: int, seed: int, place: Path) -> list[str]:
     """Flags of the segmenter's training; what they name is made if it is not there."""
-    if arm == "full":
-        return [f"{SHOTS}={ALL}"]
-    assert shots is not None
+    if arm not in ARMS:
+        raise UserError(f"--train_on must be one of {', '.join(ARMS)}, got {arm}.")
     flags = [f"{SHOTS}={shots}"]
     if arm == "pairs+recolour":
         flags.append("--model.recolour=1.0")
-    elif arm != "pairs":
+    elif arm not in ("pairs", "full"):
         root = exported(world, shots, seed, place, filtered=arm == "pairs+filtered")
         flags += [f"--data.exported={root}", f"--data.share={0 if arm == 'exported' else SHARE}"]
     return flags

@@ -17,38 +17,29 @@ from torch import Tensor
 
 from benchmarks.figures.editing_strips import write_strips
 from benchmarks.results import append_result, read_results
+from benchmarks.studies import editing_tasks as edits
 from benchmarks.studies.editing_baselines import BestOfJitters, Directions, NoEdit, Ridge
-from benchmarks.studies.editing_tasks import (
-    SEGMENTER,
-    Task,
-    drag_task,
-    in_small_parts,
-    renderer_drags,
-    renderer_zooms,
-    without_anchors,
-    zoom_task,
-)
+from benchmarks.studies.editing_tasks import SEGMENTER, Task
 from semsynth.editing import Canvas, ClosedLoop, DragOptimisation, Editor, Mark
 from semsynth.editing.pairs import PairRenderer, on_canvas
 from semsynth.files import write_text
 from semsynth.methods import UserControllableLT
+from semsynth.methods.opening import load_editor
 from semsynth.metrics import EditingAccuracy, FrechetDistance, TrackingAccuracy
 from semsynth.metrics.class_diversity import weights_within
 from semsynth.metrics.perceptual import build_taps, tap_distance
 from semsynth.metrics.protocol import installed_versions
 from semsynth.networks.motion.geometry import pixel_grid
-from semsynth.networks.motion.marks import Marks
 
 ANCHORS = (1, 4, 8)
 NEAR = 12 / 64  # of the canvas: what is farther from a drag than this should stay
 TRUNCATION = 0.7
 ROUNDS, STEPS = 2, 100  # of the closed loop and of the optimisation
 TIMED = 24  # edits, one by one
-SHOWS = {
+SHOWS = {  # marks of the strips, by name and seed
     "drag-9": [[Mark(32, 33, 6, 0)], [Mark(32, 33, 6, 0), Mark(30, 58)]],
     "zoom-9": [[Mark(32, 33, log_expansion=-0.2)], [Mark(32, 33, log_expansion=0.2)]],
 }
-"""Marks of the strips, by name and seed."""
 ORACLE = "oracle (renderer)"
 Scores = dict[str, float]
 Builder = Callable[[], tuple[Editor, Canvas]]
@@ -74,7 +65,7 @@ def main(
     """
     torch.set_grad_enabled(False)
     console = Console(stderr=True)
-    ours = load(checkpoint)
+    ours = load_editor(checkpoint)
     tasks = draw_tasks(Canvas.of(ours), drags, others)
     builders = editors_of(ours, official)
     card = {
@@ -83,8 +74,7 @@ def main(
         "slow_share": slow_share,
         "versions": installed_versions(),
     }
-    found = read_results(output)
-    rows = {row["run"]: row["scores"] for row in found if row["protocol"] == card}
+    rows = {r["run"]: r["scores"] for r in read_results(output) if r["protocol"] == card}
     for name, build in builders.items():
         if name in rows:
             continue
@@ -93,7 +83,7 @@ def main(
         slow = isinstance(editor, DragOptimisation | BestOfJitters)
         rows[name] = {}
         for task in tasks:
-            some = first_of(task, round(slow_share * len(task.image))) if slow else task
+            some = task.rows(slice(round(slow_share * len(task)))) if slow else task
             rows[name] |= measure(editor, canvas, some)
         rows[name] |= seconds(editor, canvas, tasks[0])
         append_result(output, {"run": name, "scores": rows[name], "protocol": card})
@@ -108,21 +98,13 @@ def main(
     console.print(shown)
 
 
-def load(path: str) -> UserControllableLT:
-    """A trained method in eval mode, from a checkpoint or by the name of one that ships."""
-    if not path.endswith(".ckpt"):
-        return UserControllableLT.from_file(path).requires_grad_(False)
-    method = UserControllableLT.load_from_checkpoint(path, map_location="cpu", weights_only=True)
-    return method.eval().requires_grad_(False)
-
-
 def draw_tasks(canvas: Canvas, drags: int, others: int) -> list[Task]:
     """Single drags, drags with anchors that editors are told of or not, and zooms."""
-    tasks = [drag_task(canvas, drags, TRUNCATION, 0)]
+    tasks = [edits.drag_task(canvas, drags, TRUNCATION, 0)]
     for number in ANCHORS:
-        task = drag_task(canvas, others, TRUNCATION, number)
-        tasks += [task, without_anchors(task)]
-    return [*tasks, zoom_task(canvas, others, TRUNCATION)]
+        task = edits.drag_task(canvas, others, TRUNCATION, number)
+        tasks += [task, edits.without_anchors(task)]
+    return [*tasks, edits.zoom_task(canvas, others, TRUNCATION)]
 
 
 def editors_of(ours: UserControllableLT, official: str | None) -> dict[str, Builder]:
@@ -139,16 +121,19 @@ def editors_of(ours: UserControllableLT, official: str | None) -> dict[str, Buil
         "best of 64 jitters": lambda: (BestOfJitters(canvas, renderer.estimator), canvas),
     }
     if official is not None:
-        other = load(official)
+        other = load_editor(official)
         builders["official recipe"] = lambda: (other, Canvas.of(other))
     return builders
 
 
-def measure(editor: Editor, canvas: Canvas, task: Task, batch: int = 50) -> Scores:
+def batches(number: int, size: int = 50) -> tuple[Tensor, ...]:
+    """Rows, so many at a time."""
+    return torch.arange(number).split(size)
+
+
+def measure(editor: Editor, canvas: Canvas, task: Task) -> Scores:
     """Scores of an editor at a task, by both judges and for the images, as ``TASK/SCORE``."""
-    edited = torch.cat(
-        [edit(editor, canvas, task, rows) for rows in torch.arange(len(task.image)).split(batch)]
-    )
+    edited = torch.cat([edit(editor, canvas, task.rows(rows)) for rows in batches(len(task))])
     after = torch.cat([on_canvas(canvas.draw(part), canvas.size) for part in edited.split(64)])
     scores = judge_features(canvas, task, edited) if task.name == "drag" else {}
     scores |= judge_images(task, after)
@@ -158,34 +143,33 @@ def measure(editor: Editor, canvas: Canvas, task: Task, batch: int = 50) -> Scor
 def judge_features(canvas: Canvas, task: Task, edited: Tensor) -> Scores:
     """Scores by the generator's features."""
     tracking = TrackingAccuracy()
-    for rows in torch.arange(len(edited)).split(50):
-        before, now = canvas.landmarks(task.w_plus[rows]), canvas.landmarks(edited[rows])
-        marks = Marks(*(tensor[rows] for tensor in task.requests))
-        tracking.update(task.image[rows], before, now, marks)
+    for rows in batches(len(task)):
+        some = task.rows(rows)
+        before, now = canvas.landmarks(some.w_plus), canvas.landmarks(edited[rows])
+        tracking.update(some.image, before, now, some.requests)
     return {name: float(value) for name, value in tracking.compute().items()}
 
 
-def edit(editor: Editor, canvas: Canvas, task: Task, rows: Tensor) -> Tensor:
-    """Latents of some of a task's edits."""
-    points, motions, _ = (tensor[rows] for tensor in task.requests)
-    told = task.supplied[rows]
-    width = int(told.sum(dim=1).amax())  # those that move come first
-    points, motions, told = (x[:, :width] for x in (points, motions, told))
-    w_plus = task.w_plus[rows]
-    return editor.edit(w_plus, canvas.features(w_plus), points, motions, told)
+def edit(editor: Editor, canvas: Canvas, task: Task) -> Tensor:
+    """Latents of a task's edits."""
+    width = int(task.supplied.sum(dim=1).amax())  # those that move come first
+    told = task.requests._replace(points_mask=task.supplied)
+    points, motions, points_mask = (x[:, :width] for x in told)
+    features = canvas.features(task.w_plus)
+    return editor.edit(task.w_plus, features, points, motions, points_mask)
 
 
 def judge_images(task: Task, after: Tensor) -> Scores:
     """Scores by the parts of images, their distribution, and their change far from the drag."""
     parts, small = (EditingAccuracy(f"parts:{SEGMENTER}") for _ in range(2))
     distance = FrechetDistance(SEGMENTER)
-    for rows in torch.arange(len(after)).split(64):
-        marks = Marks(*(tensor[rows] for tensor in task.requests))
-        parts.update(task.image[rows], after[rows], marks)
-        distance.update(image=task.image[rows], fake=after[rows])
-    rows = in_small_parts(task).nonzero()[:, 0]
-    marks = Marks(*(tensor[rows] for tensor in task.requests))
-    small.update(task.image[rows], after[rows], marks)
+    for rows in batches(len(task)):
+        some = task.rows(rows)
+        parts.update(some.image, after[rows], some.requests)
+        distance.update(image=some.image, fake=after[rows])
+    rows = edits.in_small_parts(task)
+    some = task.rows(rows)
+    small.update(some.image, after[rows], some.requests)
     scores = {k: float(v) for k, v in (parts.compute() | distance.compute()).items()}
     scores |= {f"{name}_small": float(value) for name, value in small.compute().items()}
     if task.requests.motions[:, 0, :2].any():
@@ -204,23 +188,20 @@ def change_outside(task: Task, after: Tensor) -> Tensor:
     outside = (offset - nearest).norm(dim=3) > NEAR * size
     network = build_taps(SEGMENTER)
     distances = []
-    for rows in torch.arange(len(after)).split(64):
+    for rows in batches(len(task)):
         taps = [network(image[rows]) for image in (task.image, after)]
-        weights = [weights_within(outside[rows], tap.shape[-2:])[:, None].sqrt() for tap in taps[0]]
-        weighted = [
-            [tap * weight[:, :, 0] for tap, weight in zip(side, weights, strict=True)]
-            for side in taps
-        ]
-        distances.append(tap_distance(*weighted))
+        shares = [weights_within(outside[rows], tap.shape[-2:]) for tap in taps[0]]
+        a, b = ([t * w.sqrt() for t, w in zip(side, shares, strict=True)] for side in taps)
+        distances.append(tap_distance(a, b))
     return torch.cat(distances)
 
 
 def seconds(editor: Editor, canvas: Canvas, task: Task) -> Scores:
     """Median and 95th percentile of the seconds of an edit, from latents to the image."""
     taken = []
-    for row in torch.arange(min(TIMED, len(task.image))).split(1):
+    for row in batches(min(TIMED, len(task)), 1):
         start = time.perf_counter()
-        canvas.draw(edit(editor, canvas, task, row))
+        canvas.draw(edit(editor, canvas, task.rows(row)))
         taken.append(time.perf_counter() - start)
     quantiles = torch.tensor(taken).quantile(torch.tensor([0.5, 0.95]))
     return {"seconds_p50": float(quantiles[0]), "seconds_p95": float(quantiles[1])}
@@ -229,16 +210,9 @@ def seconds(editor: Editor, canvas: Canvas, task: Task) -> Scores:
 def oracle(drags: int, others: int) -> Scores:
     """What the judges say of the renderer, which does exactly what it is asked."""
     scores: Scores = {}
-    for task, edited in (renderer_drags(drags), renderer_zooms(others)):
+    for task, edited in (edits.renderer_drags(drags), edits.renderer_zooms(others)):
         scores |= {f"{task.name}/{k}": v for k, v in judge_images(task, edited).items()}
     return scores
-
-
-def first_of(task: Task, number: int) -> Task:
-    """The first edits of a task."""
-    requests = Marks(*(tensor[:number] for tensor in task.requests))
-    w_plus, image, supplied = (x[:number] for x in (task.w_plus, task.image, task.supplied))
-    return Task(task.name, w_plus, image, requests, supplied)
 
 
 COLUMNS = {

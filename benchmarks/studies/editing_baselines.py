@@ -20,9 +20,7 @@ CHUNK = 256  # images that are drawn at once
 class NoEdit:
     """Leaves everything as it is."""
 
-    def edit(
-        self, w_plus: Tensor, features: Tensor, points: Tensor, motions: Tensor, points_mask: Tensor
-    ) -> Tensor:
+    def edit(self, w_plus: Tensor, *_: Tensor) -> Tensor:
         """The latents as they came (see ``Editor.edit``)."""
         return w_plus
 
@@ -39,24 +37,26 @@ class Ridge:
         for seed in sample_seed(1 << 20, torch.arange(self.NUM_PAIRS)).split(32):
             pairs = renderer(seed)
             marks = random_marks(pairs, seed, renderer.canvas_size, 0.5, max_points=8)
-            features = marks.read(pairs["features"], renderer.canvas_size)
-            inputs.append(pooled(marks.motions, features, marks.points_mask))
+            inputs.append(self.inputs(marks, pairs["features"]))
             outputs.append((pairs["w_target"] - pairs["w"][:, None]).flatten(1))
-        x, y = torch.cat(inputs).double(), torch.cat(outputs).double()
+        x, y = torch.cat(inputs), torch.cat(outputs).double()
         self.mean, self.scale = x.mean(0), x.std(0).clamp(min=1e-6)
         self.offset = y.mean(0)
         x = (x - self.mean) / self.scale
         gram = x.mT @ x + self.PENALTY * torch.eye(x.shape[1], dtype=x.dtype)
         self.weight = torch.linalg.solve(gram, x.mT @ (y - self.offset))
 
-    def edit(
-        self, w_plus: Tensor, features: Tensor, points: Tensor, motions: Tensor, points_mask: Tensor
-    ) -> Tensor:
+    def inputs(self, marks: Marks, features: Tensor) -> Tensor:
+        """Means (B, 3 + C), float64, of motions and features (B, C, h, w) over marks."""
+        read = marks.read(features, self.renderer.canvas_size).float()
+        values = torch.cat([marks.motions, read], dim=2) * marks.points_mask[..., None]
+        count = marks.points_mask.sum(dim=1, keepdim=True).clamp(min=1)
+        return (values.sum(dim=1) / count).double()
+
+    def edit(self, w_plus: Tensor, features: Tensor, *marks: Tensor) -> Tensor:
         """Move content (see ``Editor.edit``)."""
         T = self.renderer.num_tokens
-        marks = Marks(points, motions, points_mask)
-        read = marks.read(features, self.renderer.canvas_size)
-        x = (pooled(motions, read, points_mask).double() - self.mean) / self.scale
+        x = (self.inputs(Marks(*marks), features) - self.mean) / self.scale
         change = (x @ self.weight + self.offset).float().unflatten(1, (T, -1))
         return w_plus + F.pad(change, (0, 0, 0, w_plus.shape[1] - T))
 
@@ -70,9 +70,7 @@ class BestOfJitters:
     def __init__(self, canvas: Canvas, estimator: MotionEstimator) -> None:
         self.canvas, self.estimator = canvas, estimator
 
-    def edit(
-        self, w_plus: Tensor, features: Tensor, points: Tensor, motions: Tensor, points_mask: Tensor
-    ) -> Tensor:
+    def edit(self, w_plus: Tensor, features: Tensor, *marks: Tensor) -> Tensor:
         """Move content (see ``Editor.edit``)."""
         B, num_ws, _ = w_plus.shape
         T, n = self.canvas.num_tokens, self.NUMBER
@@ -82,9 +80,10 @@ class BestOfJitters:
         share = self.LARGEST * seeded_uniform(seed, 1, 1).float()
         first = torch.lerp(w_plus[:, None, :T], other, share)  # (B, n, T, w_dim)
         tried = torch.cat([first, w_plus[:, None, T:].expand(B, n, num_ws - T, -1)], dim=2)
+        points, motions, points_mask = marks
         motion = motions_of(self.canvas, self.estimator, w_plus, tried, points)
-        error = mismatch(motion - motions[:, None], points_mask, self.canvas.size)
-        best = error.argmin(dim=1)
+        error = (motion - motions[:, None]) * units(points_mask, self.canvas.size)[:, None]
+        best = error.square().sum(dim=(2, 3)).argmin(dim=1)
         return tried[torch.arange(B), best]
 
 
@@ -111,27 +110,19 @@ class Directions:
         spread = (w - G.mean_latent).norm(dim=1).mean()
         self.directions = self.STEP * spread * vectors  # (n, w_dim)
 
-    def edit(
-        self, w_plus: Tensor, features: Tensor, points: Tensor, motions: Tensor, points_mask: Tensor
-    ) -> Tensor:
+    def edit(self, w_plus: Tensor, features: Tensor, *marks: Tensor) -> Tensor:
         """Move content (see ``Editor.edit``)."""
         num_ws, w_dim = w_plus.shape[1:]
         n, T = len(self.directions), self.canvas.num_tokens
         steps = F.pad(self.directions[:, None].expand(n, T, w_dim), (0, 0, 0, num_ws - T))
+        points, motions, points_mask = marks
         motion = motions_of(self.canvas, self.estimator, w_plus, w_plus[:, None] + steps, points)
-        unit = torch.tensor([1.0, 1.0, EXPANSION_UNIT * self.canvas.size / 64])
-        weight = unit * points_mask[..., None]  # (B, K, 3)
+        weight = units(points_mask, self.canvas.size)
         jacobian = (motion * weight[:, None]).flatten(2).mT  # (B, 3 K, n)
         request = (motions * weight).flatten(1)[..., None]
         gram = jacobian.mT @ jacobian + self.DAMPING * torch.eye(n)
         share = torch.linalg.solve(gram, jacobian.mT @ request)[..., 0]  # (B, n)
         return w_plus + torch.einsum("bn,ntd->btd", share, steps)
-
-
-def pooled(motions: Tensor, features: Tensor, points_mask: Tensor) -> Tensor:
-    """Means (B, 3 + C) of motions (B, K, 3) and features (B, K, C) over marks (B, K)."""
-    values = torch.cat([motions, features.float()], dim=2) * points_mask[..., None]
-    return values.sum(dim=1) / points_mask.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def motions_of(
@@ -150,7 +141,6 @@ def motions_of(
     return torch.cat(found)
 
 
-def mismatch(error: Tensor, points_mask: Tensor, size: int) -> Tensor:
-    """Sum (B, n) over marks of squared errors (B, n, K, 3) of motion in pixels."""
-    unit = torch.tensor([1.0, 1.0, EXPANSION_UNIT * size / 64])
-    return ((error * unit).square().sum(dim=3) * points_mask[:, None]).sum(dim=2)
+def units(points_mask: Tensor, size: int) -> Tensor:
+    """Pixels (B, K, 3) that a motion of 1 moves on a canvas; 0 for marks (B, K) not there."""
+    return torch.tensor([1.0, 1.0, EXPANSION_UNIT * size / 64]) * points_mask[..., None]

@@ -17,6 +17,7 @@ from semsynth.networks.motion.marks import Marks
 from semsynth.networks.noise import sample_seed, seeded_normal
 
 WORLD = PortraitWorld()
+SIZE = 64  # of true portraits
 SEGMENTER = "toy_portrait"
 SMALL = ("brow", "eye", "nose", "mouth")
 PARTS = ("skin", "hair", *SMALL)
@@ -39,6 +40,14 @@ class Task:
     image: Tensor
     requests: Marks
     supplied: Tensor
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def rows(self, rows: Tensor | slice) -> "Task":
+        """Some of the edits."""
+        w_plus, image, supplied = (x[rows] for x in (self.w_plus, self.image, self.supplied))
+        return Task(self.name, w_plus, image, Marks(*(x[rows] for x in self.requests)), supplied)
 
 
 def drag_task(canvas: Canvas, number: int, truncation: float, num_anchors: int) -> Task:
@@ -68,17 +77,15 @@ def without_anchors(task: Task) -> Task:
     return Task(f"{task.name} not told", task.w_plus, task.image, task.requests, moves)
 
 
-def renderer_drags(number: int, size: int = 64) -> tuple[Task, Tensor]:
+def renderer_drags(number: int) -> tuple[Task, Tensor]:
     """Drags of true portraits, and the portraits moved by the renderer as they ask."""
-    layout, appearance, image = portraits(2 * number, size)
+    layout, appearance, image = portraits(2 * number)
     seed = sample_seed(HELD_OUT, torch.arange(2 * number))
     requests, good = plausible_drags(seed, image, part_weight(image), number)
-    shift = requests.motions[:, 0, :2] * 2 / size
-    moved = {factor: value[good] for factor, value in layout.items()}
-    moved["shift_x"] = moved["shift_x"] + shift[:, 0]
-    moved["shift_y"] = moved["shift_y"] + shift[:, 1]
-    looks = {factor: value[good] for factor, value in appearance.items()}
-    edited = WORLD.render(moved, looks, size).image
+    x, y = (requests.motions[:, 0, :2] * 2 / SIZE).unbind(1)
+    moved, looks = ({k: v[good] for k, v in factors.items()} for factors in (layout, appearance))
+    moved |= {"shift_x": moved["shift_x"] + x, "shift_y": moved["shift_y"] + y}
+    edited = WORLD.render(moved, looks, SIZE).image
     return Task("drag", image[good], image[good], requests, requests.points_mask), edited
 
 
@@ -92,20 +99,20 @@ def plausible_drags(
     return Marks(*(tensor[good] for tensor in found)), good
 
 
-def renderer_zooms(number: int, size: int = 64) -> tuple[Task, Tensor]:
+def renderer_zooms(number: int) -> tuple[Task, Tensor]:
     """Zooms of true portraits, and the portraits zoomed by the renderer around the points."""
-    layout, appearance, image = portraits(number, size)
+    layout, appearance, image = portraits(number)
     seed = sample_seed(HELD_OUT, torch.arange(number), 100)
     requests = draw_zooms(seed, part_weight(image), 0.05, 0.2)
     factor = (-requests.motions[:, 0, 2]).exp()
-    x, y = ((2 * requests.points[:, 0] + 1) / size - 1).unbind(1)
+    x, y = ((2 * requests.points[:, 0] + 1) / SIZE - 1).unbind(1)
     head = 0.14  # the head is that much above its shift
     moved = layout | {
         "zoom": layout["zoom"] * factor,
         "shift_x": x + (layout["shift_x"] - x) * factor,
         "shift_y": y + (layout["shift_y"] - head - y) * factor + head,
     }
-    edited = WORLD.render(moved, appearance, size).image
+    edited = WORLD.render(moved, appearance, SIZE).image
     return Task("zoom", image, image, requests, requests.points_mask), edited
 
 
@@ -118,7 +125,7 @@ def samples(canvas: Canvas, seed: Tensor, truncation: float) -> tuple[Tensor, Te
     return w_plus, image, weight
 
 
-def portraits(number: int, size: int) -> tuple[Factors, Factors, Tensor]:
+def portraits(number: int, size: int = SIZE) -> tuple[Factors, Factors, Tensor]:
     """Layout, appearance and images of true portraits."""
     index = torch.arange(REAL, REAL + number)
     layout, appearance = WORLD.sample_layout(0, index), WORLD.sample_appearance(0, index)

@@ -5,32 +5,21 @@ the generator and number of shots, with the standard error over sets of shots. T
 with the segmenter's labels; 32 other samples are scored.
 """
 
-from collections.abc import Callable
 from statistics import mean, stdev
 
 import torch
-import torch.nn.functional as F
 from jsonargparse import auto_cli
 from rich.console import Console
 from torch import Tensor
 
-from benchmarks.figures.toy_prior import NUM_CLASSES, mean_iou, segment
-from semsynth.networks.fewshot.pseudo_labels import (
-    DensePrototypes,
-    LinearReadout,
-    downsample_labels,
-    stack_features,
-)
-from semsynth.networks.noise import seeded_normal
-from semsynth.networks.stylegan2.generator import StyleGAN2Generator
-from semsynth.weights import load_segmenter
+from benchmarks.figures.toy_prior import NUM_CLASSES, Rule, label_others, labelled_samples
+from semsynth.networks.fewshot.pseudo_labels import DensePrototypes, LinearReadout, stack_features
 from semsynth.weights.priors import load_generator
 
 SCORED, SETS = 32, 8
-Labeller = DensePrototypes | LinearReadout
-RULES: dict[str, Callable[[], Labeller]] = {
-    "mean": lambda: DensePrototypes(NUM_CLASSES),
-    "linear": lambda: LinearReadout(NUM_CLASSES),
+RULES: dict[str, Rule] = {
+    "mean": DensePrototypes(NUM_CLASSES),
+    "linear": LinearReadout(NUM_CLASSES),
 }
 LAYERS = ((16,), (32,), (64,), (16, 32), (32, 64), (16, 32, 64))
 
@@ -38,42 +27,22 @@ LAYERS = ((16,), (32,), (64,), (16, 32), (32, 64), (16, 32, 64))
 def main(prior: str = "toy_portrait", shots: tuple[int, ...] = (1, 5)) -> None:
     """Measure and print a line for each rule and choice of layers."""
     console = Console()
-    maps, labels = samples(load_generator(prior), SCORED + SETS * max(shots))
+    generator = load_generator(prior)
+    w_plus, labels = labelled_samples(generator, SCORED + SETS * max(shots))
     console.print("layers, rule, and mean IoU by shots", *shots)
     for layers in LAYERS:
-        features = stack_features([maps[r] for r in layers], max(layers))
+        with torch.no_grad():
+            maps = generator.synthesis.features_at(w_plus, layers)
+        features = stack_features(maps, max(layers))
         for name, rule in RULES.items():
             cells = [cell(scores(rule, features, labels, count)) for count in shots]
             console.print(f"{'+'.join(map(str, layers)):10} {name:12} {'  '.join(cells)}")
 
 
-@torch.no_grad()
-def samples(generator: StyleGAN2Generator, count: int) -> tuple[dict[int, Tensor], Tensor]:
-    """Features by resolution, and label maps (N, H, W), of the first samples of a prior."""
-    z = seeded_normal(torch.arange(count), generator.z_dim)
-    w_plus = generator.repeat(generator.mapping(z))
-    labels = segment(load_segmenter("toy_portrait"), generator.synthesis(w_plus).clamp(-1, 1))
-    resolutions = sorted({r for layers in LAYERS for r in layers})
-    features = generator.synthesis.features_at(w_plus, resolutions)
-    return dict(zip(resolutions, features, strict=True)), labels
-
-
-def scores(
-    rule: Callable[[], Labeller], features: Tensor, labels: Tensor, count: int
-) -> list[float]:
-    """Mean IoU over the scored samples, by each set of ``count`` shots.
-
-    ``features`` are (N, C, h, w), ``labels`` (N, H, W).
-    """
-    truth, results = labels[:SCORED], []
-    small = downsample_labels(labels, features.shape[-1])
-    for i in range(SETS):
-        shots = slice(SCORED + i * count, SCORED + (i + 1) * count)
-        labeller = rule()
-        labeller.fit(features[shots], small[shots])
-        found = labeller(features[:SCORED])[:, None].float()
-        results.append(mean_iou(F.interpolate(found, truth.shape[-2:])[:, 0].long(), truth))
-    return results
+def scores(rule: Rule, features: Tensor, labels: Tensor, count: int) -> list[float]:
+    """Mean IoU over the scored samples, by each set of ``count`` shots."""
+    sets = [slice(SCORED + i * count, SCORED + (i + 1) * count) for i in range(SETS)]
+    return label_others(rule, features, labels, sets, slice(SCORED))
 
 
 def cell(results: list[float]) -> str:

@@ -1,9 +1,8 @@
 """The best achievable scores on the toy world, whose renderer is known.
 
-The oracle redraws the appearance of each test layout: its diversity and its layout fidelity are
-upper bounds, its similarity to the nearest sample is what chance allows. What compares two sets of
-images is measured between the test images and as many others: the floor of the distances, the
-upper bound of precision and recall. ``python -m benchmarks.studies.oracle toy_street`` prints all.
+The oracle redraws the appearance of each test layout; its diversity and layout fidelity are upper
+bounds. What compares two sets of images is measured between the test images and as many others.
+``python -m benchmarks.studies.oracle toy_street`` prints all.
 """
 
 import inspect
@@ -17,7 +16,6 @@ from jsonargparse import auto_cli
 from lightning import Trainer
 from lightning.pytorch.cli import instantiate_class
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from semsynth.callbacks import Evaluation
@@ -93,21 +91,19 @@ def measure(config: dict[str, Any], directory: Path) -> dict[str, float]:
     )
     trainer.test(Oracle(data), data, verbose=False)
     scores = dict(evaluation.scores)
+    arguments = config["data"]["init_args"] | {"seed": data.seed + 1}
+    others = instantiate_class((), config["data"] | {"init_args": arguments})
     for metric in metrics:
         if inspect.signature(metric.update).parameters.keys() == {"image", "fake"}:
-            scores |= between_real_images(metric, data)
+            scores |= between_real_images(metric, data, others)
     return scores
 
 
 @torch.no_grad()
-def between_real_images(metric: ImageMetric, data: ToyDataModule) -> dict[str, float]:
+def between_real_images(
+    metric: ImageMetric, data: ToyDataModule, others: ToyDataModule
+) -> dict[str, float]:
     """Scores of as many others, of the same world by another seed, against the test images."""
-    others = type(data)(
-        image_size=data.image_size[0],
-        test_size=data.sizes["test"],
-        eval_batch_size=data.eval_batch_size,
-        seed=data.seed + 1,
-    )
     metric.reset()
     metric.load_real_state(None)
     for module in (data, others):
@@ -132,22 +128,14 @@ def config_of(world: World, test_size: int, num_samples: int, image_size: int) -
 
 
 def main(world: World, test_size: int = 256, num_samples: int = 4, image_size: int = 64) -> None:
-    """Measure the oracle of a toy world by all metrics, and print its scores.
-
-    Args:
-        world: The toy world.
-        test_size: Number of test images.
-        num_samples: Images for each mask.
-        image_size: Height and width.
-    """
+    """Print the scores of a toy world's oracle by all metrics, ``num_samples`` for each mask."""
     config = config_of(world, test_size, num_samples, image_size)
     with tempfile.TemporaryDirectory() as directory:
         scores = measure(config, Path(directory))
-    title = f"Oracle of {world}: {test_size} masks, {num_samples} samples"
-    table = Table("score", "oracle", title=title)
+    console = Console()
+    console.print(f"Oracle of {world}: {test_size} masks, {num_samples} samples")
     for name, value in scores.items():
-        table.add_row(name, f"{value:.6g}")
-    Console().print(table)
+        console.print(f"{name:24} {value:.6g}")
 
 
 if __name__ == "__main__":

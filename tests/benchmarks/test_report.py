@@ -8,24 +8,21 @@ import torch
 
 from benchmarks import report
 from benchmarks.report.figures import pictures, read_log
-from benchmarks.report.rows import best, comparable_groups, entries, label, published, written
-from benchmarks.report.tables import Table
+from benchmarks.report.rows import entries, label, written
+from benchmarks.report.tables import Table, best, comparable_groups, published
 from benchmarks.results import latest_rows
 from semsynth.images import save_png
 from semsynth.metrics.protocol import ProtocolError
-
-MODEL = "model:\n  class_path: semsynth.methods.CLVAE\n"
 
 
 @pytest.fixture
 def rows(tmp_path: Path) -> list[dict[str, Any]]:
     run_dir = tmp_path / "runs" / "a"
     save_png(torch.zeros(3, 4, 4, dtype=torch.uint8), run_dir / "images/test_samples.png")
-    (run_dir / "config.yaml").write_text(MODEL)
     logs = run_dir / "logs" / "fit"
     logs.mkdir(parents=True)
     (logs / "metrics.csv").write_text("epoch,step,train/kl,val/fd_toy\n0,9,1.5,\n0,19,1.25,3.0\n")
-    base = {"run_dir": str(run_dir), "seconds": 1.0}
+    base = {"run_dir": str(run_dir), "seconds": 1.0, "method": "CLVAE"}
     of_class = {"varied": ["model.class_wise"]} | base
     first = {"run": "a", "parameters": {"model.class_wise": True, "seed": 1}} | of_class
     second = {"run": "b", "parameters": {"model.class_wise": False, "seed": 1}} | of_class
@@ -92,7 +89,7 @@ def measured(rows: list[dict[str, Any]], **changes: Any) -> list[dict[str, Any]]
 
 
 def test_rows_of_another_protocol_stand_in_a_table_of_their_own(
-    rows: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+    rows: list[dict[str, Any]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mixed = measured(rows, num_images=500)
     with pytest.raises(ProtocolError, match=r"of a and b .*num_images is 128 and 500"):
@@ -102,7 +99,9 @@ def test_rows_of_another_protocol_stand_in_a_table_of_their_own(
     assert page.count("<table>") == 2
     assert "first table: num_images is 128 and 500" in page
     assert page.count('class="best"') == 4  # each table has its own
-    report.print_tables(mixed)
+    lines = "".join(json.dumps(row) + "\n" for row in mixed)
+    (tmp_path / "results.jsonl").write_text(lines)
+    report.write(tmp_path, title="mixed")
     assert "num_images is 128 and 500" in capsys.readouterr().out
 
 
@@ -194,4 +193,4 @@ def test_log_of_a_training_that_went_on_is_one_series(tmp_path: Path) -> None:
 def test_markdown_has_a_table_with_the_best_in_bold(rows: list[dict[str, Any]]) -> None:
     text = report.markdown(rows)
     assert "| CLVAE full | 2.0000 | **0.5000** |" in text
-    assert "| CLVAE full, lr=9 | failed: exit code 1: <boom> |" in text
+    assert "| CLVAE full, lr=9 | failed: exit code 1: &lt;boom&gt; |" in text

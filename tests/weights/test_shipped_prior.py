@@ -36,7 +36,7 @@ def test_the_segmenter_finds_every_class_as_often_as_the_card_says(
 
 def test_its_features_come_close_to_those_of_real_portraits(generator: StyleGAN2Generator) -> None:
     extractor = build_features("toy_portrait")
-    real = extractor.features_of(render(torch.arange(256)))
+    real = extractor.features_of(render(torch.arange(256)).image)
     fake = extractor.features_of(draw(generator, 1.0, torch.arange(256)))
     noise = extractor.features_of(torch.rand(256, 3, 64, 64) * 2 - 1)
     distance, worst = (float(frechet_distance_from_features(real, x)) for x in (fake, noise))

@@ -9,18 +9,11 @@ import torch
 
 from benchmarks.speed import __main__ as speed
 from benchmarks.speed import clvae, editing, export, fewshot, stylegan2
-from benchmarks.speed.compare import Comparison, Setting, check, measure
+from benchmarks.speed.compare import Comparison, check, measure
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 
-EAGER = Setting("cpu", ["eager"])
-TINY_STYLEGAN2 = stylegan2.Size(16, 8, 2, 128, 8, 4)
-TINY_EDITING = editing.Size(
-    {"image_size": 32, "z_dim": 8, "w_dim": 8, "mapping_layers": 2}
-    | {"channel_base": 256, "channel_max": 8},
-    {"dim": 16, "depth": 1, "num_heads": 2, "head_dim": 8, "mlp_dim": 16, "num_tokens": 3}
-    | {"feature_resolution": 16},
-    2,
-)
+TINY = {"z_dim": 8, "w_dim": 8, "mapping_layers": 2, "channel_base": 256, "channel_max": 8}
+TRANSFORMER = {"dim": 16, "depth": 1, "num_heads": 2, "head_dim": 8, "mlp_dim": 16}
 
 
 def test_forms_that_differ_are_refused() -> None:
@@ -36,8 +29,8 @@ def test_a_slower_form_has_the_larger_time_and_ratio(monkeypatch: pytest.MonkeyP
     times = measure(forms, blocks=2)
     assert times["slow"] > 2 * times["ours"] > 0
     forms["slow"] = lambda: [(b @ b).sum() * 0 + a @ a]
-    monkeypatch.setitem(speed.CASES, "mine", lambda _: iter([Comparison("product", forms)]))
-    table = speed.measured(["mine"], EAGER, blocks=1)
+    monkeypatch.setitem(speed.CASES, "mine", lambda *_: iter([Comparison("product", forms)]))
+    table = speed.measured(["mine"], "cpu", ["eager"], blocks=1)
     cells = [list(column.cells) for column in table.columns]
     assert cells[:2] == [["mine: product"], ["slow"]]
     assert float(str(cells[4][0])) > 2
@@ -45,7 +38,7 @@ def test_a_slower_form_has_the_larger_time_and_ratio(monkeypatch: pytest.MonkeyP
 
 def test_plain_clvae_gives_the_same_images_and_gradients() -> None:
     torch.manual_seed(0)
-    (comparison,) = clvae.steps(EAGER, channels=8)
+    (comparison,) = clvae.steps("cpu", "eager", channels=8)
     check(comparison.forms, 2e-3)
     assert [result.dim() for result in comparison.forms["ours"]()] == [4, 4, 2]
 
@@ -77,17 +70,18 @@ def test_fewshot_steps_have_the_same_loss_and_gradients() -> None:
 
 @pytest.mark.parametrize("form", sorted(stylegan2.FORMS.keys() - {"ours"}))
 def test_forms_of_stylegan2_make_the_same_images_and_steps(form: str) -> None:
-    networks = stylegan2.build(TINY_STYLEGAN2, "cpu")
-    ours, other = (stylegan2.Pair(networks, name, "eager") for name in ("ours", form))
-    modules = [m for network in networks for m in stylegan2.in_form(network, form).modules()]
-    assert set(stylegan2.FORMS[form].values()) <= {type(m) for m in modules}
+    method = stylegan2.build(16, "cpu", **TINY)
+    ours, other = (stylegan2.Pair(method, name, "eager") for name in ("ours", form))
+    kinds = {type(m) for m in stylegan2.in_form(method, form).modules()}
+    assert set(stylegan2.FORMS[form].values()) <= kinds
     z, real = torch.randn(4, 8), torch.rand(4, 3, 16, 16)
     check({"ours": lambda: ours.forward(z), form: lambda: other.forward(z)}, 1e-5)
     check({"ours": lambda: ours.step(z, real), form: lambda: other.step(z, real)}, 1e-3)
 
 
 def test_both_orders_of_work_learn_and_edit_alike() -> None:
-    forms = editing.build_forms(TINY_EDITING, "cpu", "eager")
+    of_method = TRANSFORMER | {"num_tokens": 3, "feature_resolution": 16}
+    forms = editing.build_forms(({"image_size": 32} | TINY, of_method, 2), "cpu", "eager")
     transformer = forms["released"].method.transformer
     assert any(isinstance(m, editing.WrittenOutAttention) for m in transformer.modules())
     before = {k: v.clone() for k, v in forms["released"].method.state_dict().items()}
@@ -115,4 +109,4 @@ def test_command_prints_a_line_for_each_comparison(
     assert "one at a time" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         speed.main(["expert"])
-    assert "no case is called expert" in capsys.readouterr().err
+    assert "invalid choice: 'expert'" in capsys.readouterr().err

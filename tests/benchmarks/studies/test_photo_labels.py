@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 
+from benchmarks.figures.toy_prior import labelled_samples
 from benchmarks.studies import photo_labels
-from benchmarks.studies.photo_labels import PHOTOS, RULES, build, labelled, samples, score, sets
+from benchmarks.studies.photo_labels import PHOTOS, RULES, build, labelled, score, sets
 
 
 def test_each_photo_is_in_as_many_sets() -> None:
@@ -22,7 +23,7 @@ def test_shots_whose_codes_are_known_label_other_samples(monkeypatch: pytest.Mon
     for rule in ("class means", "read-out"):
         method = build("toy_portrait", "dense", RULES[rule])
         with torch.no_grad():
-            w_plus, truth = samples(method)
+            w_plus, truth = labelled_samples(method.generator, 8)
         monkeypatch.setattr(method, "invert", lambda image, codes=w_plus: codes)
         shots = {"image": torch.zeros(8, 3, 64, 64), "mask": truth}
         found[rule] = score(method, shots, [0, 1, 2])
