@@ -186,7 +186,11 @@ WEIGHTS = [
 ]
 IMPORT = [
     ("import gone.pt --as stylegan2 --out {run}", 1, r"there is no file gone\.pt"),
-    ("import {p}/file --as stylegan2 --out {run}", 1, r"file is neither .* nor a pickle.*Supported"),
+    (
+        "import {p}/file --as stylegan2 --out {run}",
+        1,
+        r"file is neither .* nor a pickle.*Supported",
+    ),
     ("import {p}/evil.pkl --as stylegan2 --out {run}", 1, r"shutil\.rmtree.*nothing was executed"),
     ("import {p}/evil.pt --as stylegan2 --out {run}", 1, r"shutil\.rmtree.*nothing was executed"),
     ("import {p}/cut_off.ckpt --as stylegan2 --out {run}", 1, r"cut_off\.ckpt: it cannot be read"),
