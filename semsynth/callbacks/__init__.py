@@ -6,7 +6,7 @@ from semsynth.callbacks.ema import GeneratorEMA
 from semsynth.callbacks.evaluation import Evaluation
 from semsynth.callbacks.finite import FiniteLosses
 from semsynth.callbacks.images import ImageLogger, PredictionWriter
-from semsynth.callbacks.resume import Position, Requeue, StepSeed
+from semsynth.callbacks.resume import Interruption, Position, StepSeed
 
 __all__ = [
     "Checkpoint",
@@ -15,8 +15,8 @@ __all__ = [
     "FiniteLosses",
     "GeneratorEMA",
     "ImageLogger",
+    "Interruption",
     "Position",
     "PredictionWriter",
-    "Requeue",
     "StepSeed",
 ]

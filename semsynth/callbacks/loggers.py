@@ -13,6 +13,19 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 
 log = logging.getLogger(__name__)
 
+LIGHTNING = ("lightning.pytorch", "lightning.fabric")
+NOISE = (
+    ".*isinstance.treespec, LeafSpec.*",
+    ".*is smaller than the logging interval.*",
+    "Found .* module.* in eval mode at the start of training.*",  # frozen networks
+    ".*does not have many workers.*",
+    ".*your dataloader is not resumable.*",  # our samplers are
+    "`torch.jit.load` is deprecated",
+    "You defined a `validation_step` but have no `val_dataloader`.*",  # trained on shots alone
+    ".*recommended to use .self.log.*sync_dist=True.*",  # metrics have synchronised by then
+    ".*Trainer already configured with model summary callbacks.*",
+)
+
 
 @dataclass(frozen=True)
 class RunLabels:
@@ -48,7 +61,7 @@ def build_wandb_logger(run_dir: Path, command: str, labels: RunLabels, segment: 
             "in with `wandb login`."
         )
     own_tags = [tag for tag in os.environ.get("WANDB_TAGS", "").split(",") if tag]
-    return WandbLogger(
+    logger = WandbLogger(
         name="/".join(run_dir.parts[-3:]),
         save_dir=run_dir,
         project=os.environ.get("WANDB_PROJECT", "semsynth"),
@@ -57,6 +70,8 @@ def build_wandb_logger(run_dir: Path, command: str, labels: RunLabels, segment: 
         job_type=os.environ.get("WANDB_JOB_TYPE", command),
         tags=[*labels.tags, *own_tags, *([f"segment-{segment}"] if segment > 1 else [])],
     )
+    logger._wandb_init.pop("anonymous", None)  # W&B warns of it, and Lightning always sets it
+    return logger
 
 
 def has_wandb_key() -> bool:
@@ -70,19 +85,40 @@ def has_wandb_key() -> bool:
         return False
 
 
-def silence_noise() -> None:
-    """Hide library messages that a user cannot act on."""
-    for message in (
-        "The anonymous setting has no effect",
-        ".*isinstance.treespec, LeafSpec.*",
-        ".*is smaller than the logging interval.*",
-        "Found .* module.* in eval mode at the start of training.*",  # frozen networks
-        ".*does not have many workers.*",
-        ".*your dataloader is not resumable.*",  # our samplers are
-        "`torch.jit.load` is deprecated",
-        "You defined a `validation_step` but have no `val_dataloader`.*",  # trained on shots alone
-        ".*recommended to use .self.log.*sync_dist=True.*",  # metrics have synchronised by then
-    ):
+def silence_noise(verbose: bool = False) -> None:
+    """Hide what libraries say and a user can do nothing about; warnings are one line.
+
+    Args:
+        verbose: Show what Lightning and W&B say about themselves.
+    """
+    for message in NOISE:
         warnings.filterwarnings("ignore", message)
     rank_zero = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     rank_zero.addFilter(lambda record: "litlogger" not in record.getMessage())
+    if verbose:
+        return
+    os.environ.setdefault("WANDB_SILENT", "true")
+    warnings.showwarning = show_warning
+    for name in LIGHTNING:
+        for handler in logging.getLogger(name).handlers:
+            handler.setLevel(logging.WARNING)
+
+
+def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning without the line of code that it came from, and keep it in the log file."""
+    logging.getLogger("py.warnings").warning("%s", message)
+
+
+@rank_zero_only
+def keep_log(file: Path) -> None:
+    """Append all that this process says, and what is not shown, to a file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(file)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
+    for name in (*LIGHTNING, "semsynth", "py.warnings"):
+        logger = logging.getLogger(name)
+        for old in logger.handlers:
+            if isinstance(old, logging.FileHandler):
+                logger.removeHandler(old)
+                old.close()
+        logger.addHandler(handler)

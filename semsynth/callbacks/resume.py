@@ -5,6 +5,8 @@ import random
 import signal
 import subprocess
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning_utilities.core.rank_zero import rank_zero_info
+from lightning_utilities.core.rank_zero import rank_zero_warn
 
 from semsynth.callbacks.checkpoint import before_batch
 from semsynth.callbacks.generation import Batch
@@ -22,26 +24,29 @@ INTERRUPTED = 75
 """Exit status of a training that saved a checkpoint and should be rerun (EX_TEMPFAIL)."""
 
 
-class Requeue(Callback):
-    """On SIGUSR1, saves ``checkpoints/last.ckpt`` between two steps, requeues the job and exits.
+class Interruption(Callback):
+    """On SIGUSR1 or Ctrl-C, saves ``checkpoints/last.ckpt`` between two steps and exits.
 
-    SLURM sends the signal ahead of the time limit (``#SBATCH --signal=SIGUSR1@90``). Lightning's
-    own handler saves at once, also in the middle of a step and at different steps in different
-    processes, which can deadlock; here all processes agree on the step. Rerun with
-    ``--ckpt_path last`` to resume as if nothing had happened.
+    SLURM sends SIGUSR1 ahead of the time limit (``#SBATCH --signal=SIGUSR1@90``); the job is then
+    requeued. Lightning's own handlers save at once, also in the middle of a step and at different
+    steps in different processes, which can deadlock, or do not save at all (Ctrl-C); here all
+    processes agree on the step. Resumed with ``--ckpt_path last``, the training goes on as if
+    nothing had happened.
 
-    Outside SLURM, and with ``SEMSYNTH_REQUEUE=0``, for a parent process that does it, the job is
-    not requeued. The exit status is 75.
+    Outside SLURM, and where ``SEMSYNTH_REQUEUE=0`` says that the parent process does it, the job
+    is not requeued. The exit status is 75 after SIGUSR1, 130 after Ctrl-C; a second Ctrl-C stops
+    at once.
     """
 
     def __init__(self) -> None:
-        self.asked = False
+        self.signal: int | None = None
         self.seen_step = -1
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Install the handler; Lightning keeps one that exists before its own."""
+        """Listen to the signals; Lightning keeps a handler that is there before its own."""
         if stage == "fit" and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGUSR1, self._ask)
+            signal.signal(signal.SIGINT, self._ask)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
@@ -50,26 +55,29 @@ class Requeue(Callback):
         if trainer.global_step == self.seen_step:
             return
         self.seen_step = trainer.global_step
-        if trainer.strategy.reduce_boolean_decision(self.asked, all=False):
+        if trainer.strategy.reduce_boolean_decision(self.signal is not None, all=False):
             self._save(trainer)
             self._leave(trainer)
 
     def on_validation_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, _: int = 0
     ) -> None:
-        """Exit without saving: the last checkpoint is at most a validation interval old."""
-        if self.asked:
+        """Leave without saving if the time limit is near; Ctrl-C waits for the next step."""
+        if self.signal == signal.SIGUSR1:
             self._leave(trainer)
 
     def on_test_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, _: int = 0
     ) -> None:
-        """Exit: the training is over and saved, the test starts over."""
-        if self.asked:
+        """Leave: the training is over and saved, and the test can be repeated."""
+        if self.signal is not None:
             self._leave(trainer)
 
-    def _ask(self, *_: Any) -> None:
-        self.asked = True
+    def _ask(self, number: int, _: Any) -> None:
+        self.signal = number
+        if number == signal.SIGINT:
+            rank_zero_warn("Ctrl-C: saving before the next step. Press it again to stop at once.")
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def _save(self, trainer: Trainer) -> None:
         callback = trainer.checkpoint_callback
@@ -80,11 +88,27 @@ class Requeue(Callback):
             trainer.save_checkpoint(last)  # by all processes; a link is replaced, not its target
 
     def _leave(self, trainer: Trainer) -> None:
-        rank_zero_info(f"Interrupted at step {trainer.global_step}; resume with --ckpt_path last.")
+        resume = f"semsynth fit --run_dir {trainer.default_root_dir} --ckpt_path last"
+        rank_zero_warn(f"Interrupted at step {trainer.global_step}. Resume: {resume}")
         requeues = SLURMEnvironment.detect() and os.environ.get("SEMSYNTH_REQUEUE") != "0"
+        if self.signal == signal.SIGINT:
+            raise SystemExit(128 + signal.SIGINT)
         if requeues and trainer.is_global_zero:
             subprocess.run(["scontrol", "requeue", slurm_job()], check=False)
         raise SystemExit(INTERRUPTED)
+
+
+@contextmanager
+def handlers_restored() -> Iterator[None]:
+    """Put back the handlers of signals that are replaced inside; Lightning does so only in part."""
+    is_main = threading.current_thread() is threading.main_thread()
+    signals = (signal.SIGINT, signal.SIGUSR1) if is_main else ()
+    before = {number: signal.getsignal(number) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def slurm_job() -> str:

@@ -13,7 +13,7 @@ from semsynth.errors import UserError
 
 CONTENTS = (
     *("checkpoints", "scores", "images", "logs", "splits", "faults"),
-    *("config.yaml", "classes.json"),
+    *("config.yaml", "classes.json", "log.txt"),
 )
 NOT_IDENTITY = ("run_dir", "overwrite", "ckpt_path", "config", "test_after_fit", "verbose")
 
@@ -45,13 +45,17 @@ def config_hash(config: dict[str, Any]) -> str:
     return hashlib.sha256(yaml.safe_dump(identity, sort_keys=True).encode()).hexdigest()
 
 
-def last_checkpoint(directory: Path) -> Path | None:
+def last_checkpoint(directory: Path, checkpoints: str | Path = "checkpoints") -> Path | None:
     """The newest intact checkpoint of a run, if there is any; DamagedRunError if none is intact.
 
     A crash of the machine can truncate a file; a process that is killed between two writes can
     leave a broken link. Damaged files that are skipped are named in a warning.
+
+    Args:
+        directory: Directory of the run.
+        checkpoints: Where its checkpoints are, below ``directory`` or absolute.
     """
-    found = [path for path in directory.glob("checkpoints/*.ckpt") if path.exists()]
+    found = [path for path in (directory / checkpoints).glob("*.ckpt") if path.exists()]
     found.sort(key=lambda path: (path.stat().st_mtime, path.name == "last.ckpt"), reverse=True)
     whole = next((path for path in found if is_whole(path)), None)
     damaged = found if whole is None else found[: found.index(whole)]
@@ -91,26 +95,34 @@ def of_checkpoint(ckpt_path: str) -> Path:
     return Path(ckpt_path).absolute().parent.parent
 
 
-def derived(config: Path) -> list[str]:
-    """Flags that reset the location in a run's ``config.yaml``."""
-    recorded = yaml.safe_load(config.read_text()) or {}
-    where = Path(recorded.get("run_dir") or "")
-    paths = {"checkpoint.dirpath": where / "checkpoints", "trainer.default_root_dir": where}
-    flags = []
-    for name, path in paths.items():
-        section, key = name.split(".")
-        if (recorded.get(section) or {}).get(key) == str(path):
-            flags.append(f"--{name}=null")
-    return flags
+def names_its_place(config: Path) -> bool:
+    """Whether a file is the configuration of a run that says where the run was kept."""
+    try:
+        recorded = yaml.safe_load(config.read_text())
+        places = recorded["checkpoint"]["dirpath"], recorded["trainer"]["default_root_dir"]
+        where = Path(recorded["run_dir"])
+    except (OSError, UnicodeError, yaml.YAMLError, TypeError, KeyError, RecursionError):
+        return False  # the parser says what is wrong with it
+    return places == (str(where / "checkpoints"), str(where))
 
 
-def prepare(directory: Path, overwrite: bool) -> None:
-    """Check that a new run may use a directory, and empty it."""
-    if any((directory / "checkpoints").glob("*.ckpt")) and not overwrite:
-        raise RunExistsError(
-            f"{directory} already has a run with this configuration. Resume it with "
-            "--ckpt_path last, replace it with --overwrite true, or choose another --run_dir."
-        )
+def prepare(directory: Path, overwrite: bool, checkpoints: Path | None = None) -> None:
+    """Make sure that a new run may use a directory, and empty it.
+
+    Args:
+        directory: Directory of the run.
+        overwrite: Replace the run that it holds.
+        checkpoints: Where the checkpoints go, if not below ``directory``; they are never removed.
+
+    Raises:
+        RunExistsError: There are checkpoints, and nobody said that they may be replaced.
+    """
+    for place in (directory / "checkpoints", checkpoints or directory / "checkpoints"):
+        if any(place.glob("*.ckpt")) and not overwrite:
+            raise RunExistsError(
+                f"{place} already holds the checkpoints of a run. Resume it with --ckpt_path last, "
+                "replace it with --overwrite true, or choose another --run_dir."
+            )
     for name in CONTENTS:
         path = directory / name
         if path.is_dir():

@@ -92,6 +92,7 @@ def edit(
         save_mp4(frames, output / "edit.mp4", scale)
     session.save(output / "trajectory.json")
     print_reports(marks, done.reports)
+    print(f"Images, film and trajectory: {output}")
 
 
 def parse_marks(drag: Sequence[str], anchor: Sequence[str], zoom: Sequence[str]) -> "list[Mark]":

@@ -125,3 +125,4 @@ def report(out: Path, stems: list[str]) -> None:
     table.add_row("mean", f"{mean[0]:.4f}", f"{mean[1]:.4f}")
     Console().print(table)
     write_text(out / "inversion.json", json.dumps(errors, indent=2).replace("NaN", "null") + "\n")
+    print(f"Latents and errors: {out}")

@@ -3,8 +3,8 @@
 import json
 import logging
 import os
-import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from lightning.pytorch.cli import (
 )
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
+from lightning_utilities.core.rank_zero import rank_zero_warn
 from omegaconf.errors import OmegaConfBaseException
 
 import semsynth.methods
@@ -32,22 +33,24 @@ from semsynth.callbacks import (
     Evaluation,
     FiniteLosses,
     ImageLogger,
+    Interruption,
     Position,
     PredictionWriter,
-    Requeue,
     StepSeed,
     run_directory,
 )
 from semsynth.callbacks.checkpoint_io import SafeCheckpointIO
-from semsynth.callbacks.loggers import RunLabels, build_loggers, silence_noise
+from semsynth.callbacks.loggers import RunLabels, build_loggers, keep_log, silence_noise
+from semsynth.callbacks.progress import ProgressLine
+from semsynth.callbacks.resume import handlers_restored
 from semsynth.cli import COMMANDS, preflight
+from semsynth.cli.arguments import config_files, experiment_file, less_retired, normalised
 from semsynth.cli.messages import Parser, check_files, unwrapped
 from semsynth.cli.predict_style import add_style_arguments, read_style
-from semsynth.cli.sbatch import value_of
+from semsynth.cli.summary import print_header, print_results, show
 from semsynth.data import MaskFolder, SynthesisDataModule
 from semsynth.errors import UserError, require_writable
 from semsynth.files import write_text
-from semsynth.methods.base import without_retired
 from semsynth.methods.opening import check_checkpoint
 
 DEFAULTS = Path(__file__).parents[1] / "default.yaml"
@@ -85,8 +88,12 @@ class SaveConfig(SaveConfigCallback):
             return
         directory = Path(trainer.default_root_dir)
         config = self.config.clone()
-        for key in ("config", "ckpt_path", "overwrite"):
+        for key in ("config", "ckpt_path", "overwrite", "verbose", "run_dir"):
             config.pop(key, None)
+        if config.checkpoint.dirpath == str(directory / "checkpoints"):
+            config.checkpoint.dirpath = None  # wherever the next run with it is kept
+        if config.trainer.default_root_dir == str(directory):
+            config.trainer.default_root_dir = None
         write_text(directory / "config.yaml", self.parser.dump(config, skip_none=False))
         space = getattr(trainer.datamodule, "label_space", None)  # type: ignore[attr-defined]
         if space is not None:
@@ -134,7 +141,13 @@ class SemsynthCLI(LightningCLI):
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
         """The requested command."""
-        return {self.command: LightningCLI.subcommands()[self.command]}
+        return {self.command: LightningCLI.subcommands()[self.command] | {"verbose"}}
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        kwargs = super()._prepare_subcommand_kwargs(subcommand)
+        if subcommand in ("validate", "test"):
+            kwargs["verbose"] = self.config[subcommand].verbose  # Lightning's table of scores
+        return kwargs
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add callbacks and the run directory; link what data and model share."""
@@ -149,6 +162,12 @@ class SemsynthCLI(LightningCLI):
         )
         parser.add_argument(
             "--overwrite", type=bool, default=False, help="Replace an existing run."
+        )
+        parser.add_argument(
+            "--verbose",
+            type=bool,
+            default=False,
+            help="Show what Lightning and W&B say; RUN_DIR/log.txt keeps it in any case.",
         )
         parser.add_argument(
             "--test_after_fit", type=bool, default=True, help="Test after training."
@@ -188,8 +207,8 @@ class SemsynthCLI(LightningCLI):
         config = self.config[self.command]
         if config.run_dir is None:
             values = yaml.safe_load(self._parser(self.command).dump(config, skip_none=False))
-            files = [str(file) for file in config.get("config") or []]
-            config.run_dir = str(run_directory.default_directory(values, *files[:1]))
+            file = experiment_file(config.get("config") or [])
+            config.run_dir = str(run_directory.default_directory(values, file))
         self.run_dir = Path(config.run_dir)
         require_writable(self.run_dir, "--run_dir")
         preflight.check_numbers(config.as_dict())
@@ -198,14 +217,20 @@ class SemsynthCLI(LightningCLI):
             config.checkpoint.dirpath = str(self.run_dir / "checkpoints")
         if config.trainer.default_root_dir is None:
             config.trainer.default_root_dir = str(self.run_dir)
+        silence_noise(config.verbose)
+        checkpoints = Path(config.checkpoint.dirpath)
         if config.ckpt_path == "last":
-            found = run_directory.last_checkpoint(self.run_dir)
+            found = run_directory.last_checkpoint(self.run_dir, checkpoints.absolute())
             if found is not None or self.command == "fit":
                 config.ckpt_path = found and str(found)
+            if found is None and self.command == "fit":
+                rank_zero_warn(f"No checkpoint in {checkpoints}: starting from scratch.")
             return
-        starts = self.command == "fit" and not (config.ckpt_path or config.trainer.fast_dev_run)
+        given = config.ckpt_path
+        resumes = given and Path(given).absolute().parent == checkpoints.absolute()
+        starts = self.command == "fit" and not (resumes or config.trainer.fast_dev_run)
         if starts and rank_of_process() == 0:
-            run_directory.prepare(self.run_dir, config.overwrite)
+            run_directory.prepare(self.run_dir, config.overwrite, checkpoints)
 
     def instantiate_classes(self) -> None:
         """Build data, model and trainer; ``--masks`` replace the data of predictions."""
@@ -219,6 +244,11 @@ class SemsynthCLI(LightningCLI):
             if self.command != "predict" and isinstance(callback, Evaluation):
                 callback.build()  # report missing weights before data are read and the run starts
         preflight.check_trainer(config)
+        verbose = self.config[self.command].verbose
+        if config["enable_model_summary"] is None:
+            config["enable_model_summary"] = verbose
+        if config["enable_progress_bar"] is not False and not verbose:
+            callbacks = [*callbacks, ProgressLine()]
         choose_strategy(config)
         plugins = config.get("plugins") or []
         plugins = plugins if isinstance(plugins, list | tuple) else [plugins]
@@ -226,13 +256,13 @@ class SemsynthCLI(LightningCLI):
         about = describe_run(self.config[self.command])
         config["logger"] = build_loggers(config["logger"], self.run_dir, self.command, about)
         if self.command == "fit":
-            callbacks = [*callbacks, Position(), StepSeed(), Cost(), FiniteLosses(), Requeue()]
+            callbacks = [*callbacks, Position(), StepSeed(), Cost(), FiniteLosses(), Interruption()]
         if self.command == "predict":
             options = self.config.predict
-            output = options.output or str(self.run_dir / "predictions")
+            options.output = options.output or str(self.run_dir / "predictions")
             kept = [c for c in callbacks if isinstance(c, Checkpoint)]  # finds "last"
             style = read_style(options.style, self.model, self.datamodule)
-            writer = PredictionWriter(output, options.num_samples, options.seed, style)
+            writer = PredictionWriter(options.output, options.num_samples, options.seed, style)
             callbacks = [*kept, writer]
         return super()._instantiate_trainer(config, callbacks)
 
@@ -252,19 +282,27 @@ class SemsynthCLI(LightningCLI):
         """Test the final weights."""
         config = self.config.fit
         if config.test_after_fit and not config.trainer.fast_dev_run:
-            self.trainer.test(self.model, self.datamodule, verbose=False)
+            self.trainer.test(self.model, self.datamodule, verbose=config.verbose)
 
     def _run_subcommand(self, subcommand: str) -> None:
         """Run the command; external failures are reported with a remedy."""
         checkpoint = self.config[subcommand].ckpt_path
         check_checkpoint(checkpoint, type(self.model).__name__)
+        if not self.config[subcommand].trainer.fast_dev_run:
+            keep_log(self.run_dir / "log.txt")
+        print_header(self.model, self.datamodule, self.trainer, self.run_dir)
+        started = time.time()
         try:
-            with preflight.explained(checkpoint):
+            with handlers_restored(), preflight.explained(checkpoint):
                 super()._run_subcommand(subcommand)
         except Exception as error:
             if (message := preflight.explain_fault(error, self.config[self.command])) is None:
                 raise
             raise preflight.FaultError(message) from error
+        if subcommand == "predict":
+            show(f"images {self.config.predict.output}")
+        else:
+            print_results(subcommand, self.trainer, self.run_dir, started)
 
 
 class WeightsCheck(SemsynthCLI):
@@ -288,25 +326,13 @@ def prepare_weights(args: list[str]) -> None:
     WeightsCheck("fit", ["fit", *args, *(f"--trainer.{flag}" for flag in here)])
 
 
-def less_retired(values: Any) -> Any:
-    """A configuration without the retired arguments of its classes."""
-    if isinstance(values, list):
-        return [less_retired(value) for value in values]
-    if not isinstance(values, dict):
-        return values
-    kept = {key: less_retired(value) for key, value in values.items()}
-    if isinstance(arguments := kept.get("init_args"), dict):
-        kept["init_args"] = without_retired(arguments)
-    return kept
-
-
 def describe_run(config: Any) -> RunLabels:
     """Experiment, method and data of a run, by which W&B groups and filters."""
-    given = [str(file) for file in config.get("config") or []]
-    files = [file for file in given if Path(file).name != "config.yaml"]  # not that of a run
     names = [config[key].class_path.rsplit(".", 1)[-1] for key in ("model", "data")]
     values = {"model": {"class_path": names[0]}}
-    return RunLabels(run_directory.experiment_name(values, files[0] if files else None), names)
+    return RunLabels(
+        run_directory.experiment_name(values, experiment_file(config.get("config") or [])), names
+    )
 
 
 def rank_of_process() -> int:
@@ -333,55 +359,20 @@ def choose_strategy(trainer: dict[str, Any]) -> None:
         trainer["sync_batchnorm"] = on_gpu  # torch has it on GPUs only
 
 
-def config_files(args: list[str]) -> tuple[str, ...]:
-    """Files given by ``--config`` or ``-c``."""
-    pairs = zip(args, [*args[1:], ""], strict=True)
-    return tuple(
-        arg.partition("=")[2] or following
-        for arg, following in pairs
-        if arg.partition("=")[0] in ("-c", "--config")
-    )
-
-
-def files_first(args: list[str]) -> list[str]:
-    """Put configuration files before the flags that override their values.
-
-    W&B's agent sorts flags by its own rules. A sweep may also give flags together with a file, as
-    the value of one parameter: ``--config="FILE --KEY VALUE"``.
-    """
-    files, flags, rest = [], [], iter(args[1:])
-    for arg in rest:
-        if arg.partition("=")[0] not in ("-c", "--config"):
-            flags.append(arg)
-            continue
-        value = arg.partition("=")[2] or next(rest, "")
-        words = [value] if Path(value).is_file() else shlex.split(value)
-        files += ["--config", *(words[:1] or [value]), *words[1:]]
-    return [args[0], *files, *flags]
-
-
-def with_config_of_run(args: list[str]) -> list[str]:
-    """Add the configuration of the checkpoint's run, if none is given."""
-    if config_files(args) or "-h" in args or "--help" in args:
-        return args
-    directory = run_directory.of_checkpoint(checkpoint := value_of(args, "--ckpt_path", ""))
-    config = directory / "config.yaml"
-    if not checkpoint or not config.is_file():
-        return args
-    here = [f"--run_dir={directory}", *run_directory.derived(config)]
-    return [args[0], "--config", str(config), *here, *args[1:]]
-
-
 def run(args: list[str]) -> None:
     """Run a command."""
     logging.basicConfig(format="%(message)s")
     silence_noise()
     torch.set_float32_matmul_precision("high")
     try:
-        args = with_config_of_run(files_first(args))
+        args = normalised(args)
         preflight.require_config(args, config_files(args))
         SemsynthCLI(args[0], args)
     except SIGTERMException:
         sys.exit(143)  # Lightning exits with 0, which a batch system considers success
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):  # for which Lightning exits with 1
+            raise KeyboardInterrupt from end
+        raise
     finally:
         wandb.finish()  # else a second run in this process would join the first

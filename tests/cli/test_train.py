@@ -16,7 +16,7 @@ from PIL import Image
 
 from semsynth.callbacks.loggers import RunLabels, build_loggers
 from semsynth.cli import main
-from semsynth.cli.train import choose_strategy, files_first, with_config_of_run
+from semsynth.cli.train import choose_strategy
 from tests.helpers.tiny import environment
 
 TINY = [
@@ -65,7 +65,7 @@ def test_run_keeps_everything_in_its_directory(run_dir: Path) -> None:
     assert json.loads((run_dir / "classes.json").read_text())[0] == "sky"
     config = yaml.safe_load((run_dir / "config.yaml").read_text())
     assert config["model"]["init_args"]["channels"] == 2
-    assert config["run_dir"] == str(run_dir)
+    assert str(run_dir) not in (run_dir / "config.yaml").read_text()  # good for other runs too
 
 
 def test_every_metric_has_a_score(run_dir: Path) -> None:
@@ -134,8 +134,26 @@ def test_style_of_masks_without_photos_needs_a_reference(run_dir: Path, tmp_path
 def test_finished_run_is_not_overwritten_unasked(
     run_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for start in ([], [f"--ckpt_path={run_dir.parent}/other/checkpoints/last.ckpt"]):
+        with pytest.raises(SystemExit, match="--overwrite true"):
+            main(["fit", *TINY, f"--run_dir={run_dir}", *start])
     with pytest.raises(SystemExit, match="--overwrite true"):
-        main(["fit", *TINY, f"--run_dir={run_dir}"])
+        main(["fit", *TINY, f"--checkpoint.dirpath={run_dir}/checkpoints"])
+
+
+def written(run_dir: Path) -> list[Path]:
+    """Files of a run, without the logs of the W&B service."""
+    return [p for p in run_dir.rglob("*") if p.is_file() and "wandb" not in p.parts]
+
+
+def test_saved_configuration_trains_elsewhere_and_leaves_its_own_run_alone(
+    run_dir: Path, tmp_path: Path
+) -> None:
+    before = {path: path.stat().st_mtime_ns for path in written(run_dir)}
+    options = ["--trainer.max_steps=1", "--test_after_fit=false", f"--run_dir={tmp_path}"]
+    main(["fit", f"--config={run_dir}/config.yaml", *options])
+    assert (tmp_path / "checkpoints/last.ckpt").exists()
+    assert before == {p: p.stat().st_mtime_ns for p in written(run_dir)}
 
 
 def test_run_goes_on_from_its_last_checkpoint(run_dir: Path) -> None:
@@ -224,29 +242,3 @@ def test_each_training_has_its_own_csv_log(tmp_path: Path) -> None:
         assert isinstance(logger, CSVLogger)
         assert logger.log_dir == str(tmp_path / "logs" / name)
         (tmp_path / "logs" / name).mkdir(parents=True, exist_ok=True)
-
-
-def test_checkpoint_brings_the_configuration_of_its_run(tmp_path: Path) -> None:
-    config = tmp_path / "config.yaml"
-    args = ["test", "--ckpt_path", f"{tmp_path}/checkpoints/last.ckpt"]
-    assert with_config_of_run(args) == args
-    config.touch()
-    here = ["--config", str(config), f"--run_dir={tmp_path}"]
-    assert with_config_of_run(args) == ["test", *here, *args[1:]]
-    recorded = {"dirpath": "elsewhere/checkpoints"}, {"default_root_dir": "mine"}
-    keys = "run_dir", "checkpoint", "trainer"
-    config.write_text(yaml.safe_dump(dict(zip(keys, ["elsewhere", *recorded], strict=True))))
-    assert with_config_of_run(args) == ["test", *here, "--checkpoint.dirpath=null", *args[1:]]
-    given = [*args, "--config=mine.yaml"]
-    assert with_config_of_run(given) == given
-
-
-def test_files_come_before_the_flags_that_override_them(tmp_path: Path) -> None:
-    args = ["fit", "--model.lr=1", "--config", "a.yaml --model.lr 2 --x 'b c'", "-c=d.yaml", "--y"]
-    assert files_first(args) == [
-        *("fit", "--config", "a.yaml", "--model.lr", "2", "--x", "b c", "--config", "d.yaml"),
-        *("--model.lr=1", "--y"),
-    ]
-    spaced = tmp_path / "my file.yaml"
-    spaced.touch()
-    assert files_first(["fit", f"--config={spaced}"]) == ["fit", "--config", str(spaced)]

@@ -21,8 +21,10 @@ def fit(run_dir: Path, *args: str) -> dict[str, Any]:
     return tiny.fit("clvae", run_dir, *BY_VALIDATION, *args)
 
 
-def interrupt_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
-    """Send SIGUSR1 to this process in the middle of a step's bookkeeping, once."""
+def interrupt_after(
+    monkeypatch: pytest.MonkeyPatch, step: int, by: signal.Signals = signal.SIGUSR1
+) -> None:
+    """Send a signal to this process in the middle of a step's bookkeeping, once."""
     original = Cost.on_train_batch_end
     sent: list[int] = []
 
@@ -30,7 +32,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
         original(self, trainer, *args)
         if trainer.global_step == step and not sent:
             sent.append(step)
-            os.kill(os.getpid(), signal.SIGUSR1)
+            os.kill(os.getpid(), by)
 
     monkeypatch.setattr(Cost, "on_train_batch_end", interrupting)
 
@@ -42,20 +44,26 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("step", "saved"),
-    [(1, 1), (3, None), (4, 4), (5, 5)],  # within an epoch, in a validation, between epochs
+    ("by", "step", "saved"),  # within an epoch, before a validation, between epochs
+    [(signal.SIGUSR1, step, saved) for step, saved in ((1, 1), (3, None), (4, 4), (5, 5))]
+    + [(signal.SIGINT, step, step) for step in (1, 3, 4)],
 )
 def test_interrupted_training_ends_with_the_same_weights(
     whole: dict[str, Any],
+    by: signal.Signals,
     step: int,
     saved: int | None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    interrupt_after(monkeypatch, step)
+    interrupt_after(monkeypatch, step, by)
+    before = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit) as exit_info:
         fit(tmp_path)
-    assert exit_info.value.code == 75
+    assert exit_info.value.code == (130 if by == signal.SIGINT else 75)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert f"Resume: semsynth fit --run_dir {tmp_path} --ckpt_path last" in caplog.text
     last = run_directory.last_checkpoint(tmp_path)
     step_saved = last and torch.load(last, weights_only=True)["global_step"]
     assert step_saved == saved
