@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from semsynth.data import ccp
 from semsynth.data.celebamask_hq import MERGED, CelebAMaskHQ
 from semsynth.data.check.scan import Scanned, digest_of, in_threads, scan_labels, scan_pair
 from semsynth.data.check.splits import DataReport, SplitFiles, check_data, list_splits
@@ -45,15 +46,17 @@ def prepare(
     Returns:
         The report. If any file is bad, no description is written.
     """
-    report = list_splits(data)
-    for line in counted(report, data):
-        say(line)
-    parts = [pair for split in report.splits for pair in split.pairs if pair.part_classes]
-    if dry_run:
-        for line in planned(report, parts, output, size):
-            say(line)
-        return report
     try:
+        if isinstance(data, ccp.CCP) and data.is_published:
+            return prepare_ccp(data, output, size, dry_run, workers, say)
+        report = list_splits(data)
+        for line in counted(report, data):
+            say(line)
+        parts = [pair for split in report.splits for pair in split.pairs if pair.part_classes]
+        if dry_run:
+            for line in planned(report, parts, output, size):
+                say(line)
+            return report
         if parts and not report.problems:
             report.add(merge_parts(parts, data, workers))
             say(f"merged {len(parts)} label maps into {data.root / MERGED}")
@@ -71,6 +74,25 @@ def prepare(
             "another --output."
         ) from error
     return report
+
+
+def prepare_ccp(
+    data: ccp.CCP,
+    output: Path,
+    size: tuple[int, int] | None,
+    dry_run: bool,
+    workers: int | None,
+    say: Callable[[str], object],
+) -> DataReport:
+    """Convert the annotations as they are published to folders, and prepare these."""
+    count = len(ccp.annotation_files(data.root))
+    if dry_run:
+        say(f"would convert {count} samples of {data.root} to folders in {output}")
+        return DataReport([], [])
+    if problems := ccp.convert(data.root, output, workers):
+        return DataReport([], problems)
+    say(f"converted {count} samples of {data.root} to folders in {output}")
+    return prepare(ccp.CCP(str(output)), output, size, dry_run, workers, say)
 
 
 def counted(report: DataReport, data: PairsOnDisk) -> list[str]:
