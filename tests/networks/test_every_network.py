@@ -19,6 +19,7 @@ from semsynth.networks.rivals.inade import InstanceAdaptiveGenerator
 from semsynth.networks.rivals.segmentation_discriminator import SegmentationDiscriminator
 from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
+from semsynth.networks.trunk_unet import TrunkUNet
 from semsynth.networks.unet import UNet
 from tests.helpers.checks import assert_compiles, tensors_of
 
@@ -92,6 +93,10 @@ CASES: dict[str, Callable[[], Case]] = {
     "SegmentationDiscriminator": lambda: (
         SegmentationDiscriminator(5, channels=4, depth=3),
         (torch.randn(4, 3, 32, 32),),
+    ),
+    "TrunkUNet": lambda: (
+        TrunkUNet(5, 4, "efficientnet-lite0"),
+        (torch.randn(4, 3, 16, 16),),
     ),
     "UNet": lambda: (UNet(5, channels=4), (torch.randn(4, 3, 16, 16),)),
 }
