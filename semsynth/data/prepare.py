@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from semsynth.data.check.splits import DataReport, SplitFiles, check_data, list_
 from semsynth.data.decode import read_labels
 from semsynth.data.disk import PairDataset, PairsOnDisk
 from semsynth.data.errors import DataError, Problem
-from semsynth.data.labels import LabelSpace
+from semsynth.data.labels import Colour, LabelSpace
 from semsynth.data.pairs import Pair
 from semsynth.data.transforms import PairTransform
 from semsynth.files import replaced, write_text
@@ -156,7 +156,9 @@ def describe(
     lines = [json.dumps(line) for split in report.splits for line in manifest(split, data.root)]
     write_text(output / "manifest.jsonl", "".join(f"{line}\n" for line in lines))
     stats = {split.title: statistics(split, data.label_space) for split in report.splits}
-    written = {"classes.json": classes(data.label_space, data.lookup()), "stats.json": stats}
+    colours = next((pair.colours for split in report.splits for pair in split.pairs), ())
+    described = classes(data.label_space, data.lookup(), colours)
+    written = {"classes.json": described, "stats.json": stats}
     for name, content in written.items():
         write_text(output / name, json.dumps(content, indent=1) + "\n")
 
@@ -213,16 +215,20 @@ def manifest(split: SplitFiles, root: Path) -> Iterator[dict[str, Any]]:
         }
 
 
-def classes(space: LabelSpace, lookup: np.ndarray) -> dict[str, Any]:
-    """The label space: names, colours, values on disk, and classes of the evaluation."""
+def classes(
+    space: LabelSpace, lookup: np.ndarray, colours: Sequence[tuple[Colour, int]] = ()
+) -> dict[str, Any]:
+    """The label space: names, colours, values or colours on disk, and classes of the evaluation."""
     evaluation = space.evaluation
+    of_value = {int(v): int(lookup[v]) for v in np.flatnonzero(lookup >= 0)}
+    of_colour = {f"#{r:02x}{g:02x}{b:02x}": of_value[value] for (r, g, b), value in colours}
     return {
         "names": space.names,
         "palette": space.palette,
         "ignore_index": space.ignore_index,
         "unknown": space.unknown,
         "flip_pairs": space.flip_pairs,
-        "class_of_value": {int(v): int(lookup[v]) for v in np.flatnonzero(lookup >= 0)},
+        **({"class_of_colour": of_colour} if colours else {"class_of_value": of_value}),
         "evaluation": evaluation
         and {
             "names": evaluation.names,

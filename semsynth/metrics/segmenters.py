@@ -128,10 +128,10 @@ def _load_ours(name: str) -> Loaded:
             "`semsynth fit --config experiments/segmenter/NAME.yaml`."
         )
     with torch.random.fork_rng(devices=[]):  # keeps the run's random state
-        sizes = (settings[key] for key in ("num_classes", "channels", "depth"))
-        network = segmentation_network(*sizes, settings.get("trunk"))  # none in older files
-    network.load_state_dict(state)
-    return Loaded(network, settings["num_classes"], file)
+        arguments = {key: settings[key] for key in ("num_classes", "channels", "depth")}
+        trained = segmentation_network(**arguments, trunk=settings.get("trunk"))  # newer than some
+    trained.load_state_dict(state)
+    return Loaded(trained, settings["num_classes"], file)
 
 
 def _load_torchscript(name: str) -> Loaded:

@@ -1,6 +1,6 @@
 """A U-Net (Ronneberger et al., MICCAI 2015) whose encoder was trained on ImageNet."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import torch
@@ -30,7 +30,8 @@ class TrunkUNet(nn.Module):
         import timm  # here, because it takes long and few runs need it
 
         super().__init__()
-        self.trunk: Any = timm.create_model(TIMM_NAMES[trunk], features_only=True)
+        create: Callable[..., Any] = timm.create_model  # its attributes have no types
+        self.trunk = create(TIMM_NAMES[trunk], features_only=True)
         taps = self.trunk.feature_info.channels()  # fine to coarse
         widths = [channels * 2 ** min(i, 3) for i in range(len(taps) - 1)]
         self.up = nn.ModuleList(

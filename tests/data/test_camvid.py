@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from semsynth.data import CamVid, DataError
 from semsynth.data.camvid import GROUPS
 from semsynth.data.check.splits import check_data
 from semsynth.data.labels import official_space
+from semsynth.data.prepare import prepare
 from tests.data.trees import as_float, only_batch, write_map, write_photo
 
 FRAMES = {
@@ -91,6 +93,15 @@ def test_check_finds_nothing_in_the_published_layouts(
     report = describe(data, check_data(data), limit=10)
     assert "train: 4 samples, 11 of 11 classes" in report
     assert "No problem was found." in report
+
+
+def test_prepare_describes_the_colours_of_the_original(original: Path) -> None:
+    prepare(camvid(original), original / "prepared")
+    described = json.loads((original / "prepared/classes.json").read_text())
+    expected = {"#{:02x}{:02x}{:02x}".format(*c): value for c, value in COLOURS.items()}
+    assert len(described["class_of_colour"]) == 32
+    assert expected.items() <= described["class_of_colour"].items()
+    assert "class_of_value" not in described
 
 
 def test_unknown_colour_is_named_with_its_place(original: Path) -> None:

@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -52,7 +53,8 @@ def test_pixels_without_a_label_do_not_count(batch: Batch) -> None:
 def test_training_starts_with_the_weights_of_the_trunk_and_changes_them(
     train: Callable[..., Trainer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    classifier = timm.create_model("tf_efficientnet_lite0", num_classes=2)
+    create: Callable[..., Any] = timm.create_model
+    classifier = create("tf_efficientnet_lite0", num_classes=2)
     save_file(classifier.state_dict(), tmp_path / "trunk.safetensors")
     monkeypatch.setattr("semsynth.weights.find", lambda name, *_: tmp_path / "trunk.safetensors")
     method = Segmenter(NUM_CLASSES, channels=2, trunk="efficientnet-lite0", lr=0.0)

@@ -1,3 +1,6 @@
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import timm
 import torch
@@ -12,7 +15,8 @@ def test_logits_have_the_size_of_the_image(size: tuple[int, int]) -> None:
 
 
 def test_trunk_gives_the_features_of_the_classifier_it_was_loaded_from() -> None:
-    classifier = timm.create_model("tf_efficientnet_lite0").eval()
+    create: Callable[..., Any] = timm.create_model
+    classifier = create("tf_efficientnet_lite0").eval()
     network = TrunkUNet(5, 4, "efficientnet-lite0").eval()
     network.load_trunk(classifier.state_dict())
     image = torch.randn(1, 3, 64, 64)
