@@ -92,7 +92,7 @@ def test_check_finds_nothing_in_the_published_layouts(
     data = camvid(request.getfixturevalue(layout))
     report = describe(data, check_data(data), limit=10)
     assert "train: 4 samples, 11 of 11 classes" in report
-    assert "No problem was found." in report
+    assert "No problems found." in report
 
 
 def test_prepare_describes_the_colours_of_the_original(original: Path) -> None:
