@@ -82,12 +82,14 @@ def prepare(
     """Verify, count and describe an unpacked data set.
 
     Writes OUTPUT/manifest.jsonl (files, split and size of each sample), classes.json (the label
-    space) and stats.json (class frequencies). The parts of CelebAMask-HQ are merged. Nothing is
-    downloaded; for missing data the official page is printed. Rerun it to resume.
+    space) and stats.json (class frequencies). The parts of CelebAMask-HQ are merged, the MATLAB
+    annotations of CCP converted to folders in OUTPUT. Nothing is downloaded; for missing data the
+    official page is printed. Rerun it to resume.
 
       semsynth data prepare cityscapes --root DIR --dry-run
       semsynth data prepare celebamask-hq --root DIR --workers 16
       semsynth data prepare ade20k --root DIR --size 286 286
+      semsynth data prepare ccp --root DIR
       semsynth data prepare folder --root DIR --data.num_classes=12
 
     Arguments of the data set itself are given as for fit: --data.KEY=VALUE.

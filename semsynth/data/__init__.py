@@ -2,6 +2,8 @@
 
 from semsynth.data.ade20k import ADE20K
 from semsynth.data.base import SynthesisDataModule
+from semsynth.data.camvid import CamVid
+from semsynth.data.ccp import CCP
 from semsynth.data.celebamask_hq import CelebAMaskHQ
 from semsynth.data.cityscapes import Cityscapes
 from semsynth.data.deepfashion import DeepFashion
@@ -18,8 +20,10 @@ from semsynth.data.toy import ToyPortrait, ToyStreet
 
 __all__ = [
     "ADE20K",
+    "CCP",
     "GTA5",
     "CachedPairs",
+    "CamVid",
     "CelebAMaskHQ",
     "Cityscapes",
     "DataError",

@@ -1,6 +1,6 @@
 """Decoding of photos and label maps, with errors that name a remedy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,6 +27,10 @@ class UnreadableError(DataError):
 
 class ColourMaskError(DataError):
     """A label map holds colours where class indices are expected."""
+
+
+class UnknownColourError(DataError):
+    """A label map in colour holds one that no class has."""
 
 
 @contextmanager
@@ -92,6 +96,8 @@ def _to_rgb(opened: Image.Image) -> Image.Image:
 
 def read_labels(pair: Pair) -> Tensor:
     """The label map of a pair, its parts merged in order: (H, W), uint8 or int32."""
+    if pair.colours:
+        return read_colours(pair.labels[0], pair.colours)
     if not pair.part_classes:
         return read_mask(pair.labels[0])
     parts = [read_mask(file) for file in pair.labels]
@@ -104,6 +110,23 @@ def read_labels(pair: Pair) -> Tensor:
             )
         merged[part != 0] = part_class
     return merged
+
+
+def read_colours(path: Path, colours: Sequence[tuple[tuple[int, int, int], int]]) -> Tensor:
+    """Values (H, W), uint8, of the colours of a label map."""
+    with opened_image(path) as opened:
+        rgb = np.asarray(_to_rgb(opened)).astype(np.int32)
+    known = sorted((red << 16 | green << 8 | blue, value) for (red, green, blue), value in colours)
+    packed, (keys, values) = rgb @ (1 << 16, 1 << 8, 1), np.array(known).T
+    place = np.searchsorted(keys, packed).clip(max=len(keys) - 1)  # (H, W)
+    if len(strange := np.argwhere(keys[place] != packed)):
+        y, x = strange[0]
+        raise UnknownColourError(
+            f"{path} holds RGB {tuple(rgb[y, x].tolist())} at row {y}, column {x}, and "
+            f"{len(strange)} pixels in all of colours that no class has; replace it by the "
+            "published file."
+        )
+    return torch.from_numpy(values.astype(np.uint8)[place])
 
 
 def read_mask(path: Path) -> Tensor:

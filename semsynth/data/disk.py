@@ -1,7 +1,6 @@
 """Data modules whose splits are files: photos and label maps, read one at a time."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -145,4 +144,4 @@ class PairsOnDisk(SynthesisDataModule):
 
 def photo_alone(pair: Pair) -> Pair:
     """A pair without its labels."""
-    return replace(pair, labels=(), part_classes=(), instance=None, codes=None)
+    return Pair(pair.name, pair.image, ())

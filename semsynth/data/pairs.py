@@ -21,6 +21,7 @@ class Pair:
         labels: The label map, or one file per part; empty without labels.
         part_classes: Class of each part, painted in this order where the file is not 0, on
             background 0; empty for a single label map.
+        colours: Value of each colour of a label map in colour; empty for one that holds values.
         instance: The instance map.
         codes: Stored latent codes of the photo.
     """
@@ -29,6 +30,7 @@ class Pair:
     image: Path | None
     labels: tuple[Path, ...]
     part_classes: tuple[int, ...] = ()
+    colours: tuple[tuple[tuple[int, int, int], int], ...] = ()
     instance: Path | None = None
     codes: Path | None = None
 

@@ -2,20 +2,21 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from semsynth.data import ccp
 from semsynth.data.celebamask_hq import MERGED, CelebAMaskHQ
 from semsynth.data.check.scan import Scanned, digest_of, in_threads, scan_labels, scan_pair
 from semsynth.data.check.splits import DataReport, SplitFiles, check_data, list_splits
 from semsynth.data.decode import read_labels
 from semsynth.data.disk import PairDataset, PairsOnDisk
 from semsynth.data.errors import DataError, Problem
-from semsynth.data.labels import LabelSpace
+from semsynth.data.labels import Colour, LabelSpace
 from semsynth.data.pairs import Pair
 from semsynth.data.transforms import PairTransform
 from semsynth.files import replaced, write_text
@@ -45,15 +46,17 @@ def prepare(
     Returns:
         The report. If any file is bad, no description is written.
     """
-    report = list_splits(data)
-    for line in counted(report, data):
-        say(line)
-    parts = [pair for split in report.splits for pair in split.pairs if pair.part_classes]
-    if dry_run:
-        for line in planned(report, parts, output, size):
-            say(line)
-        return report
     try:
+        if isinstance(data, ccp.CCP) and data.is_published:
+            return prepare_ccp(data, output, size, dry_run, workers, say)
+        report = list_splits(data)
+        for line in counted(report, data):
+            say(line)
+        parts = [pair for split in report.splits for pair in split.pairs if pair.part_classes]
+        if dry_run:
+            for line in planned(report, parts, output, size):
+                say(line)
+            return report
         if parts and not report.problems:
             report.add(merge_parts(parts, data, workers))
             say(f"merged {len(parts)} label maps into {data.root / MERGED}")
@@ -71,6 +74,25 @@ def prepare(
             "another --output."
         ) from error
     return report
+
+
+def prepare_ccp(
+    data: ccp.CCP,
+    output: Path,
+    size: tuple[int, int] | None,
+    dry_run: bool,
+    workers: int | None,
+    say: Callable[[str], object],
+) -> DataReport:
+    """Convert the annotations as they are published to folders, and prepare these."""
+    count = len(ccp.annotation_files(data.root))
+    if dry_run:
+        say(f"would convert {count} samples of {data.root} to folders in {output}")
+        return DataReport([], [])
+    if problems := ccp.convert(data.root, output, workers):
+        return DataReport([], problems)
+    say(f"converted {count} samples of {data.root} to folders in {output}")
+    return prepare(ccp.CCP(str(output)), output, size, dry_run, workers, say)
 
 
 def counted(report: DataReport, data: PairsOnDisk) -> list[str]:
@@ -134,7 +156,9 @@ def describe(
     lines = [json.dumps(line) for split in report.splits for line in manifest(split, data.root)]
     write_text(output / "manifest.jsonl", "".join(f"{line}\n" for line in lines))
     stats = {split.title: statistics(split, data.label_space) for split in report.splits}
-    written = {"classes.json": classes(data.label_space, data.lookup()), "stats.json": stats}
+    colours = next((pair.colours for split in report.splits for pair in split.pairs), ())
+    described = classes(data.label_space, data.lookup(), colours)
+    written = {"classes.json": described, "stats.json": stats}
     for name, content in written.items():
         write_text(output / name, json.dumps(content, indent=1) + "\n")
 
@@ -191,16 +215,20 @@ def manifest(split: SplitFiles, root: Path) -> Iterator[dict[str, Any]]:
         }
 
 
-def classes(space: LabelSpace, lookup: np.ndarray) -> dict[str, Any]:
-    """The label space: names, colours, values on disk, and classes of the evaluation."""
+def classes(
+    space: LabelSpace, lookup: np.ndarray, colours: Sequence[tuple[Colour, int]] = ()
+) -> dict[str, Any]:
+    """The label space: names, colours, values or colours on disk, and classes of the evaluation."""
     evaluation = space.evaluation
+    of_value = {int(v): int(lookup[v]) for v in np.flatnonzero(lookup >= 0)}
+    of_colour = {f"#{r:02x}{g:02x}{b:02x}": of_value[value] for (r, g, b), value in colours}
     return {
         "names": space.names,
         "palette": space.palette,
         "ignore_index": space.ignore_index,
         "unknown": space.unknown,
         "flip_pairs": space.flip_pairs,
-        "class_of_value": {int(v): int(lookup[v]) for v in np.flatnonzero(lookup >= 0)},
+        **({"class_of_colour": of_colour} if colours else {"class_of_value": of_value}),
         "evaluation": evaluation
         and {
             "names": evaluation.names,

@@ -105,6 +105,20 @@ class PerceptualLoss(nn.Module):
         return torch.stack([w * l1(f, r.detach(), loss_mask) for w, f, r in taps]).sum()
 
 
+def dice_loss(logits: Tensor, mask: Tensor, ignore_index: int = IGNORE_INDEX) -> Tensor:
+    """One minus the soft Dice overlap, the mean of the classes in ``mask`` (B, H, W).
+
+    A rare class counts as much as others (Milletari et al., 3DV 2016). Logits (B, L, H, W) are
+    summed over the batch; pixels without a label do not count.
+    """
+    labelled = (mask != ignore_index)[:, None]  # (B, 1, H, W)
+    wanted = F.one_hot(mask.where(labelled[:, 0], 0), logits.shape[1]).movedim(-1, 1) * labelled
+    found = logits.float().softmax(1) * labelled
+    overlap, total = (found * wanted).sum((0, 2, 3)), (found + wanted).sum((0, 2, 3))
+    present = wanted.sum((0, 2, 3)) > 0
+    return 1 - (2 * overlap[present] / total[present]).mean() if present.any() else 0 * total.sum()
+
+
 def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
     """KL divergence from N(mu, exp(logvar)) to N(0, 1), summed over the last axis, in float32."""
     mu, logvar = mu.float(), logvar.float()

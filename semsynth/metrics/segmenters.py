@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from semsynth import weights
 from semsynth.metrics.features import find_network, segmenter_file
 from semsynth.metrics.frozen import Frozen, exact_float32, file_protocol
-from semsynth.networks.unet import UNet
+from semsynth.networks.trunk_unet import segmentation_network
 
 MINUS_ONE_TO_ONE = (0.5, 0.5, 0.5)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -128,9 +128,10 @@ def _load_ours(name: str) -> Loaded:
             "`semsynth fit --config experiments/segmenter/NAME.yaml`."
         )
     with torch.random.fork_rng(devices=[]):  # keeps the run's random state
-        network = UNet(*(settings[key] for key in ("num_classes", "channels", "depth")))
-    network.load_state_dict(state)
-    return Loaded(network, settings["num_classes"], file)
+        arguments = {key: settings[key] for key in ("num_classes", "channels", "depth")}
+        trained = segmentation_network(**arguments, trunk=settings.get("trunk"))  # newer than some
+    trained.load_state_dict(state)
+    return Loaded(trained, settings["num_classes"], file)
 
 
 def _load_torchscript(name: str) -> Loaded:

@@ -33,6 +33,8 @@ TOY = {
 IDS = {"label_space": "cityscapes-34", "label_files": "labelIds", "instances": True}
 DEFAULTS: dict[str, dict[str, Any]] = {
     "ADE20K": FILES | {"label_order": "shifted", "load_size": 286},
+    "CamVid": FILES | {"image_size": (192, 256)},
+    "CCP": FILES | {"image_size": (192, 128)},
     "CelebAMaskHQ": FILES | {"split": "official", "swap_left_right": True, "load_size": 286},
     "Cityscapes": FILES | IDS | {"image_size": (256, 512)},
     "DeepFashion": FILES,

@@ -61,6 +61,8 @@ def test_masks_are_mapped_to_evaluation_classes_if_there_are_any() -> None:
         ("ade20k", 150, {0: ("wall", (120, 120, 120)), 149: ("flag", (92, 0, 255))}),
         ("cityscapes", 34, {7: ("road", (128, 64, 128)), 33: ("bicycle", (119, 11, 32))}),
         ("celebamask_hq", 19, {3: ("eyeglasses", (204, 204, 0)), 18: ("cloth", (0, 204, 0))}),
+        ("camvid", 11, {0: ("sky", (128, 128, 128)), 10: ("bicyclist", (0, 128, 192))}),
+        ("ccp", 14, {0: ("background", (0, 0, 0)), 13: ("accessory", (170, 255, 195))}),
         ("deepfashion", 16, {0: ("background", (0, 0, 0)), 10: ("headwear", (127, 255, 212))}),
     ],
 )

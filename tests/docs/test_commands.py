@@ -39,6 +39,7 @@ OF_DOCUMENT = {  # whose run is meant by RUN
     "README": "clvae/toy_street",
     "clvae": "clvae/toy_street",
     "fewshot_smis": "fewshot_smis/toy_scribble",
+    "small_networks": "segmenter/toy_street",
     "stylegan2": "stylegan2/toy64",
     "user_controllable_lt": "user_controllable_lt/toy_portrait",
 }

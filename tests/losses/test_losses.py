@@ -3,11 +3,13 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semsynth.losses.losses import (
     PerceptualLoss,
     class_layer_kl,
+    dice_loss,
     feature_matching_loss,
     hinge_loss_d,
     hinge_loss_g,
@@ -118,6 +120,21 @@ def test_real_images_and_features_get_no_gradient(loss: Any) -> None:
 def test_perceptual_loss_refuses_another_number_of_weights() -> None:
     with pytest.raises(ValueError, match="zip"):
         PerceptualLoss(TwoTaps(), (1.0,))(full(1, 1, 3, 4, 4), full(0, 1, 3, 4, 4))
+
+
+def test_dice_loss_by_hand() -> None:
+    odds = torch.tensor([[[[1.0, 3.0, 1.0]], [[1.0, 1.0, 1.0]], [[2.0, 0.0, 0.0]]]])
+    mask = torch.tensor([[[0, 0, 255]]])
+    # class 0: overlap 1/4 + 3/4 of 1/4 + 3/4 + 2; classes 1 and 2 are not in the mask
+    loss = dice_loss(odds.clamp(min=1e-30).log(), mask)
+    torch.testing.assert_close(loss, torch.tensor(1 - 2 * 1 / 3))
+
+
+def test_dice_loss_of_perfect_logits_is_zero_and_of_no_label_too() -> None:
+    mask = torch.tensor([[[0, 1, 255, 1]]])
+    logits = 50 * F.one_hot(mask % 255, 3).movedim(-1, 1).float()
+    torch.testing.assert_close(dice_loss(logits, mask), torch.tensor(0.0))
+    assert dice_loss(logits, torch.full_like(mask, 255)) == 0
 
 
 def test_kl_divergence_by_hand_and_by_torch_distributions() -> None:

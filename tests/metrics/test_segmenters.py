@@ -8,6 +8,7 @@ from torch import Tensor
 
 from semsynth.methods.segmenter import Segmenter
 from semsynth.metrics.segmenters import IMAGENET_MEAN, IMAGENET_STD, FrozenSegmenter
+from semsynth.networks.trunk_unet import Trunk
 from semsynth.weights import MissingWeightsError, load_segmenter
 from tests.helpers.checks import quiet_trainer
 
@@ -30,8 +31,9 @@ def test_toy_segmenter_sees_images_in_minus_one_to_one(toy_assets: Path) -> None
     assert FrozenSegmenter(str(path))(IMAGES).equal(expected)
 
 
-def test_checkpoint_of_the_method_is_a_segmenter(tmp_path: Path) -> None:
-    method = Segmenter(num_classes=4, channels=4, depth=2).eval()
+@pytest.mark.parametrize("trunk", [None, "efficientnet-lite0"])
+def test_checkpoint_of_the_method_is_a_segmenter(trunk: Trunk | None, tmp_path: Path) -> None:
+    method = Segmenter(num_classes=4, channels=4, depth=2, trunk=trunk).eval()
     trainer = quiet_trainer(tmp_path)
     trainer.strategy.connect(method)
     trainer.save_checkpoint(tmp_path / "last.ckpt")

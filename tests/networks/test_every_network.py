@@ -19,6 +19,7 @@ from semsynth.networks.rivals.inade import InstanceAdaptiveGenerator
 from semsynth.networks.rivals.segmentation_discriminator import SegmentationDiscriminator
 from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
+from semsynth.networks.trunk_unet import TrunkUNet
 from semsynth.networks.unet import UNet
 from tests.helpers.checks import assert_compiles, tensors_of
 
@@ -93,6 +94,10 @@ CASES: dict[str, Callable[[], Case]] = {
         SegmentationDiscriminator(5, channels=4, depth=3),
         (torch.randn(4, 3, 32, 32),),
     ),
+    "TrunkUNet": lambda: (
+        TrunkUNet(5, 4, "efficientnet-lite0"),
+        (torch.randn(4, 3, 16, 16),),
+    ),
     "UNet": lambda: (UNet(5, channels=4), (torch.randn(4, 3, 16, 16),)),
 }
 
@@ -130,7 +135,7 @@ def test_bfloat16_and_channels_last_give_finite_outputs_and_gradients(name: str)
     network.to(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         outputs = floats(network(*inputs))
-    if name not in ("MultiscaleDiscriminator", "SegmentationDiscriminator", "UNet"):
+    if name not in ("MultiscaleDiscriminator", "SegmentationDiscriminator", "TrunkUNet", "UNet"):
         assert {t.dtype for t in outputs} == {torch.float32}
     torch.autograd.backward(total(outputs))
     finite = [*outputs, *(p.grad for p in network.parameters())]
@@ -151,7 +156,8 @@ def test_outputs_in_bfloat16_are_close_and_in_channels_last_equal(name: str) -> 
     torch.testing.assert_close(last, expected, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", sorted(CASES.keys() - {"RAFT", "SPADEGenerator"}))
+# The trunk is timm's; it compiles too, in 12 s.
+@pytest.mark.parametrize("name", sorted(CASES.keys() - {"RAFT", "SPADEGenerator", "TrunkUNet"}))
 def test_network_compiles_without_graph_breaks(name: str) -> None:
     torch.manual_seed(0)
     network, inputs = CASES[name]()

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from semsynth.data.decode import (
     ColourMaskError,
+    UnknownColourError,
     UnreadableError,
     is_turned,
     opened_image,
@@ -103,6 +104,8 @@ def scan_labels(pair: Pair, lookup: np.ndarray) -> Scanned:
     """Read the label map of a sample and look up its values."""
     try:
         values = read_labels(pair)
+    except UnknownColourError as error:
+        return Scanned((Problem(NO_CLASS, pair.labels[0], str(error)),))
     except DataError as error:
         bad = [p for file in pair.labels for p in _unreadable_map(file)]
         return Scanned(tuple(bad) or (Problem(PARTS_DIFFER, pair.labels[0], str(error)),))
