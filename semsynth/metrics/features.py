@@ -83,8 +83,8 @@ _BUILT: WeakValueDictionary[tuple[str, Path], FeatureExtractor] = WeakValueDicti
 class InceptionClean(FeatureExtractor):
     """Inception features exactly as in clean-fid (Parmar et al., CVPR 2022).
 
-    The network is NVIDIA's TorchScript copy of the original one, or the ``Inception`` out of a
-    package, which agrees with it. The image is resized on the device instead of with PIL, which
+    The network is NVIDIA's TorchScript copy of the original one, or ``Inception`` from a package,
+    which agrees with it. The image is resized on the device instead of with PIL, which
     changes it by less than 0.01 of 255.
     """
 
@@ -208,7 +208,7 @@ class ToyFeatures(FeatureExtractor):
 
 
 def _packaged_inception(file: Path) -> nn.Module | None:
-    """The network of a file out of a package; None for the official TorchScript."""
+    """The network of a file from a package; None for the official TorchScript."""
     if file.suffix != ".safetensors":
         return None
     from semsynth.networks.inception import Inception  # here, as torch-fidelity takes long
@@ -277,7 +277,7 @@ def find_network(name: str, needed_for: str, remedy: str) -> Path:
     """
     own = Path(name).is_dir()
     folder = Path(name) if own else weights.find(f"hf:{name}", needed_for, remedy)
-    if folder.is_file():  # out of a package
+    if folder.is_file():  # from a package
         return folder
     for file in HUB_FILES:
         if (folder / file).is_file():

@@ -104,20 +104,20 @@ def evaluate(
 
 
 def caveats_of_files(folders: Folders) -> list[str]:
-    """Differences between real and generated files that are part of a score, a line each."""
+    """Differences between real and generated files that affect scores, one line each."""
     real = kinds_of(folders.real.values())
     fake = kinds_of(files[0] for files in folders.fakes.values())
     found = []
     if real.formats != fake.formats:
         found.append(
             f"Real images are {' and '.join(real.formats)}, generated ones "
-            f"{' and '.join(fake.formats)}: a distance also measures the compression of one side; "
-            "save both alike."
+            f"{' and '.join(fake.formats)}: the scores include compression artefacts of one "
+            "side; save both in the same format."
         )
     if real.sizes != fake.sizes:
         found.append(
-            f"Real images are {real.size}, generated ones {fake.size}: a distance also measures "
-            "what was lost in resizing; bring both to one size first."
+            f"Real images are {real.size}, generated ones {fake.size}: the scores include what "
+            "resizing changes; resize both to the same size first."
         )
     return found
 

@@ -127,13 +127,13 @@ def score_name(inception: str, other: str, label: str) -> str:
 
 
 def rank_caveat(score: str, num_fake: int, num_real: int, dim: int) -> tuple[str, ...]:
-    """The caveat of a distance between fewer images than features, if they are fewer."""
+    """The caveat of a distance if there are fewer images than features."""
     if min(num_fake, num_real) >= dim:
         return ()
     return (
-        f"{score} of {num_fake:,} generated and {num_real:,} real images: covariances of {dim:,} "
-        f"features have a rank of {min(num_fake, num_real) - 1:,} at most, and the distance is "
-        "biased upwards; compare it only with scores of equally many images, or take KID.",
+        f"{score} of {num_fake:,} generated and {num_real:,} real images: the covariances of "
+        f"{dim:,} features have rank {min(num_fake, num_real) - 1:,} at most, and the distance is "
+        "biased upwards; compare it only between equal numbers of images, or use KID.",
     )
 
 

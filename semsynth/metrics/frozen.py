@@ -37,7 +37,7 @@ class Frozen(nn.Module):
 
 
 def file_protocol(file: Path) -> dict[str, Any]:
-    """Name and hash of a file of weights, and of the package it is out of, for a protocol card."""
+    """Name and hash of a file of weights, and its package, if any, for a protocol card."""
     status = file.stat()
     protocol = {"file": file.name, "sha256": _sha256(file, status.st_mtime_ns, status.st_size)}
     if file.suffix == ".safetensors" and file.with_suffix(".json").is_file():

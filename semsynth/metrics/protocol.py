@@ -6,7 +6,7 @@ A card is a JSON object, written beside the scores under the key ``protocol``:
 - ``real_images``, ``masks``: fingerprints of its pixels and labels,
 - ``seed``: seed of the noise,
 - ``metrics``: for each score its metric, extractor, kernel, samples per mask, and so on,
-- ``caveats``: a line for each reason why scores mean little, such as too few images,
+- ``caveats``: one line for each reason why scores mean little, such as too few images,
 - ``versions``: of the libraries that computed it; they may differ.
 """
 

