@@ -141,12 +141,15 @@ class Evaluation(Callback):
             pl_module.log_dict({f"{stage}/{name}": value.float() for name, value in values.items()})
             self.scores |= {name: float(value) for name, value in values.items()}
             cards |= dict.fromkeys(values, card_of(metric, self.num_samples))
+        caveats = [caveat for metric in metrics for caveat in metric.caveats]
+        for caveat in caveats if not trainer.sanity_checking else ():
+            rank_zero_warn(caveat)
         for measured in (*self.metrics, self.census):
             measured.reset()
         module = getattr(trainer, "datamodule", None)
         data = getattr(module, "measured_on", type(module).__name__)
         self.protocol = {"split": stage, "data": data, **census, "seed": self.seed}
-        self.protocol |= {"metrics": cards, "versions": installed_versions()}
+        self.protocol |= {"metrics": cards, "caveats": caveats, "versions": installed_versions()}
         if trainer.is_global_zero and not trainer.sanity_checking:
             record = {
                 "step": trainer.global_step or None,  # a standalone test takes no steps

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 OF_EXTRACTOR = {"fid": "FrechetDistance", "kid": "KernelDistance", "prdc": "PrecisionRecall"}
 OF_EXTRACTOR |= {"fd": OF_EXTRACTOR["fid"], "kd": OF_EXTRACTOR["kid"]}
 OF_FEATURES = {"diversity": "Diversity", "top1": "Top1Similarity"}
-OF_FEATURES |= {"reconstruction": "Reconstruction"}
-NAMES = "fid, kid, prdc, diversity, top1, reconstruction, layout, fd:EXTRACTOR"
+OF_FEATURES |= {"lpips": "Reconstruction", "reconstruction": "Reconstruction"}
+NAMES = "fid, kid, prdc, lpips, diversity, top1, layout, fd:EXTRACTOR"
 NETWORKS = ("extractor", "network", "segmenter")  # keys under which a card names a network
 
 
@@ -47,7 +47,8 @@ def evaluate(
       diversity       LPIPS between samples of one mask, or diversity:FEATURES
       top1            LPIPS of the nearest sample to the real image, or
                       top1:FEATURES
-      reconstruction  LPIPS and MSE to the real image, or reconstruction:FEATURES
+      lpips           LPIPS and MSE to the real image, or lpips:FEATURES; also
+                      called reconstruction
       layout          mean IoU and accuracy of --segmenter, against --masks
 
     EXTRACTOR is inception-clean, inception-fid, dinov2, timm:MODEL, toy_street or toy_portrait;
@@ -94,6 +95,8 @@ def evaluate(
         raise UserError("No metric is left to measure.")
     scores, protocol = folders.evaluate(opened, built, place, batch_size)
     print_scores(scores, protocol)
+    for caveat in protocol["caveats"]:
+        console.print(f"Warning: {caveat}", soft_wrap=True)
     record = {"real": str(real), "fake": str(fake), "scores": scores, "protocol": protocol}
     write_text(output, json.dumps(record, indent=2) + "\n")
     console.print(f"Scores and protocol: {output}", soft_wrap=True)

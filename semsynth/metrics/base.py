@@ -18,6 +18,8 @@ class ImageMetric(Metric):
     ``Method.supply``). ``compute`` returns scores by the names to log. States are sums, or rows
     sorted independently of the batches, so that several processes add up.
 
+    ``compute`` sets ``caveats``, one line for each reason why its scores mean little.
+
     Metrics with statistics of the real images name these states in ``real_states``. ``real_state``
     returns them; after ``load_real_state``, ``update`` skips the real images.
     """
@@ -27,6 +29,7 @@ class ImageMetric(Metric):
     real_states: ClassVar[tuple[str, ...]] = ()
 
     loaded_real: dict[str, Tensor] | None = None
+    caveats: tuple[str, ...] = ()
 
     @property
     def wants(self) -> set[str]:

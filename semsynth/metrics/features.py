@@ -9,12 +9,14 @@ from weakref import WeakValueDictionary
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from semsynth import weights
 from semsynth.images import to_uint8
 from semsynth.metrics.frozen import Frozen, exact_float32, file_protocol
+from semsynth.weights.cards import read_network
+from semsynth.weights.conversion import read_pretrained
 
 ALIASES = {
     "inception": "inception-clean",
@@ -81,8 +83,9 @@ _BUILT: WeakValueDictionary[tuple[str, Path], FeatureExtractor] = WeakValueDicti
 class InceptionClean(FeatureExtractor):
     """Inception features exactly as in clean-fid (Parmar et al., CVPR 2022).
 
-    The network is NVIDIA's TorchScript copy of the original one; the image is resized on the
-    device instead of with PIL, which changes it by less than 0.01 of 255.
+    The network is NVIDIA's TorchScript copy of the original one, or ``Inception`` from a package,
+    which agrees with it. The image is resized on the device instead of with PIL, which
+    changes it by less than 0.01 of 255.
     """
 
     name = "inception-clean"
@@ -94,7 +97,8 @@ class InceptionClean(FeatureExtractor):
     def __init__(self, file: Path) -> None:
         super().__init__()
         self.file = file
-        self.network = torch.jit.load(file, map_location="cpu").eval()
+        self.network: Any = _packaged_inception(file) or torch.jit.load(file, map_location="cpu")
+        self.network.eval()
         for parameter in self.network.parameters():  # TorchScript has no Module.requires_grad_
             parameter.requires_grad_(False)
 
@@ -118,19 +122,14 @@ class InceptionFID(FeatureExtractor):
     resize = "bilinear of TensorFlow 1, no antialias"
 
     def __init__(self, file: Path) -> None:
-        super().__init__()
-        try:
-            from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-        except ImportError as error:
-            raise ModuleNotFoundError(
-                "The extractor inception-fid needs torch-fidelity; install it with "
-                "`pip install 'semsynth[metrics]'`, or use inception-clean."
-            ) from error
+        from semsynth.networks.inception import Inception  # here, as torch-fidelity takes long
 
+        super().__init__()
         self.file = file
-        torch.load(file, map_location="cpu", weights_only=True)  # refuses a file that runs code
-        with torch.random.fork_rng(devices=[]):  # keeps the run's random state
-            self.network = FeatureExtractorInceptionV3("inception", ["2048"], str(file))
+        with torch.device("meta"):
+            self.network = Inception()
+        self.network.load_state_dict(read_pretrained(file), assign=True)
+        self.network.eval().requires_grad_(False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Features (B, 2048) of uint8 images (B, 3, H, W)."""
@@ -208,6 +207,15 @@ class ToyFeatures(FeatureExtractor):
             return torch.cat([tap.mean(dim=(2, 3)) for tap in taps], dim=1)
 
 
+def _packaged_inception(file: Path) -> nn.Module | None:
+    """The network of a file from a package; None for the official TorchScript."""
+    if file.suffix != ".safetensors":
+        return None
+    from semsynth.networks.inception import Inception  # here, as torch-fidelity takes long
+
+    return read_network(file, Inception, {})
+
+
 def resize_bicubic(images: Tensor, size: tuple[int, int]) -> Tensor:
     """Resize uint8 images (B, 3, H, W) to float32 (B, 3, *size) in [0, 255], as in clean-fid."""
     return F.interpolate(images.float(), size, mode="bicubic", antialias=True).clamp(0, 255)
@@ -269,6 +277,8 @@ def find_network(name: str, needed_for: str, remedy: str) -> Path:
     """
     own = Path(name).is_dir()
     folder = Path(name) if own else weights.find(f"hf:{name}", needed_for, remedy)
+    if folder.is_file():  # from a package
+        return folder
     for file in HUB_FILES:
         if (folder / file).is_file():
             return folder / file

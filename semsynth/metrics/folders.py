@@ -1,7 +1,7 @@
 """Scores of folders of images, by the same metrics as in training."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import zip_longest
 from pathlib import Path
@@ -96,8 +96,53 @@ def evaluate(
         values = {name: float(value) for name, value in metric.compute().items()}
         scores |= values
         cards |= dict.fromkeys(values, card_of(metric, num_samples))
-    card = {"data": "files", **census.compute(), "metrics": cards}
+    caveats = [caveat for metric in metrics for caveat in metric.caveats]
+    if any("image" in metric.wants for metric in metrics):
+        caveats += caveats_of_files(folders)
+    card = {"data": "files", **census.compute(), "metrics": cards, "caveats": caveats}
     return scores, card | {"versions": installed_versions()}
+
+
+def caveats_of_files(folders: Folders) -> list[str]:
+    """Differences between real and generated files that affect scores, one line each."""
+    real = kinds_of(folders.real.values())
+    fake = kinds_of(files[0] for files in folders.fakes.values())
+    found = []
+    if real.formats != fake.formats:
+        found.append(
+            f"Real images are {' and '.join(real.formats)}, generated ones "
+            f"{' and '.join(fake.formats)}: the scores include compression artefacts of one "
+            "side; save both in the same format."
+        )
+    if real.sizes != fake.sizes:
+        found.append(
+            f"Real images are {real.size}, generated ones {fake.size}: the scores include what "
+            "resizing changes; resize both to the same size first."
+        )
+    return found
+
+
+class Kinds(NamedTuple):
+    """Formats and sizes of some image files, sorted."""
+
+    formats: list[str]
+    sizes: list[Size]
+
+    @property
+    def size(self) -> str:
+        """Height and width, or the number of sizes."""
+        many = f"of {len(self.sizes)} sizes"
+        return "x".join(map(str, self.sizes[0])) if len(self.sizes) == 1 else many
+
+
+def kinds_of(files: Iterable[Path]) -> Kinds:
+    """Formats and sizes of image files, from their headers."""
+    formats, sizes = set(), set()
+    for file in files:
+        with opened_image(file) as opened:
+            formats.add(str(opened.format))
+            sizes.add(size_as_shown(opened))
+    return Kinds(sorted(formats), sorted(sizes))
 
 
 def compares_sets(metric: ImageMetric) -> bool:

@@ -89,7 +89,9 @@ class FrechetDistance(ImageMetric):
     def compute(self) -> dict[str, Tensor]:
         """The distance under its name, ``FID`` or ``fd_toy``."""
         real = self.real_state()
-        _require_samples(int(real["num_real"]), int(self.num_fake))
+        num_real, num_fake = int(real["num_real"]), int(self.num_fake)
+        _require_samples(num_real, num_fake)
+        self.caveats = rank_caveat(self.key, num_fake, num_real, self.extractor.dim)
         real_moments = _moments(real["num_real"], real["sum_real"], real["outer_real"])
         fake_moments = _moments(self.num_fake, self.sum_fake, self.outer_fake)
         return {self.key: frechet_distance(*real_moments, *fake_moments).to(self.device)}
@@ -122,6 +124,17 @@ def score_name(inception: str, other: str, label: str) -> str:
     if label.startswith("inception"):
         return label.replace("inception", inception)
     return f"{other}_{label}"
+
+
+def rank_caveat(score: str, num_fake: int, num_real: int, dim: int) -> tuple[str, ...]:
+    """The caveat of a distance if there are fewer images than features."""
+    if min(num_fake, num_real) >= dim:
+        return ()
+    return (
+        f"{score} of {num_fake:,} generated and {num_real:,} real images: the covariances of "
+        f"{dim:,} features have rank {min(num_fake, num_real) - 1:,} at most, and the distance is "
+        "biased upwards; compare it only between equal numbers of images, or use KID.",
+    )
 
 
 def _factor(cov: Tensor) -> Tensor:

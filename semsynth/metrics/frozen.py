@@ -10,6 +10,8 @@ from typing import Any, Self
 import torch
 from torch import nn
 
+from semsynth.weights import cards
+
 
 @contextmanager
 def exact_float32(device: torch.device) -> Iterator[None]:
@@ -35,9 +37,12 @@ class Frozen(nn.Module):
 
 
 def file_protocol(file: Path) -> dict[str, Any]:
-    """Name and hash of a file of weights, for a protocol card."""
+    """Name and hash of a file of weights, and its package, if any, for a protocol card."""
     status = file.stat()
-    return {"file": file.name, "sha256": _sha256(file, status.st_mtime_ns, status.st_size)}
+    protocol = {"file": file.name, "sha256": _sha256(file, status.st_mtime_ns, status.st_size)}
+    if file.suffix == ".safetensors" and file.with_suffix(".json").is_file():
+        protocol |= {k: v for k, v in cards.read_card(file).items() if k == "source"}
+    return protocol
 
 
 @lru_cache

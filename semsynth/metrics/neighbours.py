@@ -1,6 +1,5 @@
 """Precision, recall, density and coverage of two sets of features."""
 
-import warnings
 from typing import Any
 
 import torch
@@ -80,11 +79,11 @@ class PrecisionRecall(FeatureRows):
     def compute(self) -> dict[str, Tensor]:
         """The four scores."""
         fake, real = self.rows()
+        self.caveats = ()
         if min(len(fake), len(real)) < FEW:
-            warnings.warn(
-                f"Precision, recall, density and coverage of {len(fake)} generated and "
-                f"{len(real)} real images mean little; use at least {FEW} of each.",
-                stacklevel=2,
+            self.caveats = (
+                f"Precision, recall, density and coverage of {len(fake):,} generated and "
+                f"{len(real):,} real images mean little; use at least {FEW:,} of each.",
             )
         precision, recall = precision_and_recall(fake, real, self.k)
         density, coverage = density_and_coverage(fake, real, self.k_density)

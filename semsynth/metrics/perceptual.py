@@ -14,6 +14,7 @@ from semsynth import weights
 from semsynth.images import to_uint8
 from semsynth.metrics.features import segmenter_file
 from semsynth.metrics.frozen import Frozen, exact_float32, file_protocol
+from semsynth.weights.conversion import read_pretrained
 
 Trunk = Literal["alex", "vgg"]
 Version = Literal["0.0", "0.1"]
@@ -97,7 +98,7 @@ class LPIPSTaps(PerceptualTaps):
         with torch.device("meta"), warnings.catch_warnings():  # weights come below, not from here
             warnings.simplefilter("ignore", UserWarning)  # lpips calls torchvision the old way
             self.trunk = getattr(pretrained_networks, NETWORKS[trunk])(pretrained=False)
-        state = torch.load(self.file, map_location="cpu", weights_only=True)
+        state = read_pretrained(self.file)
         # lpips cuts torchvision's ``features`` into slices and keeps the layers' numbers
         keys = {k: f"features.{k.split('.', 1)[1]}" for k in self.trunk.state_dict()}
         self.trunk.load_state_dict({k: state[v] for k, v in keys.items()}, assign=True)

@@ -6,6 +6,7 @@ A card is a JSON object, written beside the scores under the key ``protocol``:
 - ``real_images``, ``masks``: fingerprints of its pixels and labels,
 - ``seed``: seed of the noise,
 - ``metrics``: for each score its metric, extractor, kernel, samples per mask, and so on,
+- ``caveats``: one line for each reason why scores mean little, such as too few images,
 - ``versions``: of the libraries that computed it; they may differ.
 """
 
@@ -16,6 +17,7 @@ from typing import Any
 from semsynth.errors import UserError
 
 Card = dict[str, Any]
+BESIDE = ("metrics", "versions", "caveats")  # not compared as they are
 PACKAGES = ("semsynth", "torch", "torchvision", "torchmetrics", "numpy", "pillow", "lpips", "timm")
 
 
@@ -37,7 +39,7 @@ def installed_versions() -> dict[str, str]:
 def differences(a: Card | None, b: Card | None) -> dict[str, tuple[Any, Any]]:
     """Keys in which two cards differ, with both values; empty if their scores are comparable.
 
-    Scores that only one of them has, and versions, are ignored.
+    Scores that only one of them has, versions and caveats are ignored.
     """
     if a is None or b is None:
         known = ["known" if card else None for card in (a, b)]
@@ -71,7 +73,7 @@ def describe(differing: Mapping[str, tuple[Any, Any]]) -> str:
 
 
 def _comparable(card: Card, shared: Iterable[str]) -> Card:
-    kept = {key: value for key, value in card.items() if key not in ("metrics", "versions")}
+    kept = {key: value for key, value in card.items() if key not in BESIDE}
     return kept | {"metrics": {name: card["metrics"][name] for name in sorted(shared)}}
 
 

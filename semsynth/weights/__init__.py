@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from semsynth.weights.registry import DOWNLOADS, WeightsFile
+from semsynth.weights.registry import DOWNLOADS, PACKAGES, WeightsFile
 from semsynth.weights.store import (
     MissingWeightsError,
     WeightsError,
@@ -16,6 +16,7 @@ from semsynth.weights.store import (
     home,
     locate,
     search_directories,
+    source_of,
 )
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ASSETS",
     "DOWNLOADS",
+    "PACKAGES",
     "MissingWeightsError",
     "WeightsError",
     "WeightsFile",
@@ -33,6 +35,7 @@ __all__ = [
     "locate",
     "search_directories",
     "shipped",
+    "source_of",
 ]
 
 ASSETS = Path(__file__).parents[1] / "assets"

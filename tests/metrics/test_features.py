@@ -1,5 +1,4 @@
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,9 @@ from semsynth.metrics.features import (
     build_features,
     resize_bicubic,
 )
-from semsynth.weights import MissingWeightsError, load_segmenter
+from semsynth.networks.inception import Inception
+from semsynth.weights import PACKAGES, MissingWeightsError, load_segmenter
+from semsynth.weights.cards import write_weights
 
 from .conftest import randomise
 
@@ -121,12 +122,34 @@ def test_inception_fid_refuses_a_file_that_runs_code(tmp_path: Path) -> None:
         InceptionFID(tmp_path / "weights.pth")
 
 
-def test_inception_fid_without_torch_fidelity_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_inception_out_of_a_package_has_the_features_of_torch_fidelity(
+    weights_folder: Path, no_initialisation: None
 ) -> None:
-    monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", None)
-    with pytest.raises(ModuleNotFoundError, match=r"semsynth\[metrics\]"):
-        InceptionFID(tmp_path / "weights.pth")
+    network = randomise(Inception()).eval()
+    path = weights_folder / PACKAGES["inception-fid-helper"].file
+    write_weights(network.state_dict(), path, {"source": {"package": "any==1"}})
+    square = random_images(2, 3, 299, 299)
+    for name in ("inception-clean", "inception-fid"):
+        extractor = build_features(name)
+        torch.testing.assert_close(extractor(square), network(square)[0])
+        assert extractor.protocol()["file"] == path.name
+        assert extractor.protocol()["source"] == {"package": "any==1"}
+        assert not any(p.requires_grad for p in extractor.parameters())
+
+
+def test_timm_model_out_of_a_package_is_found_by_its_name(
+    weights_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.manual_seed(0)
+    path = weights_folder / PACKAGES["efficientnet-lite0"].file
+    model: Any = timm.create_model("tf_efficientnet_lite0", num_classes=1000).eval()
+    save_file(model.state_dict(), path)
+    extractor = build_features("timm:tf_efficientnet_lite0")
+    assert isinstance(extractor, TimmFeatures)
+    assert extractor.file == path
+    stem = extractor.network.get_submodule("conv_stem").get_parameter("weight")
+    assert stem.equal(model.conv_stem.weight)
+    assert (extractor.mean == 127.5).all()  # what these networks were trained with
 
 
 @pytest.fixture

@@ -11,7 +11,12 @@ from torch import Tensor
 from semsynth.images import to_uint8
 from semsynth.metrics import FrechetDistance
 from semsynth.metrics.features import build_features
-from semsynth.metrics.frechet import frechet_distance, frechet_distance_from_features, score_name
+from semsynth.metrics.frechet import (
+    frechet_distance,
+    frechet_distance_from_features,
+    rank_caveat,
+    score_name,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # clean-fid calls old scipy
 
@@ -143,6 +148,13 @@ def test_metric_equals_the_distance_of_all_features(toy_assets: Path) -> None:
     a, b = extractor(to_uint8(image)).double(), extractor(to_uint8(fake)).double()
     expected = cleanfid_distance(a, b)
     assert metric.compute()["fd_toy"].item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_fewer_images_than_features_are_a_caveat() -> None:
+    (caveat,) = rank_caveat("FID", 5000, 2047, 2048)
+    assert "5,000 generated and 2,047 real images" in caveat
+    assert "rank 2,046 at most" in caveat
+    assert rank_caveat("FID", 2048, 2048, 2048) == ()
 
 
 def test_only_inception_gives_the_names_of_papers() -> None:

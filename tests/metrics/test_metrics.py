@@ -17,8 +17,6 @@ from semsynth.networks.motion.marks import Marks
 
 NUM_IMAGES, NUM_CLASSES = 7, 5
 
-pytestmark = pytest.mark.filterwarnings("ignore:Precision, recall:UserWarning")
-
 
 def flow_of_brightness(image_a: Tensor, image_b: Tensor) -> Motion:
     """A stand-in for an estimator: some motion that depends on both images."""

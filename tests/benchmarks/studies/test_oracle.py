@@ -5,8 +5,6 @@ import pytest
 
 from benchmarks.studies import oracle
 
-pytestmark = pytest.mark.filterwarnings("ignore:Precision, recall:UserWarning")
-
 
 def small_config() -> dict[str, Any]:
     return oracle.config_of("toy_street", test_size=24, num_samples=2, image_size=32)
