@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -12,6 +12,7 @@ from semsynth import weights
 from semsynth.losses.losses import kl_divergence
 from semsynth.methods import CLVAE
 from semsynth.methods.base import require_unused_parameters
+from semsynth.weights import DOWNLOADS
 from tests.helpers.checks import left_alone
 
 from .conftest import NUM_CLASSES, SIZE, Batch, RandomPairs, seeded, tiny_clvae
@@ -132,16 +133,17 @@ def test_perceptual_network_stays_out_of_the_checkpoint(
     train(tiny_clvae(perceptual="toy_street", perceptual_weight=1.0), str(tmp_path / "a.ckpt"))
 
 
+@pytest.mark.parametrize("vgg", ["vgg16", "vgg19"])
 def test_missing_vgg_weights_stop_before_training(
-    train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, vgg: Literal["vgg16", "vgg19"]
 ) -> None:
     for name in ("SEMSYNTH_WEIGHTS", "XDG_CACHE_HOME", "TORCH_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
-    method = tiny_clvae(perceptual="vgg19", perceptual_weight=10.0)
+    method = tiny_clvae(perceptual=vgg, perceptual_weight=10.0)
     with pytest.raises(weights.MissingWeightsError) as error:
         train(method)
-    remedies = ("weights fetch vgg19", "--model.perceptual_weight 0")
-    for part in ("vgg19-dcbb9e9d.pth", str(tmp_path), *remedies):
+    remedies = (f"weights fetch {vgg}", "--model.perceptual_weight 0")
+    for part in (DOWNLOADS[vgg].file, str(tmp_path), *remedies):
         assert part in str(error.value)
 
 
