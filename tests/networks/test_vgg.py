@@ -42,9 +42,9 @@ def test_features_equal_the_taps_of_torchvision(name: VGG) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_tap_is_the_first_activation_of_its_resolution(name: VGG) -> None:
-    layers, sides = list(VGGFeatures(name).layers), []
+    layers = VGGFeatures(name).layers
     x = torch.randn(1, 3, 32, 32)
-    first = {}
+    first: dict[int, int] = {}  # by side
     for i, layer in enumerate(layers):
         x = layer(x)
         if isinstance(layer, torch.nn.ReLU):
