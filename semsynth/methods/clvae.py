@@ -36,6 +36,7 @@ from semsynth.networks.noise import hash_int64, seeded_normal
 from semsynth.networks.recolouring import recolour
 from semsynth.networks.rivals.segmentation_discriminator import SegmentationDiscriminator
 from semsynth.networks.vgg import VGGFeatures
+from semsynth.weights import cards
 
 UNET_WEIGHTS = (1.0, 1.0, 1.0)
 KL_BATCH = 4  # the released code sums the KL over a batch, of four samples; here it is a batch mean
@@ -496,7 +497,10 @@ class CLVAE(Method):
             f"The perceptual loss (model.perceptual: {self.perceptual})",
             "--model.perceptual_weight 0",
         )
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        if path.suffix == ".safetensors":
+            state = cards.read_state(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
         return PerceptualLoss(VGGFeatures(self.perceptual).load(state))
 
 
