@@ -1,4 +1,4 @@
-"""Keep what a CLVAE on photographs has learned: ``python -m benchmarks.studies.keep_weights --help``.
+"""Keep what a CLVAE on photographs has learned: ``python -m benchmarks.studies.keep_weights``.
 
 Writes what predictions need as half-precision safetensors, and a card with data, terms, steps,
 scores and command. The file goes wherever ``semsynth`` takes the name of a trained method.

@@ -53,7 +53,8 @@ def exist_for(config: dict[str, Any]) -> bool:
 def measure(config: dict[str, Any], directory: Path) -> dict[str, float]:
     """Scores of the photos under the evaluation of a run, which are also written to a directory."""
     recipe = config["data"] | {"init_args": config["data"]["init_args"] | {"flip": False}}
-    metrics = [instantiate_class((), metric) for metric in config["evaluation"]["metrics"]]
+    recipes = [partial(instantiate_class, (), m) for m in config["evaluation"]["metrics"]]
+    metrics, _ = build_metrics(recipes)  # without those that the run may have gone without
     return measure_photos(instantiate_class((), recipe), metrics, directory)
 
 

@@ -36,7 +36,7 @@ from semsynth.networks.noise import hash_int64, seeded_normal
 from semsynth.networks.recolouring import recolour
 from semsynth.networks.rivals.segmentation_discriminator import SegmentationDiscriminator
 from semsynth.networks.vgg import VGGFeatures
-from semsynth.weights import cards
+from semsynth.weights.conversion import read_pretrained
 
 UNET_WEIGHTS = (1.0, 1.0, 1.0)
 KL_BATCH = 4  # the released code sums the KL over a batch, of four samples; here it is a batch mean
@@ -497,11 +497,7 @@ class CLVAE(Method):
             f"The perceptual loss (model.perceptual: {self.perceptual})",
             "--model.perceptual_weight 0",
         )
-        if path.suffix == ".safetensors":
-            state = cards.read_state(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        return PerceptualLoss(VGGFeatures(self.perceptual).load(state))
+        return PerceptualLoss(VGGFeatures(self.perceptual).load(read_pretrained(path)))
 
 
 def draw(mu: Tensor, logvar: Tensor) -> Tensor:
