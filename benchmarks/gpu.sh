@@ -30,7 +30,7 @@ STAGES=${STAGES:-faces ccp camvid small rows speed}
 pack() {
     mkdir -p .gpu/wheels .gpu/weights
     "$PYTHON" -m pip download --quiet --no-deps --only-binary=:all: --dest .gpu/wheels \
-        'jsonargparse>=4.49,<5' docstring-parser typeshed-client omegaconf lpips clean-fid shtab || return
+        'jsonargparse>=4.49,<5' docstring-parser typeshed-client 'omegaconf>=2.4' lpips clean-fid shtab || return
     PYTHONPATH=$PWD "$PYTHON" - <<'EOF'
 from pathlib import Path
 from semsynth import weights
