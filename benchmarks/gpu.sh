@@ -88,13 +88,14 @@ keep() { # NAME COMMAND: half-precision weights and their card
 
 rows() { # the rows of the suite, all at once
     say "rows: begin"
-    "$PYTHON" - "$WORK/real.yaml" "$ROWS" "$(printf '%q ' "${COMMON[@]}" "$@")" <<'EOF'
+    "$PYTHON" - "$WORK/real.yaml" "$ROWS" "${COMMON[@]}" "$@" <<'EOF'
 import sys, yaml
 
-target, count, flags = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+target, count, *flags = sys.argv[1:]
 sweep = yaml.safe_load(open("benchmarks/suites/real.yaml"))
 values = [v for v in sweep["parameters"]["config"]["values"] if "/ccp_small" in v and "shots" not in v]
-sweep["parameters"] = {"config": {"values": [f"{value} {flags}" for value in values[:count]]}}
+same = {key.lstrip("-"): {"value": value} for key, value in zip(flags[::2], flags[1::2])}
+sweep["parameters"] = {"config": {"values": values[: int(count)]}, **same}
 yaml.safe_dump(sweep, open(target, "w"))
 EOF
     timeout "$(left)" "$PYTHON" -m benchmarks.run "$WORK/real.yaml" --output "$WORK/rows" --jobs "$ROWS" \
