@@ -62,5 +62,8 @@ def as_csv(rows: Sequence[Row]) -> str:
 def current_commit() -> str:
     """The commit of the working tree, marked if the tree has been changed."""
     words = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(words, capture_output=True, text=True, check=False)
+    except FileNotFoundError:  # no git on this machine
+        return "unknown"
     return done.stdout.strip() or "unknown"

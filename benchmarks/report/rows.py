@@ -27,7 +27,7 @@ class Entry:
 
     @property
     def oracle(self) -> bool:
-        """Whether it is the renderer of a toy world."""
+        """Whether it is an upper bound: the renderer of a toy world, or real photographs."""
         return bool(self.rows[0].get("oracle"))
 
     @property
@@ -60,7 +60,8 @@ def entries(rows: Sequence[Row]) -> list[Entry]:
 def label(row: Row) -> str:
     """The name of a run without its seed: the method, and what it goes without."""
     if row.get("oracle"):
-        return "oracle (renderer)"
+        photographs = row["oracle"] == "photographs"
+        return "real photographs" if photographs else "oracle (renderer)"
     varied = settings(row)
     off = [name.replace("_", "-") for name, value in varied.items() if value is False]
     others = [f"{name}={v}" for name, v in varied.items() if not isinstance(v, bool)]

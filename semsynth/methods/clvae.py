@@ -35,7 +35,8 @@ from semsynth.networks.clvae.style_codes import (
 from semsynth.networks.noise import hash_int64, seeded_normal
 from semsynth.networks.recolouring import recolour
 from semsynth.networks.rivals.segmentation_discriminator import SegmentationDiscriminator
-from semsynth.networks.vgg import VGG19Features
+from semsynth.networks.vgg import VGGFeatures
+from semsynth.weights.conversion import read_pretrained
 
 UNET_WEIGHTS = (1.0, 1.0, 1.0)
 KL_BATCH = 4  # the released code sums the KL over a batch, of four samples; here it is a batch mean
@@ -61,7 +62,8 @@ class CLVAE(Method):
         layer_wise: A code for each level, instead of one that serves all.
         upsampling: Halvings between image and start grid: 5 (normal), 6 (more) or 7 (most).
         encoder_size: The encoder sees images at this height and width.
-        perceptual: Network whose features the perceptual loss compares.
+        perceptual: Network whose features the perceptual loss compares: the paper's VGG-19, a
+            VGG-16 that sees images normalised as on ImageNet, or a toy segmenter.
         perceptual_weight: Weight of the perceptual loss; 0 needs no network.
         feature_matching_weight: Weight of the discriminator's feature matching.
         kl_weight: Weight of the KL term, as summed over the paper's batch of four.
@@ -104,7 +106,7 @@ class CLVAE(Method):
         layer_wise: bool = True,
         upsampling: Literal["normal", "more", "most"] = "normal",
         encoder_size: int = 256,
-        perceptual: Literal["vgg19", "toy_street", "toy_portrait"] = "vgg19",
+        perceptual: Literal["vgg19", "vgg16", "toy_street", "toy_portrait"] = "vgg19",
         perceptual_weight: float = 10.0,
         feature_matching_weight: float = 10.0,
         kl_weight: float = 0.05,
@@ -488,13 +490,14 @@ class CLVAE(Method):
         return torch.stack(images, dim=1)
 
     def _build_perceptual_loss(self) -> PerceptualLoss:
-        if self.perceptual != "vgg19":
+        if self.perceptual not in ("vgg16", "vgg19"):
             return PerceptualLoss(weights.load_segmenter(self.perceptual), UNET_WEIGHTS)
         path = weights.find(
-            "vgg19", "The perceptual loss (model.perceptual: vgg19)", "--model.perceptual_weight 0"
+            self.perceptual,
+            f"The perceptual loss (model.perceptual: {self.perceptual})",
+            "--model.perceptual_weight 0",
         )
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return PerceptualLoss(VGG19Features().load(state))
+        return PerceptualLoss(VGGFeatures(self.perceptual).load(read_pretrained(path)))
 
 
 def draw(mu: Tensor, logvar: Tensor) -> Tensor:

@@ -48,6 +48,11 @@ def test_rows_are_called_after_what_they_go_without(rows: list[dict[str, Any]]) 
     assert [label(row) for row in rows] == names
 
 
+def test_an_upper_bound_says_where_it_comes_from() -> None:
+    labels = [label({"oracle": value}) for value in (True, "photographs")]
+    assert labels == ["oracle (renderer)", "real photographs"]
+
+
 def test_oracle_stands_last_and_does_not_compete(page: str) -> None:
     assert page.index("oracle (renderer)") > page.index("without class-wise")
     assert '<td class="best">1.0000</td>' in page

@@ -52,6 +52,7 @@ SHORTER = {  # what makes a tool's command short
 ELSEWHERE = {  # what is not run or parsed here: it needs a network, a cluster or a shell
     "sbatch": "a cluster",
     "wandb": "a network",
+    "benchmarks/gpu.sh": "a GPU",
     "pip": "a network",
     "pip-audit": "a network",
     "source": "a shell",

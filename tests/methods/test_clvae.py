@@ -1,17 +1,20 @@
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
 from lightning import Trainer
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
+from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
 from semsynth import weights
 from semsynth.losses.losses import kl_divergence
 from semsynth.methods import CLVAE
 from semsynth.methods.base import require_unused_parameters
+from semsynth.networks.vgg import VGGFeatures
+from semsynth.weights import DOWNLOADS
 from tests.helpers.checks import left_alone
 
 from .conftest import NUM_CLASSES, SIZE, Batch, RandomPairs, seeded, tiny_clvae
@@ -132,17 +135,34 @@ def test_perceptual_network_stays_out_of_the_checkpoint(
     train(tiny_clvae(perceptual="toy_street", perceptual_weight=1.0), str(tmp_path / "a.ckpt"))
 
 
+@pytest.mark.parametrize("vgg", ["vgg16", "vgg19"])
 def test_missing_vgg_weights_stop_before_training(
-    train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, vgg: Literal["vgg16", "vgg19"]
 ) -> None:
     for name in ("SEMSYNTH_WEIGHTS", "XDG_CACHE_HOME", "TORCH_HOME"):
         monkeypatch.setenv(name, str(tmp_path))
-    method = tiny_clvae(perceptual="vgg19", perceptual_weight=10.0)
+    method = tiny_clvae(perceptual=vgg, perceptual_weight=10.0)
     with pytest.raises(weights.MissingWeightsError) as error:
         train(method)
-    remedies = ("weights fetch vgg19", "--model.perceptual_weight 0")
-    for part in ("vgg19-dcbb9e9d.pth", str(tmp_path), *remedies):
+    remedies = (f"weights fetch {vgg}", "--model.perceptual_weight 0")
+    for part in (DOWNLOADS[vgg].file, str(tmp_path), *remedies):
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_vgg_of_either_file_is_that_of_the_perceptual_loss(
+    train: Train, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, suffix: str
+) -> None:
+    layers = VGGFeatures("vgg16").layers
+    state = {f"features.{k}": 0.01 * torch.randn_like(v) for k, v in layers.state_dict().items()}
+    path = tmp_path / f"vgg16{suffix}"
+    save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
+    monkeypatch.setattr(weights, "find", lambda *_: path)
+    method = tiny_clvae(perceptual="vgg16", perceptual_weight=10.0)
+    train(method)
+    assert method.perceptual_loss is not None
+    found = method.perceptual_loss.network.layers.state_dict()
+    assert all(torch.equal(found[k.removeprefix("features.")], v) for k, v in state.items())
 
 
 def test_prediction_needs_no_perceptual_network(batch: Batch) -> None:
