@@ -47,7 +47,7 @@ FAULTS: dict[str, dict[str, list[tuple[str, str]]]] = {
             ("l1(f, r.detach()) for", "l1(f, r) for")
         ],
         LOSSES + "feature_matching_sums_layers_and_averages_scales": [
-            ("in zip(fake, real, strict=True)]).sum()", "in zip(fake, real, strict=True)]).mean()")
+            ("for f, r in layers]).sum()", "for f, r in layers]).mean()")
         ],
         LOSSES + "perceptual_loss_multiplies_pixels_by_the_loss_mask": [
             ("difference = difference * resize_layout(weight, difference.shape[-2:])", "pass")
