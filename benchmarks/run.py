@@ -148,7 +148,7 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         given = arguments_of(run, sys.argv[1:] if args is None else args, PROGRAM)
         return 0 if run(**given) else 1
-    except UserError as error:
+    except (UserError, OSError) as error:
         sys.exit(str(error))
 
 

@@ -3,7 +3,6 @@
 Each check raises a ``UserError`` that names value and remedy.
 """
 
-import errno
 import math
 import os
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from lightning.pytorch.strategies import StrategyRegistry
 from semsynth.cli.messages import meant
 from semsynth.cli.sbatch import value_of
 from semsynth.errors import UserError, require_positive
+from semsynth.files import FULL, WriteError
 from semsynth.methods.opening import check_file
 
 OTHER_SHAPES = "Error(s) in loading state_dict"
@@ -119,7 +119,9 @@ def explain_fault(error: BaseException, config: Any) -> str | None:
             "shared memory (/dev/shm), ran out: lower --data.num_workers (now "
             f"{config.data.init_args.num_workers}), or give the job more. {go_on}"
         )
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, WriteError):
+        return f"{error} {go_on}"
+    if isinstance(error, OSError) and error.errno in FULL:
         place = f" at {error.filename}" if error.filename else ""
         return f"The disk is full{place} ({error.strerror}). Free space. {go_on}"
     return None

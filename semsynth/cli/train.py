@@ -97,7 +97,7 @@ class SaveConfig(SaveConfigCallback):
         write_text(directory / "config.yaml", self.parser.dump(config, skip_none=False))
         space = getattr(trainer.datamodule, "label_space", None)  # type: ignore[attr-defined]
         if space is not None:
-            (directory / "classes.json").write_text(json.dumps(list(space.names)) + "\n")
+            write_text(directory / "classes.json", json.dumps(list(space.names)) + "\n")
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update(config.as_dict(), allow_val_change=True)
