@@ -1,6 +1,8 @@
 """Base class of the methods: evaluation steps, frozen networks, and step counting of GANs."""
 
+import inspect
 from collections.abc import Collection, Iterable, Mapping
+from types import FrameType
 from typing import Any
 
 import torch
@@ -9,7 +11,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import Tensor
 
-from semsynth.errors import UserError
+from semsynth.errors import UserError, check_numbers
 from semsynth.networks.clvae.style_codes import StyleError as StyleError
 from semsynth.networks.noise import sample_seed
 
@@ -44,6 +46,12 @@ class Method(LightningModule):
 
     uses_masks = True
     """Whether the images are generated from the batch's masks, and are shown beside them."""
+
+    def save_hyperparameters(self, *args: Any, frame: FrameType | None = None, **kw: Any) -> None:
+        """Keep the constructor's arguments; numbers that are no usable ones are refused."""
+        caller = inspect.currentframe()
+        super().save_hyperparameters(*args, frame=frame or (caller and caller.f_back), **kw)
+        check_numbers(dict(self.hparams))
 
     def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Any]:
         """Method-specific images for metrics and the image logger.
