@@ -11,6 +11,7 @@ from lightning_utilities.core.rank_zero import rank_zero_warn
 from safetensors import SafetensorError
 from torch import Tensor
 
+from semsynth.errors import UserError
 from semsynth.files import read_tensors, write_tensors
 from semsynth.images import to_uint8
 from semsynth.metrics import ImageMetric
@@ -84,7 +85,7 @@ class RealStatistics:
             return
         try:
             write_tensors(self.path(key), state, {"key": key, "census": json.dumps(census)})
-        except OSError as error:
+        except (OSError, UserError) as error:
             rank_zero_warn(f"Statistics of the real images could not be saved: {error}")
 
     def _forget(self, key: str, metric: ImageMetric, stage: str) -> None:
