@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from semsynth.files import replaced, write_text
+from semsynth.files import replaced, write_bytes, write_text
 
 Row = dict[str, Any]
 ABOUT = ("sweep", "run", "method", "data", "seed")  # first columns of the CSV file
@@ -18,16 +18,72 @@ LAST = (  # its last columns
 )
 
 
+LISTS = (list, tuple)
+REQUIRED: dict[str, Any] = {"run": str, "parameters": dict, "varied": LISTS}
+OF_ORACLE: dict[str, Any] = {"run": str, "data": str, "scores": dict}
+OPTIONAL: dict[str, Any] = {"scores": dict, "cost": dict, "protocol": dict | None, "error": str}
+OPTIONAL |= {"run_dir": str, "method": str}
+
+
 def read_results(output: Path) -> list[Row]:
-    """Rows in the order in which they were added, without lines that were cut off."""
+    """Rows in the order in which they were added, without damaged ones."""
+    return [row for line in lines_of(output) if (row := row_from(line)) is not None]
+
+
+def set_aside(output: Path) -> None:
+    """Move damaged rows to ``results.damaged.jsonl``, and say so."""
+    lines = lines_of(output)
+    damaged = [line for line in lines if row_from(line) is None]
+    if not damaged:
+        return
+    aside = output / "results.damaged.jsonl"
+    before = aside.read_bytes() if aside.is_file() else b""
+    write_bytes(aside, before + b"".join(line + b"\n" for line in damaged))
+    whole = [line + b"\n" for line in lines if row_from(line) is not None]
+    write_bytes(output / "results.jsonl", b"".join(whole))
+    print(f"Damaged rows: {len(damaged)}, moved to {aside}. Their runs are repeated.", flush=True)
+
+
+def lines_of(output: Path) -> list[bytes]:
+    """Lines of the file of results."""
     file = output / "results.jsonl"
-    rows = []
-    for line in file.read_text().splitlines() if file.is_file() else []:
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue  # cut off by a copy or an older version; its run is repeated
-    return rows
+    return [line for line in file.read_bytes().split(b"\n") if line] if file.is_file() else []
+
+
+def row_from(line: bytes) -> Row | None:
+    """The row of a line; None if it is damaged."""
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):  # of JSON and of UTF-8
+        return None
+    return row if is_row(row) else None
+
+
+def is_row(row: Any) -> bool:
+    """Whether a value has what the report reads of a row."""
+    if not isinstance(row, dict):
+        return False
+    required = OF_ORACLE if row.get("oracle") is True else REQUIRED
+    present = {key: kind for key, kind in OPTIONAL.items() if key in row}
+    if not all(isinstance(row.get(key), kind) for key, kind in (present | required).items()):
+        return False
+    known = all(key in row.get("parameters", {}) for key in map(str, row.get("varied", ())))
+    numbers = all(isinstance(value, int | float) for value in row.get("scores", {}).values())
+    return known and numbers and ("scores" in row or "error" in row)
+
+
+def read_damaged(file: Path) -> dict[str, Any] | None:
+    """The object in a file that a killed process may have damaged; then None, and it is moved."""
+    try:
+        content = json.loads(file.read_bytes())
+    except (ValueError, RecursionError):
+        content = None
+    if isinstance(content, dict):
+        return content
+    aside = file.with_name(f"{file.name}.damaged")
+    file.replace(aside)
+    print(f"{file} is damaged; moved to {aside.name}. Its run is repeated.", flush=True)
+    return None
 
 
 def latest_rows(output: Path) -> list[Row]:
