@@ -94,6 +94,8 @@ def read_tensors(path: Path) -> "tuple[dict[str, Tensor], dict[str, str]]":
     """
     from safetensors import safe_open
 
+    if not path.is_file():  # a FIFO would wait forever
+        raise FileNotFoundError(f"There is no file {path}.")
     with safe_open(path, "pt") as file:
         notes = dict(file.metadata() or {})
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
