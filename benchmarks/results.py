@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,10 @@ LAST = (  # its last columns
     *("images_per_second", "train_seconds", "peak_memory_gib", "device", "num_processes"),
     *("seconds", "config_hash", "commit", "error"),
 )
-
-
-LISTS = (list, tuple)
-REQUIRED: dict[str, Any] = {"run": str, "parameters": dict, "varied": LISTS}
-OF_ORACLE: dict[str, Any] = {"run": str, "data": str, "scores": dict}
-OPTIONAL: dict[str, Any] = {"scores": dict, "cost": dict, "protocol": dict | None, "error": str}
-OPTIONAL |= {"run_dir": str, "method": str}
+KINDS: dict[str, Any] = {  # of what the report reads of a row
+    **{"run": str, "run_dir": str, "method": str, "parameters": dict, "varied": (list, tuple)},
+    **{"scores": dict, "cost": dict, "protocol": dict | None, "error": str},
+}
 
 
 def read_results(output: Path) -> list[Row]:
@@ -32,14 +30,15 @@ def read_results(output: Path) -> list[Row]:
 
 def set_aside(output: Path) -> None:
     """Move damaged rows to ``results.damaged.jsonl``, and say so."""
-    lines = lines_of(output)
-    damaged = [line for line in lines if row_from(line) is None]
+    whole: list[bytes] = []
+    damaged: list[bytes] = []
+    for line in lines_of(output):
+        (damaged if row_from(line) is None else whole).append(line + b"\n")
     if not damaged:
         return
     aside = output / "results.damaged.jsonl"
     before = aside.read_bytes() if aside.is_file() else b""
-    write_bytes(aside, before + b"".join(line + b"\n" for line in damaged))
-    whole = [line + b"\n" for line in lines if row_from(line) is not None]
+    write_bytes(aside, before + b"".join(damaged))
     write_bytes(output / "results.jsonl", b"".join(whole))
     print(f"Damaged rows: {len(damaged)}, moved to {aside}. Their runs are repeated.", flush=True)
 
@@ -52,37 +51,33 @@ def lines_of(output: Path) -> list[bytes]:
 
 def row_from(line: bytes) -> Row | None:
     """The row of a line; None if it is damaged."""
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):  # of JSON and of UTF-8
-        return None
-    return row if is_row(row) else None
+    row = object_in(line)
+    return row if row is not None and is_row(row) else None
 
 
-def is_row(row: Any) -> bool:
-    """Whether a value has what the report reads of a row."""
-    if not isinstance(row, dict):
+def is_row(row: Row) -> bool:
+    """Whether an object is the row of a run; those of studies have no parameters."""
+    if not all(isinstance(row[key], kind) for key, kind in KINDS.items() if key in row):
         return False
-    required = OF_ORACLE if row.get("oracle") is True else REQUIRED
-    present = {key: kind for key, kind in OPTIONAL.items() if key in row}
-    if not all(isinstance(row.get(key), kind) for key, kind in (present | required).items()):
-        return False
-    known = all(key in row.get("parameters", {}) for key in map(str, row.get("varied", ())))
+    known = all(str(key) in row.get("parameters", ()) for key in row.get("varied", ()))
     numbers = all(isinstance(value, int | float) for value in row.get("scores", {}).values())
-    return known and numbers and ("scores" in row or "error" in row)
+    has_end = "run" in row and ("scores" in row or "error" in row)
+    return has_end and known and numbers and ("parameters" in row) == ("varied" in row)
 
 
-def read_damaged(file: Path) -> dict[str, Any] | None:
-    """The object in a file that a killed process may have damaged; then None, and it is moved."""
-    try:
-        content = json.loads(file.read_bytes())
-    except (ValueError, RecursionError):
-        content = None
-    if isinstance(content, dict):
-        return content
-    aside = file.with_name(f"{file.name}.damaged")
-    file.replace(aside)
-    print(f"{file} is damaged; moved to {aside.name}. Its run is repeated.", flush=True)
+def read_damaged(file: Path) -> Row | None:
+    """The object in a file of a run; one that is damaged is moved, and gives None."""
+    if (content := object_in(file.read_bytes())) is None:
+        aside = file.replace(file.with_name(f"{file.name}.damaged"))
+        print(f"{file} is damaged; moved to {aside.name}. Its run is repeated.", flush=True)
+    return content
+
+
+def object_in(content: bytes) -> Row | None:
+    """The JSON object in a file or line; None if it is damaged."""
+    with suppress(ValueError, RecursionError):  # of JSON and of UTF-8
+        if isinstance(value := json.loads(content), dict):
+            return value
     return None
 
 

@@ -121,7 +121,7 @@ def add_oracles(output: Path, rows: list[Row]) -> None:
 
     They are those of the renderer of a toy world, or of a small data set's photographs.
     """
-    known = {row["data"] for row in read_results(output) if row.get("oracle")}
+    known = {row.get("data") for row in read_results(output) if row.get("oracle")}
     for row in rows:
         config_file = Path(row["run_dir"]) / "config.yaml"
         if "scores" not in row or not what_ran(config_file):

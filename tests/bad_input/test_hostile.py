@@ -7,9 +7,9 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from inspect import Parameter, signature
+from inspect import signature
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 import pytest
 import torch
@@ -46,59 +46,66 @@ def tools() -> dict[str, Callable[..., Any]]:
     return found
 
 
-def flag_of(parameter: Parameter) -> tuple[str, Any, int]:
-    """Flag of a parameter, type of its values, and their number."""
-    hint, *extra = (
-        get_args(parameter.annotation)
-        if get_origin(parameter.annotation) is Annotated
-        else (parameter.annotation,)
-    )
-    hint = without_none(hint)
-    count = len(get_args(hint)) if get_origin(hint) is tuple else 1
-    kind = hint if isinstance(hint, type) else (get_args(hint) or (hint,))[0]
-    return (
-        next((word for word in extra if word.startswith("--")), f"--{parameter.name}"),
-        kind,
-        count,
-    )
+class Flag(NamedTuple):
+    """How a parameter is given: words before its values, their type and number, if it needs one."""
+
+    words: list[str]
+    kind: Any
+    count: int
+    required: bool
+
+    def given(self, value: str) -> list[str]:
+        """The words of a command line that give it a value."""
+        if self.count == 1 and self.words:
+            return [f"{self.words[0]}={value}"]
+        return [*self.words, *[value] * self.count]
 
 
-def numbers() -> Iterator[tuple[str, list[str]]]:
-    """Each numeric flag of each command with a value that is no usable number."""
+def flags_of(function: Callable[..., Any]) -> Iterator[Flag]:
+    """The parameters of a command."""
+    hints = get_type_hints(function, include_extras=True)
+    for name, parameter in signature(function).parameters.items():
+        hint, *extra = get_args(hints[name]) if is_annotated(hints[name]) else [hints[name]]
+        hint = without_none(hint)
+        named = [word for word in extra if word.startswith("--")] or [f"--{name}"]
+        keyword = parameter.kind is parameter.KEYWORD_ONLY
+        parts = get_args(hint) or (hint,)
+        count = len(parts) if get_origin(hint) is tuple else 1
+        yield Flag(named * keyword, parts[0], count, parameter.default is parameter.empty)
+
+
+def is_annotated(hint: Any) -> bool:
+    return get_origin(hint) is Annotated
+
+
+def numbers() -> Iterator[tuple[str, str, list[str]]]:
+    """Command, flag and words, with a value for each numeric flag that is no usable number."""
     for name, function in tools().items():
-        hints = get_type_hints(function, include_extras=True)
-        given = [p.replace(annotation=hints[n]) for n, p in signature(function).parameters.items()]
-        needed: list[str] = []
-        for p in given:
-            if p.default is p.empty:
-                flag, kind, count = flag_of(p)
-                value = (
-                    str(get_args(hints[p.name])[0])
-                    if kind in (str,) and get_origin(hints[p.name]) is Literal
-                    else "1"
-                )
-                needed += [flag] * (p.kind is p.KEYWORD_ONLY) + [value] * count
-        for p in given:
-            flag, kind, count = flag_of(p)
-            if p.kind is p.KEYWORD_ONLY and kind in WRONG:
-                for value in WRONG[kind] + SEEDS * (p.name == "seed"):
-                    yield (
-                        name,
-                        [
-                            *needed,
-                            *([f"{flag}={value}"] if count == 1 else [flag, *[value] * count]),
-                        ],
-                    )
+        flags = list(flags_of(function))
+        needed = [flag.given(flag.kind if isinstance(flag.kind, str) else "1") for flag in flags]
+        words = [
+            word for flag, own in zip(flags, needed, strict=True) if flag.required for word in own
+        ]
+        for flag in flags:
+            seeds = SEEDS if flag.words == ["--seed"] else []
+            for value in WRONG.get(flag.kind, []) + seeds if flag.words else []:
+                yield name, flag.words[0], [*words, *flag.given(value)]
 
 
 NUMBERS = list(numbers())
 
 
-@pytest.mark.parametrize(("name", "words"), NUMBERS, ids=[f"{n} {w[-1]}" for n, w in NUMBERS])
-def test_value_that_is_no_number_is_refused_by_every_flag(name: str, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("name", "flag", "words"), NUMBERS, ids=[f"{n} {w[-1]}" for n, _, w in NUMBERS]
+)
+def test_value_that_is_no_number_is_refused_by_every_flag(
+    name: str, flag: str, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises((UsageError, SystemExit)) as refused:
         arguments_of(tools()[name], words, name)
+    said = str(refused.value) + capsys.readouterr().err
     assert isinstance(refused.value, UsageError) or refused.value.code == 2
+    assert flag in said
 
 
 METHODS: list[tuple[type, dict[str, Any]]] = [
