@@ -107,11 +107,11 @@ def _values(file: Path, key: str, spec: Any) -> list[Any]:
     values = given.get("values", [given["value"]] if "value" in given else None)
     if not isinstance(values, list) or not values:
         raise SweepError(
-            f"{file}: parameter {key} must have `value` or a list `values` that is not empty, got "
-            f"{spec!r}."
+            f"{file}: parameter {key} must have `value` or a list `values`, got {spec!r}."
         )
     try:
-        check_numbers(values, key)
+        for value in values:
+            check_numbers(value, key)
         unnamed = key == "config" and not all(shlex.split(str(value)) for value in values)
     except ValueError as error:  # of shlex: a quote that is not closed
         raise SweepError(f"{file}: parameter {key}: {error}") from error

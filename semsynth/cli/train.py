@@ -238,7 +238,7 @@ class SemsynthCLI(LightningCLI):
         with unwrapped(), preflight.explained(None):
             super().instantiate_classes()
         if self.command == "predict" and (masks := self.config.predict.masks) is not None:
-            if not getattr(self.model, "uses_masks", True):
+            if not getattr(self.model, "uses_masks", False):  # nor does a segmenter
                 name = type(self.model).__name__
                 raise UserError(f"{name} does not generate from masks; leave out --masks.")
             self.datamodule = MaskFolder(masks, self.datamodule)

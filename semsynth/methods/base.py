@@ -32,7 +32,17 @@ RETIRED: dict[str, Any] = {
 cards and configurations still contain them."""
 
 
-class Method(LightningModule):
+class FiniteArguments(LightningModule):
+    """A LightningModule whose hyperparameters are finite numbers."""
+
+    def save_hyperparameters(self, *args: Any, frame: FrameType | None = None, **kw: Any) -> None:
+        """Keep the constructor's arguments; numbers that are no usable ones are refused."""
+        caller = inspect.currentframe()
+        super().save_hyperparameters(*args, frame=frame or (caller and caller.f_back), **kw)
+        check_numbers(dict(self.hparams))
+
+
+class Method(FiniteArguments):
     """A synthesis method: ``predict_step(batch, i)`` returns images (B, 3, H, W) in [-1, 1].
 
     The same ``batch["seed"]`` (B,) gives the same images on any number of devices.
@@ -46,12 +56,6 @@ class Method(LightningModule):
 
     uses_masks = True
     """Whether the images are generated from the batch's masks, and are shown beside them."""
-
-    def save_hyperparameters(self, *args: Any, frame: FrameType | None = None, **kw: Any) -> None:
-        """Keep the constructor's arguments; numbers that are no usable ones are refused."""
-        caller = inspect.currentframe()
-        super().save_hyperparameters(*args, frame=frame or (caller and caller.f_back), **kw)
-        check_numbers(dict(self.hparams))
 
     def supply(self, batch: Batch, names: Collection[str]) -> dict[str, Any]:
         """Method-specific images for metrics and the image logger.

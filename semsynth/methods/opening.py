@@ -57,5 +57,6 @@ def check_checkpoint(path: str | None, method: str) -> None:
 
 def is_finite(key: str, value: object) -> bool:
     """Whether a weight is finite; the unit of motion is unknown, NaN, before training."""
-    is_float = isinstance(value, torch.Tensor) and value.is_floating_point()
-    return not is_float or key.endswith("motion_scale") or bool(value.isfinite().all())
+    if not isinstance(value, torch.Tensor) or key.endswith("motion_scale"):
+        return True
+    return bool(value.isfinite().all())

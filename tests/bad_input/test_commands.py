@@ -68,7 +68,7 @@ COMMAND_LINE = [
     ("import {p}/file --as biggan --out {run}", 2, r"invalid choice: 'biggan'"),
     ("edit --prior a --ckpt_path b --output {run}", 2, r"Give one of --prior and --ckpt_path"),
     ("evaluate --real a", 2, r"required: --fake"),
-    ("draw --prior a --output {run} --truncation nan", 2, r"--truncation is nan; give a finite"),
+    ("draw --prior a --output {run} --truncation .nan", 2, r"--truncation is nan; give a finite"),
     ("draw --prior a --output {run} --seed=-1", 2, r"--seed is -1; give a seed from 0"),
     (
         f"invert --prior a --images b --out {{run}} --seed {2**64}",
@@ -76,7 +76,7 @@ COMMAND_LINE = [
         r"--seed is 18446744073709551",
     ),
     ("pairs --prior a --num 4 --out {run} --truncation inf", 2, r"--truncation is inf; give a fin"),
-    ("export --output {run} --split nan 0 0", 2, r"--split\[0\] is nan; give a finite number"),
+    ("export --output {run} --split .nan 0 0", 2, r"--split\[0\] is nan; give a finite number"),
     (
         "export --output {run} --batch_size 99999999999999999999",
         2,

@@ -41,7 +41,7 @@ def test_command_is_filled_in_for_this_interpreter(tmp_path: Path) -> None:
         ({"method": "random"}, "method is 'random'; only grid can be run here"),
         ({"parameters": {"a": 3}}, "parameter a must have `value` or a list `values`, got 3"),
         ({"parameters": {"a": {"values": 3}}}, "parameter a must have"),
-        ({"parameters": {"a": {"values": []}}}, "parameter a must have .* not empty"),
+        ({"parameters": {"a": {"values": []}}}, r"parameter a must have .*got \{'values': \[\]\}"),
         ({"parameters": None}, "parameters must be a mapping"),
         ({"parameters": float("nan")}, "parameters must be a mapping"),
         ({"parameters": {"a": {"value": float("nan")}}}, "a is nan; give a finite number"),

@@ -66,7 +66,8 @@ def test_codes_with_a_flipped_byte_are_made_again(
     file.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
     with pytest.raises(DataError, match=r"0\.safetensors cannot be read .*checksum differs"):
         read_codes(file)
-    assert torch.equal(codes, read_codes(invert(tmp_path) / "0.safetensors"))
+    again = read_codes(invert(tmp_path) / "0.safetensors")  # alone in its batch
+    torch.testing.assert_close(again, codes, rtol=1e-3, atol=1e-3)
 
 
 def test_codes_of_another_recipe_are_recomputed_and_say_which(

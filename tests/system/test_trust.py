@@ -1,6 +1,6 @@
 """What may go wrong outside of the program ends in one message, and leaves nothing half-written.
 
-The figures that it prints are in ``docs/troubleshooting.md``.
+Its figures are in ``docs/troubleshooting.md``.
 """
 
 import subprocess
@@ -21,13 +21,17 @@ from semsynth.export.writers import FolderWriter, Sample, ShardWriter, Writer
 from semsynth.files import write_tensors, write_text
 from semsynth.images import save_png
 from semsynth.weights.cards import write_weights
+from tests.bad_input.test_api import TABLE as CALLS
+from tests.bad_input.test_commands import TABLE as COMMANDS
+from tests.bad_input.test_hostile import ARGUMENTS, NUMBERS
+from tests.benchmarks.test_damaged import FILES, ROWS
 from tests.cli.test_faults import message_of_fit
 from tests.helpers.command import status_of
 
 DISK = 1 << 20
 FREE = [4, 8, 16, 24, 32, 48, 64, 96, 128]  # KiB
 NOISE = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 256, 256), np.uint8))
-NUMBERS = {"a": NOISE.float() / 255}  # 768 KiB
+WEIGHTS = {"a": NOISE.float() / 255}  # 768 KiB
 
 
 @pytest.fixture(scope="module")
@@ -67,11 +71,11 @@ def cached(place: Path) -> None:
 WRITERS: dict[str, Callable[[Path], object]] = {
     "text": lambda p: write_text(p / "deep/a.txt", "a" * 200_000),
     "picture": lambda p: save_png(NOISE, p / "a.png"),
-    "checkpoint": lambda p: SafeCheckpointIO().save_checkpoint(NUMBERS, p / "checkpoints/a.ckpt"),
-    "codes": lambda p: write_tensors(p / "a.safetensors", NUMBERS),
-    "weights": lambda p: write_weights(NUMBERS, p / "a.safetensors", {}),
+    "checkpoint": lambda p: SafeCheckpointIO().save_checkpoint(WEIGHTS, p / "checkpoints/a.ckpt"),
+    "codes": lambda p: write_tensors(p / "a.safetensors", WEIGHTS),
+    "weights": lambda p: write_weights(WEIGHTS, p / "a.safetensors", {}),
     "cache": cached,
-    "gif": lambda p: save_gif(NOISE[None].expand(3, -1, -1, -1), p / "a.gif"),
+    "gif": lambda p: save_gif(torch.stack([NOISE, NOISE.flip(1), NOISE.flip(2)]), p / "a.gif"),
     "mp4": lambda p: save_mp4(NOISE[None].expand(9, -1, -1, -1), p / "a.mp4", 2),
     "folder": lambda p: export(FolderWriter(p)),
     "shard": lambda p: export(ShardWriter(p)),
@@ -120,3 +124,12 @@ def test_training_on_a_full_disk_ends_in_one_message(
     assert "No space left on device" in message
     assert "intact" not in message or list(run.glob("checkpoints/*.ckpt"))
     assert not list(run.rglob("*.part"))
+
+
+def test_the_figures_in_the_documentation_hold() -> None:
+    inputs = len(COMMANDS) + len(CALLS) + len(NUMBERS) + 2 * len(ARGUMENTS)
+    damages = len(ROWS) + len(FILES)
+    said = " ".join(Path("docs/troubleshooting.md").read_text().split())
+    figures = f"{len(WRITERS)} kinds of files on a disk that is full at {len(FREE)} sizes"
+    assert inputs > 400
+    assert f"over 400 bad inputs, {figures}, and {damages} kinds of damaged results" in said
