@@ -94,6 +94,7 @@ YAML = [
     ("fit --config {p}/list.yaml", 2, r"list\.yaml is not a mapping"),
     ("fit --config {p}/binary.yaml", 2, r"binary\.yaml is not valid YAML: .*0x80"),
     ("fit --config {p}/deep.yaml", 2, r"deep\.yaml is not valid YAML: it is nested too deeply"),
+    ("fit --config 'gone \"a'", 2, r"gone \"a: no such file"),
     ("fit --config {p}/fifo.png", 2, r"fifo\.png: no such file"),
     ("data check --config {p}/deep.yaml", 1, r"deep\.yaml is not valid YAML: it is nested too"),
     ("data check --config {p}/broken.yaml", 1, r"broken\.yaml is not valid YAML: .*line 2"),
