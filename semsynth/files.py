@@ -129,7 +129,7 @@ def read_yaml(path: Path) -> Any:
 
 def _parsed(path: Path, kind: str, parse: Callable[[str], Any]) -> Any:
     if not path.is_file():  # a FIFO would wait forever
-        raise UserError(f"There is no file {path}.")
+        raise UserError(f"{path} cannot be read: there is no such file.")
     try:
         return parse(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -182,7 +182,11 @@ DATA = [
         1,
         "not a reg",
     ),
-    ("edit --prior toy_portrait --trajectory {p}/fifo.png --style 1 --output {run}", 1, "no file"),
+    (
+        "edit --prior toy_portrait --trajectory {p}/fifo.png --style 1 --output {run}",
+        1,
+        "no such f",
+    ),
     ("edit --prior toy_portrait --trajectory {p}/deep.yaml --style 1 --output {run}", 1, "deeply"),
     ("edit --prior toy_portrait --trajectory {p}/list.yaml --style 1 --output {run}", 1, "list.ya"),
 ]
