@@ -75,7 +75,7 @@ COMMAND_LINE = [
         2,
         r"--seed is 18446744073709551",
     ),
-    ("pairs --prior a --num 4 --out {run} --truncation inf", 2, r"--truncation is inf; give a fin"),
+    ("pairs --prior a --num 4 --out {run} --truncation .inf", 2, r"--truncation is inf; give a fi"),
     ("export --output {run} --split .nan 0 0", 2, r"--split\[0\] is nan; give a finite number"),
     (
         "export --output {run} --batch_size 99999999999999999999",
