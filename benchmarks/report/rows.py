@@ -66,7 +66,7 @@ def label(row: Row) -> str:
     off = [name.replace("_", "-") for name, value in varied.items() if value is False]
     others = [f"{name}={v}" for name, v in varied.items() if not isinstance(v, bool)]
     words = [row.get("method", "run")]
-    if "config" in row["varied"]:
+    if "config" in row.get("varied", ()):
         words.append(f"({Path(shlex.split(row['parameters']['config'])[0]).stem})")
     words.append(f"without {' and '.join(off)}" if off else "full")
     return ", ".join([" ".join(words), *others])
@@ -79,7 +79,7 @@ def settings(row: Row) -> dict[str, Any]:
     trains and how much it is measured on.
     """
     found: dict[str, Any] = {}
-    for key in row["varied"]:
+    for key in row.get("varied", ()):
         value = row["parameters"][key]
         if key == "config":
             for flag, text in pairs(shlex.split(value)[1:]):
