@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from semsynth.data.base import Batch, ImageSize, Split, SynthesisDataModule, height_and_width
 from semsynth.data.cache import ResizedCache
-from semsynth.data.check.scan import check_pairs
+from semsynth.data.check.sets import check_pairs
 from semsynth.data.decode import read_image, read_labels, read_mask
 from semsynth.data.labels import LabelSpace
 from semsynth.data.latents import read_codes

@@ -6,7 +6,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from semsynth.data.base import Batch, Split, SynthesisDataModule
-from semsynth.data.check.scan import check_pairs
+from semsynth.data.check.sets import check_pairs
 from semsynth.data.disk import PairDataset, PairsOnDisk
 from semsynth.data.errors import DataError
 from semsynth.data.labels import LabelSpace, distinct_palette, read_classes

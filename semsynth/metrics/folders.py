@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from semsynth.data import DataError
-from semsynth.data.check.scan import check_pairs
+from semsynth.data.check.sets import check_pairs
 from semsynth.data.decode import opened_image, read_image, read_mask, size_as_shown
 from semsynth.data.pairs import IMAGE_SUFFIXES, Pair, list_images
 from semsynth.data.transforms import resize_image, resize_map

@@ -1,7 +1,6 @@
 """Scan of data files, for ``semsynth data``, training and prediction."""
 
 import hashlib
-import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,7 @@ from semsynth.data.decode import (
     read_mask,
     size_as_shown,
 )
-from semsynth.data.errors import DataError, Problem, describe_problems
+from semsynth.data.errors import DataError, Problem
 from semsynth.data.pairs import Pair
 
 COLOUR_MASK = "colour mask"
@@ -35,8 +34,6 @@ OTHER_SHAPE = "other shape"
 EXCHANGED = "exchanged files"
 UNREADABLE = ("broken symlink", "missing file", "empty file", "not an image", "damaged file")
 PARTS_DIFFER = "parts of different sizes"
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -245,24 +242,6 @@ def _exchanged(this: Scanned, other: Scanned) -> Scanned:
 def problems_of(samples: Iterable[Scanned]) -> list[Problem]:
     """All problems of a scan."""
     return [problem for sample in samples for problem in sample.problems]
-
-
-def check_pairs(pairs: Sequence[Pair], lookup: np.ndarray, skip_unreadable: bool = False) -> None:
-    """Scan the files of some samples before use; good ones are cached.
-
-    With ``skip_unreadable``, unreadable files only raise a warning that lists them.
-    """
-    marker = cache_directory() / "checked" / digest_of(pairs, lookup)
-    if marker.exists():
-        return
-    if problems := problems_of(scan(pairs, lookup)):
-        text = describe_problems(problems, len(pairs))
-        if not skip_unreadable or any(p.kind not in UNREADABLE for p in problems):
-            raise DataError(text)
-        logger.warning("%s\nThey will be skipped.", text)
-        return
-    marker.parent.mkdir(parents=True, exist_ok=True)
-    marker.touch()
 
 
 def cache_directory() -> Path:
