@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,6 +75,7 @@ def prepare(
     root: str,
     output: Path | None = None,
     size: tuple[int, int] | None = None,
+    value_map: Annotated[Sequence[str], "--map"] = (),
     dry_run: Annotated[bool, "--dry-run"] = False,
     workers: int | None = None,
     arguments: Mapping[str, Any] | None = None,
@@ -91,14 +92,19 @@ def prepare(
       semsynth data prepare ade20k --root DIR --size 286 286
       semsynth data prepare ccp --root DIR
       semsynth data prepare folder --root DIR --data.num_classes=12
+      semsynth data prepare folder --root DIR --data.num_classes=2 --map 255=1
 
     Arguments of the data set itself are given as for fit: --data.KEY=VALUE.
+
+    --map changes values of the label maps of a folder, in a copy of it in OUTPUT: 255=1 makes the
+    value 255 class 1, 0=255 1..150=0..149 makes 0 unlabelled and the others start at 0.
 
     Args:
         data: Data set: ade20k, cityscapes, folder and others.
         root: Directory of the data set.
         output: Where to write; ROOT/prepared by default.
         size: Also resize all samples to this height and width, for --data.cache OUTPUT/cache.
+        value_map: Rules for the values of label maps, each VALUE=CLASS or A..B=C..D.
         dry_run: Print what would be done.
         workers: Threads; a few more than cores by default.
         arguments: Arguments of the data set, by key.
@@ -109,10 +115,34 @@ def prepare(
     if module is None:
         return True
     folder = output or module.root / "prepared"
+    if value_map:
+        if not converted(module, folder, value_map, dry_run, workers):
+            return dry_run
+        module = open_pairs("prepare", None, data, str(folder), arguments) or module
     report = preparation.prepare(module, folder, size, dry_run, workers, say)
     if report.problems:
         say(describe(module, report, limit=10))
     return not report.problems
+
+
+def converted(
+    data: "PairsOnDisk", output: Path, rules: Sequence[str], dry_run: bool, workers: int | None
+) -> bool:
+    """Convert a folder to ``output``; False, with a message, if it was not written."""
+    from semsynth.data import Folder
+    from semsynth.data.convert import convert, parse_value_map
+
+    values = parse_value_map(rules)
+    if not isinstance(data, Folder):
+        raise UsageError(f"--map is for your own folder, not for {type(data).__name__}.")
+    if dry_run:
+        say(f"would convert {data.root} to {output}")
+        return False
+    for problem in (problems := convert(data, output, values, workers)):
+        say(problem.message)
+    if not problems:
+        say(f"converted {data.root}; train with --data.root {output}")
+    return not problems
 
 
 VERBS = {"check": check, "prepare": prepare}

@@ -134,7 +134,8 @@ class PairsOnDisk(SynthesisDataModule):
         """Read every file once; good ones are cached."""
         pairs = [self._pairs(split)[i] for i in ids]
         skips = split == "train" and self.on_bad_file == "skip"
-        check_pairs(pairs if labels else list(map(photo_alone, pairs)), self.lookup(), skips)
+        chosen = pairs if labels else [photo_alone(pair) for pair in pairs]
+        check_pairs(chosen, self.lookup(), skips, training=split == "train")
 
     def _pairs(self, split: Split) -> list[Pair]:
         if split not in self._listed:

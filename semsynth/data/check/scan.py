@@ -25,6 +25,7 @@ from semsynth.data.decode import (
     size_as_shown,
 )
 from semsynth.data.errors import DataError, Problem
+from semsynth.data.labels import Colour
 from semsynth.data.pairs import Pair
 
 COLOUR_MASK = "colour mask"
@@ -49,12 +50,14 @@ class Scanned:
         image_size: Height and width of the photo, if it could be read.
         mask_size: Height and width of the label map, if it could be read.
         counts: Pixels of each class (256,), int64; zeros if the label map is bad.
+        palette: Colour (r, g, b) of each value in a label map with a palette.
     """
 
     problems: tuple[Problem, ...] = ()
     image_size: Size | None = None
     mask_size: Size | None = None
     counts: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
+    palette: dict[int, Colour] = field(default_factory=dict)
 
     @property
     def good(self) -> bool:
@@ -112,7 +115,16 @@ def scan_labels(pair: Pair, lookup: np.ndarray) -> Scanned:
     if problems:
         return Scanned(tuple(problems), mask_size=size)
     counts = np.bincount(lookup[found], pixels, minlength=256).astype(np.int64)
-    return Scanned(mask_size=size, counts=counts)
+    return Scanned((), None, size, counts, _palette(pair.labels[0], found))
+
+
+def _palette(file: Path, found: np.ndarray) -> dict[int, Colour]:
+    """Colours of values of a label map, from the palette of its file, which is not decoded."""
+    with opened_image(file) as opened:
+        kind, content = opened.palette.getdata() if opened.palette else ("", b"")
+    if kind != "RGB":
+        return {}
+    return {v: (r, g, b) for v in found.tolist() for r, g, b in [content[3 * v : 3 * v + 3]]}
 
 
 def count_values(values: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -147,9 +159,18 @@ def _without_class(file: Path, found: np.ndarray, lookup: np.ndarray) -> list[Pr
     listed = ", ".join(map(str, outside[:5])) + (", ..." if len(outside) > 5 else "")
     text = (
         f"{file} has the value {listed}, which is not a class; expected "
-        f"{describe_values(lookup)}. Map it to a class or to the value for unlabelled pixels."
+        f"{describe_values(lookup)}. Map it to a class or to the value for unlabelled pixels: "
+        f"semsynth data prepare folder --map {_example(outside, lookup)}"
     )
     return [Problem(NO_CLASS, file, text)]
+
+
+def _example(outside: np.ndarray, lookup: np.ndarray) -> str:
+    """A value map for an unexpected value; one above the last class is likely an offset."""
+    last = int(np.flatnonzero(lookup[:255] >= 0)[-1])
+    if outside.tolist() == [last + 1]:
+        return f"0=255 1..{last + 1}=0..{last}, if 0 is unknown, or {last + 1}=255"
+    return f"{outside[0]}=255"
 
 
 def describe_values(lookup: np.ndarray) -> str:

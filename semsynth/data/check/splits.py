@@ -7,6 +7,7 @@ import numpy as np
 
 from semsynth.data.base import Split
 from semsynth.data.check.scan import Scanned, problems_of, scan
+from semsynth.data.check.sets import problems_of_set
 from semsynth.data.disk import PairsOnDisk
 from semsynth.data.errors import DataError, MissingSplitError, PairingError, Problem
 from semsynth.data.pairs import Pair
@@ -91,7 +92,9 @@ def check_data(
     report = report or list_splits(data)
     for split in report.splits:
         split.samples = scan(split.pairs, data.lookup(), workers, read)
+        training = "train" in split.names
         report.add(problems_of(split.samples))
+        report.add(problems_of_set(split.pairs, split.samples, data.lookup(), training))
         report.notes += notes_on(split, data)
     return report
 
