@@ -22,13 +22,14 @@ def check(
     root: str | None = None,
     limit: int = 10,
     fix_palette: Annotated[bool, "--fix-palette"] = False,
+    strict: bool = False,
     workers: int | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> bool:
     """Read every file of a data set and list the problems.
 
     Finds damaged files, missing partners, sizes that differ, and values of label maps without a
-    class. The exit status is 1 if there are problems.
+    class. The exit status is 1 if there are problems. Warnings are for you to judge.
 
       semsynth data check --config experiments/clvae/ade20k.yaml
       semsynth data check --data ade20k --root DIR
@@ -46,6 +47,7 @@ def check(
         root: Directory of the data set.
         limit: Problems to list of each kind.
         fix_palette: Convert colour label maps to indices.
+        strict: Exit with status 1 for warnings too.
         workers: Threads; a few more than cores by default.
         arguments: Arguments of the data set, by key.
     """
@@ -66,7 +68,7 @@ def check(
         unexplained = [p for p in report.problems if p.file not in {f.file for f in failed}]
         report.problems = [*unexplained, *failed]
     say(describe(module, report, limit))
-    return not report.problems
+    return not report.problems and not (strict and report.warnings)
 
 
 def prepare(
@@ -97,7 +99,9 @@ def prepare(
     Arguments of the data set itself are given as for fit: --data.KEY=VALUE.
 
     --map changes values of the label maps of a folder, in a copy of it in OUTPUT: 255=1 makes the
-    value 255 class 1, 0=255 1..150=0..149 makes 0 unlabelled and the others start at 0.
+    value 255 class 1, 0=255 1..150=0..149 makes 0 unlabelled and the others start at 0. Photos of
+    more than eight bits are converted to eight there, by --data.range=[BLACK,WHITE], which also
+    makes such a copy.
 
     Args:
         data: Data set: ade20k, cityscapes, folder and others.
@@ -109,13 +113,14 @@ def prepare(
         workers: Threads; a few more than cores by default.
         arguments: Arguments of the data set, by key.
     """
+    from semsynth.data import Folder
     from semsynth.data import prepare as preparation
 
     module = open_pairs("prepare", None, data, root, arguments)
     if module is None:
         return True
     folder = output or module.root / "prepared"
-    if value_map:
+    if value_map or (module.range and isinstance(module, Folder)):
         if not converted(module, folder, value_map, dry_run, workers):
             return dry_run
         module = open_pairs("prepare", None, data, str(folder), arguments) or module
@@ -202,7 +207,7 @@ def describe(data: "PairsOnDisk", report: "DataReport", limit: int) -> str:
         lines.append(f"  {split.title}: {counts}")
     lines += [f"  {note}" for note in report.notes]
     kinds: dict[str, list[Problem]] = defaultdict(list)
-    for problem in report.problems:
+    for problem in [*report.problems, *report.warnings]:
         kinds[problem.kind].append(problem)
     for kind, problems in sorted(kinds.items()):
         lines += ["", f"{kind}: {len(problems)}"]
@@ -210,6 +215,7 @@ def describe(data: "PairsOnDisk", report: "DataReport", limit: int) -> str:
         lines += [f"  and {len(problems) - limit} more"] if len(problems) > limit else []
     total, files = len(report.problems), len({problem.file for problem in report.problems})
     end = f"Problems: {total}, in {files} files." if files else "No problems found."
+    end += f" Warnings: {len(report.warnings)}." if report.warnings else ""
     return "\n".join([*lines, "", end])
 
 

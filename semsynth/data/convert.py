@@ -10,15 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from semsynth.data.check.scan import NO_CLASS, in_threads
+from semsynth.data.check.scan import in_threads
 from semsynth.data.check.splits import list_splits
-from semsynth.data.decode import read_mask
+from semsynth.data.decode import opened_image, read_image, read_mask
 from semsynth.data.errors import DataError, Problem
 from semsynth.data.folder import Folder
 from semsynth.data.pairs import Pair
+from semsynth.data.pixels import Range, is_deep
 from semsynth.files import replaced, write_text
-from semsynth.images import save_mask
+from semsynth.images import save_mask, save_png
 
+UNCONVERTED = "not converted"
 RULE = re.compile(r"(\d+)(?:\.\.(\d+))?=(\d+)(?:\.\.(\d+))?")
 
 
@@ -47,9 +49,10 @@ def _invalid(rule: str) -> str:
 def convert(
     data: Folder, output: Path, values: Mapping[int, int], workers: int | None = None
 ) -> list[Problem]:
-    """Write a folder with other values in its label maps.
+    """Write a folder with other values in its label maps, and photos of eight bits.
 
-    Each split is renamed when it is complete. Photos are linked, or copied to another disk.
+    Each split is renamed when it is complete. Photos of eight bits are linked, or copied to another
+    disk; others become PNG files by ``data.range``.
 
     Args:
         data: The folder.
@@ -70,7 +73,7 @@ def convert(
         unfinished = output / f".{split.names[0]}.part"
 
         def write(pair: Pair, folder: Path = unfinished) -> list[Problem]:
-            return _convert_pair(pair, folder, values)
+            return _convert_pair(pair, folder, values, data.range)
 
         found = in_threads(write, split.pairs, f"Converting {split.title}", workers)
         report.add([problem for of_one in found for problem in of_one])
@@ -82,16 +85,24 @@ def convert(
     return report.problems
 
 
-def _convert_pair(pair: Pair, folder: Path, values: Mapping[int, int]) -> list[Problem]:
+def _convert_pair(
+    pair: Pair, folder: Path, values: Mapping[int, int], value_range: Range | None
+) -> list[Problem]:
     """Write the two files of a sample."""
-    file = pair.labels[0]
+    image, label = pair.image, pair.labels[0]
+    assert image is not None
     try:
-        mask = mapped(read_mask(file), values)
+        mask = mapped(read_mask(label), values)
+        with opened_image(image) as opened:
+            deep = is_deep(opened)
+        photo = read_image(image, value_range=value_range) if deep else None
     except DataError as error:
-        return [Problem(NO_CLASS, file, f"{file}: {error}")]
+        return [Problem(UNCONVERTED, label, f"{label}: {error}")]
     save_mask(mask, folder / "labels" / f"{pair.name}.png")
-    if pair.image is not None:
-        _link(pair.image, folder / "images" / pair.image.name)
+    if photo is None:
+        _link(image, folder / "images" / image.name)
+    else:
+        save_png(photo, folder / "images" / f"{pair.name}.png")
     return []
 
 

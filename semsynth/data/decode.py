@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from torch import Tensor
 
 from semsynth.data.errors import DataError
 from semsynth.data.pairs import Pair
+from semsynth.data.pixels import DepthError, Range, map_values, to_rgb
 
-SCALED_BY_PILLOW = {"L;2": 85, "L;4": 17}  # Pillow stretches greys of 2 and 4 bits to 0..255
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # Pillow runs external programs for others
 FIX_PALETTE = "semsynth data check --fix-palette"
 
@@ -71,27 +71,25 @@ def size_as_shown(opened: Image.Image) -> tuple[int, int]:
     return (width, height) if is_turned(opened) else (height, width)
 
 
-def read_image(path: Path, at_least: tuple[int, int] | None = None) -> Tensor:
+def read_image(
+    path: Path, at_least: tuple[int, int] | None = None, value_range: Range | None = None
+) -> Tensor:
     """Read a photo as RGB (3, H, W), uint8.
 
-    Transparency is dropped and the EXIF orientation applied, as annotation tools do. A JPEG two,
-    four or eight times larger than ``at_least``, height and width, is decoded at half, a quarter or
-    an eighth of its size, in a fraction of the time.
+    Transparency is dropped and the EXIF orientation applied, as annotation tools do; colours become
+    sRGB. A JPEG two, four or eight times larger than ``at_least``, height and width, is decoded at
+    half, a quarter or an eighth of its size, in a fraction of the time. The ``value_range`` of
+    pixels of more than eight bits becomes 0 to 255, as in ``to_rgb``.
     """
     with opened_image(path) as opened:
         if at_least is not None:
             height, width = reversed(at_least) if is_turned(opened) else at_least
             opened.draft(None, (width, height))
-        return torch.from_numpy(np.array(_to_rgb(opened))).permute(2, 0, 1)
-
-
-def _to_rgb(opened: Image.Image) -> Image.Image:
-    if opened.mode.startswith("I"):  # sixteen bits: Pillow would clip them to eight
-        opened = Image.fromarray((np.asarray(opened) >> 8).astype(np.uint8))
-    else:
-        ImageOps.exif_transpose(opened, in_place=True)
-    # convert would copy RGB images too, which takes as long as decoding
-    return opened if opened.mode == "RGB" else opened.convert("RGB")
+        try:
+            rgb = np.array(to_rgb(opened, value_range))
+        except DepthError as error:
+            raise DataError(f"{path} {error}") from error
+    return torch.from_numpy(rgb).permute(2, 0, 1)
 
 
 def read_labels(pair: Pair) -> Tensor:
@@ -136,12 +134,9 @@ def read_mask(path: Path) -> Tensor:
     equal channels too; others raise a ``ColourMaskError``.
     """
     with opened_image(path) as opened:
-        tiles = opened.tile if isinstance(opened, ImageFile.ImageFile) else []
-        raw_mode = str(tiles[0].args) if tiles else ""
-        values = np.array(ImageOps.exif_transpose(opened))
+        values = map_values(opened)
     if values.ndim == 3:
         values = _one_channel(path, values)
-    values = values // SCALED_BY_PILLOW.get(raw_mode, 1)
     return torch.from_numpy(values.astype(np.uint8 if values.itemsize == 1 else np.int32))
 
 

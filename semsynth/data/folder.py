@@ -11,6 +11,7 @@ from semsynth.data.disk import PairDataset, PairsOnDisk
 from semsynth.data.errors import DataError
 from semsynth.data.labels import LabelSpace, distinct_palette, read_classes
 from semsynth.data.pairs import Pair, find_pairs, list_images
+from semsynth.data.pixels import FULL
 from semsynth.data.sparse import require_marks
 from semsynth.data.transforms import PairTransform
 
@@ -72,9 +73,10 @@ def read_reference(image: Path, mask: Path, trained_on: SynthesisDataModule) -> 
         if not file.is_file():
             raise DataError(f"There is no file {file}; pass an image.")
     pairs = [Pair(image.stem, image, (mask,))]
-    check_pairs(pairs, trained_on.lookup())
+    value_range = trained_on.range if isinstance(trained_on, PairsOnDisk) else None
+    check_pairs(pairs, trained_on.lookup(), value_range=value_range)
     transform = PairTransform(trained_on.image_size, lookup=trained_on.lookup())
-    sample = PairDataset(pairs, transform)[0]
+    sample = PairDataset(pairs, transform, value_range=value_range or FULL)[0]
     batch = {key: sample[key][None] for key in ("image", "mask")}
     return SynthesisDataModule.on_after_batch_transfer(trained_on, batch, 0)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from semsynth.data.errors import DataError, MissingSplitError, PairingError, Problem
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 DUPLICATE_STEM = "duplicate stem"
 NO_PARTNER = "missing partner"
 

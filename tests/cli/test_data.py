@@ -247,6 +247,7 @@ def test_prepare_writes_what_it_found(run: Run, root: Path) -> None:
         "instance": None,
         "split": ["train"],
         "size": [64, 64],
+        "extent": None,
     }
 
 

@@ -18,6 +18,7 @@ FEW = SHOTS | {
     "eval_batch_size": 8,
     "num_workers": 2,
     "on_bad_file": "stop",
+    "range": None,
 }
 FILES = FEW | {"load_size": None, "flip": True, "cache": None}
 TOY = {

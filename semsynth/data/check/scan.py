@@ -14,11 +14,11 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from semsynth.data.check.photo import other_orientation, scan_photo
 from semsynth.data.decode import (
     ColourMaskError,
     UnknownColourError,
     UnreadableError,
-    is_turned,
     opened_image,
     read_labels,
     read_mask,
@@ -27,6 +27,7 @@ from semsynth.data.decode import (
 from semsynth.data.errors import DataError, Problem
 from semsynth.data.labels import Colour
 from semsynth.data.pairs import Pair
+from semsynth.data.pixels import Range
 
 COLOUR_MASK = "colour mask"
 LOSSY_MASK = "lossy mask"
@@ -51,6 +52,8 @@ class Scanned:
         mask_size: Height and width of the label map, if it could be read.
         counts: Pixels of each class (256,), int64; zeros if the label map is bad.
         palette: Colour (r, g, b) of each value in a label map with a palette.
+        extent: Lowest and highest value of a photo whose pixels have more than eight bits.
+        warnings: What may be unintended.
     """
 
     problems: tuple[Problem, ...] = ()
@@ -58,6 +61,8 @@ class Scanned:
     mask_size: Size | None = None
     counts: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
     palette: dict[int, Colour] = field(default_factory=dict)
+    extent: Range | None = None
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def good(self) -> bool:
@@ -184,21 +189,22 @@ def _with_image(seen: Scanned, pair: Pair, lookup: np.ndarray) -> Scanned:
     """Read the photo as well; its shape must be that of the label map, at any scale."""
     assert pair.image is not None
     try:
-        with opened_image(pair.image) as opened:
-            opened.load()
-            size, turned, bands = size_as_shown(opened), is_turned(opened), opened.getbands()
+        photo = scan_photo(pair.image)
     except UnreadableError as error:
         problem = Problem(error.kind, pair.image, str(error))
         return replace(seen, problems=(problem, *seen.problems))
-    seen = replace(seen, image_size=size)
+    size, warnings = photo.size, photo.warnings
+    if seen.mask_size is not None and not shape_differs(seen.mask_size, size):
+        warnings += tuple(other_orientation(pair.image, photo.orientation, pair.labels[0]))
+    seen = replace(seen, image_size=size, extent=photo.extent, warnings=warnings)
     kinds = {problem.kind for problem in seen.problems}
     as_labels = Pair(pair.name, None, (pair.image,))
-    if len(bands) == 1 and COLOUR_MASK in kinds and scan_labels(as_labels, lookup).good:
+    if photo.num_bands == 1 and COLOUR_MASK in kinds and scan_labels(as_labels, lookup).good:
         text = f"{pair.labels[0]} is a photo and {pair.image} its label map; exchange the files."
         return replace(seen, problems=(Problem(EXCHANGED, pair.labels[0], text),))
     if seen.mask_size is None or not shape_differs(seen.mask_size, size):
         return seen
-    fits_unturned = turned and not shape_differs(seen.mask_size, (size[1], size[0]))
+    fits_unturned = photo.turned and not shape_differs(seen.mask_size, (size[1], size[0]))
     remedy = (
         "the photo's EXIF orientation rotates it, but not the label map; "
         "remove the orientation from the photo."
@@ -263,6 +269,11 @@ def _exchanged(this: Scanned, other: Scanned) -> Scanned:
 def problems_of(samples: Iterable[Scanned]) -> list[Problem]:
     """All problems of a scan."""
     return [problem for sample in samples for problem in sample.problems]
+
+
+def warnings_of(samples: Iterable[Scanned]) -> list[Problem]:
+    """All warnings of a scan."""
+    return [warning for sample in samples for warning in sample.warnings]
 
 
 def cache_directory() -> Path:

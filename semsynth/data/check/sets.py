@@ -12,14 +12,17 @@ from semsynth.data.check.scan import (
     digest_of,
     problems_of,
     scan,
+    warnings_of,
 )
 from semsynth.data.errors import DataError, Problem, describe_problems
 from semsynth.data.labels import Colour
 from semsynth.data.pairs import Pair
+from semsynth.data.pixels import DepthError, Range, require_full_range
 
 CHECKED = "checked-2"  # counts the rules, so that files passed by fewer of them are checked again
 NO_LABEL = "no label"
 PALETTES_DIFFER = "palettes differ"
+DEPTH = "unknown range of values"
 
 logger = logging.getLogger(__name__)
 
@@ -29,18 +32,23 @@ def check_pairs(
     lookup: np.ndarray,
     skip_unreadable: bool = False,
     training: bool = False,
+    value_range: Range | None = None,
 ) -> None:
     """Scan the files of some samples before use; good ones are cached.
 
     With ``skip_unreadable``, unreadable files only raise a warning that lists them. ``training``
-    samples must teach more than one class.
+    samples must teach more than one class. Photos of more than eight bits need a ``value_range``,
+    unless they use the full one.
     """
-    name = digest_of(pairs, lookup) + "-training" * training
+    name = digest_of(pairs, lookup) + "-training" * training + "-range" * bool(value_range)
     marker = cache_directory() / CHECKED / name
     if marker.exists():
         return
     samples = scan(pairs, lookup)
-    if problems := problems_of(samples) + problems_of_set(pairs, samples, lookup, training):
+    of_set = problems_of_set(pairs, samples, lookup, training, value_range)
+    if warnings := warnings_of(samples):
+        logger.warning("%s", describe_problems(warnings, len(pairs), "deserve a look"))
+    if problems := problems_of(samples) + of_set:
         text = describe_problems(problems, len(pairs))
         if not skip_unreadable or any(p.kind not in UNREADABLE for p in problems):
             raise DataError(text)
@@ -51,22 +59,48 @@ def check_pairs(
 
 
 def problems_of_set(
-    pairs: Sequence[Pair], samples: Sequence[Scanned], lookup: np.ndarray, training: bool
+    pairs: Sequence[Pair],
+    samples: Sequence[Scanned],
+    lookup: np.ndarray,
+    training: bool,
+    value_range: Range | None,
 ) -> list[Problem]:
     """Problems of a split that none of its samples has alone."""
+    problems = _unknown_range(pairs, samples) if value_range is None else []
     good = [
         (pair, seen)
         for pair, seen in zip(pairs, samples, strict=True)
         if pair.labels and seen.mask_size and not seen.problems
     ]
     if not good:
-        return []
-    problems = _differing_palettes(good)
+        return problems
+    problems += _differing_palettes(good)
     counts = np.sum([seen.counts for _, seen in good], axis=0)
     if training and (text := _too_few_classes(counts, int(lookup[lookup < 255].max()) + 1)):
         folder = good[0][0].labels[0].parent
         problems.append(Problem(NO_LABEL, folder, f"{folder} {text}"))
     return problems
+
+
+def extent_of_set(samples: Sequence[Scanned]) -> Range | None:
+    """Lowest and highest value of the photos of more than eight bits."""
+    found = [seen.extent for seen in samples if seen.extent is not None]
+    return (min(low for low, _ in found), max(high for _, high in found)) if found else None
+
+
+def _unknown_range(pairs: Sequence[Pair], samples: Sequence[Scanned]) -> list[Problem]:
+    """A problem if photos have more than eight bits, but not the full range of sixteen."""
+    extent = extent_of_set(samples)
+    if extent is None:
+        return []
+    try:
+        require_full_range(extent)
+    except DepthError as error:
+        deep = next(pair for pair, seen in zip(pairs, samples, strict=True) if seen.extent)
+        assert deep.image is not None
+        folder = deep.image.parent
+        return [Problem(DEPTH, folder, f"{folder} {error}")]
+    return []
 
 
 def _too_few_classes(counts: np.ndarray, num_classes: int) -> str | None:

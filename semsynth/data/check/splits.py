@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from semsynth.data.base import Split
-from semsynth.data.check.scan import Scanned, problems_of, scan
-from semsynth.data.check.sets import problems_of_set
+from semsynth.data.check.scan import Scanned, problems_of, scan, warnings_of
+from semsynth.data.check.sets import extent_of_set, problems_of_set
 from semsynth.data.disk import PairsOnDisk
 from semsynth.data.errors import DataError, MissingSplitError, PairingError, Problem
 from semsynth.data.pairs import Pair
+from semsynth.data.pixels import FULL
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 NO_SPLIT = "unusable split"
@@ -37,11 +38,12 @@ class SplitFiles:
 
 @dataclass
 class DataReport:
-    """Report on a data set: splits, those with the same files once; problems; notes."""
+    """Report on a data set: splits, those with the same files once; problems; notes; warnings."""
 
     splits: list[SplitFiles]
     problems: list[Problem]
     notes: list[str] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
 
     @property
     def num_samples(self) -> int:
@@ -94,7 +96,9 @@ def check_data(
         split.samples = scan(split.pairs, data.lookup(), workers, read)
         training = "train" in split.names
         report.add(problems_of(split.samples))
-        report.add(problems_of_set(split.pairs, split.samples, data.lookup(), training))
+        lookup, value_range = data.lookup(), data.range
+        report.add(problems_of_set(split.pairs, split.samples, lookup, training, value_range))
+        report.warnings += warnings_of(split.samples)
         report.notes += notes_on(split, data)
     return report
 
@@ -109,11 +113,19 @@ def notes_on(split: SplitFiles, data: PairsOnDisk) -> list[str]:
     empty = [pair.name for pair, counts in labelled if not counts[: data.num_classes].any()]
     names = np.array(data.label_space.names)
     absent = names[split.counts[: data.num_classes] == 0].tolist() if labelled else []
-    return [
+    notes = [
         f"{split.title}: {what} {listing(names)}."
         for what, names in (("no label at all in", empty), ("no pixel of the class", absent))
         if names
     ]
+    deep = sum(sample.extent is not None for sample in split.samples)
+    if (extent := extent_of_set(split.samples)) is not None:
+        low, high = data.range or FULL
+        notes.append(
+            f"{split.title}: {deep} of {len(split.samples)} photos have more than eight bits, "
+            f"values {extent[0]:g} to {extent[1]:g}; {low:g} becomes black and {high:g} white."
+        )
+    return notes
 
 
 def listing(names: Sequence[str], limit: int = 10) -> str:

@@ -1,0 +1,86 @@
+"""What the file of a photo says about its pixels, and what a viewer may show differently."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import ExifTags, Image
+
+from semsynth.data.decode import is_turned, opened_image, size_as_shown
+from semsynth.data.errors import Problem
+from semsynth.data.pixels import Range, deep_values, extent_of, is_deep
+
+TRANSPARENT = "transparent photo"
+ORIENTATION = "orientation of photo alone"
+PAGES = "several pages"
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A decoded photo.
+
+    Attributes:
+        size: Height and width, its EXIF orientation applied.
+        turned: Whether the orientation swaps them.
+        orientation: The EXIF orientation, 1 to 8.
+        num_bands: Number of channels.
+        extent: Lowest and highest value of pixels of more than eight bits.
+        warnings: What may be unintended.
+    """
+
+    size: tuple[int, int]
+    turned: bool
+    orientation: int
+    num_bands: int
+    extent: Range | None
+    warnings: tuple[Problem, ...]
+
+
+def scan_photo(file: Path) -> Photo:
+    """Decode a photo in full."""
+    warnings = []
+    with opened_image(file) as opened:
+        pages = getattr(opened, "n_frames", 1)
+        if pages > 1 and opened.format != "MPO":  # whose others are previews and depth
+            text = f"{file} has {pages} pages, and only the first is read; split it."
+            warnings.append(Problem(PAGES, file, text))
+        extent = extent_of(deep_values(opened)) if is_deep(opened) else None
+        opened.load()
+        if opened.has_transparency_data and _least_alpha(opened) < 255:
+            text = (
+                f"{file} has transparent pixels, whose hidden colours are read; flatten it over a "
+                "colour if they are unintended."
+            )
+            warnings.append(Problem(TRANSPARENT, file, text))
+        return Photo(
+            size_as_shown(opened),
+            is_turned(opened),
+            orientation_of(opened),
+            len(opened.getbands()),
+            extent,
+            tuple(warnings),
+        )
+
+
+def orientation_of(opened: Image.Image) -> int:
+    """The EXIF orientation of an image, 1 to 8."""
+    return int(opened.getexif().get(ExifTags.Base.Orientation, 1))
+
+
+def other_orientation(image: Path, orientation: int, label: Path) -> list[Problem]:
+    """A warning if a photo has an EXIF orientation, and its label map another or none."""
+    if orientation == 1:
+        return []
+    with opened_image(label) as opened:
+        if orientation_of(opened) == orientation:
+            return []
+    text = (
+        f"{image} is mirrored or rotated by its EXIF orientation, {orientation}, and {label} is "
+        "not; check that they agree, or save the photo without an orientation."
+    )
+    return [Problem(ORIENTATION, image, text)]
+
+
+def _least_alpha(opened: Image.Image) -> float:
+    low, _ = opened.convert("RGBA").getchannel("A").getextrema()
+    assert isinstance(low, (int, float))
+    return low
