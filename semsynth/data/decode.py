@@ -1,19 +1,26 @@
 """Decoding of photos and label maps, with errors that name a remedy."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from semsynth.data.errors import DataError
 from semsynth.data.pairs import Pair
 from semsynth.data.pixels import DepthError, Range, map_values, to_rgb
+from semsynth.files import impostor
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # Pillow runs external programs for others
+TOO_LARGE, METADATA = "too large", "large metadata"
+REMEDIES = {
+    TOO_LARGE: "resize it",
+    METADATA: "the pixels are fine, so strip it: exiftool -all= FILE",
+}
 FIX_PALETTE = "semsynth data check --fix-palette"
 
 
@@ -22,7 +29,8 @@ class UnreadableError(DataError):
 
     def __init__(self, path: Path, error: Exception) -> None:
         self.kind, reason = _kind_and_reason(path, error)
-        super().__init__(f"{path} cannot be read ({reason}); replace or remove it.")
+        remedy = REMEDIES.get(self.kind, "replace or remove it")
+        super().__init__(f"{path} cannot be read ({reason}); {remedy}.")
 
 
 class ColourMaskError(DataError):
@@ -55,8 +63,12 @@ def _kind_and_reason(path: Path, error: Exception) -> tuple[str, str]:
     if not path.exists():
         return "missing file", "No such file"
     if isinstance(error, UnidentifiedImageError):
-        empty = path.stat().st_size == 0
-        return ("empty file", "the file is empty") if empty else ("not an image", "not an image")
+        kind = "not an image" if path.stat().st_size else "empty file"
+        return kind, impostor(path) or "not an image of a known kind"
+    if isinstance(error, Image.DecompressionBombError):
+        return TOO_LARGE, f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} megapixels"
+    if re.search("MAX_TEXT|text chunk", str(error)):
+        return METADATA, "its text or colour profile unpacks to more than a megabyte"
     return "damaged file", " ".join(str(error).split())
 
 
@@ -113,7 +125,7 @@ def read_labels(pair: Pair) -> Tensor:
 def read_colours(path: Path, colours: Sequence[tuple[tuple[int, int, int], int]]) -> Tensor:
     """Values (H, W), uint8, of the colours of a label map."""
     with opened_image(path) as opened:
-        rgb = np.asarray(_to_rgb(opened)).astype(np.int32)
+        rgb = np.asarray(ImageOps.exif_transpose(opened).convert("RGB")).astype(np.int32)
     known = sorted((red << 16 | green << 8 | blue, value) for (red, green, blue), value in colours)
     packed, (keys, values) = rgb @ (1 << 16, 1 << 8, 1), np.array(known).T
     place = np.searchsorted(keys, packed).clip(max=len(keys) - 1)  # (H, W)

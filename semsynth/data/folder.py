@@ -10,7 +10,7 @@ from semsynth.data.check.sets import check_pairs
 from semsynth.data.disk import PairDataset, PairsOnDisk
 from semsynth.data.errors import DataError
 from semsynth.data.labels import LabelSpace, distinct_palette, read_classes
-from semsynth.data.pairs import Pair, find_pairs, list_images
+from semsynth.data.pairs import NAME, Pair, find_pairs, list_images
 from semsynth.data.pixels import FULL
 from semsynth.data.sparse import require_marks
 from semsynth.data.transforms import PairTransform
@@ -28,9 +28,13 @@ class Folder(PairsOnDisk):
     Args:
         root: Directory of the data set.
         num_classes: Classes of the masks.
+        label_name: Name of a label map without suffix, where NAME is the photo's: ``NAME_mask``.
     """
 
-    def __init__(self, root: str, num_classes: int, **kwargs: Any) -> None:
+    def __init__(self, root: str, num_classes: int, label_name: str = NAME, **kwargs: Any) -> None:
+        if NAME not in label_name:
+            raise DataError(f"label_name must contain NAME, as NAME_mask does, got {label_name!r}.")
+        self.label_name = label_name
         super().__init__(root, folder_space(Path(root) / "classes.txt", num_classes), **kwargs)
 
     def pairs(self, split: Split) -> list[Pair]:
@@ -38,7 +42,7 @@ class Folder(PairsOnDisk):
         folder = self.root / split
         if split == "test" and not folder.is_dir():
             folder = self.root / "val"
-        return find_pairs(folder / "images", folder / "labels")
+        return find_pairs(folder / "images", folder / "labels", self.label_name)
 
 
 class MaskFolder(SynthesisDataModule):

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from semsynth.data.decode import ColourMaskError, UnreadableError, read_image, read_mask
 
@@ -134,6 +134,16 @@ def test_colour_mask_is_refused_with_the_remedy(tmp_path: Path) -> None:
         read_mask(file)
 
 
+def large_text(file: Path) -> None:
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", "x" * 2_000_000, zip=True)
+    photo().save(file, "PNG", pnginfo=text)
+
+
+def many_pixels(file: Path) -> None:
+    Image.new("1", (20_000, 9_000)).save(file, "PNG")
+
+
 def truncate(file: Path) -> None:
     photo((640, 480)).save(file)
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
@@ -145,7 +155,11 @@ def truncate(file: Path) -> None:
     [
         (truncate, r"\w*[Ii]mage.*truncated"),
         (Path.touch, r"the file is empty\)"),
-        (lambda file: file.write_text("not an image"), r"not an image\)"),
+        (lambda file: file.write_text("not an image"), r"not an image of a known kind\)"),
+        (lambda file: file.write_text("version https://git-lfs.github.com"), r"a Git LFS pointer"),
+        (lambda file: file.write_text("<!DOCTYPE html>\n<p>Login"), r"a web page.*again"),
+        (large_text, r"its text or colour profile unpacks.*strip it: exiftool"),
+        (many_pixels, r"more than 179 megapixels\); resize it"),
         (lambda file: file.symlink_to("gone.jpg"), r"No such file: a link to .*gone\.jpg"),
         (lambda file: None, r".*No such file"),
     ],

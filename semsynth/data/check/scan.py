@@ -16,6 +16,8 @@ from torch import Tensor
 
 from semsynth.data.check.photo import other_orientation, scan_photo
 from semsynth.data.decode import (
+    METADATA,
+    TOO_LARGE,
     ColourMaskError,
     UnknownColourError,
     UnreadableError,
@@ -34,7 +36,10 @@ LOSSY_MASK = "lossy mask"
 NO_CLASS = "value without a class"
 OTHER_SHAPE = "other shape"
 EXCHANGED = "exchanged files"
-UNREADABLE = ("broken symlink", "missing file", "empty file", "not an image", "damaged file")
+UNREADABLE = (
+    *("broken symlink", "missing file", "empty file", "not an image", "damaged file"),
+    *(TOO_LARGE, METADATA),
+)
 PARTS_DIFFER = "parts of different sizes"
 
 T = TypeVar("T")

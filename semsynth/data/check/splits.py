@@ -10,11 +10,12 @@ from semsynth.data.check.scan import Scanned, problems_of, scan, warnings_of
 from semsynth.data.check.sets import extent_of_set, problems_of_set
 from semsynth.data.disk import PairsOnDisk
 from semsynth.data.errors import DataError, MissingSplitError, PairingError, Problem
-from semsynth.data.pairs import Pair
+from semsynth.data.pairs import Pair, folders_of_images, image_files
 from semsynth.data.pixels import FULL
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 NO_SPLIT = "unusable split"
+NESTED = "nested images"
 
 
 @dataclass
@@ -71,6 +72,7 @@ def list_splits(data: PairsOnDisk) -> DataReport:
         except DataError as error:
             report.add([Problem(NO_SPLIT, data.root, str(error))])
             continue
+        report.warnings += [w for w in nested_images(pairs) if w not in report.warnings]
         if not pairs:
             report.notes.append(f"{name}: no sample.")
             continue
@@ -82,6 +84,17 @@ def list_splits(data: PairsOnDisk) -> DataReport:
     if not report.splits and not report.problems:
         raise DataError(f"{missing[0]} {where_to_get(data)}")
     return report
+
+
+def nested_images(pairs: Sequence[Pair]) -> list[Problem]:
+    """Warnings of images in sub-directories of those that are read."""
+    folders = sorted({file.parent for pair in pairs for file in pair.files if file.exists()})
+    return [
+        Problem(NESTED, sub, f"{sub} has {len(image_files(sub))} images, not read; move them up.")
+        for folder in folders
+        for sub in folders_of_images(folder)
+        if sub not in folders
+    ]
 
 
 def check_data(

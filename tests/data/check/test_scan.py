@@ -63,7 +63,7 @@ def out_of_range(file: Path) -> None:
 UNREADABLE: list[tuple[Callable[[Path], object], str, str]] = [
     (truncate, "damaged file", "cannot be read (image file is truncated"),
     (empty, "empty file", "cannot be read (the file is empty)"),
-    (text, "not an image", "cannot be read (not an image)"),
+    (text, "not an image", "cannot be read (not an image of a known kind)"),
     (link_to_nowhere, "broken symlink", "a link to"),
     (Path.unlink, "missing file", "cannot be read (No such file)"),
 ]

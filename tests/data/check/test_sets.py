@@ -48,6 +48,14 @@ def write_palette(file: Path, values: list[int], colours: dict[int, tuple[int, i
     image.save(file)
 
 
+def test_images_in_a_folder_below_are_a_warning(tmp_path: Path) -> None:
+    write_pair(tmp_path / "train", "a", [[0, 1]])
+    write_pair(tmp_path / "train/images", "b", [[0, 1]])
+    report = check_data(Folder(str(tmp_path), 2))
+    found = sorted((w.kind, w.file.name) for w in report.warnings)
+    assert found == [("nested images", "images"), ("nested images", "labels")]
+
+
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
 
