@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from semsynth import __version__, weights
 from semsynth.errors import UserError
-from semsynth.files import replaced
+from semsynth.files import impostor, replaced
 from semsynth.weights.store import MissingWeightsError, WeightsError
 
 State = dict[str, Tensor]
@@ -67,7 +67,8 @@ def as_described(path: Path) -> Iterator[None]:
     except UserError:
         raise
     except (KeyError, OSError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:300]
+        found = impostor(path) if path.is_file() else None
+        reason = found or " ".join(str(error).split())[:300]
         raise WeightsError(
             f"{path} cannot be read as its card describes it ({path.with_suffix('.json').name}): "
             f"{reason}; {AGAIN}."
