@@ -29,7 +29,8 @@ def check(
     """Read every file of a data set and list the problems.
 
     Finds damaged files, missing partners, sizes that differ, and values of label maps without a
-    class. The exit status is 1 if there are problems. Warnings are for you to judge.
+    class. The exit status is 1 if there are problems. What may be intended is a warning, such as
+    photos that occur twice, in two splits or in one, also resized or recompressed.
 
       semsynth data check --config experiments/clvae/ade20k.yaml
       semsynth data check --data ade20k --root DIR
@@ -54,6 +55,7 @@ def check(
     if (config is None) == (data is None):
         raise UsageError("Give one of --config and --data.")
     from semsynth.data.check.palette import convert_colour_masks
+    from semsynth.data.check.repeats import repeated_photos
     from semsynth.data.check.splits import check_data
 
     module = open_pairs("check", config, data, root, arguments)
@@ -67,6 +69,7 @@ def check(
         report = check_data(module, workers)
         unexplained = [p for p in report.problems if p.file not in {f.file for f in failed}]
         report.problems = [*unexplained, *failed]
+    report.warnings += repeated_photos(report.splits)
     say(describe(module, report, limit))
     return not report.problems and not (strict and report.warnings)
 

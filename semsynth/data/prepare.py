@@ -178,7 +178,7 @@ class ScanRecord:
         if key in self.known:
             return self.known[key]
         seen = scan_pair(pair, lookup)
-        if not seen.problems and not seen.warnings:  # which are to be told again
+        if not seen.problems:
             classes = np.flatnonzero(seen.counts)
             counts = {int(c): int(seen.counts[c]) for c in classes}
             sizes = (seen.image_size, seen.mask_size)

@@ -234,6 +234,16 @@ def test_masks_of_0_and_255_are_named_and_mapped_by_the_command_that_is_offered(
     assert run("check", "--data", "folder", "--root", new, two)[0] == 0
 
 
+def test_warnings_fail_only_with_strict(run: Run, root: Path) -> None:
+    args = ("check", "--data", "ade20k", "--root", root)
+    shutil.copy(photo(root, 1), root / "images/validation/ADE_val_00000001.jpg")
+    shutil.copy(label(root, 1), root / "annotations/validation/ADE_val_00000001.png")
+    status, report = run(*args)
+    assert (status, kinds(report)) == (0, {"photo in two splits": 1})
+    assert "No problems found. Warnings: 1." in report
+    assert run(*args, "--strict")[0] == 1
+
+
 def test_prepare_writes_what_it_found(run: Run, root: Path) -> None:
     status, report = run("prepare", "ade20k", "--root", root)
     assert status == 0

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import ExifTags, Image
 
 from semsynth.data.decode import is_turned, opened_image, size_as_shown
@@ -12,6 +13,7 @@ from semsynth.data.pixels import Range, deep_values, extent_of, is_deep
 TRANSPARENT = "transparent photo"
 ORIENTATION = "orientation of photo alone"
 PAGES = "several pages"
+FLAT = 0.01  # contrast below which noise decides what two photos have in common
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Photo:
         num_bands: Number of channels.
         extent: Lowest and highest value of pixels of more than eight bits.
         warnings: What may be unintended.
+        thumbnail: Greys of a tiny copy, float16, of mean 0 and norm 1; None for a flat photo.
     """
 
     size: tuple[int, int]
@@ -33,6 +36,7 @@ class Photo:
     num_bands: int
     extent: Range | None
     warnings: tuple[Problem, ...]
+    thumbnail: np.ndarray | None
 
 
 def scan_photo(file: Path) -> Photo:
@@ -43,7 +47,7 @@ def scan_photo(file: Path) -> Photo:
         if pages > 1 and opened.format != "MPO":  # whose others are previews and depth
             text = f"{file} has {pages} pages, and only the first is read; split it."
             warnings.append(Problem(PAGES, file, text))
-        extent = extent_of(deep_values(opened)) if is_deep(opened) else None
+        values = deep_values(opened) if is_deep(opened) else None
         opened.load()
         if opened.has_transparency_data and _least_alpha(opened) < 255:
             text = (
@@ -56,9 +60,25 @@ def scan_photo(file: Path) -> Photo:
             is_turned(opened),
             orientation_of(opened),
             len(opened.getbands()),
-            extent,
+            None if values is None else extent_of(values),
             tuple(warnings),
+            thumbnail_of(opened, values),
         )
+
+
+def thumbnail_of(opened: Image.Image, values: np.ndarray | None) -> np.ndarray | None:
+    """A fingerprint (256,) of a decoded photo, or of its ``values`` of more than eight bits.
+
+    That of a copy with another size, compression, contrast or brightness correlates with it.
+    """
+    grey = opened.convert("L")
+    if values is not None:
+        grey = Image.fromarray(values.reshape(*values.shape[:2], -1).mean(2, dtype=np.float32))
+    small = np.asarray(grey.resize((16, 16), Image.Resampling.BOX), np.float32).ravel()
+    if not small.std() > FLAT * np.abs(small).max():
+        return None
+    small -= small.mean()
+    return (small / np.linalg.norm(small)).astype(np.float16)
 
 
 def orientation_of(opened: Image.Image) -> int:

@@ -59,6 +59,7 @@ class Scanned:
         palette: Colour (r, g, b) of each value in a label map with a palette.
         extent: Lowest and highest value of a photo whose pixels have more than eight bits.
         warnings: What may be unintended.
+        thumbnail: Fingerprint of the photo, as of ``thumbnail_of``.
     """
 
     problems: tuple[Problem, ...] = ()
@@ -68,6 +69,7 @@ class Scanned:
     palette: dict[int, Colour] = field(default_factory=dict)
     extent: Range | None = None
     warnings: tuple[Problem, ...] = ()
+    thumbnail: np.ndarray | None = None
 
     @property
     def good(self) -> bool:
@@ -201,7 +203,13 @@ def _with_image(seen: Scanned, pair: Pair, lookup: np.ndarray) -> Scanned:
     size, warnings = photo.size, photo.warnings
     if seen.mask_size is not None and not shape_differs(seen.mask_size, size):
         warnings += tuple(other_orientation(pair.image, photo.orientation, pair.labels[0]))
-    seen = replace(seen, image_size=size, extent=photo.extent, warnings=warnings)
+    seen = replace(
+        seen,
+        image_size=size,
+        extent=photo.extent,
+        warnings=warnings,
+        thumbnail=photo.thumbnail,
+    )
     kinds = {problem.kind for problem in seen.problems}
     as_labels = Pair(pair.name, None, (pair.image,))
     if photo.num_bands == 1 and COLOUR_MASK in kinds and scan_labels(as_labels, lookup).good:
