@@ -31,7 +31,8 @@ def test_values_without_a_rule_stay() -> None:
 
 def test_map_of_0_and_255_becomes_two_classes_beside_the_same_photo(tmp_path: Path) -> None:
     root = tmp_path / "own"
-    write_pair(root / "train", "a", [[0, 255, 255]])
+    for split in ("train", "val"):
+        write_pair(root / split, "a", [[0, 255, 255]])
     (root / "classes.txt").write_text("membrane\ncell\n")
     assert convert(Folder(str(root), 2), tmp_path / "new", {255: 1}) == []
     data = Folder(str(tmp_path / "new"), 2, image_size=(1, 3), flip=False, num_workers=0)
