@@ -126,7 +126,8 @@ def prepare(
     if value_map or (module.range and isinstance(module, Folder)):
         if not converted(module, folder, value_map, dry_run, workers):
             return dry_run
-        module = open_pairs("prepare", None, data, str(folder), arguments) or module
+        kept = {k: v for k, v in (arguments or {}).items() if k not in ("label_name", "range")}
+        module = open_pairs("prepare", None, data, str(folder), kept) or module
     report = preparation.prepare(module, folder, size, dry_run, workers, say)
     if report.problems:
         say(describe(module, report, limit=10))

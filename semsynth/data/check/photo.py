@@ -49,7 +49,7 @@ def scan_photo(file: Path) -> Photo:
             warnings.append(Problem(PAGES, file, text))
         values = deep_values(opened) if is_deep(opened) else None
         opened.load()
-        if opened.has_transparency_data and _least_alpha(opened) < 255:
+        if values is None and opened.has_transparency_data and _least_alpha(opened) < 255:
             text = (
                 f"{file} has transparent pixels, whose hidden colours are read; flatten it over a "
                 "colour if they are unintended."
@@ -71,8 +71,9 @@ def thumbnail_of(opened: Image.Image, values: np.ndarray | None) -> np.ndarray |
 
     That of a copy with another size, compression, contrast or brightness correlates with it.
     """
-    grey = opened.convert("L")
-    if values is not None:
+    if values is None:
+        grey = opened.convert("L")
+    else:
         grey = Image.fromarray(values.reshape(*values.shape[:2], -1).mean(2, dtype=np.float32))
     small = np.asarray(grey.resize((16, 16), Image.Resampling.BOX), np.float32).ravel()
     if not small.std() > FLAT * np.abs(small).max():

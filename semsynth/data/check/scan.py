@@ -134,9 +134,12 @@ def _palette(file: Path, found: np.ndarray) -> dict[int, Colour]:
     """Colours of values of a label map, from the palette of its file, which is not decoded."""
     with opened_image(file) as opened:
         kind, content = opened.palette.getdata() if opened.palette else ("", b"")
-    if kind != "RGB":
-        return {}
-    return {v: (r, g, b) for v in found.tolist() for r, g, b in [content[3 * v : 3 * v + 3]]}
+    colours = [content[3 * v : 3 * v + 3] for v in found.tolist()] if kind == "RGB" else []
+    return {
+        int(value): (colour[0], colour[1], colour[2])
+        for value, colour in zip(found, colours, strict=False)
+        if len(colour) == 3  # a palette may be too short
+    }
 
 
 def count_values(values: Tensor) -> tuple[np.ndarray, np.ndarray]:
