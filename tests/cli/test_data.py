@@ -179,7 +179,8 @@ def write_own_data(root: Path) -> np.ndarray:
     colours = np.zeros((256, 3), np.uint8)
     colours[:3] = (70, 130, 180), (128, 64, 128), (90, 90, 90)
     for i in range(2):
-        for kind, pixels in (("images", colours[values][::-1]), ("labels", colours[values])):
+        photo = np.roll(colours[values][::-1], i, axis=1)
+        for kind, pixels in (("images", photo), ("labels", colours[values])):
             (root / "train" / kind).mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(root / "train" / kind / f"{i}.png")
     (root / "classes.txt").write_text("sky #4682b4\nroad #804080\nwall #5a5a5a\n")

@@ -73,7 +73,7 @@ def test_colours_of_another_profile_become_those_of_srgb(tmp_path: Path) -> None
 def root(tmp_path: Path) -> Path:
     """A training split of two photos of twelve bits, and a validation split of eight."""
     for i in range(2):
-        write(tmp_path / f"own/train/images/{i}.tiff", TWELVE - i * (TWELVE > 0))
+        write(tmp_path / f"own/train/images/{i}.tiff", TWELVE - np.uint16(i) * (TWELVE > 0))
         write_map(tmp_path / f"own/train/labels/{i}.png", [[0, 0, 1, 1]])
     write_pair(tmp_path / "own/val", 0, [[0, 0, 1, 1]])
     return tmp_path / "own"

@@ -78,7 +78,7 @@ def thumbnail_of(opened: Image.Image, values: np.ndarray | None) -> np.ndarray |
     small = np.asarray(grey.resize((16, 16), Image.Resampling.BOX), np.float32).ravel()
     if not small.std() > FLAT * np.abs(small).max():
         return None
-    small -= small.mean()
+    small = small - small.mean()  # not in place, as Pillow's floats are read-only
     return (small / np.linalg.norm(small)).astype(np.float16)
 
 
