@@ -11,7 +11,6 @@ from semsynth.data.check.sets import extent_of_set, problems_of_set
 from semsynth.data.disk import PairsOnDisk
 from semsynth.data.errors import DataError, MissingSplitError, PairingError, Problem
 from semsynth.data.pairs import Pair, folders_of_images, image_files
-from semsynth.data.pixels import FULL
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 NO_SPLIT = "unusable split"
@@ -133,10 +132,10 @@ def notes_on(split: SplitFiles, data: PairsOnDisk) -> list[str]:
     ]
     deep = sum(sample.extent is not None for sample in split.samples)
     if (extent := extent_of_set(split.samples)) is not None:
-        low, high = data.range or FULL
+        given = "" if data.range is None else " to be scaled by {:g} to {:g}".format(*data.range)
         notes.append(
             f"{split.title}: {deep} of {len(split.samples)} photos have more than eight bits, "
-            f"values {extent[0]:g} to {extent[1]:g}; {low:g} becomes black and {high:g} white."
+            f"values {extent[0]:g} to {extent[1]:g}{given}."
         )
     return notes
 
