@@ -127,7 +127,9 @@ def scan_labels(pair: Pair, lookup: np.ndarray) -> Scanned:
     if problems:
         return Scanned(tuple(problems), mask_size=size)
     counts = np.bincount(lookup[found], pixels, minlength=256).astype(np.int64)
-    return Scanned((), None, size, counts, _palette(pair.labels[0], found))
+    holds_values = not (pair.part_classes or pair.colours)
+    palette = _palette(pair.labels[0], found) if holds_values else {}
+    return Scanned((), None, size, counts, palette)
 
 
 def _palette(file: Path, found: np.ndarray) -> dict[int, Colour]:
