@@ -1,10 +1,11 @@
-"""Atomic writing of files, and reading of what may be damaged."""
+"""Atomic writing of files, and reading of what may be damaged or not what its name says."""
 
 import errno
 import hashlib
 import json
 import os
 import secrets
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -147,6 +148,21 @@ def out_of_space(error: BaseException | None) -> OSError | None:
         if isinstance(error, OSError) and error.errno in FULL:
             return error
         error = error.__cause__ or error.__context__
+    return None
+
+
+def impostor(path: Path) -> str | None:
+    """What stands in place of an image or a checkpoint, with a remedy; None if nothing known."""
+    with path.open("rb") as opened:
+        head = opened.read(512)
+    if not head:
+        return "the file is empty"
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, not the file itself; run git lfs pull"
+    if any(mark in head.lower() for mark in (b"<html", b"<!doctype html")):
+        return "a web page, such as a login or an error; download the file again"
+    if head.startswith(b"PK") and not zipfile.is_zipfile(path):
+        return "truncated, as a download that broke off; download it again"
     return None
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,13 +22,15 @@ def check(
     root: str | None = None,
     limit: int = 10,
     fix_palette: Annotated[bool, "--fix-palette"] = False,
+    strict: bool = False,
     workers: int | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> bool:
     """Read every file of a data set and list the problems.
 
     Finds damaged files, missing partners, sizes that differ, and values of label maps without a
-    class. The exit status is 1 if there are problems.
+    class. The exit status is 1 if there are problems. What may be intended is a warning, such as
+    photos that occur twice, in two splits or in one, also resized or recompressed.
 
       semsynth data check --config experiments/clvae/ade20k.yaml
       semsynth data check --data ade20k --root DIR
@@ -46,12 +48,14 @@ def check(
         root: Directory of the data set.
         limit: Problems to list of each kind.
         fix_palette: Convert colour label maps to indices.
+        strict: Exit with status 1 for warnings too.
         workers: Threads; a few more than cores by default.
         arguments: Arguments of the data set, by key.
     """
     if (config is None) == (data is None):
         raise UsageError("Give one of --config and --data.")
     from semsynth.data.check.palette import convert_colour_masks
+    from semsynth.data.check.repeats import repeated_photos
     from semsynth.data.check.splits import check_data
 
     module = open_pairs("check", config, data, root, arguments)
@@ -65,8 +69,9 @@ def check(
         report = check_data(module, workers)
         unexplained = [p for p in report.problems if p.file not in {f.file for f in failed}]
         report.problems = [*unexplained, *failed]
+    report.warnings += repeated_photos(report.splits)
     say(describe(module, report, limit))
-    return not report.problems
+    return not report.problems and not (strict and report.warnings)
 
 
 def prepare(
@@ -75,6 +80,7 @@ def prepare(
     root: str,
     output: Path | None = None,
     size: tuple[int, int] | None = None,
+    value_map: Annotated[Sequence[str], "--map"] = (),
     dry_run: Annotated[bool, "--dry-run"] = False,
     workers: int | None = None,
     arguments: Mapping[str, Any] | None = None,
@@ -91,28 +97,61 @@ def prepare(
       semsynth data prepare ade20k --root DIR --size 286 286
       semsynth data prepare ccp --root DIR
       semsynth data prepare folder --root DIR --data.num_classes=12
+      semsynth data prepare folder --root DIR --data.num_classes=2 --map 255=1
 
     Arguments of the data set itself are given as for fit: --data.KEY=VALUE.
+
+    --map changes values of the label maps of a folder, in a copy of it in OUTPUT: 255=1 makes the
+    value 255 class 1, 0=255 1..150=0..149 makes 0 unlabelled and the others start at 0. Photos of
+    more than eight bits are converted to eight there, by --data.range=[BLACK,WHITE], which also
+    makes such a copy.
 
     Args:
         data: Data set: ade20k, cityscapes, folder and others.
         root: Directory of the data set.
         output: Where to write; ROOT/prepared by default.
         size: Also resize all samples to this height and width, for --data.cache OUTPUT/cache.
+        value_map: Rules for the values of label maps, each VALUE=CLASS or A..B=C..D.
         dry_run: Print what would be done.
         workers: Threads; a few more than cores by default.
         arguments: Arguments of the data set, by key.
     """
+    from semsynth.data import Folder
     from semsynth.data import prepare as preparation
 
     module = open_pairs("prepare", None, data, root, arguments)
     if module is None:
         return True
     folder = output or module.root / "prepared"
+    if value_map or (module.range and isinstance(module, Folder)):
+        if not converted(module, folder, value_map, dry_run, workers):
+            return dry_run
+        kept = {k: v for k, v in (arguments or {}).items() if k not in ("label_name", "range")}
+        module = open_pairs("prepare", None, data, str(folder), kept) or module
     report = preparation.prepare(module, folder, size, dry_run, workers, say)
     if report.problems:
         say(describe(module, report, limit=10))
     return not report.problems
+
+
+def converted(
+    data: "PairsOnDisk", output: Path, rules: Sequence[str], dry_run: bool, workers: int | None
+) -> bool:
+    """Convert a folder to ``output``; False, with a message, if it was not written."""
+    from semsynth.data import Folder
+    from semsynth.data.convert import convert, parse_value_map
+
+    values = parse_value_map(rules)
+    if not isinstance(data, Folder):
+        raise UsageError(f"--map is for your own folder, not for {type(data).__name__}.")
+    if dry_run:
+        say(f"would convert {data.root} to {output}")
+        return False
+    for problem in (problems := convert(data, output, values, workers)):
+        say(problem.message)
+    if not problems:
+        say(f"converted {data.root}; train with --data.root {output}")
+    return not problems
 
 
 VERBS = {"check": check, "prepare": prepare}
@@ -174,7 +213,7 @@ def describe(data: "PairsOnDisk", report: "DataReport", limit: int) -> str:
         lines.append(f"  {split.title}: {counts}")
     lines += [f"  {note}" for note in report.notes]
     kinds: dict[str, list[Problem]] = defaultdict(list)
-    for problem in report.problems:
+    for problem in [*report.problems, *report.warnings]:
         kinds[problem.kind].append(problem)
     for kind, problems in sorted(kinds.items()):
         lines += ["", f"{kind}: {len(problems)}"]
@@ -182,6 +221,7 @@ def describe(data: "PairsOnDisk", report: "DataReport", limit: int) -> str:
         lines += [f"  and {len(problems) - limit} more"] if len(problems) > limit else []
     total, files = len(report.problems), len({problem.file for problem in report.problems})
     end = f"Problems: {total}, in {files} files." if files else "No problems found."
+    end += f" Warnings: {len(report.warnings)}." if report.warnings else ""
     return "\n".join([*lines, "", end])
 
 

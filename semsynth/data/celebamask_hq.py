@@ -88,7 +88,7 @@ class CelebAMaskHQ(PairsOnDisk):
     def _part_files(self) -> dict[int, dict[int, Path]]:
         """File of each class of each face."""
         parts: dict[int, dict[int, Path]] = defaultdict(dict)
-        for file in (self.root / ANNOTATIONS).glob("*/*.png"):
+        for file in (self.root / ANNOTATIONS).glob("*/[!.]*.png"):
             index, _, part = file.stem.partition("_")
             if part not in PARTS or not index.isdigit():
                 raise DataError(f"{file} is not a part file such as 00000_skin.png. Remove it.")

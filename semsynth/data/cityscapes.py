@@ -90,7 +90,7 @@ class Cityscapes(PairsOnDisk):
                 f"There is no directory {self.root / folder}; check the root of the data set. The "
                 f"archives are {' and '.join(self.ARCHIVES.files)} from {self.ARCHIVES.page}."
             )
-        files = sorted((self.root / folder).glob(f"*/*{suffix}"))
+        files = sorted((self.root / folder).glob(f"[!.]*/[!.]*{suffix}"))
         return {file.name.removesuffix(suffix): file for file in files}
 
     def _instances(

@@ -1,19 +1,26 @@
 """Decoding of photos and label maps, with errors that name a remedy."""
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from semsynth.data.errors import DataError
 from semsynth.data.pairs import Pair
+from semsynth.data.pixels import DepthError, Range, map_values, to_rgb
+from semsynth.files import impostor
 
-SCALED_BY_PILLOW = {"L;2": 85, "L;4": 17}  # Pillow stretches greys of 2 and 4 bits to 0..255
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF")  # Pillow runs external programs for others
+TOO_LARGE, METADATA = "too large", "large metadata"
+REMEDIES = {
+    TOO_LARGE: "resize it",
+    METADATA: "the pixels are fine, so strip it: exiftool -all= FILE",
+}
 FIX_PALETTE = "semsynth data check --fix-palette"
 
 
@@ -22,7 +29,8 @@ class UnreadableError(DataError):
 
     def __init__(self, path: Path, error: Exception) -> None:
         self.kind, reason = _kind_and_reason(path, error)
-        super().__init__(f"{path} cannot be read ({reason}); replace or remove it.")
+        remedy = REMEDIES.get(self.kind, "replace or remove it")
+        super().__init__(f"{path} cannot be read ({reason}); {remedy}.")
 
 
 class ColourMaskError(DataError):
@@ -57,8 +65,12 @@ def _kind_and_reason(path: Path, error: Exception) -> tuple[str, str]:
     if not path.exists():
         return "missing file", "No such file"
     if isinstance(error, UnidentifiedImageError):
-        empty = path.stat().st_size == 0
-        return ("empty file", "the file is empty") if empty else ("not an image", "not an image")
+        kind = "not an image" if path.stat().st_size else "empty file"
+        return kind, impostor(path) or "not an image of a known kind"
+    if isinstance(error, Image.DecompressionBombError):
+        return TOO_LARGE, f"more than {2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6:.0f} megapixels"
+    if re.search("MAX_TEXT|text chunk", str(error)):
+        return METADATA, "its text or colour profile unpacks to more than a megabyte"
     return "damaged file", " ".join(str(error).split())
 
 
@@ -73,27 +85,25 @@ def size_as_shown(opened: Image.Image) -> tuple[int, int]:
     return (width, height) if is_turned(opened) else (height, width)
 
 
-def read_image(path: Path, at_least: tuple[int, int] | None = None) -> Tensor:
+def read_image(
+    path: Path, at_least: tuple[int, int] | None = None, value_range: Range | None = None
+) -> Tensor:
     """Read a photo as RGB (3, H, W), uint8.
 
-    Transparency is dropped and the EXIF orientation applied, as annotation tools do. A JPEG two,
-    four or eight times larger than ``at_least``, height and width, is decoded at half, a quarter or
-    an eighth of its size, in a fraction of the time.
+    Transparency is dropped and the EXIF orientation applied, as annotation tools do; colours become
+    sRGB. A JPEG two, four or eight times larger than ``at_least``, height and width, is decoded at
+    half, a quarter or an eighth of its size, in a fraction of the time. The ``value_range`` of
+    pixels of more than eight bits becomes 0 to 255, as in ``to_rgb``.
     """
     with opened_image(path) as opened:
         if at_least is not None:
             height, width = reversed(at_least) if is_turned(opened) else at_least
             opened.draft(None, (width, height))
-        return torch.from_numpy(np.array(_to_rgb(opened))).permute(2, 0, 1)
-
-
-def _to_rgb(opened: Image.Image) -> Image.Image:
-    if opened.mode.startswith("I"):  # sixteen bits: Pillow would clip them to eight
-        opened = Image.fromarray((np.asarray(opened) >> 8).astype(np.uint8))
-    else:
-        ImageOps.exif_transpose(opened, in_place=True)
-    # convert would copy RGB images too, which takes as long as decoding
-    return opened if opened.mode == "RGB" else opened.convert("RGB")
+        try:
+            rgb = np.array(to_rgb(opened, value_range))
+        except DepthError as error:
+            raise DataError(f"{path} {error}") from error
+    return torch.from_numpy(rgb).permute(2, 0, 1)
 
 
 def read_labels(pair: Pair) -> Tensor:
@@ -117,7 +127,7 @@ def read_labels(pair: Pair) -> Tensor:
 def read_colours(path: Path, colours: Sequence[tuple[tuple[int, int, int], int]]) -> Tensor:
     """Values (H, W), uint8, of the colours of a label map."""
     with opened_image(path) as opened:
-        rgb = np.asarray(_to_rgb(opened)).astype(np.int32)
+        rgb = np.asarray(ImageOps.exif_transpose(opened).convert("RGB")).astype(np.int32)
     known = sorted((red << 16 | green << 8 | blue, value) for (red, green, blue), value in colours)
     packed, (keys, values) = rgb @ (1 << 16, 1 << 8, 1), np.array(known).T
     place = np.searchsorted(keys, packed).clip(max=len(keys) - 1)  # (H, W)
@@ -138,12 +148,9 @@ def read_mask(path: Path) -> Tensor:
     equal channels too; others raise a ``ColourMaskError``.
     """
     with opened_image(path) as opened:
-        tiles = opened.tile if isinstance(opened, ImageFile.ImageFile) else []
-        raw_mode = str(tiles[0].args) if tiles else ""
-        values = np.array(ImageOps.exif_transpose(opened))
+        values = map_values(opened)
     if values.ndim == 3:
         values = _one_channel(path, values)
-    values = values // SCALED_BY_PILLOW.get(raw_mode, 1)
     return torch.from_numpy(values.astype(np.uint8 if values.itemsize == 1 else np.int32))
 
 

@@ -11,11 +11,13 @@ from torch.utils.data import Dataset
 
 from semsynth.data.base import Batch, ImageSize, Split, SynthesisDataModule, height_and_width
 from semsynth.data.cache import ResizedCache
-from semsynth.data.check.scan import check_pairs
+from semsynth.data.check.sets import check_pairs
 from semsynth.data.decode import read_image, read_labels, read_mask
+from semsynth.data.errors import DataError
 from semsynth.data.labels import LabelSpace
 from semsynth.data.latents import read_codes
 from semsynth.data.pairs import Pair
+from semsynth.data.pixels import FULL, Range
 from semsynth.data.tolerant import OnBadFile
 from semsynth.data.transforms import PairTransform
 
@@ -29,6 +31,7 @@ class PairDataset(Dataset[Batch]):
         cache: Directory that caches photos and maps at ``transform.load_size``, if given.
         exact: Decode large JPEGs at full size before resizing, as for the papers' scores; training
             decodes them at reduced size, in a fraction of the time.
+        value_range: Values that are black and white in photos of more than eight bits.
     """
 
     def __init__(
@@ -37,11 +40,13 @@ class PairDataset(Dataset[Batch]):
         transform: PairTransform,
         cache: str | None = None,
         exact: bool = True,
+        value_range: Range = FULL,
     ) -> None:
         self.pairs = pairs
         self.transform = transform
         self.at_least = None if exact else transform.load_size
-        self.photo = "image" if exact else "reduced image"  # key of the cache
+        self.value_range = value_range
+        self.photo = f"{'' if exact else 'reduced '}photo {value_range}"  # key of the cache
         self.cache = None if cache is None else ResizedCache(cache, transform.load_size)
 
     def __len__(self) -> int:
@@ -53,7 +58,7 @@ class PairDataset(Dataset[Batch]):
         image: Tensor | None = None
         maps: dict[str, Tensor] = {}
         if pair.image is not None:
-            read = partial(read_image, pair.image, self.at_least)
+            read = partial(read_image, pair.image, self.at_least, self.value_range)
             image = self._read(self.photo, (pair.image,), read)
         if pair.labels:
             maps["mask"] = self._read("mask", pair.labels, partial(read_labels, pair))
@@ -81,6 +86,8 @@ class PairsOnDisk(SynthesisDataModule):
             be deleted at any time. None by default.
         on_bad_file: If a training file cannot be read, ``stop``; or ``skip``: read the next sample
             instead, with a warning and a count.
+        range: Values that become black and white in photos of more than eight bits, as
+            ``[0, 4095]`` of twelve; by default the photos must use the full range of sixteen.
     """
 
     def __init__(
@@ -91,6 +98,7 @@ class PairsOnDisk(SynthesisDataModule):
         flip: bool = True,
         cache: str | None = None,
         on_bad_file: OnBadFile = "stop",
+        range: Range | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(label_space, **kwargs)
@@ -99,6 +107,9 @@ class PairsOnDisk(SynthesisDataModule):
         self.flip = flip
         self.cache = cache
         self.on_bad_file = on_bad_file
+        if range is not None and not range[0] < range[1]:
+            raise DataError(f"range must be [BLACK, WHITE], the lower value first, got {range}.")
+        self.range = range
         self._listed: dict[Split, list[Pair]] = {}
 
     def pairs(self, split: Split) -> list[Pair]:
@@ -112,12 +123,15 @@ class PairsOnDisk(SynthesisDataModule):
     def dataset(self, split: Split) -> Dataset[Batch]:
         """All samples of a split."""
         exact = split != "train"
-        return PairDataset(self._pairs(split), self.transform(split), self.cache, exact)
+        return self._read_pairs(self._pairs(split), split, exact)
 
     def unlabelled_dataset(self) -> Dataset[Batch]:
         """All training photos; no label file is read."""
         pairs = [photo_alone(pair) for pair in self._pairs("train")]
-        return PairDataset(pairs, self.transform("train"), self.cache, exact=False)
+        return self._read_pairs(pairs, "train", exact=False)
+
+    def _read_pairs(self, pairs: Sequence[Pair], split: Split, exact: bool) -> PairDataset:
+        return PairDataset(pairs, self.transform(split), self.cache, exact, self.range or FULL)
 
     def transform(self, split: Split) -> PairTransform:
         """The transform of a split."""
@@ -134,7 +148,8 @@ class PairsOnDisk(SynthesisDataModule):
         """Read every file once; good ones are cached."""
         pairs = [self._pairs(split)[i] for i in ids]
         skips = split == "train" and self.on_bad_file == "skip"
-        check_pairs(pairs if labels else list(map(photo_alone, pairs)), self.lookup(), skips)
+        chosen = pairs if labels else [photo_alone(pair) for pair in pairs]
+        check_pairs(chosen, self.lookup(), skips, split == "train", self.range)
 
     def _pairs(self, split: Split) -> list[Pair]:
         if split not in self._listed:

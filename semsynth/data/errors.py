@@ -29,12 +29,12 @@ class Problem:
     message: str
 
 
-def describe_problems(problems: Sequence[Problem], total: int) -> str:
+def describe_problems(problems: Sequence[Problem], total: int, what: str = "are bad") -> str:
     """The first ten problems of a data set, and their number."""
     samples = len({problem.file for problem in problems})
     rest = f"\n  and {len(problems) - 10} more" if len(problems) > 10 else ""
     listed = "\n  ".join(problem.message for problem in problems[:10])
-    return f"{samples} of {total} samples are bad:\n  {listed}{rest}"
+    return f"{samples} of {total} samples {what}:\n  {listed}{rest}"
 
 
 class PairingError(DataError):

@@ -11,7 +11,7 @@ from semsynth.data.errors import DataError, PairingError, Problem
 from semsynth.data.folder import folder_space
 from semsynth.data.labels import LabelSpace
 from semsynth.data.latents import CODE_SUFFIXES, read_codes
-from semsynth.data.pairs import NO_PARTNER, Pair, find_pairs, list_images
+from semsynth.data.pairs import NO_PARTNER, Pair, find_pairs, list_images, stem_of
 from semsynth.data.sparse import require_marks
 
 LabelKind = Literal["dense", "sparse"]
@@ -92,7 +92,7 @@ class FewShotFolder(PairsOnDisk):
         if directory is None:
             return pairs
         found = {
-            p.stem: p
+            stem_of(p): p
             for p in sorted(directory.iterdir())
             if p.suffix in CODE_SUFFIXES and p.is_file()
         }

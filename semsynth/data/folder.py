@@ -6,11 +6,12 @@ from typing import Any
 from torch.utils.data import Dataset
 
 from semsynth.data.base import Batch, Split, SynthesisDataModule
-from semsynth.data.check.scan import check_pairs
+from semsynth.data.check.sets import check_pairs
 from semsynth.data.disk import PairDataset, PairsOnDisk
 from semsynth.data.errors import DataError
 from semsynth.data.labels import LabelSpace, distinct_palette, read_classes
-from semsynth.data.pairs import Pair, find_pairs, list_images
+from semsynth.data.pairs import NAME, Pair, find_pairs, list_images
+from semsynth.data.pixels import FULL
 from semsynth.data.sparse import require_marks
 from semsynth.data.transforms import PairTransform
 
@@ -27,9 +28,13 @@ class Folder(PairsOnDisk):
     Args:
         root: Directory of the data set.
         num_classes: Classes of the masks.
+        label_name: Name of a label map without suffix, where NAME is the photo's: ``NAME_mask``.
     """
 
-    def __init__(self, root: str, num_classes: int, **kwargs: Any) -> None:
+    def __init__(self, root: str, num_classes: int, label_name: str = NAME, **kwargs: Any) -> None:
+        if NAME not in label_name:
+            raise DataError(f"label_name must contain NAME, as NAME_mask does, got {label_name!r}.")
+        self.label_name = label_name
         super().__init__(root, folder_space(Path(root) / "classes.txt", num_classes), **kwargs)
 
     def pairs(self, split: Split) -> list[Pair]:
@@ -37,7 +42,7 @@ class Folder(PairsOnDisk):
         folder = self.root / split
         if split == "test" and not folder.is_dir():
             folder = self.root / "val"
-        return find_pairs(folder / "images", folder / "labels")
+        return find_pairs(folder / "images", folder / "labels", self.label_name)
 
 
 class MaskFolder(SynthesisDataModule):
@@ -72,9 +77,10 @@ def read_reference(image: Path, mask: Path, trained_on: SynthesisDataModule) -> 
         if not file.is_file():
             raise DataError(f"There is no file {file}; pass an image.")
     pairs = [Pair(image.stem, image, (mask,))]
-    check_pairs(pairs, trained_on.lookup())
+    value_range = trained_on.range if isinstance(trained_on, PairsOnDisk) else None
+    check_pairs(pairs, trained_on.lookup(), value_range=value_range)
     transform = PairTransform(trained_on.image_size, lookup=trained_on.lookup())
-    sample = PairDataset(pairs, transform)[0]
+    sample = PairDataset(pairs, transform, value_range=value_range or FULL)[0]
     batch = {key: sample[key][None] for key in ("image", "mask")}
     return SynthesisDataModule.on_after_batch_transfer(trained_on, batch, 0)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from semsynth.data.errors import DataError
-from semsynth.files import read_tensors
+from semsynth.files import impostor, read_tensors
 
 CODE_SUFFIXES = (".safetensors", ".pt")
 
@@ -24,7 +24,8 @@ def read_codes(file: Path) -> Tensor:
             f"{file} is damaged or contains non-tensors; store only 'codes'."
         ) from error
     except Exception as error:  # what a damaged archive raises is not documented
-        raise DataError(f"{file} cannot be read ({error}); store the codes again.") from error
+        reason = (impostor(file) if file.is_file() else None) or error
+        raise DataError(f"{file} cannot be read ({reason}); store the codes again.") from error
     codes = stored.get("codes") if isinstance(stored, dict) else None
     if not isinstance(codes, Tensor) or codes.ndim != 3 or len(codes) != 1:
         found = tuple(codes.shape) if isinstance(codes, Tensor) else "no such tensor"

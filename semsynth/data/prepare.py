@@ -18,6 +18,7 @@ from semsynth.data.disk import PairDataset, PairsOnDisk
 from semsynth.data.errors import DataError, Problem
 from semsynth.data.labels import Colour, LabelSpace
 from semsynth.data.pairs import Pair
+from semsynth.data.pixels import FULL, Range
 from semsynth.data.transforms import PairTransform
 from semsynth.files import replaced, write_text
 
@@ -66,7 +67,7 @@ def prepare(
             return report
         say(f"wrote manifest.jsonl, classes.json and stats.json in {output}")
         if size is not None:
-            fill_cache(report, output / CACHE, size, workers)
+            fill_cache(report, output / CACHE, size, workers, data.range or FULL)
             say(f"resized all samples; use them with --data.cache {output / CACHE}")
     except OSError as error:
         raise DataError(
@@ -180,7 +181,8 @@ class ScanRecord:
         if not seen.problems:
             classes = np.flatnonzero(seen.counts)
             counts = {int(c): int(seen.counts[c]) for c in classes}
-            line = json.dumps([key, seen.image_size, seen.mask_size, counts])
+            sizes = (seen.image_size, seen.mask_size)
+            line = json.dumps([key, *sizes, seen.extent, list(seen.palette.items()), counts])
             with self.lock, self.file.open("a") as opened:
                 opened.write(f"\n{line}")  # an interrupted write may have left a partial line
         return seen
@@ -189,17 +191,21 @@ class ScanRecord:
         text = self.file.read_text(errors="replace") if self.file.is_file() else ""
         for line in text.splitlines():
             try:
-                key, *sizes, pixels = json.loads(line)
+                key, *pairs, palette, pixels = json.loads(line)
+                image_size, mask_size, extent = (pair and (pair[0], pair[1]) for pair in pairs)
                 counts = np.zeros(256, np.int64)
                 counts[[int(c) for c in pixels]] = list(pixels.values())
-                image_size, mask_size = (size and (size[0], size[1]) for size in sizes)
+                colours = {value: (r, g, b) for value, (r, g, b) in palette}
             except (AttributeError, IndexError, RecursionError, TypeError, ValueError):
-                continue  # an empty or damaged line: its sample is read again
-            yield key, Scanned((), image_size, mask_size, counts)
+                continue  # an empty or damaged line, or one of an earlier version: read again
+            yield key, Scanned((), image_size, mask_size, counts, colours, extent)
 
 
 def manifest(split: SplitFiles, root: Path) -> Iterator[dict[str, Any]]:
-    """One entry per sample: its files, relative to the root, its splits, height and width."""
+    """One entry per sample: files relative to the root, splits, height and width, and extent.
+
+    The extent is the lowest and highest value of a photo of more than eight bits.
+    """
 
     def place(file: Path | None) -> str | None:
         return None if file is None else file.relative_to(root).as_posix()
@@ -212,6 +218,7 @@ def manifest(split: SplitFiles, root: Path) -> Iterator[dict[str, Any]]:
             "instance": place(pair.instance),
             "split": list(split.names),
             "size": sample.image_size or sample.mask_size,
+            "extent": sample.extent,
         }
 
 
@@ -254,12 +261,16 @@ def statistics(split: SplitFiles, space: LabelSpace) -> dict[str, Any]:
 
 
 def fill_cache(
-    report: DataReport, directory: Path, size: tuple[int, int], workers: int | None = None
+    report: DataReport,
+    directory: Path,
+    size: tuple[int, int],
+    workers: int | None = None,
+    value_range: Range = FULL,
 ) -> None:
     """Resize all samples that are not cached yet, as in training."""
     for split in report.splits:
         exact = "train" not in split.names
-        dataset = PairDataset(split.pairs, PairTransform(size), str(directory), exact)
+        dataset = PairDataset(split.pairs, PairTransform(size), str(directory), exact, value_range)
         title = f"Resizing {len(dataset)} samples of {split.title}"
 
         def read(index: int, dataset: PairDataset = dataset) -> None:

@@ -18,10 +18,16 @@ import torch
 from torch import Tensor
 
 from semsynth.errors import UserError
+from semsynth.files import impostor
 from semsynth.interop import restricted_pickle
-from semsynth.interop.restricted_pickle import RecordedModule, RefusedError
+from semsynth.interop.restricted_pickle import Inert, RecordedModule, RefusedError
 
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # how files began before torch 1.6
+WRAPPERS = ("module.", "_orig_mod.")
+NUMPY = [
+    *((Inert, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    (Inert, "numpy.dtype"),
+]
 NVIDIA = "NVIDIA Source Code License: research and evaluation only"
 MIT = "MIT, as the code it was trained with; weights converted from NVIDIA's keep NVIDIA's licence"
 Layout = Literal["rosinality", "nvidia", "semsynth"]
@@ -103,6 +109,8 @@ def read(path: Path) -> StyleGAN2File:
             return classify(load_torch(path))
         if head[:1] in (b"\x80", b"("):
             return from_nvidia(load_pickle(path))
+    if (found := impostor(path)) is not None:
+        raise CheckpointError(f"{path} is no checkpoint: {found}")
     raise CheckpointError(
         f"{path} is neither a file of torch.save nor a pickle. Supported are .pt files of "
         "rosinality's and pSp's code, .pkl files of NVIDIA's, and our own .ckpt files."
@@ -110,12 +118,29 @@ def read(path: Path) -> StyleGAN2File:
 
 
 def load_torch(path: Path) -> Any:
-    """Tensors and plain values of a file of ``torch.save``."""
+    """Tensors and plain values of a file of ``torch.save``, without prefixes of all keys.
+
+    NumPy scalars, such as counted steps, become placeholders.
+    """
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # rosinality's "args"
-            return torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals([argparse.Namespace, *NUMPY]):  # rosinality's "args"
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # what a damaged archive raises is not documented
+        if (found := impostor(path)) is not None:
+            raise CheckpointError(f"it cannot be read: {found}") from error
         raise unreadable(error) from error
+    if not isinstance(content, dict):
+        return content
+    return without_prefix({k: without_prefix(v) for k, v in content.items()})
+
+
+def without_prefix(state: Any) -> Any:
+    """A state dict without what ``DataParallel`` and ``torch.compile`` put before all its keys."""
+    if isinstance(state, dict) and state:
+        for prefix in WRAPPERS:
+            if all(isinstance(key, str) and key.startswith(prefix) for key in state):
+                return without_prefix({k.removeprefix(prefix): v for k, v in state.items()})
+    return state
 
 
 def load_pickle(path: Path) -> Any:

@@ -132,7 +132,7 @@ def import_clvae(
 def find_files(path: Path) -> dict[str, Path]:
     """The generator's file, and those of encoder and discriminator of the same epoch."""
     if path.is_dir():
-        found = sorted(path.glob("*_net_G.pth"))
+        found = sorted(path.glob("[!.]*_net_G.pth"))
         latest = [file for file in found if file.name.startswith("latest")]
         if len(latest or found) != 1:
             names = ", ".join(file.name for file in found) or "none"

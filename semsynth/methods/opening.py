@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from semsynth.errors import UserError
+from semsynth.files import impostor
 from semsynth.methods.user_controllable_lt import UserControllableLT
 
 BY_NAME = ("last", "best", "hpc")  # checkpoints that Lightning resolves
@@ -33,9 +34,10 @@ def check_checkpoint(path: str | None, method: str) -> None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # what a damaged archive raises is not documented
+        reason = impostor(Path(path)) or "corrupt, or more than tensors and plain values"
         raise UserError(
-            f"{path} cannot be read as a checkpoint: it is truncated, corrupt or contains more "
-            "than tensors and plain values. Try another of the run, such as --ckpt_path last."
+            f"{path} cannot be read as a checkpoint: {reason}. Try another of the run, such as "
+            "--ckpt_path last."
         ) from error
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), dict):
         raise UserError(

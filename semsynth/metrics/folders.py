@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from semsynth.data import DataError
-from semsynth.data.check.scan import check_pairs
+from semsynth.data.check.sets import check_pairs
 from semsynth.data.decode import opened_image, read_image, read_mask, size_as_shown
-from semsynth.data.pairs import Pair, is_image, list_images
+from semsynth.data.pairs import Pair, folders_of_images, image_files, list_images
 from semsynth.data.transforms import resize_image, resize_map
 from semsynth.images import from_uint8
 from semsynth.metrics import ImageMetric
@@ -46,11 +46,13 @@ def find_samples(directory: Path, stems: Mapping[str, Path]) -> dict[str, list[P
     """Generated images by the mask that they were made from.
 
     Several samples of the mask ``STEM`` are the images of a folder ``STEM``, or files ``STEM_0``,
-    ``STEM_1`` and so on. A file that is not named after a mask is a single sample.
+    ``STEM_1`` and so on. A file that is not named after a mask is a single sample. A single folder
+    that is not is taken for the directory.
     """
-    folders = sorted(p for p in directory.iterdir() if p.is_dir()) if directory.is_dir() else []
-    files = any(is_image(p) for p in folders and directory.iterdir())
-    if folders and not files:
+    folders = folders_of_images(directory) if directory.is_dir() else []
+    if folders and not image_files(directory):
+        if len(folders) == 1 and folders[0].name not in stems:
+            return find_samples(folders[0], stems)
         return {folder.name: by_number(list_images(folder)) for folder in folders}
     samples: dict[str, dict[str, Path]] = {}
     for stem, file in list_images(directory).items():

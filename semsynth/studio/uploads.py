@@ -11,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from semsynth.data.labels import LabelSpace
+from semsynth.data.pixels import DepthError, map_values, to_rgb
 from semsynth.images import from_uint8
 
 FORMATS = ("PNG", "JPEG", "WEBP")
@@ -35,7 +36,7 @@ def read_photo(data: bytes, size: tuple[int, int]) -> Tensor:
     height, width = size
     with opened(data) as image:
         image.draft("RGB", (2 * width, 2 * height))  # large JPEGs are decoded at a reduced size
-        upright = ImageOps.exif_transpose(image).convert("RGB")
+        upright = to_rgb(image)
     fitted = ImageOps.fit(upright, (width, height), Image.Resampling.LANCZOS)
     return from_uint8(torch.from_numpy(np.array(fitted)).permute(2, 0, 1))
 
@@ -43,9 +44,9 @@ def read_photo(data: bytes, size: tuple[int, int]) -> Tensor:
 def read_labels(data: bytes, size: tuple[int, int], space: LabelSpace) -> Tensor:
     """A label map (H, W), int64, from class indices or colours of the palette, resized."""
     with opened(data) as image:
-        image.load()
-        values = np.asarray(image if image.mode in ("P", "L") else image.convert("RGB"))
-    mask = values.astype(np.int64) if values.ndim == 2 else classes_of(values, space)
+        values = map_values(image)
+        upright = ImageOps.exif_transpose(image).convert("RGB")
+    mask = values.astype(np.int64) if values.ndim == 2 else classes_of(np.asarray(upright), space)
     known = (mask >= 0) & (mask < space.num_classes)
     if not known.all():
         wrong = int(mask[~known][0])
@@ -86,6 +87,8 @@ def opened(data: bytes) -> Iterator[Image.Image]:
             yield image
     except UploadError:
         raise
+    except DepthError as error:
+        raise UploadError(f"The image {error.what}; save it with eight bits.") from error
     except UnidentifiedImageError as error:
         raise UploadError("The file is not a PNG, JPEG or WebP image.") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

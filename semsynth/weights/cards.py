@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from semsynth import __version__, weights
 from semsynth.errors import UserError, shortened
-from semsynth.files import read_json, replaced
+from semsynth.files import impostor, read_json, replaced
 from semsynth.weights.store import MissingWeightsError, WeightsError
 
 State = dict[str, Tensor]
@@ -76,7 +76,8 @@ def as_described(path: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # what constructors raise on a value of a wrong type
-        reason = " ".join(str(error).split())[:300]
+        found = impostor(path) if path.is_file() else None
+        reason = found or " ".join(str(error).split())[:300]
         raise WeightsError(
             f"{path} cannot be read as its card describes it ({path.with_suffix('.json').name}): "
             f"{reason}; {AGAIN}."

@@ -152,6 +152,12 @@ DATA = [
     (f"{MINE}alone", 1, r"images/2\.png has no mask: expected .*add it or remove"),
     (f"{MINE}twins", 1, r"0\.png and .*0\.jpg have the same stem; remove one"),
     (f"{MINE}coloured", 1, r"RGB \(9, 0, 3\) at row 0.*--fix-palette"),
+    (
+        "data prepare folder --root {p}/good --data.num_classes 3 --output {run} --map 255",
+        1,
+        r"--map 255 is not VALUE=CLASS, such as 255=1",
+    ),
+    ("data prepare deepfashion --root {p} --output {run} --map 255=1", 2, r"not for DeepFashion"),
     (f"{MINE}good --data.num_classes 0", 1, r"num_classes must be from 1 to 255, got 0"),
     (f"{MINE}good --data.num_classes 300", 1, r"num_classes must be from 1 to 255, got 300"),
     (f"{MINE}good --data.shots 0", 1, r"shots is 0, but .*from 1 to 3"),

@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 
 from semsynth.data import ADE20K
 from semsynth.data.base import Split
+from tests.data import trees
 from tests.helpers.command import status_of
 
 NUM_SAMPLES = 12
@@ -53,6 +55,10 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
         return status, said.out or said.err
 
     return command
+
+
+def read_json(file: Path) -> Any:
+    return json.loads(file.read_text())
 
 
 def kinds(report: str) -> dict[str, int]:
@@ -173,7 +179,8 @@ def write_own_data(root: Path) -> np.ndarray:
     colours = np.zeros((256, 3), np.uint8)
     colours[:3] = (70, 130, 180), (128, 64, 128), (90, 90, 90)
     for i in range(2):
-        for kind, pixels in (("images", colours[values][::-1]), ("labels", colours[values])):
+        photo = np.roll(colours[values][::-1], i, axis=1)
+        for kind, pixels in (("images", photo), ("labels", colours[values])):
             (root / "train" / kind).mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels).save(root / "train" / kind / f"{i}.png")
     (root / "classes.txt").write_text("sky #4682b4\nroad #804080\nwall #5a5a5a\n")
@@ -209,6 +216,35 @@ def test_fix_palette_names_colours_that_no_class_has(run: Run, tmp_path: Path) -
     assert not file.with_name("1.png.colour").exists()
 
 
+def test_masks_of_0_and_255_are_named_and_mapped_by_the_command_that_is_offered(
+    run: Run, tmp_path: Path
+) -> None:
+    trees.write_pair(tmp_path / "own/train", "a", [[0, 255]])
+    two = "--data.num_classes=2"
+    status, report = run("check", "--data", "folder", "--root", tmp_path / "own", two)
+    assert (status, kinds(report)) == (1, {"no label": 1})
+    assert "--data.num_classes 2 --map 255=1" in report
+    new = tmp_path / "new"
+    args = ("prepare", "folder", "--root", tmp_path / "own", two, "--map", "255=1", "--output", new)
+    assert run(*args, "--dry-run")[0] == 0
+    assert not new.exists()
+    status, report = run(*args)
+    assert status == 0
+    assert f"train with --data.root {new}" in report
+    assert read_json(new / "stats.json")["train"]["pixel_frequency"] == [0.5, 0.5]
+    assert run("check", "--data", "folder", "--root", new, two)[0] == 0
+
+
+def test_warnings_fail_only_with_strict(run: Run, root: Path) -> None:
+    args = ("check", "--data", "ade20k", "--root", root)
+    shutil.copy(photo(root, 1), root / "images/validation/ADE_val_00000001.jpg")
+    shutil.copy(label(root, 1), root / "annotations/validation/ADE_val_00000001.png")
+    status, report = run(*args)
+    assert (status, kinds(report)) == (0, {"photo in two splits": 1})
+    assert "No problems found. Warnings: 1." in report
+    assert run(*args, "--strict")[0] == 1
+
+
 def test_prepare_writes_what_it_found(run: Run, root: Path) -> None:
     status, report = run("prepare", "ade20k", "--root", root)
     assert status == 0
@@ -222,6 +258,7 @@ def test_prepare_writes_what_it_found(run: Run, root: Path) -> None:
         "instance": None,
         "split": ["train"],
         "size": [64, 64],
+        "extent": None,
     }
 
 

@@ -172,6 +172,14 @@ def test_file_named_after_no_mask_is_a_sample_of_its_own(tmp_path: Path) -> None
     assert {stem: len(files) for stem, files in samples.items()} == {"a": 2, "b_0": 1, "b_1": 1}
 
 
+def test_single_folder_named_after_no_mask_is_the_folder_of_samples(tmp_path: Path) -> None:
+    (tmp_path / "samples").mkdir()
+    for name in "ab":
+        Image.new("RGB", (4, 4)).save(tmp_path / "samples" / f"{name}.png")
+    assert list(find_samples(tmp_path, {"a": tmp_path})) == ["a", "b"]
+    assert list(find_samples(tmp_path, {"samples": tmp_path})) == ["samples"]
+
+
 def test_samples_are_in_the_order_of_their_numbers() -> None:
     files = {stem: Path(stem) for stem in ("a_10", "a_9", "a_0")}
     assert [file.name for file in by_number(files)] == ["a_0", "a_9", "a_10"]

@@ -18,6 +18,7 @@ FEW = SHOTS | {
     "eval_batch_size": 8,
     "num_workers": 2,
     "on_bad_file": "stop",
+    "range": None,
 }
 FILES = FEW | {"load_size": None, "flip": True, "cache": None}
 TOY = {
@@ -39,7 +40,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "Cityscapes": FILES | IDS | {"image_size": (256, 512)},
     "DeepFashion": FILES,
     "GTA5": FILES | {"rebalance": True, "image_size": (256, 512), "flip": False},
-    "Folder": FILES | {"num_classes": None},
+    "Folder": FILES | {"num_classes": None, "label_name": "NAME"},
     "FewShotFolder": FEW
     | {"num_classes": None, "labels": "dense", "batch_size": 1, "num_workers": 0},
     "Images": {k: v for k, v in FILES.items() if k not in ("load_size", *SHOTS)}

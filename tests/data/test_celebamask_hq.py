@@ -53,6 +53,11 @@ def test_later_parts_cover_earlier_ones_whatever_the_order_of_the_files(root: Pa
     assert only_batch(faces(root))["mask"].tolist() == [[[1, 13, 4, 13], [1, 1, 18, 18]]]
 
 
+def test_hidden_files_are_no_parts(root: Path) -> None:
+    (root / "CelebAMask-HQ-mask-anno/14/._28000_skin.png").write_bytes(b"AppleDouble")
+    assert only_batch(faces(root))["mask"].tolist() == [[[1, 1, 1, 0], [1, 1, 1, 0]]]
+
+
 def test_merging_equals_painting_pixel_by_pixel(root: Path) -> None:
     parts = np.random.default_rng(0).random((18, 16, 17)) < 0.15
     for part, rows in zip(PARTS, parts, strict=True):

@@ -50,6 +50,11 @@ def cityscapes(
     )
 
 
+def test_hidden_files_are_no_frames(root: Path) -> None:
+    (root / "leftImg8bit/val/frankfurt/._frankfurt_000000_000294_leftImg8bit.png").touch()
+    assert cityscapes(root).names("val") == ["frankfurt_000000_000294"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

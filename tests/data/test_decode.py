@@ -3,10 +3,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from semsynth.data.decode import ColourMaskError, UnreadableError, read_image, read_mask
 
@@ -45,10 +46,10 @@ def test_png_equals_what_pillow_shows(tmp_path: Path, mode: str) -> None:
     assert torch.equal(read_image(file), as_pillow_reads(file))
 
 
-def test_photo_of_sixteen_bits_keeps_its_upper_eight(tmp_path: Path) -> None:
-    values = np.array([[0, 255, 256, 65535]], dtype=np.uint16)
-    file = save(Image.fromarray(values), tmp_path / "a.png")
-    assert read_image(file)[:, 0].tolist() == [[0, 0, 1, 255]] * 3
+def test_colour_mask_of_sixteen_bits_holds_the_values_on_disk(tmp_path: Path) -> None:
+    file = tmp_path / "a.png"
+    cv2.imwrite(str(file), np.array([[[3, 3, 3], [300, 300, 300]]], np.uint16))
+    assert read_mask(file).tolist() == [[3, 300]]
 
 
 @pytest.mark.parametrize(
@@ -100,20 +101,25 @@ def test_palette_mask_holds_indices_not_colours(tmp_path: Path, bits: int) -> No
     assert read_mask(save(image, tmp_path / "a.png", bits=bits)).tolist() == values.tolist()
 
 
+def write_png(file: Path, width: int, height: int, bits: int, rows: bytes) -> None:
+    """Write a grey PNG, of two or four bits too, which Pillow does not."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        crc = zlib.crc32(name + data).to_bytes(4, "big")
+        return len(data).to_bytes(4, "big") + name + data + crc
+
+    header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes([bits, 0, 0, 0, 0])
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    file.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4])
 def test_grey_mask_of_few_bits_is_not_stretched(tmp_path: Path, bits: int) -> None:
     values = [1, 0, 2**bits - 1, 1]
     row = int("".join(f"{v:0{bits}b}" for v in values).ljust(16, "0"), 2).to_bytes(2, "big")
     row = row[: (4 * bits + 7) // 8]
 
-    def chunk(name: bytes, data: bytes) -> bytes:
-        crc = zlib.crc32(name + data).to_bytes(4, "big")
-        return len(data).to_bytes(4, "big") + name + data + crc
-
-    header = (4).to_bytes(4, "big") + (1).to_bytes(4, "big") + bytes([bits, 0, 0, 0, 0])
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" + row)) + chunk(b"IEND", b"")
-    # Pillow writes no grey PNG of two or four bits.
-    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    write_png(tmp_path / "a.png", 4, 1, bits, b"\0" + row)
     assert read_mask(tmp_path / "a.png").tolist() == [values]
 
 
@@ -133,6 +139,16 @@ def test_colour_mask_is_refused_with_the_remedy(tmp_path: Path) -> None:
         read_mask(file)
 
 
+def large_text(file: Path) -> None:
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Comment", "x" * 2_000_000, zip=True)
+    photo().save(file, "PNG", pnginfo=text)
+
+
+def many_pixels(file: Path) -> None:
+    write_png(file, 20_000, 9_000, 1, b"")
+
+
 def truncate(file: Path) -> None:
     photo((640, 480)).save(file)
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
@@ -144,7 +160,11 @@ def truncate(file: Path) -> None:
     [
         (truncate, r"\w*[Ii]mage.*truncated"),
         (Path.touch, r"the file is empty\)"),
-        (lambda file: file.write_text("not an image"), r"not an image\)"),
+        (lambda file: file.write_text("not an image"), r"not an image of a known kind\)"),
+        (lambda file: file.write_text("version https://git-lfs.github.com"), r"a Git LFS pointer"),
+        (lambda file: file.write_text("<!DOCTYPE html>\n<p>Login"), r"a web page.*again"),
+        (large_text, r"its text or colour profile unpacks.*strip it: exiftool"),
+        (many_pixels, r"more than 179 megapixels\); resize it"),
         (lambda file: file.symlink_to("gone.jpg"), r"No such file: a link to .*gone\.jpg"),
         (lambda file: None, r".*No such file"),
     ],

@@ -66,8 +66,43 @@ def test_split_that_is_absent_is_told_apart_from_a_damaged_one(tmp_path: Path) -
 
 
 def test_other_files_are_left_alone(root: Path) -> None:
-    (root / "images/notes.txt").write_text("")
+    for name in ("notes.txt", "._0.png", ".DS_Store", "Thumbs.db"):
+        (root / "images" / name).write_text("")
+    (root / "images/folder.png").mkdir()
+    (root / "images/3.jpg").rename(root / "images/3.JPG")
     assert list(list_images(root / "images")) == ["0", "1", "2", "3"]
+
+
+def test_accents_are_equal_composed_and_decomposed(root: Path) -> None:
+    write_photo(root / "images" / "caf\u00e9.jpg")
+    write_map(root / "labels" / "cafe\u0301.png", [[0]])
+    assert pairs(root)[-1].name == "caf\u00e9"
+
+
+@pytest.mark.parametrize("pattern", ["NAME_mask", "seg-NAME"])
+def test_pattern_of_label_maps_is_offered_and_taken(root: Path, pattern: str) -> None:
+    for file in list((root / "labels").iterdir()):
+        file.rename(file.with_stem(pattern.replace("NAME", file.stem)))
+    with pytest.raises(DataError, match=rf"--data\.label_name {pattern}\."):
+        pairs(root)
+    found = find_pairs(root / "images", root / "labels", pattern)
+    assert [pair.name for pair in found] == ["0", "1", "2", "3"]
+
+
+def test_names_that_differ_in_case_are_named_together(root: Path) -> None:
+    write_photo(root / "images/car.jpg")
+    write_map(root / "labels/Car.png", [[0]])
+    with pytest.raises(
+        PairingError, match=r"images/car\.jpg and .*labels/Car\.png differ in upper"
+    ):
+        pairs(root)
+
+
+def test_images_that_lie_deeper_are_counted(tmp_path: Path) -> None:
+    for name in ("a/0", "a/1", "b/0"):
+        write_photo(tmp_path / f"{name}.png")
+    with pytest.raises(DataError, match=r"/a has 2, .*/b has 1; give that one, or move its files"):
+        list_images(tmp_path)
 
 
 def test_parts_are_painted_in_their_order(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def test_allowed_names_are_few_and_none_of_them_is_of_os_or_builtins_but_set() -
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b"", "neither a file of torch.save nor a pickle"),
+        (b"", "the file is empty"),
         (b"{}", "neither a file of torch.save nor a pickle"),
         (b"PK\x03\x04 cut short", "cannot be read"),
         (b"\x80\x04\x95 cut short", "cannot be read"),

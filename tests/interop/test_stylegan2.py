@@ -12,8 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from semsynth.cli import main
+from semsynth.errors import UserError
 from semsynth.interop.checkpoints import CheckpointError
 from semsynth.interop.stylegan2 import import_stylegan2, infer_channels
+from semsynth.methods.opening import check_checkpoint
 from semsynth.weights import priors
 from tests.helpers.slow_convolution import FILTER, modulated_conv, upfirdn
 from tests.interop.conftest import Outputs, below, save
@@ -233,6 +235,43 @@ def test_training_file_has_arguments_and_no_mean_latent_which_is_estimated(
     w = slow_mapping(checkpoint["g_ema"], torch.randn(20_000, 16))
     error = imported.generator.mean_latent - w.mean(0)
     assert error.abs().max() < 6 * w.std(0).max() * math.sqrt(1 / 20_000 + 1 / 10_000)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.module."])
+def test_prefixes_of_all_keys_and_numpy_scalars_change_nothing(
+    prefix: str, rosinality: Make, tmp_path: Path
+) -> None:
+    checkpoint = rosinality()
+    plain = import_stylegan2(save(checkpoint, tmp_path)).generator.state_dict()
+    for network in ("g_ema", "d"):
+        checkpoint[network] = {prefix + key: value for key, value in checkpoint[network].items()}
+    file = save(checkpoint | {"iter": np.float64(3), "steps": np.int64(7)}, tmp_path)
+    imported = import_stylegan2(file)
+    assert {"iter", "steps"} <= set(imported.source.left_out)
+    torch.testing.assert_close(imported.generator.state_dict(), plain, atol=0, rtol=0)
+
+
+def test_numpy_array_of_objects_runs_nothing(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"_reconstruct.*nothing was executed"):
+        import_stylegan2(save({"g_ema": np.array([print])}, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1", "a Git LFS pointer"),
+        (b"<!DOCTYPE html><html>scan warning</html>", "a web page"),
+        (b"PK\x03\x04" + bytes(99), "truncated, as a download that broke off"),
+        (b"", "the file is empty"),
+    ],
+)
+def test_file_that_is_no_checkpoint_is_named(content: bytes, reason: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.pt"
+    file.write_bytes(content)
+    with pytest.raises(CheckpointError, match=rf"a\.pt.*{reason}"):
+        import_stylegan2(file)
+    with pytest.raises(UserError, match=rf"a\.pt cannot be read as a checkpoint: {reason}"):
+        check_checkpoint(str(file), "CLVAE")
 
 
 def test_half_precision_files_are_imported_in_float32(rosinality: Make, tmp_path: Path) -> None:

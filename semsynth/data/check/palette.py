@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from semsynth.data.check.scan import COLOUR_MASK, NO_CLASS
+from semsynth.data.check.sets import PALETTES_DIFFER
 from semsynth.data.decode import opened_image
 from semsynth.data.errors import DataError, Problem
 from semsynth.data.labels import LabelSpace
@@ -23,7 +24,7 @@ def convert_colour_masks(
 ) -> tuple[list[Path], list[Problem]]:
     """Convert the colour label maps among bad files to indices; return reasons for the others."""
     values = values_of_colours(space, lookup)
-    files = {p.file for p in problems if p.kind == COLOUR_MASK}
+    files = {p.file for p in problems if p.kind in (COLOUR_MASK, PALETTES_DIFFER)}
     files |= {p.file for p in problems if p.kind == NO_CLASS and _is_rgb(p.file)}  # one grey colour
     converted, failed = [], []
     for file in sorted(files):

@@ -1,7 +1,6 @@
 """Scan of data files, for ``semsynth data``, training and prediction."""
 
 import hashlib
-import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,18 +14,22 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
+from semsynth.data.check.photo import other_orientation, scan_photo
 from semsynth.data.decode import (
+    METADATA,
+    TOO_LARGE,
     ColourMaskError,
     UnknownColourError,
     UnreadableError,
-    is_turned,
     opened_image,
     read_labels,
     read_mask,
     size_as_shown,
 )
-from semsynth.data.errors import DataError, Problem, describe_problems
+from semsynth.data.errors import DataError, Problem
+from semsynth.data.labels import Colour
 from semsynth.data.pairs import Pair
+from semsynth.data.pixels import Range
 from semsynth.errors import require_processes
 
 COLOUR_MASK = "colour mask"
@@ -34,10 +37,11 @@ LOSSY_MASK = "lossy mask"
 NO_CLASS = "value without a class"
 OTHER_SHAPE = "other shape"
 EXCHANGED = "exchanged files"
-UNREADABLE = ("broken symlink", "missing file", "empty file", "not an image", "damaged file")
+UNREADABLE = (
+    *("broken symlink", "missing file", "empty file", "not an image", "damaged file"),
+    *(TOO_LARGE, METADATA),
+)
 PARTS_DIFFER = "parts of different sizes"
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -53,12 +57,20 @@ class Scanned:
         image_size: Height and width of the photo, if it could be read.
         mask_size: Height and width of the label map, if it could be read.
         counts: Pixels of each class (256,), int64; zeros if the label map is bad.
+        palette: Colour (r, g, b) of each value in a label map with a palette.
+        extent: Lowest and highest value of a photo whose pixels have more than eight bits.
+        warnings: What may be unintended.
+        thumbnail: Fingerprint of the photo, as of ``thumbnail_of``.
     """
 
     problems: tuple[Problem, ...] = ()
     image_size: Size | None = None
     mask_size: Size | None = None
     counts: np.ndarray = field(default_factory=lambda: np.zeros(256, np.int64))
+    palette: dict[int, Colour] = field(default_factory=dict)
+    extent: Range | None = None
+    warnings: tuple[Problem, ...] = ()
+    thumbnail: np.ndarray | None = None
 
     @property
     def good(self) -> bool:
@@ -117,7 +129,21 @@ def scan_labels(pair: Pair, lookup: np.ndarray) -> Scanned:
     if problems:
         return Scanned(tuple(problems), mask_size=size)
     counts = np.bincount(lookup[found], pixels, minlength=256).astype(np.int64)
-    return Scanned(mask_size=size, counts=counts)
+    holds_values = not (pair.part_classes or pair.colours)
+    palette = _palette(pair.labels[0], found) if holds_values else {}
+    return Scanned((), None, size, counts, palette)
+
+
+def _palette(file: Path, found: np.ndarray) -> dict[int, Colour]:
+    """Colours of values of a label map, from the palette of its file, which is not decoded."""
+    with opened_image(file) as opened:
+        kind, content = opened.palette.getdata() if opened.palette else ("", b"")
+    colours = [content[3 * v : 3 * v + 3] for v in found.tolist()] if kind == "RGB" else []
+    return {
+        int(value): (colour[0], colour[1], colour[2])
+        for value, colour in zip(found, colours, strict=False)
+        if len(colour) == 3  # a palette may be too short
+    }
 
 
 def count_values(values: Tensor) -> tuple[np.ndarray, np.ndarray]:
@@ -152,9 +178,18 @@ def _without_class(file: Path, found: np.ndarray, lookup: np.ndarray) -> list[Pr
     listed = ", ".join(map(str, outside[:5])) + (", ..." if len(outside) > 5 else "")
     text = (
         f"{file} has the value {listed}, which is not a class; expected "
-        f"{describe_values(lookup)}. Map it to a class or to the value for unlabelled pixels."
+        f"{describe_values(lookup)}. Map it to a class or to the value for unlabelled pixels: "
+        f"semsynth data prepare folder --map {_example(outside, lookup)}"
     )
     return [Problem(NO_CLASS, file, text)]
+
+
+def _example(outside: np.ndarray, lookup: np.ndarray) -> str:
+    """A value map for an unexpected value; one above the last class is likely an offset."""
+    last = int(np.flatnonzero(lookup[:255] >= 0)[-1])
+    if outside.tolist() == [last + 1]:
+        return f"0=255 1..{last + 1}=0..{last}, if 0 is unknown, or {last + 1}=255"
+    return f"{outside[0]}=255"
 
 
 def describe_values(lookup: np.ndarray) -> str:
@@ -168,21 +203,28 @@ def _with_image(seen: Scanned, pair: Pair, lookup: np.ndarray) -> Scanned:
     """Read the photo as well; its shape must be that of the label map, at any scale."""
     assert pair.image is not None
     try:
-        with opened_image(pair.image) as opened:
-            opened.load()
-            size, turned, bands = size_as_shown(opened), is_turned(opened), opened.getbands()
+        photo = scan_photo(pair.image)
     except UnreadableError as error:
         problem = Problem(error.kind, pair.image, str(error))
         return replace(seen, problems=(problem, *seen.problems))
-    seen = replace(seen, image_size=size)
+    size, warnings = photo.size, photo.warnings
+    if seen.mask_size is not None and not shape_differs(seen.mask_size, size):
+        warnings += tuple(other_orientation(pair.image, photo.orientation, pair.labels[0]))
+    seen = replace(
+        seen,
+        image_size=size,
+        extent=photo.extent,
+        warnings=warnings,
+        thumbnail=photo.thumbnail,
+    )
     kinds = {problem.kind for problem in seen.problems}
     as_labels = Pair(pair.name, None, (pair.image,))
-    if len(bands) == 1 and COLOUR_MASK in kinds and scan_labels(as_labels, lookup).good:
+    if photo.num_bands == 1 and COLOUR_MASK in kinds and scan_labels(as_labels, lookup).good:
         text = f"{pair.labels[0]} is a photo and {pair.image} its label map; exchange the files."
         return replace(seen, problems=(Problem(EXCHANGED, pair.labels[0], text),))
     if seen.mask_size is None or not shape_differs(seen.mask_size, size):
         return seen
-    fits_unturned = turned and not shape_differs(seen.mask_size, (size[1], size[0]))
+    fits_unturned = photo.turned and not shape_differs(seen.mask_size, (size[1], size[0]))
     remedy = (
         "the photo's EXIF orientation rotates it, but not the label map; "
         "remove the orientation from the photo."
@@ -254,22 +296,9 @@ def problems_of(samples: Iterable[Scanned]) -> list[Problem]:
     return [problem for sample in samples for problem in sample.problems]
 
 
-def check_pairs(pairs: Sequence[Pair], lookup: np.ndarray, skip_unreadable: bool = False) -> None:
-    """Scan the files of some samples before use; good ones are cached.
-
-    With ``skip_unreadable``, unreadable files only raise a warning that lists them.
-    """
-    marker = cache_directory() / "checked" / digest_of(pairs, lookup)
-    if marker.exists():
-        return
-    if problems := problems_of(scan(pairs, lookup)):
-        text = describe_problems(problems, len(pairs))
-        if not skip_unreadable or any(p.kind not in UNREADABLE for p in problems):
-            raise DataError(text)
-        logger.warning("%s\nThey will be skipped.", text)
-        return
-    marker.parent.mkdir(parents=True, exist_ok=True)
-    marker.touch()
+def warnings_of(samples: Iterable[Scanned]) -> list[Problem]:
+    """All warnings of a scan."""
+    return [warning for sample in samples for warning in sample.warnings]
 
 
 def cache_directory() -> Path:

@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from semsynth.data.base import Split
-from semsynth.data.check.scan import Scanned, problems_of, scan
+from semsynth.data.check.scan import Scanned, problems_of, scan, warnings_of
+from semsynth.data.check.sets import extent_of_set, problems_of_set
 from semsynth.data.disk import PairsOnDisk
 from semsynth.data.errors import DataError, MissingSplitError, PairingError, Problem
-from semsynth.data.pairs import Pair
+from semsynth.data.pairs import Pair, folders_of_images, image_files
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 NO_SPLIT = "unusable split"
+NESTED = "nested images"
 
 
 @dataclass
@@ -36,11 +38,12 @@ class SplitFiles:
 
 @dataclass
 class DataReport:
-    """Report on a data set: splits, those with the same files once; problems; notes."""
+    """Report on a data set: splits, those with the same files once; problems; notes; warnings."""
 
     splits: list[SplitFiles]
     problems: list[Problem]
     notes: list[str] = field(default_factory=list)
+    warnings: list[Problem] = field(default_factory=list)
 
     @property
     def num_samples(self) -> int:
@@ -68,6 +71,7 @@ def list_splits(data: PairsOnDisk) -> DataReport:
         except DataError as error:
             report.add([Problem(NO_SPLIT, data.root, str(error))])
             continue
+        report.warnings += [w for w in nested_images(pairs) if w not in report.warnings]
         if not pairs:
             report.notes.append(f"{name}: no sample.")
             continue
@@ -81,6 +85,17 @@ def list_splits(data: PairsOnDisk) -> DataReport:
     return report
 
 
+def nested_images(pairs: Sequence[Pair]) -> list[Problem]:
+    """Warnings of images in sub-directories of those that are read."""
+    folders = sorted({file.parent for pair in pairs for file in pair.files if file.exists()})
+    return [
+        Problem(NESTED, sub, f"{sub} has {len(image_files(sub))} images, not read; move them up.")
+        for folder in folders
+        for sub in folders_of_images(folder)
+        if sub not in folders
+    ]
+
+
 def check_data(
     data: PairsOnDisk,
     workers: int | None = None,
@@ -91,7 +106,11 @@ def check_data(
     report = report or list_splits(data)
     for split in report.splits:
         split.samples = scan(split.pairs, data.lookup(), workers, read)
+        training = "train" in split.names
         report.add(problems_of(split.samples))
+        lookup, value_range = data.lookup(), data.range
+        report.add(problems_of_set(split.pairs, split.samples, lookup, training, value_range))
+        report.warnings += warnings_of(split.samples)
         report.notes += notes_on(split, data)
     return report
 
@@ -106,11 +125,19 @@ def notes_on(split: SplitFiles, data: PairsOnDisk) -> list[str]:
     empty = [pair.name for pair, counts in labelled if not counts[: data.num_classes].any()]
     names = np.array(data.label_space.names)
     absent = names[split.counts[: data.num_classes] == 0].tolist() if labelled else []
-    return [
+    notes = [
         f"{split.title}: {what} {listing(names)}."
         for what, names in (("no label at all in", empty), ("no pixel of the class", absent))
         if names
     ]
+    deep = sum(sample.extent is not None for sample in split.samples)
+    if (extent := extent_of_set(split.samples)) is not None:
+        given = "" if data.range is None else " to be scaled by {:g} to {:g}".format(*data.range)
+        notes.append(
+            f"{split.title}: {deep} of {len(split.samples)} photos have more than eight bits, "
+            f"values {extent[0]:g} to {extent[1]:g}{given}."
+        )
+    return notes
 
 
 def listing(names: Sequence[str], limit: int = 10) -> str:

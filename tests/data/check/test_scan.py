@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from semsynth.data import Folder
-from semsynth.data.check.scan import check_pairs, describe_values, scan, scan_pair, shape_differs
+from semsynth.data.check.scan import describe_values, scan, scan_pair, shape_differs
+from semsynth.data.check.sets import check_pairs
 from semsynth.data.errors import DataError
 from semsynth.data.labels import LabelSpace
 from semsynth.data.pairs import Pair
@@ -79,7 +80,7 @@ def out_of_range(file: Path) -> None:
 UNREADABLE: list[tuple[Callable[[Path], object], str, str]] = [
     (truncate, "damaged file", "cannot be read (image file is truncated"),
     (empty, "empty file", "cannot be read (the file is empty)"),
-    (text, "not an image", "cannot be read (not an image)"),
+    (text, "not an image", "cannot be read (not an image of a known kind)"),
     (link_to_nowhere, "broken symlink", "a link to"),
     (Path.unlink, "missing file", "cannot be read (No such file)"),
 ]
@@ -223,7 +224,7 @@ def test_good_files_are_read_once_and_changed_ones_again(
     pairs = [pair(tmp_path, str(i)) for i in range(2)]
     check_pairs(pairs, LOOKUP)
     with monkeypatch.context() as context:
-        context.setattr("semsynth.data.check.scan.scan", lambda *_: pytest.fail("read again"))
+        context.setattr("semsynth.data.check.sets.scan", lambda *_: pytest.fail("read again"))
         check_pairs(pairs, LOOKUP)
     out_of_range(pairs[1].labels[0])
     for _ in range(2):  # bad files are never remembered as good
