@@ -13,9 +13,9 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from benchmarks.report.figures import curves, pictures
-from benchmarks.report.rows import arrow, entries, label, written
 from benchmarks.report.tables import COSTS, links, tables
 from benchmarks.results import Row, latest_rows
+from benchmarks.rows import arrow, entries, label, written
 from semsynth.files import write_text
 
 TEMPLATES = jinja2.Environment(

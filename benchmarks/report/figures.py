@@ -11,9 +11,9 @@ from typing import NamedTuple
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.report.rows import label
 from benchmarks.report.tables import NOT_SHOWN
 from benchmarks.results import Row
+from benchmarks.rows import label
 
 GRIDS = {
     "test_samples": "Many images of one mask: mask, real image, samples.",

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from benchmarks.report.rows import LOWER_IS_BETTER, Entry, entries
 from benchmarks.results import Row
+from benchmarks.rows import LOWER_IS_BETTER, Entry, entries
 from semsynth.metrics import protocol
 
 NOT_SHOWN = ("_real", "_std", "_stderr")

@@ -8,9 +8,9 @@ import torch
 
 from benchmarks import report
 from benchmarks.report.figures import pictures, read_log
-from benchmarks.report.rows import entries, label, written
 from benchmarks.report.tables import Table, best, comparable_groups, published
 from benchmarks.results import latest_rows
+from benchmarks.rows import entries, label, written
 from semsynth.images import save_png
 from semsynth.metrics.protocol import ProtocolError
 
