@@ -1,8 +1,10 @@
 """``results.jsonl``: one line a run; ``results.csv`` says the same."""
 
 import csv
+import hashlib
 import io
 import json
+import shlex
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import Any
 from semsynth.files import replaced, write_text
 
 Row = dict[str, Any]
+PACKAGE = Path(__file__).parents[1] / "semsynth"
+OTHER_ROOMS = ("cli", "studio", "export", "interop")
 ABOUT = ("sweep", "run", "method", "data", "seed")  # first columns of the CSV file
 LAST = (  # its last columns
     *("images_per_second", "train_seconds", "peak_memory_gib", "device", "num_processes"),
@@ -20,7 +24,11 @@ LAST = (  # its last columns
 
 def read_results(output: Path) -> list[Row]:
     """Rows in the order in which they were added, without lines that were cut off."""
-    file = output / "results.jsonl"
+    return read_rows(output / "results.jsonl")
+
+
+def read_rows(file: Path) -> list[Row]:
+    """Rows of a file, none if there is none."""
     rows = []
     for line in file.read_text().splitlines() if file.is_file() else []:
         try:
@@ -57,6 +65,23 @@ def as_csv(rows: Sequence[Row]) -> str:
     table.writeheader()
     table.writerows(flat)
     return text.getvalue()
+
+
+def package_digest() -> str:
+    """Digest of the package, without the rooms that no run of a sweep depends on."""
+    digest = hashlib.sha256()
+    for file in sorted(PACKAGE.rglob("*")):
+        place = file.relative_to(PACKAGE)
+        if file.is_file() and not {"__pycache__", *OTHER_ROOMS} & set(place.parts):
+            digest.update(place.as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def code_of(parameters: dict[str, Any], package: str) -> str:
+    """Digest of the code of a run: a ``package_digest`` and its configuration file."""
+    file = Path(*shlex.split(parameters.get("config", ""))[:1])
+    content = file.read_bytes() if file.is_file() else b""
+    return hashlib.sha256(package.encode() + content).hexdigest()[:12]
 
 
 def current_commit() -> str:
