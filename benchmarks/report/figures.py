@@ -110,7 +110,7 @@ def pictures(line: Entry, output: Path) -> list[Picture]:
         images = Path(row.get("run_dir", "")) / "images"
         names = {f.stem for f in images.glob("*.png") if not DURING_TRAINING.fullmatch(f.stem)}
         ordered = (*(n for n in GRIDS if n in names), *sorted(names - GRIDS.keys()))
-        found = []
+        found: list[Picture] = []
         for name in ordered:
             file, text = images / f"{name}.png", images / f"{name}.txt"
             words = name.removeprefix("test_").replace("_", " ").capitalize() + "."

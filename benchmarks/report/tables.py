@@ -23,6 +23,7 @@ HEADLINES = (  # the first five that were measured stand in the tables, the rest
     *("FID", "fd_", "drag_error_parts", "MeanIoU", "diversity_", "top1_", "anchor_drift_parts"),
     *("mOCD_mCSD", "zoom_error_parts", "points_lost_parts", "drag_gain_parts", "PixelAccuracy"),
 )
+SECONDARY = ("_ratio", "PixelAccuracyAll", "FrequencyWeightedIoU")  # ends of names; never there
 COSTS = {
     "images_per_second": "images/s",
     "train_seconds": "training, s",
@@ -67,7 +68,8 @@ class Table:
         scores = dict.fromkeys(name for row in rows for name in row.get("scores", {}))
         shown = [name for name in scores if not name.endswith(NOT_SHOWN)]
         self.names = [name for name in shown if not name.startswith(PER_CLASS)]
-        self.headlines = sorted(self.names, key=rank)[:5]
+        found = [name for name in self.names if not name.endswith(SECONDARY)]
+        self.headlines = sorted(found, key=rank)[:5]
         self.lines = entries(rows)
         self.notes = self.notes_beside(first)
         self.papers = published(self.card.get("data"))
@@ -153,8 +155,7 @@ def best(lines: Sequence[Entry], name: str) -> float | None:
 def rank(name: str) -> int:
     """Place of a score among the headlines."""
     task_less = name.rsplit("/", 1)[-1]
-    places = (i for i, h in enumerate(HEADLINES) if task_less.startswith(h))
-    return len(HEADLINES) if name.endswith("_ratio") else next(places, len(HEADLINES))
+    return next((i for i, h in enumerate(HEADLINES) if task_less.startswith(h)), len(HEADLINES))
 
 
 def comparable_groups(rows: Sequence[Row]) -> list[list[Row]]:

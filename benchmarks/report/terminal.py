@@ -33,24 +33,26 @@ def show(tables: Sequence[Table], decisions: Sequence[Decision], console: Consol
 
 def claims(decisions: Sequence[Decision]) -> Drawn:
     """A line for each inequality."""
-    drawn = Drawn("", "claim", "score", box=LOOK, pad_edge=False)
+    drawn = Drawn(box=LOOK, pad_edge=False, collapse_padding=True)
+    drawn.add_column("", no_wrap=True)
+    drawn.add_column("claim", min_width=31)
+    drawn.add_column("score")
     drawn.add_column("measured", no_wrap=True)
-    drawn.add_column("seeds", justify="right")
-    drawn.title = "Claims of the papers, by a paired t-test over seeds (95 %)"
+    drawn.add_column("n", justify="right")
+    drawn.title = "Claims of the papers, by a paired t-test over n seeds (95 %)"
     for decision in decisions:
         several = sum(other.claim == decision.claim for other in decisions) > 1
         for v in decision.verdicts:
             outcome = f"[{STYLES[v.outcome]}]{v.outcome}[/]"
             text = decision.statement(v) + (f" ({decision.where})" if several else "")
             drawn.add_row(outcome, escape(text), spaced(v.score), v.numbers, str(v.seeds))
-    drawn.columns[0].no_wrap = True
     return drawn
 
 
 def spaced(score: str) -> str:
     """The name of a score, without its task, in words that can stand below each other."""
     name = score.rsplit("/", 1)[-1].replace("_", " ")
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name)
+    return re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", name)
 
 
 def scores(table: Table) -> Drawn:
