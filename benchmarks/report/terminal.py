@@ -35,8 +35,8 @@ def claims(decisions: Sequence[Decision]) -> Drawn:
     """A line for each inequality."""
     drawn = Drawn(box=LOOK, pad_edge=False, collapse_padding=True)
     drawn.add_column("", no_wrap=True)
-    drawn.add_column("claim", min_width=31)
-    drawn.add_column("score")
+    drawn.add_column("claim")
+    drawn.add_column("score", max_width=10)
     drawn.add_column("measured", no_wrap=True)
     drawn.add_column("n", justify="right")
     drawn.title = "Claims of the papers, by a paired t-test over n seeds (95 %)"

@@ -1,12 +1,17 @@
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 from scipy.stats import ttest_rel
 
 from benchmarks import report
 from benchmarks.claims import Claim, ClaimError, Verdict, read_claims
+from benchmarks.report.tables import decide as decisions
+from benchmarks.report.tables import tables
+from benchmarks.report.terminal import show
 from benchmarks.rows import entries, names
 from benchmarks.sweep import read_sweep
 
@@ -99,6 +104,17 @@ def test_claims_come_first_in_the_report_with_their_source() -> None:
     page = report.page(found)
     assert page.index('class="holds">holds') < page.index("<th>run</th>")
     assert "PG 2020, table 2" in page
+
+
+def test_terminal_of_80_columns_shows_outcome_numbers_and_seeds() -> None:
+    found = rows(ours=[1.0, 2.0, 3.0], rival=[0.5, 1.4, 2.6])
+    for row in found:
+        row["scores"] = {"diversity_toy": row["scores"]["fd_toy"]}
+    console = Console(width=80, file=io.StringIO())
+    show(measured := tables(found), decisions(measured), console)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    (line,) = (line for line in text.splitlines() if "holds" in line)
+    assert line.split()[-4:] == ["2.000", ">", "1.500", "3"]
 
 
 def test_every_row_of_a_claim_is_a_run_of_a_suite_or_a_study() -> None:
