@@ -17,14 +17,22 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-import yaml
-
-from benchmarks.results import Row, code_of, current_commit, package_digest
+from benchmarks.results import (
+    Row,
+    code_of,
+    current_commit,
+    is_row,
+    object_in,
+    package_digest,
+    read_damaged,
+)
 from benchmarks.sweep import Point
-from semsynth.files import write_text
+from semsynth.errors import UserError
+from semsynth.files import read_yaml, write_text
 
 INTERRUPTED = (75, -signal.SIGUSR1)
 """Exit codes of a run that was asked to make room: it saved itself, or had not begun."""
+NUMBERS = ("started", "ended", "code")  # in the record of an attempt
 PATIENCE = 60  # seconds that a process gets to stop
 Process = subprocess.Popen[bytes]
 
@@ -45,13 +53,15 @@ def run_point(
     run_dir.mkdir(parents=True, exist_ok=True)
     with hold(run_dir / "run.lock", stopping) as lock:
         record = left_behind(run_dir)
-        if record is None:
-            record = start_record(point, run_dir)
-            process = start(point, run_dir, sweep, lock)
-            begun(process)
-            record["code"] = follow(process, stopping)
-            record["ended"] = time.time()
-            write_text(run_dir / "run.json", json.dumps(record) + "\n")
+        row = {} if record is None else row_of(point, run_dir, sweep, record)
+        if "scores" in row and is_row(row):
+            return row
+        record = start_record(point, run_dir)
+        process = start(point, run_dir, sweep, lock)
+        begun(process)
+        record["code"] = follow(process, stopping)
+        record["ended"] = time.time()
+        write_text(run_dir / "run.json", json.dumps(record) + "\n")
         return row_of(point, run_dir, sweep, record)
 
 
@@ -81,7 +91,12 @@ def left_behind(run_dir: Path) -> dict[str, Any] | None:
     file, scores = run_dir / "run.json", run_dir / "scores" / "test.json"
     if not file.is_file() or not scores.is_file():
         return None
-    record = json.loads(file.read_text())
+    record, config = read_damaged(file), run_dir / "config.yaml"
+    if record is None or not all(isinstance(record.get(k, 0), float | int) for k in NUMBERS):
+        return None
+    if "started" not in record or (config.is_file() and not what_ran(config)):
+        return None
+    record = {"commit": "unknown"} | record
     # Without a code the process outlived its runner; scores are written when all is done.
     return {"ended": scores.stat().st_mtime, "code": 0} | record if not record.get("code") else None
 
@@ -94,7 +109,7 @@ def start_record(point: Point, run_dir: Path) -> dict[str, Any]:
     (run_dir / "scores" / "test.json").unlink(missing_ok=True)
     file = run_dir / "run.json"
     resumes = file.is_file() and (run_dir / "checkpoints").is_dir()
-    before = json.loads(file.read_text()) if resumes else {}
+    before = (object_in(file.read_bytes()) if resumes else None) or {}
     source = before.get("source") or code_of(point.parameters, package_digest())
     record = {"started": time.time(), "commit": current_commit(), "source": source}
     write_text(file, json.dumps(record) + "\n")
@@ -144,12 +159,13 @@ def row_of(point: Point, run_dir: Path, sweep: str, record: dict[str, Any]) -> R
     }
     row |= what_ran(run_dir / "config.yaml")
     scores, cost = (run_dir / "scores" / f"{name}.json" for name in ("test", "cost"))
-    if cost.is_file():
-        row["cost"] = json.loads(cost.read_text())
-    if record["code"] != 0 or not scores.is_file():
+    if cost.is_file() and (found := read_damaged(cost)) is not None:
+        row["cost"] = found
+    measured = read_damaged(scores) if record["code"] == 0 and scores.is_file() else None
+    if measured is None:
         error = reason(run_dir / "output.log") or "no scores/test.json"
         return row | {"error": error, "exit_code": record["code"]}
-    return json.loads(scores.read_text()) | row  # its seed is the noise's
+    return measured | row  # its seed is the noise's
 
 
 def what_ran(file: Path) -> Row:
@@ -158,13 +174,16 @@ def what_ran(file: Path) -> Row:
         return {}
     from semsynth.callbacks.run_directory import config_hash  # imports Lightning
 
-    config = yaml.safe_load(file.read_text())
-    return {
-        "method": config["model"]["class_path"].rsplit(".", 1)[-1],
-        "data": config["data"]["class_path"].rsplit(".", 1)[-1],
-        "seed": config["seed_everything"],
-        "config_hash": config_hash(config)[:16],
-    }
+    try:
+        config = read_yaml(file)
+        return {
+            "method": config["model"]["class_path"].rsplit(".", 1)[-1],
+            "data": config["data"]["class_path"].rsplit(".", 1)[-1],
+            "seed": config["seed_everything"],
+            "config_hash": config_hash(config)[:16],
+        }
+    except (UserError, AttributeError, KeyError, TypeError):  # damaged
+        return {}
 
 
 def reason(log: Path) -> str:

@@ -7,10 +7,11 @@ import json
 import shlex
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from semsynth.files import replaced, write_text
+from semsynth.files import replaced, write_bytes, write_text
 
 Row = dict[str, Any]
 PACKAGE = Path(__file__).parents[1] / "semsynth"
@@ -20,22 +21,72 @@ LAST = (  # its last columns
     *("images_per_second", "train_seconds", "peak_memory_gib", "device", "num_processes"),
     *("seconds", "config_hash", "commit", "error"),
 )
+KINDS: dict[str, Any] = {  # of what the report reads of a row
+    **{"run": str, "run_dir": str, "method": str, "parameters": dict, "varied": (list, tuple)},
+    **{"scores": dict, "cost": dict, "protocol": dict | None, "error": str},
+}
 
 
 def read_results(output: Path) -> list[Row]:
-    """Rows in the order in which they were added, without lines that were cut off."""
+    """Rows in the order in which they were added, without damaged ones."""
     return read_rows(output / "results.jsonl")
 
 
 def read_rows(file: Path) -> list[Row]:
-    """Rows of a file, none if there is none."""
-    rows = []
-    for line in file.read_text().splitlines() if file.is_file() else []:
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue  # cut off by a copy or an older version; its run is repeated
-    return rows
+    """Rows of a file without damaged ones; none if there is no file."""
+    return [row for line in lines_of(file) if (row := row_from(line)) is not None]
+
+
+def set_aside(output: Path) -> None:
+    """Move damaged rows to ``results.damaged.jsonl``, and say so."""
+    whole: list[bytes] = []
+    damaged: list[bytes] = []
+    for line in lines_of(output / "results.jsonl"):
+        (damaged if row_from(line) is None else whole).append(line + b"\n")
+    if not damaged:
+        return
+    aside = output / "results.damaged.jsonl"
+    before = aside.read_bytes() if aside.is_file() else b""
+    write_bytes(aside, before + b"".join(damaged))
+    write_bytes(output / "results.jsonl", b"".join(whole))
+    print(f"Damaged rows: {len(damaged)}, moved to {aside}. Their runs are repeated.", flush=True)
+
+
+def lines_of(file: Path) -> list[bytes]:
+    """Lines of a file of results."""
+    return [line for line in file.read_bytes().split(b"\n") if line] if file.is_file() else []
+
+
+def row_from(line: bytes) -> Row | None:
+    """The row of a line; None if it is damaged."""
+    row = object_in(line)
+    return row if row is not None and is_row(row) else None
+
+
+def is_row(row: Row) -> bool:
+    """Whether an object is the row of a run; those of studies have no parameters."""
+    if not all(isinstance(row[key], kind) for key, kind in KINDS.items() if key in row):
+        return False
+    known = all(str(key) in row.get("parameters", ()) for key in row.get("varied", ()))
+    numbers = all(isinstance(value, int | float) for value in row.get("scores", {}).values())
+    has_end = "run" in row and ("scores" in row or "error" in row)
+    return has_end and known and numbers and ("parameters" in row) == ("varied" in row)
+
+
+def read_damaged(file: Path) -> Row | None:
+    """The object in a file of a run; one that is damaged is moved, and gives None."""
+    if (content := object_in(file.read_bytes())) is None:
+        aside = file.replace(file.with_name(f"{file.name}.damaged"))
+        print(f"{file} is damaged; moved to {aside.name}. Its run is repeated.", flush=True)
+    return content
+
+
+def object_in(content: bytes) -> Row | None:
+    """The JSON object in a file or line; None if it is damaged."""
+    with suppress(ValueError, RecursionError):  # of JSON and of UTF-8
+        if isinstance(value := json.loads(content), dict):
+            return value
+    return None
 
 
 def latest_rows(output: Path) -> list[Row]:

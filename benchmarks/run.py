@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Literal
 
 import filelock
-import yaml
 from rich.console import Console
 from rich.live import Live
 
 from benchmarks import slurm as cluster
-from benchmarks.attempt import run_point
+from benchmarks.attempt import run_point, what_ran
 from benchmarks.results import (
     Row,
     append_result,
@@ -26,11 +25,13 @@ from benchmarks.results import (
     latest_rows,
     package_digest,
     read_results,
+    set_aside,
 )
 from benchmarks.sweep import Point, load, read_sweep
 from benchmarks.view import View
 from semsynth.cli.parsing import arguments_of
 from semsynth.errors import UsageError, UserError, require_writable
+from semsynth.files import read_yaml
 
 console = Console()
 PROGRAM = "python -m benchmarks.run"
@@ -79,8 +80,9 @@ def run(
     output.mkdir(parents=True, exist_ok=True)
     try:
         with filelock.FileLock(output / "runner.lock", timeout=0):
+            set_aside(output)
             if refresh:
-                set_aside(points, output)
+                retire(points, output)
             if backend == "slurm":
                 cluster.run_all(points, output, file.stem, resources)
             else:
@@ -102,7 +104,7 @@ def run(
     return not missing
 
 
-def set_aside(points: list[Point], output: Path) -> None:
+def retire(points: list[Point], output: Path) -> None:
     """Take the scores from runs whose code has changed, and remove what they have left."""
     package, names = package_digest(), {point.name for point in points}
     for row in latest_rows(output):
@@ -162,14 +164,14 @@ def add_oracles(output: Path, rows: list[Row]) -> None:
 
     They are those of the renderer of a toy world, or of a small data set's photographs.
     """
-    known = {row["data"] for row in read_results(output) if row.get("oracle")}
+    known = {row.get("data") for row in read_results(output) if row.get("oracle")}
     for row in rows:
         config_file = Path(row["run_dir"]) / "config.yaml"
-        if "scores" not in row or not config_file.is_file():
+        if "scores" not in row or not what_ran(config_file):
             continue
         from benchmarks.studies import oracle, photographs  # import torch
 
-        config = yaml.safe_load(config_file.read_text())
+        config = read_yaml(config_file)
         data = oracle.data_key(config)
         drawn = oracle.exists_for(config)
         if data in known or not (drawn or photographs.exist_for(config)):
@@ -210,7 +212,7 @@ def main(args: Sequence[str] | None = None) -> int:
     try:
         given = arguments_of(run, sys.argv[1:] if args is None else args, PROGRAM)
         return 0 if run(**given) else 1
-    except UserError as error:
+    except (UserError, OSError) as error:
         sys.exit(str(error))
 
 

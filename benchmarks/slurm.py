@@ -22,7 +22,14 @@ from typing import Any
 from rich.console import Console
 
 from benchmarks import attempt
-from benchmarks.results import Row, append_result, latest_rows, read_results
+from benchmarks.results import (
+    Row,
+    append_result,
+    is_row,
+    latest_rows,
+    read_damaged,
+    read_results,
+)
 from benchmarks.sweep import Point, SweepError
 from semsynth.files import write_text
 
@@ -113,8 +120,10 @@ def run_all(points: list[Point], output: Path, sweep: str, resources: dict[str, 
 
 def tasks_of(point: Point) -> Shape:
     """Nodes, and tasks on each, of a point's training."""
-    get = point.parameters.get
-    return int(get("trainer.num_nodes", 1)), int(get("trainer.devices", 1))
+    nodes, tasks = (point.parameters.get(f"trainer.{k}", 1) for k in ("num_nodes", "devices"))
+    if not (str(nodes).isdigit() and str(tasks).isdigit()):
+        raise SweepError(f"SLURM needs numbers of nodes and devices, got {nodes!r} and {tasks!r}.")
+    return int(nodes), int(tasks)
 
 
 def submit(
@@ -163,8 +172,9 @@ def wait(jobs: dict[str, str], points: dict[str, Point], output: Path, sweep: st
 def collect(output: Path) -> None:
     """Take the rows that jobs have left, each once."""
     for file in sorted((output / "rows").glob("*.json")):
-        row = json.loads(file.read_text())
-        if row not in read_results(output):
+        if (row := read_damaged(file)) is None:
+            continue
+        if is_row(row) and row not in read_results(output):
             append_result(output, row)
         file.unlink()
 
@@ -173,7 +183,8 @@ def lost(point: Point, output: Path, sweep: str, job: str) -> Row:
     """The row of a job that ended without one: cancelled, or killed by its node."""
     run_dir = output / "runs" / point.name
     file = run_dir / "run.json"
-    record = json.loads(file.read_text()) if file.is_file() else {"started": time.time()}
-    record = {"commit": "unknown", "ended": time.time()} | record | {"code": None}
+    record = (read_damaged(file) if file.is_file() else None) or {}
+    now = time.time()
+    record = {"commit": "unknown", "started": now, "ended": now} | record | {"code": None}
     row = attempt.row_of(point, run_dir, sweep, record)
     return row | {"job": job, "error": f"job {job} ended without a row: {row['error']}"}

@@ -9,9 +9,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from semsynth.errors import UserError
+from semsynth.errors import UserError, check_numbers
+from semsynth.files import read_yaml
 
 
 class SweepError(UserError):
@@ -39,7 +38,7 @@ def _words(key: str, value: Any) -> list[str]:
     """A value as it may stand in a file name: of ``config``, the file and its flags."""
     if key != "config":
         return [f"{last_part(key)}={_plain(value)}"]
-    file, *flags = shlex.split(value)
+    file, *flags = shlex.split(str(value))
     path = Path(file)
     given = [f"{last_part(flag)}={_plain(text)}" for flag, text in pairs(flags)]
     return ["_".join([path.parent.name, path.stem]), *given]
@@ -73,7 +72,9 @@ def read_sweep(file: Path) -> list[Point]:
             f"{file}: method is {sweep['method']!r}; only grid can be run here. `wandb sweep` and "
             "`wandb agent` run the others."
         )
-    values = {key: _values(file, key, spec) for key, spec in sweep["parameters"].items()}
+    if not isinstance(sweep["parameters"], dict) or not isinstance(sweep["command"], list):
+        raise SweepError(f"{file}: parameters must be a mapping, and command a list of words.")
+    values = {str(key): _values(file, key, spec) for key, spec in sweep["parameters"].items()}
     varied = tuple(key for key, choices in values.items() if len(choices) > 1)
     points = [dict(zip(values, chosen, strict=True)) for chosen in product(*values.values())]
     return [Point(point, varied, render_command(sweep["command"], point)) for point in points]
@@ -82,8 +83,8 @@ def read_sweep(file: Path) -> list[Point]:
 def load(file: Path) -> dict[str, Any]:
     """A sweep file, with the keys that it must have."""
     try:
-        sweep = yaml.safe_load(file.read_text())
-    except (OSError, yaml.YAMLError) as error:
+        sweep = read_yaml(file)
+    except UserError as error:
         raise SweepError(f"{file} cannot be read as a sweep: {error}") from error
     if not isinstance(sweep, dict) or not {"command", "parameters", "method"} <= sweep.keys():
         raise SweepError(f"{file} must have the keys method, command and parameters.")
@@ -104,10 +105,18 @@ def render_command(template: list[str], parameters: dict[str, Any]) -> tuple[str
 def _values(file: Path, key: str, spec: Any) -> list[Any]:
     given = spec if isinstance(spec, dict) else {}
     values = given.get("values", [given["value"]] if "value" in given else None)
-    if not isinstance(values, list):
+    if not isinstance(values, list) or not values:
         raise SweepError(
             f"{file}: parameter {key} must have `value` or a list `values`, got {spec!r}."
         )
+    try:
+        for value in values:
+            check_numbers(value, key)
+        unnamed = key == "config" and not all(shlex.split(str(value)) for value in values)
+    except ValueError as error:  # of shlex: a quote that is not closed
+        raise SweepError(f"{file}: parameter {key}: {error}") from error
+    if unnamed:
+        raise SweepError(f"{file}: parameter config names no file.")
     if None in values:
         raise SweepError(
             f'{file}: parameter {key} has the value null, which W&B writes as None; write "null".'

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from semsynth.errors import UserError
 from semsynth.files import write_bytes
 
 Palette = Sequence[tuple[int, int, int]]
@@ -30,7 +31,16 @@ def colour_mask(mask: Tensor, palette: Palette) -> Tensor:
 
 
 def to_uint8(image: Tensor) -> Tensor:
-    """Images in [-1, 1] to uint8, rounded and clamped; the shape is kept."""
+    """Images in [-1, 1] to uint8, rounded and clamped; the shape is kept.
+
+    Raises:
+        UserError: They have NaN or infinite values, which would look black.
+    """
+    if not image.isfinite().all():
+        raise UserError(
+            "The images have NaN or infinite values, so none is written or measured. Check the "
+            "weights that made them, and the truncation."
+        )
     return image.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 

@@ -1,10 +1,18 @@
 import math
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from semsynth.cli import main
-from semsynth.errors import UserError, require_not_negative, require_positive, require_writable
+from semsynth.errors import (
+    UserError,
+    check_numbers,
+    require_not_negative,
+    require_positive,
+    require_writable,
+)
 
 
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf])
@@ -39,3 +47,28 @@ def test_debug_shows_where_a_mistake_was_found() -> None:
         main(arguments)
     with pytest.raises(UserError, match="There is no file gone"):
         main([*arguments, "--debug"])
+
+
+@pytest.mark.parametrize(
+    ("values", "key"),
+    [({"a": {"b": float("nan")}}, "a.b"), ({"a": [0.5, (1, float("inf"))]}, r"a\[1\]\[1\]")],
+)
+def test_number_that_is_not_finite_is_named_by_its_key(values: Any, key: str) -> None:
+    check_numbers({"a": [1, 0.5, "nan", None, True]})
+    with pytest.raises(UserError, match=f"^{key} is "):
+        check_numbers(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"seed": -1}, "seed is -1; give a seed from 0 to 4,294,967,295"),
+        ({"a": {"shots_seed": 2**32}}, "a.shots_seed is 4294967296; give a seed"),
+        ({"--seed": 2**64}, "--seed is 18446744073709551616; give at most 9,007,199,254,740,992"),
+        ({"a": -(10**20)}, "a is -100000000000000000000; give at most"),
+    ],
+)
+def test_number_out_of_range_is_refused(values: Any, message: str) -> None:
+    check_numbers({"seed": 2**32 - 1, "seed_everything": True, "seeds": -1, "a": 2**53})
+    with pytest.raises(UserError, match=re.escape(message)):
+        check_numbers(values)

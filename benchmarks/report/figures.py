@@ -6,6 +6,7 @@ import io
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,11 +80,12 @@ def read_log(run_dir: Path) -> dict[str, list[tuple[float, float]]]:
     log: dict[str, dict[float, float]] = {}
     files = run_dir.glob("logs/fit*/metrics.csv")
     for file in sorted(files, key=lambda path: (len(path.parent.name), path.parent.name)):
-        with file.open(newline="") as opened:
+        with file.open(newline="", errors="replace") as opened:
             for line in csv.DictReader(opened):
-                for name, value in line.items():
-                    if name.startswith(("train/", "val/")) and value:
-                        log.setdefault(name, {})[float(line["step"])] = float(value)
+                with suppress(AttributeError, KeyError, TypeError, ValueError):  # a damaged line
+                    for name, value in line.items():
+                        if name.startswith(("train/", "val/")) and value:
+                            log.setdefault(name, {})[float(line["step"])] = float(value)
     return {name: sorted(values.items()) for name, values in log.items()}
 
 

@@ -1,6 +1,5 @@
 """The tables of the report: which runs may be compared, and by which scores."""
 
-import json
 import os
 from collections.abc import Sequence
 from functools import cache
@@ -14,6 +13,7 @@ import yaml
 from benchmarks.claims import Decision, read_claims
 from benchmarks.results import Row, code_of, package_digest
 from benchmarks.rows import LOWER_IS_BETTER, Entry, entries
+from semsynth.files import read_json
 from semsynth.metrics import protocol
 
 NOT_SHOWN = ("_real", "_std", "_stderr")
@@ -139,8 +139,8 @@ class Table:
         found = {n for row in self.rows for n in row.get("scores", {}) if PER_CLASS in n}
         numbers = sorted(int(name.removeprefix(PER_CLASS)) for name in found)
         files = [Path(row.get("run_dir", "")) / "classes.json" for row in self.rows]
-        written = [json.loads(file.read_text()) for file in files if file.is_file()]
-        titles = dict(enumerate(written[0])) if written else {}
+        written = [read_json(file) for file in files if file.is_file()]
+        titles = dict(enumerate(written[0])) if written and isinstance(written[0], list) else {}
         return {f"{PER_CLASS}{n}": titles.get(n, str(n)) for n in numbers}
 
 

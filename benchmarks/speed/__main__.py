@@ -14,6 +14,8 @@ from rich.table import Table
 
 from benchmarks.speed import clvae, data, editing, export, fewshot, frechet, studio, stylegan2
 from benchmarks.speed.compare import VARIANTS, Case, check, measure
+from semsynth.cli.preflight import choose_device
+from semsynth.errors import UserError
 
 CASES: dict[str, Case] = {
     "clvae": clvae.steps,
@@ -40,6 +42,10 @@ def main(args: Sequence[str] | None = None) -> None:
     parser.add_argument("--blocks", type=int, default=3, help="of each form (default: 3)")
     options = parser.parse_args(args)
     chosen = options.cases or names
+    try:
+        choose_device(options.device)
+    except UserError as error:
+        parser.error(str(error))
     variants = options.variants or (VARIANTS if options.device == "cuda" else VARIANTS[:1])
     console = Console()
     if cases := [name for name in chosen if name in CASES]:

@@ -7,7 +7,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from semsynth.errors import UserError
-from semsynth.files import replaced
+from semsynth.files import out_of_space, replaced
 
 PREVIOUS = "previous.ckpt"
 """The checkpoint before the newest, in case the newest is lost."""
@@ -32,10 +32,16 @@ class SafeCheckpointIO(TorchCheckpointIO):
             with replaced(path, durable=True) as unfinished, unfinished.open("wb") as opened:
                 torch.save(checkpoint, opened)
         except OSError as error:
+            fault = out_of_space(error) or error
+            kept = any(file.exists() for file in path.parent.glob("*.ckpt"))
+            remedy = (
+                "The one before it is intact. Free disk space or fix the directory, then resume "
+                "with --ckpt_path last."
+                if kept
+                else "There is none before it. Free disk space or fix the directory, then rerun."
+            )
             raise CheckpointFileError(
-                f"The checkpoint {path} could not be written: {error.strerror or error}. The one "
-                "before it is intact. Free disk space or fix the directory, then resume with "
-                "--ckpt_path last."
+                f"The checkpoint {path} could not be written: {fault.strerror or fault}. {remedy}"
             ) from error
 
     def load_checkpoint(

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from semsynth.callbacks.generation import Batch
 from semsynth.errors import UserError
+from semsynth.files import replaced
 
 INTERVAL = 8
 """Batches between two checks on a GPU; as many are kept in its memory."""
@@ -117,16 +118,14 @@ def report(trainer: Trainer, seen: Seen, found: dict[str, float]) -> str:
     seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
     name = f"step_{place['step']:08d}_rank{place['rank']}.pt"
     file = Path(trainer.default_root_dir, "faults", name)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(
-        {
-            **place,
-            "seed": seed,
-            "found": found,
-            "batch": move_data_to_device(seen.batch, torch.device("cpu")),
-        },
-        file,
-    )
+    content = {
+        **place,
+        "seed": seed,
+        "found": found,
+        "batch": move_data_to_device(seen.batch, torch.device("cpu")),
+    }
+    with replaced(file) as temporary, temporary.open("wb") as opened:
+        torch.save(content, opened)
     bad = [f"{name} {value}" for name, value in found.items() if not math.isfinite(value)]
     listed = ", ".join(bad[:5]) + (f" and {len(bad) - 5} more" if len(bad) > 5 else "")
     return (

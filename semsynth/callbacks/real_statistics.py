@@ -8,11 +8,11 @@ from typing import Any
 
 from lightning import Trainer
 from lightning_utilities.core.rank_zero import rank_zero_warn
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor
 
-from semsynth.files import replaced
+from semsynth.errors import UserError
+from semsynth.files import read_tensors, write_tensors
 from semsynth.images import to_uint8
 from semsynth.metrics import ImageMetric
 from semsynth.metrics.census import fingerprint, hexadecimal
@@ -67,11 +67,9 @@ class RealStatistics:
 
     def _read(self, key: str) -> None:
         try:
-            with safe_open(self.path(key), "pt") as opened:
-                metadata = opened.metadata()
-                if metadata["key"] == key:
-                    state = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-                    self.loaded[key] = (state, json.loads(metadata["census"]))
+            state, notes = read_tensors(self.path(key))
+            if notes["key"] == key:
+                self.loaded[key] = (state, json.loads(notes["census"]))
         except FileNotFoundError:
             return
         except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
@@ -86,9 +84,8 @@ class RealStatistics:
         if not trainer.is_global_zero:
             return
         try:
-            with replaced(self.path(key)) as temporary:
-                save_file(state, temporary, {"key": key, "census": json.dumps(census)})
-        except OSError as error:
+            write_tensors(self.path(key), state, {"key": key, "census": json.dumps(census)})
+        except (OSError, UserError) as error:
             rank_zero_warn(f"Statistics of the real images could not be saved: {error}")
 
     def _forget(self, key: str, metric: ImageMetric, stage: str) -> None:

@@ -10,6 +10,7 @@ import yaml
 from lightning_utilities.core.rank_zero import rank_zero_warn
 
 from semsynth.errors import UserError
+from semsynth.files import read_yaml
 
 CONTENTS = (
     *("checkpoints", "scores", "images", "logs", "splits", "faults"),
@@ -98,10 +99,10 @@ def of_checkpoint(ckpt_path: str) -> Path:
 def names_its_place(config: Path) -> bool:
     """Whether a file is the configuration of a run that says where the run was kept."""
     try:
-        recorded = yaml.safe_load(config.read_text())
+        recorded = read_yaml(config)
         places = recorded["checkpoint"]["dirpath"], recorded["trainer"]["default_root_dir"]
         where = Path(recorded["run_dir"])
-    except (OSError, UnicodeError, yaml.YAMLError, TypeError, KeyError, RecursionError):
+    except (UserError, TypeError, KeyError):
         return False  # the parser says what is wrong with it
     return places == (str(where / "checkpoints"), str(where))
 

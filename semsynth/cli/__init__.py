@@ -67,6 +67,10 @@ def main(args: list[str] | None = None) -> None:
             sys.exit(message)
         sys.stderr.write(f"{message}\n")
         sys.exit(2)
+    except RecursionError:
+        if DEBUG in given:
+            raise
+        sys.exit(f"semsynth {args[0]}: the arguments are nested too deeply.")
     except KeyboardInterrupt:
         sys.stderr.write("Interrupted.\n")
         sys.exit(130)  # 128 + SIGINT

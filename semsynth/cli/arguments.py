@@ -1,6 +1,7 @@
 """The words of a training command, before the parser reads them."""
 
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,9 @@ def files_first(args: list[str]) -> list[str]:
             flags.append(arg)
             continue
         value = arg.partition("=")[2] or next(rest, "")
-        words = [value] if Path(value).is_file() else shlex.split(value)
+        words = [value]
+        with suppress(ValueError):  # of a quote that is not closed: the file is then missing
+            words = words if Path(value).is_file() else shlex.split(value)
         files += ["--config", *(words[:1] or [value]), *words[1:]]
     return [args[0], *files, *flags]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from semsynth.cli.messages import Parser, unwrapped
-from semsynth.errors import UsageError, UserError
+from semsynth.errors import UsageError, UserError, check_numbers
 
 if TYPE_CHECKING:
     from semsynth.data.check.splits import DataReport
@@ -137,8 +137,10 @@ def open_pairs(
     parser = Parser(prog=f"semsynth data {verb}", usage=f"semsynth data {verb} [OPTIONS]")
     parser.files = (str(config),) if config else ()
     parser.add_subclass_arguments(SynthesisDataModule, "data")
+    parsed = parser.parse_args(args)
+    check_numbers(parsed.as_dict())
     with unwrapped():
-        module = parser.instantiate(parser.parse_args(args)).data
+        module = parser.instantiate(parsed).data
     if isinstance(module, PairsOnDisk):
         return module
     say(f"{type(module).__name__} has no files: its samples are drawn by code.")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from semsynth.cli.messages import require_at_least
 from semsynth.errors import UserError, require_writable
-from semsynth.files import replaced
+from semsynth.files import write_tensors, write_text
 
 NOTE = """\
 Samples of the prior {prior!r} (fingerprint {fingerprint}), seed {seed}.
@@ -43,7 +43,6 @@ def draw(
     require_at_least(1, num=num)
     require_writable(output, "--output")
     import torch
-    from safetensors.torch import save_file
 
     from semsynth.images import save_png, to_uint8
     from semsynth.networks.noise import sample_seed, seeded_normal
@@ -65,9 +64,8 @@ def draw(
             for i, image, code in zip(index.tolist(), images, w_plus, strict=True):
                 name = f"{seed}_{i:04d}"
                 save_png(image, folder / "images" / f"{name}.png")
-                with replaced(folder / "codes" / f"{name}.safetensors") as temporary:
-                    save_file({"codes": code[None].contiguous()}, temporary)
+                write_tensors(folder / "codes" / f"{name}.safetensors", {"codes": code[None]})
     made_by = {"prior": prior, "fingerprint": fingerprint(generator)[:12], "seed": seed}
     note = NOTE.format(**made_by, labels=labels, output=output)
-    (output / "README.txt").write_text(note)
+    write_text(output / "README.txt", note)
     print(note, end="")

@@ -1,6 +1,7 @@
 """``semsynth evaluate``: scores of folders of images."""
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -79,7 +80,7 @@ def evaluate(
 
     console = Console(stderr=True)
     place = choose_device(None if device == "auto" else device)
-    output = output or fake.with_name(f"{fake.resolve().name}.scores.json")
+    output = output or fake.with_name(f"{Path(os.path.realpath(fake)).name}.scores.json")
     require_writable(output.parent, "--output")
     opened = folders.open_folders(real, fake, masks)
     several = any(len(files) > 1 for files in opened.fakes.values())

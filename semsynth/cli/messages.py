@@ -14,7 +14,8 @@ from typing import Any, Literal, NoReturn, Union, get_args, get_origin
 import yaml
 from jsonargparse import ArgumentParser
 
-from semsynth.errors import UsageError, UserError
+from semsynth.errors import UsageError, UserError, shortened
+from semsynth.files import read_yaml
 
 CHOICES = {  # keys that name a class, the module of the classes, and their base
     "model": ("semsynth.methods", "LightningModule"),
@@ -146,7 +147,9 @@ class Parser(ArgumentParser):
                     end = f": there is no class {name!r}{meant(name, known)}"
                     return Mistake(start, f"{end} There are {', '.join(known)}.", key)
             return Mistake(start, f": {' '.join(str(causes(error)[-1]).split())}.", key)
-        return Mistake(start, f": expected {in_words(type_of(action))}, got {value}.", key)
+        return Mistake(
+            start, f": expected {in_words(type_of(action))}, got {shortened(value)}.", key
+        )
 
 
 def spelling(action: argparse.Action) -> list[str]:
@@ -181,7 +184,7 @@ def in_words(hint: Any) -> str:
 
 def class_names(value: Any) -> list[str]:
     """Names of the classes in a value: a name, ``class_path`` and arguments, or a list of these."""
-    with suppress(yaml.YAMLError):
+    with suppress(yaml.YAMLError, ValueError):
         value = yaml.safe_load(value) if isinstance(value, str) else value
     if isinstance(value, str):
         return [value]
@@ -210,15 +213,10 @@ def check_files(files: Iterable[str]) -> None:
         if not path.is_file():
             what = "a directory" if path.is_dir() else "no such file"
             raise UserError(f"--config {file}: {what}. Name a file such as those in experiments/.")
-        try:
-            content = yaml.safe_load(path.read_text())
-        except (UnicodeDecodeError, yaml.YAMLError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(f"--config {file} is not valid YAML: {reason}.") from error
+        content = read_yaml(path)
         if not isinstance(content, dict | None):
             raise UserError(
-                f"--config {file} is not a mapping with keys such as model: and data:; see "
-                "experiments/."
+                f"{file} is not a mapping with keys such as model: and data:; see experiments/."
             )
 
 

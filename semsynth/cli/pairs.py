@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from semsynth.cli.messages import require_at_least
 from semsynth.errors import require_writable
-from semsynth.files import write_bytes, write_text
+from semsynth.files import write_tensors, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -124,15 +124,14 @@ def pairs(
 def write_chunk(path: Path, batches: "list[dict[str, Tensor]]") -> None:
     """Write the pairs of a chunk, with the sums for the scale."""
     import torch
-    from safetensors.torch import save
 
     from semsynth.editing.pairs import sums_of_squares
 
     stored = {key: torch.cat([batch[key] for batch in batches]).cpu() for key in batches[0]}
     squares, counts = sums_of_squares(stored)
     sums = {"squares": squares.tolist(), "counts": counts.tolist()}
-    stored = {k: (v.half() if k in HALVES else v).contiguous() for k, v in stored.items()}
-    write_bytes(path, save(stored, {"sums": json.dumps(sums)}))
+    stored = {k: v.half() if k in HALVES else v for k, v in stored.items()}
+    write_tensors(path, stored, {"sums": json.dumps(sums)})
 
 
 def measured_scale(files: list[Path]) -> dict[str, float]:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from jsonargparse import DefaultHelpFormatter
 
 from semsynth.cli.messages import Parser, spelling
+from semsynth.errors import UsageError, UserError, check_numbers
 
 DATA = "--data."
 
@@ -46,6 +47,10 @@ def arguments_of(function: Callable[..., Any], args: Sequence[str], prog: str) -
     for name, value in vars(parser_of(function, prog).parse_args(list(args))).items():
         if value is not None:
             given[name] = tuple(value) if get_origin(hints[name]) is tuple else value
+    try:
+        check_numbers({f"--{name}": value for name, value in given.items()})
+    except UserError as error:
+        raise UsageError(str(error)) from error
     return given
 
 

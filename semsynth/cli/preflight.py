@@ -3,8 +3,6 @@
 Each check raises a ``UserError`` that names value and remedy.
 """
 
-import errno
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ from lightning.pytorch.strategies import StrategyRegistry
 from semsynth.cli.messages import meant
 from semsynth.cli.sbatch import value_of
 from semsynth.errors import UserError, require_positive
+from semsynth.files import FULL, WriteError
 from semsynth.methods.opening import check_file
 
 OTHER_SHAPES = "Error(s) in loading state_dict"
@@ -51,18 +50,6 @@ def require_config(args: list[str], files: tuple[str, ...]) -> None:
     )
 
 
-def check_numbers(values: Any, key: str = "") -> None:
-    """Refuse infinity and NaN anywhere in a configuration."""
-    if isinstance(values, float) and not math.isfinite(values):
-        raise UserError(f"{key} is {values}; give a finite number.")
-    if isinstance(values, dict):
-        for name, value in values.items():
-            check_numbers(value, f"{key}.{name}" if key else str(name))
-    elif isinstance(values, list | tuple):
-        for i, value in enumerate(values):
-            check_numbers(value, f"{key}[{i}]")
-
-
 def check_trainer(trainer: dict[str, Any]) -> None:
     """Refuse invalid devices, strategies and intervals before Lightning does."""
     if trainer["accelerator"] in ("gpu", "cuda") and not torch.cuda.is_available():
@@ -77,6 +64,7 @@ def check_trainer(trainer: dict[str, Any]) -> None:
         raise UserError(
             f"trainer.devices is {devices!r}; give a number of at least 1, GPUs as [0, 1], or auto."
         )
+    require_devices(devices, trainer["accelerator"])
     strategy, known = trainer["strategy"], ["auto", *StrategyRegistry.available_strategies()]
     if isinstance(strategy, str) and strategy not in known:
         raise UserError(
@@ -85,6 +73,18 @@ def check_trainer(trainer: dict[str, Any]) -> None:
         )
     for name in ("val_check_interval", "check_val_every_n_epoch"):
         require_positive(**{f"trainer.{name}": trainer[name]})
+
+
+def require_devices(devices: Any, accelerator: str) -> None:
+    """Refuse more processes on this machine than it has GPUs, or could run on its CPU."""
+    on_gpu = torch.cuda.is_available() and accelerator in ("auto", "gpu", "cuda")
+    on_cpu = not on_gpu and accelerator in ("auto", "cpu")
+    most = torch.cuda.device_count() if on_gpu else max(8, os.cpu_count() or 1)
+    if (on_gpu or on_cpu) and str(devices).isdigit() and int(devices) > most:
+        what = "GPUs" if on_gpu else "processes on the CPU"
+        raise UserError(
+            f"trainer.devices is {devices}, but this machine has at most {most} {what}."
+        )
 
 
 @contextmanager
@@ -119,7 +119,9 @@ def explain_fault(error: BaseException, config: Any) -> str | None:
             "shared memory (/dev/shm), ran out: lower --data.num_workers (now "
             f"{config.data.init_args.num_workers}), or give the job more. {go_on}"
         )
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, WriteError):
+        return f"{error} {go_on}"
+    if isinstance(error, OSError) and error.errno in FULL:
         place = f" at {error.filename}" if error.filename else ""
         return f"The disk is full{place} ({error.strerror}). Free space. {go_on}"
     return None

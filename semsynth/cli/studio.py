@@ -9,7 +9,7 @@ import webbrowser
 from importlib.util import find_spec
 from typing import Annotated
 
-from semsynth.errors import UserError
+from semsynth.errors import UsageError, UserError
 
 NEEDED = ("fastapi", "uvicorn", "websockets")
 LOCAL = ("127.0.0.1", "localhost", "::1")
@@ -46,6 +46,8 @@ def studio(
         device: A GPU if there is one, else the CPU.
         open_page: Open the page in a browser.
     """
+    if not 0 <= port <= 65535:
+        raise UsageError(f"--port must be from 0 to 65535, got {port}.")
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise UserError(
             f"{', '.join(missing)} cannot be imported. Install what the studio needs with\n"

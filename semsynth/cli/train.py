@@ -49,7 +49,7 @@ from semsynth.cli.messages import Parser, check_files, unwrapped
 from semsynth.cli.predict_style import add_style_arguments, read_style
 from semsynth.cli.summary import print_header, print_results, show
 from semsynth.data import MaskFolder, SynthesisDataModule
-from semsynth.errors import UserError, require_writable
+from semsynth.errors import UserError, check_numbers, require_writable
 from semsynth.files import write_text
 from semsynth.methods.opening import check_checkpoint
 
@@ -97,7 +97,7 @@ class SaveConfig(SaveConfigCallback):
         write_text(directory / "config.yaml", self.parser.dump(config, skip_none=False))
         space = getattr(trainer.datamodule, "label_space", None)  # type: ignore[attr-defined]
         if space is not None:
-            (directory / "classes.json").write_text(json.dumps(list(space.names)) + "\n")
+            write_text(directory / "classes.json", json.dumps(list(space.names)) + "\n")
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
                 logger.experiment.config.update(config.as_dict(), allow_val_change=True)
@@ -196,8 +196,10 @@ class SemsynthCLI(LightningCLI):
         try:
             check_files(self.config_files)
             self.config = parser.parse_args(args)  # type: ignore[arg-type]  # always a list here
+            values = self.config[self.command].as_dict()
         except (UserError, OmegaConfBaseException) as error:
             self._parser(self.command).error(" ".join(str(error).split()))
+        check_numbers(values)  # before the seed is used
 
     def _parse_ckpt_path(self) -> None:
         """Do not rebuild the model from the checkpoint: the run's config.yaml does that."""
@@ -211,7 +213,6 @@ class SemsynthCLI(LightningCLI):
             config.run_dir = str(run_directory.default_directory(values, file))
         self.run_dir = Path(config.run_dir)
         require_writable(self.run_dir, "--run_dir")
-        preflight.check_numbers(config.as_dict())
         config.weights_only = True  # nothing in the file is executed
         if config.checkpoint.dirpath is None:
             config.checkpoint.dirpath = str(self.run_dir / "checkpoints")
@@ -237,6 +238,9 @@ class SemsynthCLI(LightningCLI):
         with unwrapped(), preflight.explained(None):
             super().instantiate_classes()
         if self.command == "predict" and (masks := self.config.predict.masks) is not None:
+            if not getattr(self.model, "uses_masks", False):  # nor does a segmenter
+                name = type(self.model).__name__
+                raise UserError(f"{name} does not generate from masks; leave out --masks.")
             self.datamodule = MaskFolder(masks, self.datamodule)
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:

@@ -17,7 +17,7 @@ from semsynth.data.labels import LabelSpace
 from semsynth.data.sampling import ShardSampler, TrainSampler
 from semsynth.data.shots import EPOCH, Numbers, Shots, choose_shots, collate_shots, read_names
 from semsynth.data.tolerant import OnBadFile, SkipCount, Tolerant
-from semsynth.errors import require_not_negative, require_positive
+from semsynth.errors import require_not_negative, require_positive, require_processes
 from semsynth.files import write_text
 
 Split = Literal["train", "val", "test"]
@@ -112,6 +112,7 @@ class SynthesisDataModule(LightningDataModule):
             eval_batch_size=eval_batch_size,
         )
         require_not_negative(num_workers=num_workers)
+        require_processes(num_workers=num_workers)
         self.shots = shots
         self.shots_seed = shots_seed
         self.on_bad_file: OnBadFile = "stop"

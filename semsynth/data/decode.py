@@ -40,6 +40,8 @@ def opened_image(path: Path) -> Iterator[Image.Image]:
     An image of more than twice ``Image.MAX_IMAGE_PIXELS``, 179 million pixels, is refused.
     """
     try:
+        if path.exists() and not path.is_file():
+            raise OSError("not a regular file")  # reading a FIFO would wait forever
         with Image.open(path, formats=FORMATS) as opened:
             yield opened
     except DataError:

@@ -91,7 +91,11 @@ class FewShotFolder(PairsOnDisk):
         directory = next((place for place in places if place.is_dir()), None)
         if directory is None:
             return pairs
-        found = {p.stem: p for p in sorted(directory.iterdir()) if p.suffix in CODE_SUFFIXES}
+        found = {
+            p.stem: p
+            for p in sorted(directory.iterdir())
+            if p.suffix in CODE_SUFFIXES and p.is_file()
+        }
         problems = [
             Problem(
                 NO_PARTNER,

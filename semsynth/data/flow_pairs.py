@@ -107,7 +107,7 @@ class ToyFlow(ToyDataModule):
         self, test_size: int = 512, noise: float = 0.01, brightness: float = 0.04, **kwargs: Any
     ) -> None:
         super().__init__(test_size=test_size, shots=None, shots_seed=None, labels="dense", **kwargs)
-        if noise < 0 or not 0 <= brightness < 1:
+        if not noise >= 0 or not 0 <= brightness < 1:
             raise ValueError(
                 f"noise must be at least 0 and brightness in [0, 1), got {noise} and {brightness}."
             )

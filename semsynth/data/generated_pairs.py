@@ -1,6 +1,5 @@
 """Pairs of images with known motion for layout editing: seeds to render them from, or a cache."""
 
-import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from semsynth.data.base import Batch, Split, SynthesisDataModule
 from semsynth.data.errors import DataError
 from semsynth.data.labels import LabelSpace
 from semsynth.data.sampling import SeededIndex
+from semsynth.files import read_json
 
 CHUNK = 64
 """Pairs per file of the cache; the last may have fewer."""
@@ -144,8 +144,10 @@ def read_pairs_card(root: Path) -> dict[str, Any]:
     file = root / "card.json"
     if not file.is_file():
         raise DataError(f"{root} has no pairs: there is no {file}. Write them with semsynth pairs.")
-    card = json.loads(file.read_text())
-    if "sigma_flow" not in card:
+    card: dict[str, Any] = read_json(file)
+    if not isinstance(card, dict) or not isinstance(card.get("num"), int):
+        raise DataError(f"{file} does not describe pairs. Write them again with semsynth pairs.")
+    if not all(isinstance(card.get(key), float) for key in ("sigma_flow", "sigma_expansion")):
         raise DataError(
             f"The pairs in {root} are incomplete; rerun the commands that write them:\n"
             f"  {card.get('command', 'semsynth pairs')}"

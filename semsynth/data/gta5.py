@@ -1,5 +1,6 @@
 """GTA5 (Richter et al., ECCV 2016) as cIMLE prepared it (Li et al., ICCV 2019)."""
 
+import io
 from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
@@ -16,7 +17,7 @@ from semsynth.data.disk import PairsOnDisk
 from semsynth.data.labels import LabelSpace
 from semsynth.data.pairs import Pair, find_pairs
 from semsynth.data.rarity import scores_of_pairs
-from semsynth.files import replaced
+from semsynth.files import write_bytes
 
 REBALANCED = (0, 2, 10, 19, 1)
 """Classes whose rare colours are sampled: road, building, sky, others, sidewalk."""
@@ -74,8 +75,9 @@ class GTA5(PairsOnDisk):
             if not file.exists():
                 self.check("train", range(len(pairs)))
                 scores = scores_of_pairs(pairs, self.lookup(), self.num_classes)
-                with replaced(file) as temporary, temporary.open("wb") as opened:
-                    np.save(opened, scores)
+                content = io.BytesIO()
+                np.save(content, scores)
+                write_bytes(file, content.getvalue())
             self._scores = np.load(file)
         return self._scores
 

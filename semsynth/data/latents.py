@@ -4,10 +4,10 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from semsynth.data.errors import DataError
+from semsynth.files import read_tensors
 
 CODE_SUFFIXES = (".safetensors", ".pt")
 
@@ -16,7 +16,7 @@ def read_codes(file: Path) -> Tensor:
     """W+ code (num_ws, w_dim), float32, from ``codes`` of a ``.pt`` or ``.safetensors`` file."""
     try:
         if file.suffix == ".safetensors":
-            stored = load_file(file)
+            stored, _ = read_tensors(file)
         else:
             stored = torch.load(file, map_location="cpu", weights_only=True)
     except UnpicklingError as error:  # its message advises to execute the file

@@ -5,9 +5,12 @@ from pathlib import Path
 from jsonargparse import ArgumentError, ArgumentParser
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from semsynth.data.base import SynthesisDataModule
 from semsynth.data.errors import DataError
+from semsynth.errors import UserError
+from semsynth.files import read_yaml
 
 
 def open_data(config: Path) -> SynthesisDataModule:
@@ -25,10 +28,13 @@ def open_data(config: Path) -> SynthesisDataModule:
 def data_of(config: Path) -> object:
     """The data of an experiment, interpolations resolved."""
     try:
-        values = OmegaConf.load(config)
+        content = read_yaml(config)
+        values = OmegaConf.load(config) if isinstance(content, dict) else None
         node = values.get("data") if isinstance(values, DictConfig) else None
         if node is None:
             raise DataError(f"{config} has no key 'data'; give a data set with --data and --root.")
         return OmegaConf.to_container(node, resolve=True)
-    except (OSError, OmegaConfBaseException) as error:
+    except DataError:
+        raise
+    except (UserError, OmegaConfBaseException, YAMLError) as error:
         raise DataError(f"{config} cannot be read: {error}") from error

@@ -48,7 +48,7 @@ def list_images(directory: Path, problems: list[Problem] | None = None) -> dict[
     """
     if not directory.is_dir():
         raise DataError(f"There is no directory {directory}; check the root of the data set.")
-    files = sorted(p for p in directory.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    files = sorted(p for p in directory.iterdir() if is_image(p))
     if not files:
         raise DataError(
             f"{directory} has no images; expected files ending in {', '.join(IMAGE_SUFFIXES)}."
@@ -64,6 +64,12 @@ def list_images(directory: Path, problems: list[Problem] | None = None) -> dict[
     if problems is not None:
         problems += twice
     return {p.stem: p for p in files if by_stem[p.stem] == p}
+
+
+def is_image(path: Path) -> bool:
+    """Whether a path is listed as an image: a file, or a broken link, which is reported later."""
+    is_broken = path.is_symlink() and not path.exists()
+    return path.suffix.lower() in IMAGE_SUFFIXES and (path.is_file() or is_broken)
 
 
 def find_pairs(images: Path, masks: Path) -> list[Pair]:

@@ -186,15 +186,15 @@ class ScanRecord:
         return seen
 
     def _lines(self) -> Iterator[tuple[str, Scanned]]:
-        text = self.file.read_text() if self.file.is_file() else ""
+        text = self.file.read_text(errors="replace") if self.file.is_file() else ""
         for line in text.splitlines():
             try:
                 key, *sizes, pixels = json.loads(line)
-            except ValueError:  # an empty or truncated line
-                continue
-            counts = np.zeros(256, np.int64)
-            counts[[int(c) for c in pixels]] = list(pixels.values())
-            image_size, mask_size = (size and (size[0], size[1]) for size in sizes)
+                counts = np.zeros(256, np.int64)
+                counts[[int(c) for c in pixels]] = list(pixels.values())
+                image_size, mask_size = (size and (size[0], size[1]) for size in sizes)
+            except (AttributeError, IndexError, RecursionError, TypeError, ValueError):
+                continue  # an empty or damaged line: its sample is read again
             yield key, Scanned((), image_size, mask_size, counts)
 
 

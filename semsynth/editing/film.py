@@ -1,5 +1,6 @@
 """Films of a trajectory: frames, and files of them."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from semsynth.editing.canvas import Canvas
 from semsynth.editing.trajectory import Step
-from semsynth.files import replaced
+from semsynth.files import write_bytes
 from semsynth.images import save_png, to_uint8
 from semsynth.networks.motion.marks import EditError
 
@@ -51,8 +52,9 @@ def save_gif(frames: Tensor, path: Path, scale: int = 1) -> None:
     duration = [1000 // RATE] * len(pictures)
     duration[0] = duration[-1] = 700
     animation = {"save_all": True, "append_images": pictures[1:], "duration": duration, "loop": 0}
-    with replaced(path) as temporary:
-        pictures[0].save(temporary, format="GIF", **animation)
+    content = io.BytesIO()
+    pictures[0].save(content, format="GIF", **animation)
+    write_bytes(path, content.getvalue())
 
 
 def save_mp4(frames: Tensor, path: Path, scale: int = 1) -> None:
@@ -64,13 +66,15 @@ def save_mp4(frames: Tensor, path: Path, scale: int = 1) -> None:
             "MP4 needs PyAV; install it with `pip install 'semsynth[video]'`, or write a GIF."
         ) from error
     arrays = enlarged(frames, scale)
-    with replaced(path) as temporary, av.open(str(temporary), "w", format="mp4") as film:
+    content = io.BytesIO()
+    with av.open(content, "w", format="mp4") as film:
         stream = film.add_stream("libx264", rate=RATE)
         stream.height, stream.width = arrays[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         for array in arrays:
             film.mux(stream.encode(av.VideoFrame.from_ndarray(array, format="rgb24")))
         film.mux(stream.encode())
+    write_bytes(path, content.getvalue())
 
 
 def enlarged(frames: Tensor, scale: int) -> list[NDArray[np.uint8]]:

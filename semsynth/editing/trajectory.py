@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from semsynth.editing.canvas import Canvas
-from semsynth.files import write_text
+from semsynth.errors import UserError
+from semsynth.files import read_json, write_text
 from semsynth.networks.motion.marks import EditError
 from semsynth.weights.priors import fingerprint
 
@@ -49,25 +50,28 @@ def read_trajectory(path: Path, canvas: Canvas) -> list[Step]:
         EditError: The file is not a trajectory, or one of another generator or canvas.
     """
     try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise EditError(f"{path} cannot be read: {error}") from error
+        content = read_json(path)
+    except UserError as error:
+        raise EditError(str(error)) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise EditError(f"{path} is not a semsynth trajectory.")
-    if content["prior"] != fingerprint(canvas.generator):
+    if content.get("prior") != fingerprint(canvas.generator):
         raise EditError(
             f"The trajectory in {path} was made with another generator, of fingerprint "
-            f"{content['prior'][:12]}; load that prior first."
+            f"{str(content.get('prior'))[:12]}; load that prior first."
         )
-    if content["canvas_size"] != canvas.size:
+    if content.get("canvas_size") != canvas.size:
         raise EditError(
-            f"The marks in {path} are on a canvas of {content['canvas_size']} pixels, and this one "
-            f"has {canvas.size}."
+            f"The marks in {path} are on a canvas of {content.get('canvas_size')} pixels, and this "
+            f"one has {canvas.size}."
         )
     shape = 1, canvas.generator.num_ws, canvas.generator.w_dim
     device = canvas.generator.mean_latent.device
     steps = []
-    for entry in content["steps"]:
+    entries = content.get("steps")
+    for entry in entries if isinstance(entries, list) else ():
+        if not isinstance(entry, dict) or not {"kind", "w_plus"} <= entry.keys():
+            raise EditError(f"A step of the trajectory in {path} has no kind or no latents.")
         kind, w_plus = entry.pop("kind"), decode(entry.pop("w_plus"), shape)
         steps.append(Step(kind, entry, w_plus.to(device)))
     if not steps:
@@ -84,6 +88,8 @@ def decode(text: str, shape: tuple[int, ...]) -> Tensor:
     """Latents of a shape from ``encode``."""
     try:
         values = np.frombuffer(base64.b64decode(text, validate=True), "<f4").reshape(shape)
-    except (binascii.Error, ValueError) as error:
+    except (binascii.Error, TypeError, ValueError) as error:
         raise EditError(f"Latents in the trajectory are damaged: {error}") from error
+    if not np.isfinite(values).all():
+        raise EditError("Latents in the trajectory are NaN or infinite.")
     return torch.from_numpy(values.astype(np.float32))

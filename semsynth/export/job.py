@@ -26,7 +26,7 @@ from semsynth.export.filters import Scores, Thresholds, Verdict, judge
 from semsynth.export.judges import Judges, class_agreement, count_pixels, disagreement
 from semsynth.export.sources import Drawn, Source
 from semsynth.export.writers import DROPPED, Sample, Writer
-from semsynth.files import write_text
+from semsynth.files import read_json, write_text
 
 SPLITS = ("train", "val", "test")
 PARTS = ".parts"
@@ -205,7 +205,9 @@ def stored_card(output: Path, card: dict[str, Any]) -> dict[str, Any] | None:
     file = output / CARD
     if not file.is_file():
         return None
-    stored: dict[str, Any] = json.loads(file.read_text())
+    stored: dict[str, Any] = read_json(file)
+    if not isinstance(stored, dict):
+        raise DataError(f"{file} is not an object; choose another directory.")
     for key, value in json.loads(json.dumps(card)).items():
         if stored.get(key) != value:
             raise DataError(

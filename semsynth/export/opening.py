@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
-import yaml
 from torch import Tensor
 
 import semsynth.methods
@@ -19,6 +18,7 @@ from semsynth.data.transforms import PairTransform
 from semsynth.export.edits import MaskEdit
 from semsynth.export.sources import MaskSource, SampleSource, labelled_samples
 from semsynth.export.styles import PhotoStyles
+from semsynth.files import read_yaml
 from semsynth.images import from_uint8
 from semsynth.methods import CLVAE, FewShotSMIS
 from semsynth.weights.download import sha256_of
@@ -62,7 +62,9 @@ def open_checkpoint(file: Path, device: torch.device) -> Opened:
             f"There is no {config} to rebuild {file.name} from; keep checkpoints in the directory "
             "of their run."
         )
-    name = yaml.safe_load(config.read_text())["model"]["class_path"].rsplit(".", 1)[-1]
+    content = read_yaml(config)
+    model = content.get("model") if isinstance(content, dict) else None
+    name = str(model.get("class_path") if isinstance(model, dict) else model).rsplit(".", 1)[-1]
     if name not in ("CLVAE", "FewShotSMIS"):
         raise DataError(f"{name} cannot make labelled images; export with CLVAE or FewShotSMIS.")
     data = open_data(config)

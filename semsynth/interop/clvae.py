@@ -275,8 +275,8 @@ def save_clvae(imported: ImportedCLVAE, directory: Path) -> Path:
         "pytorch-lightning_version": version("lightning"),
     }
     path = directory / "checkpoints" / "official.ckpt"
-    with replaced(path) as temporary:
-        torch.save(content, temporary)
+    with replaced(path) as temporary, temporary.open("wb") as opened:
+        torch.save(content, opened)
     config = configuration(imported.arguments) | {"run_dir": str(directory)}
     write_text(directory / "config.yaml", yaml.safe_dump(config, sort_keys=False))
     return path

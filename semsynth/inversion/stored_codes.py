@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 from rich.progress import Progress
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
-from semsynth.files import write_bytes
+from semsynth.files import read_tensors, write_tensors
 from semsynth.images import save_png, to_uint8
 from semsynth.inversion import Distance, Recipe, invert
 from semsynth.inversion.search import Inversion
@@ -115,9 +115,8 @@ def digest_of_pixels(image: Tensor) -> str:
 def stored_notes(file: Path) -> dict[str, str]:
     """The notes in a file of codes; none if it is missing or damaged."""
     try:
-        with safe_open(file, "pt") as opened:
-            return opened.metadata() or {}
-    except (OSError, SafetensorError):
+        return read_tensors(file)[1]
+    except (OSError, SafetensorError, ValueError):
         return {}
 
 
@@ -130,9 +129,9 @@ def is_done(file: Path, wanted: dict[str, str]) -> bool:
 def write_codes(out: Path, stem: str, found: Inversion, i: int, notes: dict[str, str]) -> None:
     """Write the codes of one photo and its reconstruction."""
     save_png(to_uint8(found.image[i]), out / f"{stem}.png")
-    tensors = {"codes": found.w_plus[i : i + 1].cpu().contiguous()}
+    tensors = {"codes": found.w_plus[i : i + 1]}
     if not isinstance(found.noise, str):
         for level, noise in enumerate(found.noise):
-            tensors[f"noise_{level:02d}"] = noise[i : i + 1].cpu().contiguous()
+            tensors[f"noise_{level:02d}"] = noise[i : i + 1]
     errors = {"mse": f"{found.mse[i]:.6f}", "distance": f"{found.perceptual[i]:.6f}"}
-    write_bytes(out / f"{stem}.safetensors", save(tensors, notes | errors))
+    write_tensors(out / f"{stem}.safetensors", tensors, notes | errors)

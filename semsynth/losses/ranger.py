@@ -26,7 +26,7 @@ class Ranger(Optimizer):
         betas: tuple[float, float] = (0.95, 0.999),
         eps: float = 1e-5,
     ) -> None:
-        if lr < 0 or eps <= 0 or not all(0 <= beta < 1 for beta in betas):
+        if not (lr >= 0 and eps > 0) or not all(0 <= beta < 1 for beta in betas):
             raise ValueError(
                 f"Ranger needs lr >= 0, eps > 0 and betas in [0, 1), got lr {lr}, eps {eps}, "
                 f"betas {betas}."

@@ -1,6 +1,8 @@
 """Base class of the methods: evaluation steps, frozen networks, and step counting of GANs."""
 
+import inspect
 from collections.abc import Collection, Iterable, Mapping
+from types import FrameType
 from typing import Any
 
 import torch
@@ -9,7 +11,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 from torch import Tensor
 
-from semsynth.errors import UserError
+from semsynth.errors import UserError, check_numbers
 from semsynth.networks.clvae.style_codes import StyleError as StyleError
 from semsynth.networks.noise import sample_seed
 
@@ -30,7 +32,17 @@ RETIRED: dict[str, Any] = {
 cards and configurations still contain them."""
 
 
-class Method(LightningModule):
+class FiniteArguments(LightningModule):
+    """A LightningModule whose hyperparameters are finite numbers."""
+
+    def save_hyperparameters(self, *args: Any, frame: FrameType | None = None, **kw: Any) -> None:
+        """Keep the constructor's arguments; numbers that are no usable ones are refused."""
+        caller = inspect.currentframe()
+        super().save_hyperparameters(*args, frame=frame or (caller and caller.f_back), **kw)
+        check_numbers(dict(self.hparams))
+
+
+class Method(FiniteArguments):
     """A synthesis method: ``predict_step(batch, i)`` returns images (B, 3, H, W) in [-1, 1].
 
     The same ``batch["seed"]`` (B,) gives the same images on any number of devices.

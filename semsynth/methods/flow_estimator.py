@@ -4,7 +4,6 @@ from collections.abc import Collection
 from typing import Any
 
 import torch
-from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
@@ -13,13 +12,14 @@ from torchmetrics import MeanMetric
 from torchvision.utils import flow_to_image
 
 from semsynth.errors import require_not_negative, require_positive
+from semsynth.methods.base import FiniteArguments
 from semsynth.networks.motion.dis import DISMotion
 from semsynth.networks.motion.raft import RAFT, Estimates
 
 Batch = dict[str, Any]
 
 
-class FlowEstimator(LightningModule):
+class FlowEstimator(FiniteArguments):
     """A small RAFT (Teed & Deng, ECCV 2020, https://arxiv.org/abs/2003.12039) with an expansion.
 
     Its batches have ``image``, ``target``, ``flow``, ``log_expansion`` and ``valid``. A test also

@@ -42,9 +42,21 @@ def check_checkpoint(path: str | None, method: str) -> None:
             f"{path} is not a run checkpoint: it has no state_dict. Convert checkpoints of other "
             "code with semsynth import."
         )
+    if bad := [key for key, value in content["state_dict"].items() if not is_finite(key, value)]:
+        raise UserError(
+            f"{path} has NaN or infinite weights ({bad[0]}{', ...' if len(bad) > 1 else ''}). Try "
+            "another of the run, and lower the learning rate."
+        )
     found = str((content.get("hyper_parameters") or {}).get("_class_path", method))
     if found.rsplit(".", 1)[-1] != method:
         raise UserError(
             f"{path} is a checkpoint of {found.rsplit('.', 1)[-1]}, but the configuration names "
             f"{method}. Use the configuration of its run, RUN/config.yaml, or another checkpoint."
         )
+
+
+def is_finite(key: str, value: object) -> bool:
+    """Whether a weight is finite; the unit of motion is unknown, NaN, before training."""
+    if not isinstance(value, torch.Tensor) or key.endswith("motion_scale"):
+        return True
+    return bool(value.isfinite().all())

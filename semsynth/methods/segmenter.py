@@ -3,7 +3,6 @@
 from typing import Any, Literal
 
 import torch.nn.functional as F
-from lightning import LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
@@ -13,6 +12,7 @@ from torchmetrics.classification import MulticlassJaccardIndex
 from semsynth import weights
 from semsynth.errors import require_not_negative, require_positive
 from semsynth.losses.losses import dice_loss
+from semsynth.methods.base import FiniteArguments
 from semsynth.networks.pair_augmentation import augment_pairs
 from semsynth.networks.recolouring import recolour
 from semsynth.networks.trunk_unet import Trunk, TrunkUNet, segmentation_network
@@ -21,7 +21,7 @@ from semsynth.weights.cards import read_state
 Batch = dict[str, Any]
 
 
-class Segmenter(LightningModule):
+class Segmenter(FiniteArguments):
     """A U-Net trained with cross-entropy.
 
     Args:

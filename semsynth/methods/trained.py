@@ -39,10 +39,11 @@ def load_trained(name_or_path: str | Path) -> tuple[CLVAE | FewShotSMIS, dict[st
     path = find_trained(name_or_path)
     card = cards.read_card(path, "a trained method", "method")
     arguments = without_retired(card["method"])
-    kind = KINDS.get(arguments.pop("class", ""))
+    kind = KINDS.get(str(arguments.pop("class", "")))
     if kind is None:
         raise WeightsError(f"{path.with_suffix('.json')} describes none of {', '.join(KINDS)}.")
-    with torch.random.fork_rng(devices=[]):  # the run's random numbers stay where they were
+    # the run's random numbers stay where they were
+    with cards.as_described(path), torch.random.fork_rng(devices=[]):
         method = kind(**arguments)
     if isinstance(method, FewShotSMIS):
         require_prior(str(path), card.get("prior"), method.generator)

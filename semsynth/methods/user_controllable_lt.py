@@ -26,6 +26,7 @@ from semsynth.networks.motion.latent_transformer import LatentTransformer, Part
 from semsynth.networks.motion.marks import Marks, check_marks
 from semsynth.networks.noise import hash_int64
 from semsynth.weights import WeightsError
+from semsynth.weights.cards import as_described
 from semsynth.weights.editors import find_editor, prior_beside, read_editor
 from semsynth.weights.estimators import load_motion_estimator
 from semsynth.weights.priors import fingerprint, require_prior
@@ -179,7 +180,8 @@ class UserControllableLT(PriorMethod):
         """
         path = find_editor(name_or_path)
         card, _ = read_editor(path)
-        method = cls(prior or prior_beside(path, card), **without_retired(card["method"]))
+        with as_described(path):
+            method = cls(prior or prior_beside(path, card), **without_retired(card["method"]))
         method.load_editor(path)
         return method.eval()
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from semsynth.data import DataError
 from semsynth.data.check.scan import check_pairs
 from semsynth.data.decode import opened_image, read_image, read_mask, size_as_shown
-from semsynth.data.pairs import IMAGE_SUFFIXES, Pair, list_images
+from semsynth.data.pairs import Pair, is_image, list_images
 from semsynth.data.transforms import resize_image, resize_map
 from semsynth.images import from_uint8
 from semsynth.metrics import ImageMetric
@@ -49,7 +49,7 @@ def find_samples(directory: Path, stems: Mapping[str, Path]) -> dict[str, list[P
     ``STEM_1`` and so on. A file that is not named after a mask is a single sample.
     """
     folders = sorted(p for p in directory.iterdir() if p.is_dir()) if directory.is_dir() else []
-    files = any(p.suffix.lower() in IMAGE_SUFFIXES for p in folders and directory.iterdir())
+    files = any(is_image(p) for p in folders and directory.iterdir())
     if folders and not files:
         return {folder.name: by_number(list_images(folder)) for folder in folders}
     samples: dict[str, dict[str, Path]] = {}

@@ -1,24 +1,23 @@
 """The models behind the tabs: those that ship, or files named on the command line."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import torch
-import yaml
 from lightning.pytorch.cli import instantiate_class
 
 from semsynth.callbacks import run_directory
 from semsynth.data import DataError
 from semsynth.data.labels import LabelSpace, distinct_palette
 from semsynth.editing import Canvas, ClosedLoop, Editor
+from semsynth.files import read_json, read_yaml
 from semsynth.methods import CLVAE, FewShotSMIS
 from semsynth.methods.opening import load_editor
 from semsynth.methods.trained import drop_training_parts, load_trained
 from semsynth.networks.unet import UNet
 from semsynth.weights import load_segmenter
-from semsynth.weights.cards import read_card
+from semsynth.weights.cards import as_described, read_card
 from semsynth.weights.priors import load_generator
 
 CLVAE_SHIPPED = "toy_street_clvae"
@@ -134,7 +133,8 @@ def load(file: str, kind: type[CLVAE | FewShotSMIS]) -> tuple[CLVAE | FewShotSMI
     if file.endswith(".ckpt"):
         method = load_checkpoint(file, kind)
     elif (path := Path(file)).with_suffix(".json").is_file() and "encoder" in read_card(path):
-        method = load_imported(path, read_card(path))
+        with as_described(path):
+            method = load_imported(path, read_card(path))
     else:
         method, card = load_trained(file)
     if not isinstance(method, kind):
@@ -174,19 +174,19 @@ def space_of(card: dict[str, Any], method: CLVAE | FewShotSMIS, file: str) -> La
     """Names and colours of the classes: from the card, the run's data, or numbers."""
     count = method.num_classes
     if "classes" in card:
-        classes = card["classes"]
-        palette = tuple((int(r), int(g), int(b)) for r, g, b in classes["palette"])
-        return LabelSpace(tuple(classes["names"]), palette, unknown=card.get("unknown"))
+        with as_described(Path(file)):
+            classes = card["classes"]
+            palette = tuple((int(r), int(g), int(b)) for r, g, b in classes["palette"])
+            return LabelSpace(tuple(classes["names"]), palette, unknown=card.get("unknown"))
     config = run_directory.of_checkpoint(file) / "config.yaml"
     names = config.with_name("classes.json")
-    data = yaml.safe_load(config.read_text()).get("data", {}) if config.is_file() else {}
-    if str(data.get("class_path")).startswith("semsynth.data."):
+    content = read_yaml(config) if config.is_file() else {}
+    data = content.get("data") if isinstance(content, dict) else None
+    if isinstance(data, dict) and str(data.get("class_path")).startswith("semsynth.data."):
         try:
             return instantiate_class((), data).label_space
         except (DataError, OSError, TypeError, ValueError):
             pass  # the data are elsewhere: the run has their names, but not their colours
-    words = (
-        json.loads(names.read_text()) if names.is_file() else [f"class {i}" for i in range(count)]
-    )
+    words = read_json(names) if names.is_file() else [f"class {i}" for i in range(count)]
     sparse = isinstance(method, FewShotSMIS) and method.sparse
     return LabelSpace(tuple(words), distinct_palette(count), unknown=0 if sparse else None)

@@ -5,20 +5,26 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import UnionType
 from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from semsynth import __version__, weights
-from semsynth.errors import UserError
-from semsynth.files import replaced
+from semsynth.errors import UserError, shortened
+from semsynth.files import read_json, replaced
 from semsynth.weights.store import MissingWeightsError, WeightsError
 
 State = dict[str, Tensor]
 Network = TypeVar("Network", bound=nn.Module)
+KINDS: dict[str, type | UnionType] = {  # of keys that a card may have
+    **{"feature_resolution": int, "style_layer": int, "unknown": int | None},
+    **{"features": str, "prior_file": str, "classes": dict, "discriminator": dict},
+    "prior": str | dict,
+}
 AGAIN = "import or copy the two files again"
 
 
@@ -49,13 +55,16 @@ def read_card(path: Path, what: str = "weights", *keys: str) -> dict[str, Any]:
     """
     file = path.with_suffix(".json")
     try:
-        card = json.loads(file.read_text())
-    except ValueError as error:  # of JSON and of UTF-8
-        raise WeightsError(f"{file} is not valid JSON ({error}); {AGAIN}.") from error
+        card = read_json(file)
+    except UserError as error:
+        raise WeightsError(f"{str(error).removesuffix('.')}; {AGAIN}.") from error
     if not isinstance(card, dict):
         raise WeightsError(f"{file} is {type(card).__name__}, not an object; {AGAIN}.")
     if not all(isinstance(card.get(key), dict) for key in keys):
         raise WeightsError(f"{file} does not describe {what}.")
+    for key in KINDS.keys() & card.keys():
+        if not isinstance(card[key], KINDS[key]):
+            raise WeightsError(f"{file}: {key} is {shortened(card[key])!r}; {AGAIN}.")
     return card
 
 
@@ -66,7 +75,7 @@ def as_described(path: Path) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except (KeyError, OSError, RuntimeError, SafetensorError, TypeError, ValueError) as error:
+    except Exception as error:  # what constructors raise on a value of a wrong type
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(
             f"{path} cannot be read as its card describes it ({path.with_suffix('.json').name}): "

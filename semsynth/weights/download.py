@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from semsynth.errors import UserError
-from semsynth.files import replaced
+from semsynth.files import out_of_space, replaced
 from semsynth.weights.registry import PackagedWeights, WeightsFile
 from semsynth.weights.store import HUB, entry, locate_official, search_directories
 
@@ -154,6 +154,8 @@ def _transfer(known: WeightsFile, part: Path, name: str) -> None:
             with part.open("ab" if resumes else "wb") as opened:
                 _copy(response, opened, known, start if resumes else 0)
     except (OSError, HTTPException) as error:  # URLError, time-outs and broken connections
+        if out_of_space(error):
+            raise
         reason = str(getattr(error, "reason", None) or error)
         instead = f"import it here: semsynth weights import FILE --as {name}"
         raise UnreachableError(known.address, reason, instead) from error

@@ -29,8 +29,9 @@ def read_editor(path: Path) -> tuple[dict[str, Any], State]:
 
 def prior_beside(path: Path, card: dict[str, Any]) -> str:
     """The prior of a latent transformer: beside its file, or by the name in its card."""
-    beside = path.parent / str(card["prior"]["name"])
-    return str(beside if beside.is_file() else card["prior"]["name"])
+    name = str(card["prior"].get("name"))
+    beside = path.parent / name
+    return str(beside if beside.is_file() else name)
 
 
 def save_editor(state: State, path: Path, card: dict[str, Any], half: bool = False) -> None:

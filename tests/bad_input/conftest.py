@@ -1,6 +1,7 @@
 """A place where everything is wrong in one way."""
 
 import json
+import os
 import pickle
 import shutil
 from collections.abc import Sequence
@@ -45,6 +46,10 @@ def write_bad_folders(root: Path) -> None:
         write_folder(root / "coloured") / "train/labels/0.png"
     )
     (root / "empty").mkdir()
+    write_folder(root / "row_short", mask_size=(31, 32))
+    link = write_folder(root / "loop") / "train/labels/0.png"
+    link.unlink()
+    link.symlink_to(link)
 
 
 def write_bad_files(root: Path) -> None:
@@ -54,6 +59,7 @@ def write_bad_files(root: Path) -> None:
     texts["interpolation"] = "data:\n  init_args:\n    num_workers: ${nope}\n"
     for name, text in texts.items():
         (root / f"{name}.yaml").write_text(text)
+    (root / "deep.yaml").write_text("[" * 20_000)
     (root / "binary.yaml").write_bytes(bytes(range(256)))
     (root / "cut_off.ckpt").write_bytes(b"PK\x03\x04abc")
     torch.save({"weights": 1}, root / "stateless.ckpt")
@@ -61,6 +67,9 @@ def write_bad_files(root: Path) -> None:
         content = {"state_dict": {}, "pytorch-lightning_version": "2.6.0", "global_step": 0}
         content |= {"hyper_parameters": {"_class_path": f"semsynth.methods.{method}"}}
         torch.save(content, root / f"{name}.ckpt")
+    content["state_dict"] = {"a": torch.full((2,), torch.nan)}
+    torch.save(content, root / "nan.ckpt")  # of a CLVAE
+    os.mkfifo(root / "fifo.png")
     with (root / "evil.pkl").open("wb") as file:
         pickle.dump(shutil.rmtree, file)
     with (root / "evil.pt").open("wb") as file:

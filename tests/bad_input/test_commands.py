@@ -29,6 +29,7 @@ EVALUATE = "evaluate --real {p}/good/val/images --fake {p}/good/val/images"
 TOY = f"{EVALUATE} --metrics fd:toy_street"
 LAYOUT = f"{EVALUATE} --metrics layout --segmenter toy_street"
 PREDICT = f"predict {STREET} {QUICK} --run_dir {{run}}"
+UNCONDITIONAL = "predict --config experiments/stylegan2/toy64.yaml --trainer.accelerator cpu"
 
 COMMAND_LINE = [
     ("trian", 2, r"invalid choice: 'trian' \(choose from '?fit"),
@@ -67,6 +68,22 @@ COMMAND_LINE = [
     ("import {p}/file --as biggan --out {run}", 2, r"invalid choice: 'biggan'"),
     ("edit --prior a --ckpt_path b --output {run}", 2, r"Give one of --prior and --ckpt_path"),
     ("evaluate --real a", 2, r"required: --fake"),
+    ("draw --prior a --output {run} --truncation .nan", 2, r"--truncation is nan; give a finite"),
+    ("draw --prior a --output {run} --seed=-1", 2, r"--seed is -1; give a seed from 0"),
+    (
+        f"invert --prior a --images b --out {{run}} --seed {2**64}",
+        2,
+        r"--seed is 18446744073709551",
+    ),
+    ("pairs --prior a --num 4 --out {run} --truncation .inf", 2, r"--truncation is inf; give a fi"),
+    ("export --output {run} --split .nan 0 0", 2, r"--split\[0\] is nan; give a finite number"),
+    (
+        "export --output {run} --batch_size 99999999999999999999",
+        2,
+        r"--batch_size is 9+; give at m",
+    ),
+    ("studio --port 65536", 2, r"--port must be from 0 to 65535, got 65536"),
+    ("studio --port=-1", 2, r"--port must be from 0 to 65535, got -1"),
     ("weights fetch", 2, r"fetch needs a NAME, --all or --all-for"),
     ("weights fetch nobody", 2, r"Unknown weights 'nobody'; choose vgg19"),
     ("weights where nobody", 2, r"Unknown weights 'nobody'; choose vgg19"),
@@ -76,6 +93,11 @@ YAML = [
     ("fit --config {p}/broken.yaml", 2, r"broken\.yaml is not valid YAML: .*line 2"),
     ("fit --config {p}/list.yaml", 2, r"list\.yaml is not a mapping"),
     ("fit --config {p}/binary.yaml", 2, r"binary\.yaml is not valid YAML: .*0x80"),
+    ("fit --config {p}/deep.yaml", 2, r"deep\.yaml is not valid YAML: it is nested too deeply"),
+    ("fit --config 'gone \"a'", 2, r"gone \"a: no such file"),
+    ("fit --config {p}/fifo.png", 2, r"fifo\.png: no such file"),
+    ("data check --config {p}/deep.yaml", 1, r"deep\.yaml is not valid YAML: it is nested too"),
+    ("data check --config {p}/broken.yaml", 1, r"broken\.yaml is not valid YAML: .*line 2"),
     ("fit --config {p}/no_data.yaml", 2, r"There are no data.*--data CLASS"),
     (f"{FIT} --config {{p}}/unknown_key.yaml", 2, r"num_sample.*unknown_key\.yaml.*num_samples"),
     (f"{FIT} --config {{p}}/interpolation.yaml", 2, r"'nope' not found.*data\.init_args"),
@@ -89,6 +111,12 @@ VALUES = [
     (f"{FIT} --model.kl_weight=-1", 1, r"kl_weight must be 0 or a positive, finite number, got -1"),
     (f"{FIT} --data.batch_size 0", 1, r"batch_size must be a positive number, got 0"),
     (f"{FIT} --data.eval_batch_size=-1", 1, r"eval_batch_size must be a positive number, got -1"),
+    (f"{FIT} --seed_everything=-1", 1, r"seed_everything is -1; give a seed from 0 to 4,294"),
+    (f"{FIT} --seed_everything {2**64}", 1, r"seed_everything is 18446744073709551616; give at m"),
+    (f"{FIT} --evaluation.seed=-1", 1, r"evaluation\.seed is -1; give a seed"),
+    (f"{PREDICT} --seed=-1", 1, r"seed is -1; give a seed"),
+    (f"{FIT} --data.batch_size {10**20}", 1, r"data\.init_args\.batch_size is 10+; give at most"),
+    (f"{FIT} --data.num_workers 9999", 1, r"num_workers must be at most \d+ on this .* got 9999"),
     (f"{FIT} --data.num_workers=-1", 1, r"num_workers must be 0 or a positive, .* got -1"),
     (f"{FIT} --data.image_size 0", 1, r"image_size must be between 32 and 256, got 0"),
     (f"{FIT} --data.image_size 33", 1, r"divisible by 32.*got \(33, 33\); resize"),
@@ -102,6 +130,7 @@ TRAINER = [
     (f"{FIT} --trainer.accelerator quantum", 1, r"accelerator='quantum'.*Available.*cpu"),
     (f"{FIT} --trainer.devices 0", 1, r"trainer\.devices is '?0'?; give a number of at least 1"),
     (f"{FIT} --trainer.devices two", 1, r"trainer\.devices is 'two'; give a number"),
+    (f"{FIT} --trainer.devices 999", 1, r"trainer\.devices is 999, but this machine has at most"),
     (f"{FIT} --trainer.strategy dpp", 1, r"'dpp'.*did you mean 'ddp'.*auto"),
     (f"{FIT} --trainer.strategy ddp", 1, r"A GAN trains.*ddp_find_unused_parameters_true"),
     (f"{FIT} --trainer.max_steps=-5", 1, r"max_steps.*-1 \(infinite steps\).*-5"),
@@ -115,6 +144,8 @@ DATA = [
     (f"{MINE}empty", 1, r"There is no directory .*empty/train/images"),
     (f"{MINE}high", 1, r"0\.png has the value 9.*expected 0 to 2 and 255\. Map it"),
     (f"{MINE}wide_masks", 1, r"labels/0\.png is 64x32 and .*32x32"),
+    (f"{MINE}row_short", 1, r"labels/0\.png is 32x31 and .*32x32"),
+    (f"{MINE}loop", 1, r"labels/0\.png cannot be read \(No such file: a link to"),
     (f"{MINE}two_classes", 1, r"has 2 classes, but num_classes is 3; make them agree"),
     (f"{MINE}cut_off", 1, r"images/0\.png cannot be read.*replace or remove"),
     (f"{MINE}nothing_in_it", 1, r"images/0\.png cannot be read \(the file is empty\)"),
@@ -132,6 +163,11 @@ DATA = [
     ("data prepare folder --root {p}/good --data.num_classes 0", 1, r"num_classes must be from 1"),
     (f"{PREDICT} --masks {{p}}/empty", 1, r"empty has no images; expected files ending"),
     (f"{PREDICT} --masks {{p}}/gone", 1, r"There is no directory .*gone"),
+    (
+        f"{UNCONDITIONAL} --masks {{p}}/empty --run_dir {{run}}",
+        1,
+        r"StyleGAN2 does not generate fr",
+    ),
     ("evaluate --real {p}/gone --fake {p}/good/val/images", 1, r"no directory .*gone"),
     ("evaluate --real {p}/good/val/images --fake {p}/empty", 1, r"empty has no images"),
     (f"{TOY} --fake {{p}}/cut_off/train/images", 1, r"0\.png cannot be read"),
@@ -141,6 +177,17 @@ DATA = [
     (f"{INVERT} --images {{p}}/gone", 1, r"no directory .*gone"),
     (f"{INVERT} --images {{p}}/empty", 1, r"empty has no images"),
     ("edit --prior toy_portrait --image {p}/gone.png --drag 3,3,5,0 --output {run}", 1, "gone.png"),
+    (
+        "edit --prior toy_portrait --image {p}/fifo.png --drag 3,3,5,0 --output {run}",
+        1,
+        "not a reg",
+    ),
+    (
+        "edit --prior toy_portrait --trajectory {p}/fifo.png --style 1 --output {run}",
+        1,
+        "no such f",
+    ),
+    ("edit --prior toy_portrait --trajectory {p}/deep.yaml --style 1 --output {run}", 1, "deeply"),
     ("edit --prior toy_portrait --trajectory {p}/list.yaml --style 1 --output {run}", 1, "list.ya"),
 ]
 WEIGHTS = [
@@ -151,6 +198,7 @@ WEIGHTS = [
     (f"{FIT} --ckpt_path {{p}}/evil.pt --weights_only false", 1, r"evil\.pt cannot be read"),
     (f"{FIT} --ckpt_path {{p}}/cut_off.ckpt", 1, r"cut_off\.ckpt cannot be read.*truncated"),
     (f"{FIT} --ckpt_path {{p}}/stateless.ckpt", 1, r"has no state_dict.*semsynth import"),
+    (f"{FIT} --ckpt_path {{p}}/nan.ckpt", 1, r"nan\.ckpt has NaN or infinite weights \(a\)"),
     (f"{FIT} --ckpt_path {{p}}/gan.ckpt", 1, r"is a checkpoint of StyleGAN2, .* CLVAE"),
     (f"{FIT} --ckpt_path {{p}}/shapes.ckpt", 1, r"shapes\.ckpt do not fit.*Missing.*config\.yaml"),
     (f"{FIT} --model.perceptual vgg19 --model.perceptual_weight 1", 1, r"weights fetch vgg19"),

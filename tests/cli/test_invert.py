@@ -6,6 +6,7 @@ import torch
 
 from semsynth.cli import main
 from semsynth.cli.invert import identity
+from semsynth.data import DataError
 from semsynth.data.latents import read_codes
 from semsynth.images import save_png, to_uint8
 from semsynth.inversion.stored_codes import stored_notes
@@ -55,6 +56,18 @@ def test_a_second_call_does_only_what_is_left(prior: StyleGAN2Generator, tmp_pat
     invert(tmp_path)
     again = {p.name: p.stat().st_mtime_ns for p in out.glob("*.safetensors")}
     assert [name for name in times if times[name] == again[name]] == ["0.safetensors"]
+
+
+def test_codes_with_a_flipped_byte_are_made_again(
+    prior: StyleGAN2Generator, tmp_path: Path
+) -> None:
+    file = invert(tmp_path) / "0.safetensors"
+    whole, codes = file.read_bytes(), read_codes(file)
+    file.write_bytes(whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:])
+    with pytest.raises(DataError, match=r"0\.safetensors cannot be read .*checksum differs"):
+        read_codes(file)
+    again = read_codes(invert(tmp_path) / "0.safetensors")  # alone in its batch
+    torch.testing.assert_close(again, codes, rtol=1e-3, atol=1e-3)
 
 
 def test_codes_of_another_recipe_are_recomputed_and_say_which(

@@ -83,6 +83,17 @@ def test_entry_that_was_cut_off_is_made_again(tmp_path: Path, source: Path) -> N
     assert cache.get("image", [source], forbidden).unique().tolist() == [3]
 
 
+def test_entry_with_a_flipped_bit_is_made_again(tmp_path: Path, source: Path) -> None:
+    cache = ResizedCache(tmp_path / "cache", SIZE)
+    cache.get("image", [source], lambda: make(source))
+    (entry,) = entries(tmp_path / "cache")
+    whole = entry.read_bytes()
+    for at in range(0, len(whole), 7):
+        entry.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        assert cache.get("image", [source], lambda: make(source)).unique().tolist() == [3]
+        assert entry.read_bytes() == whole
+
+
 def test_failure_while_making_leaves_nothing(tmp_path: Path, source: Path) -> None:
     with pytest.raises(AssertionError):
         ResizedCache(tmp_path / "cache", SIZE).get("image", [source], forbidden)

@@ -28,15 +28,13 @@ SEGMENTATION = "metrics/test_segmentation.py::test_"
 # the file, and what takes their place
 FAULTS: dict[str, dict[str, list[tuple[str, str]]]] = {
     "losses/losses.py": {
-        LOSSES + "hinge_loss_of_the_discriminator_by_hand": [
+        LOSSES + "hinge_losses_by_hand": [
             ("F.relu(1 + logits", "F.relu(1 - logits"),
             ("F.relu(1 - logits", "F.relu(-logits"),
-        ],
-        LOSSES + "hinge_loss_of_the_generator_by_hand": [
             ("[-logits.float()", "[logits.float()"),
             ("torch.stack(list(losses)).mean()", "torch.stack(list(losses)).sum()"),
         ],
-        LOSSES + "nonsaturating_loss_of_the_discriminator_by_hand": [
+        LOSSES + "nonsaturating_losses_by_hand": [
             ("F.softplus(-real_logits", "F.softplus(real_logits")
         ],
         LOSSES + "r1_penalty_is_the_squared_norm_of_the_gradient": [
@@ -45,11 +43,11 @@ FAULTS: dict[str, dict[str, list[tuple[str, str]]]] = {
         LOSSES + "path_lengths_of_a_linear_generator_by_hand": [
             ("/ math.sqrt(H * W)", "/ (H * W)")
         ],
-        LOSSES + "feature_matching_gives_no_gradient_to_real_features": [
+        LOSSES + "real_images_and_features_get_no_gradient": [
             ("l1(f, r.detach()) for", "l1(f, r) for")
         ],
         LOSSES + "feature_matching_sums_layers_and_averages_scales": [
-            ("in zip(fake, real, strict=True)]).sum()", "in zip(fake, real, strict=True)]).mean()")
+            ("for f, r in layers]).sum()", "for f, r in layers]).mean()")
         ],
         LOSSES + "perceptual_loss_multiplies_pixels_by_the_loss_mask": [
             ("difference = difference * resize_layout(weight, difference.shape[-2:])", "pass")
@@ -65,7 +63,7 @@ FAULTS: dict[str, dict[str, list[tuple[str, str]]]] = {
         OPTIONS + "gaussian_divergence_equals_that_of_torch": [
             ("(-prior_logvar).exp()", "prior_logvar.exp()")
         ],
-        LOSSES + "class_layer_kl_divides_by_the_classes_and_sums_the_levels": [
+        LOSSES + "class_layer_kl_divides_by_classes_and_sums_levels": [
             ("(kl * present).sum(-1)", "kl.sum(-1)")
         ],
         ADVERSARIES + "class_balance_gives_all_classes_the_same_share": [(" * there.sum()", "")],
@@ -194,8 +192,6 @@ CASES = [
     for right, wrong in faults
 ]
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -226,11 +222,20 @@ def run_tests(root: Path, *tests: str) -> tuple[int, str]:
     return done.returncode, done.stderr + done.stdout
 
 
+@pytest.mark.parametrize(("file", "test", "right", "wrong"), CASES)
+def test_fault_has_its_place_and_a_test(file: str, test: str, right: str, wrong: str) -> None:
+    assert (ROOT / "semsynth" / file).read_text().count(right) == 1
+    path, _, name = test.partition("::")
+    assert f"\ndef {name}(" in (ROOT / "tests" / path).read_text()
+
+
+@pytest.mark.slow
 def test_without_a_fault_all_tests_pass(copy: Path) -> None:
     status, output = run_tests(copy, *(test for tests in FAULTS.values() for test in tests))
     assert status == 0, output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("file", "test", "right", "wrong"), CASES)
 def test_fault_is_noticed(copy: Path, file: str, test: str, right: str, wrong: str) -> None:
     path = copy / "semsynth" / file

@@ -85,7 +85,8 @@ def _replace(file: Path, indices: Image.Image) -> None:
     with replaced(target) as temporary:
         indices.save(temporary, "PNG")
         if not backup.exists():
-            shutil.copy2(file, backup)
+            with replaced(backup) as copy:
+                shutil.copy2(file, copy)
     if target != file:
         file.unlink()
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from semsynth.data import Folder
-from semsynth.data.check.scan import check_pairs, describe_values, scan, scan_pair
+from semsynth.data.check.scan import check_pairs, describe_values, scan, scan_pair, shape_differs
 from semsynth.data.errors import DataError
 from semsynth.data.labels import LabelSpace
 from semsynth.data.pairs import Pair
@@ -34,6 +34,23 @@ def labels(path: Path, values: np.ndarray) -> Path:
 def pair(folder: Path, name: str = "0", size: tuple[int, int] = SIZE) -> Pair:
     image = photo(folder / f"{name}.jpg", size, int(name))
     return Pair(name, image, (labels(folder / f"{name}_map.png", classes(size, int(name))),))
+
+
+@pytest.mark.parametrize(
+    ("mask", "photo", "differs"),
+    [
+        ((39, 40), (40, 40), True),
+        ((400, 599), (400, 600), True),
+        ((1998, 1000), (2000, 1000), True),
+        ((512, 512), (1024, 1024), False),
+        ((333, 500), (667, 1001), False),
+        ((40, 40), (40, 40), False),
+    ],
+)
+def test_a_row_too_few_is_no_scale(
+    mask: tuple[int, int], photo: tuple[int, int], differs: bool
+) -> None:
+    assert shape_differs(mask, photo) == differs == shape_differs(photo, mask)
 
 
 def truncate(file: Path) -> None:
