@@ -13,11 +13,19 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from benchmarks.results import Row, current_commit, is_row, read_damaged
+from benchmarks.results import (
+    Row,
+    code_of,
+    current_commit,
+    is_row,
+    object_in,
+    package_digest,
+    read_damaged,
+)
 from benchmarks.sweep import Point
 from semsynth.errors import UserError
 from semsynth.files import read_yaml, write_text
@@ -34,13 +42,12 @@ def run_point(
     output: Path,
     sweep: str,
     stopping: threading.Event,
-    watched: bool = True,
     begun: Callable[[Process], object] = lambda _: None,
 ) -> Row:
     """Run a point, or take the scores that a run without a runner left, and return its row.
 
-    ``stopping`` stops the run when it is set; if ``watched``, what the run prints is printed;
-    ``begun`` gets its process.
+    ``stopping`` stops the run when it is set, so that it saves itself; ``begun`` gets its process.
+    What the run prints goes to ``output.log``.
     """
     run_dir = output / "runs" / point.name
     run_dir.mkdir(parents=True, exist_ok=True)
@@ -49,10 +56,10 @@ def run_point(
         row = {} if record is None else row_of(point, run_dir, sweep, record)
         if "scores" in row and is_row(row):
             return row
-        record = start_record(run_dir)
+        record = start_record(point, run_dir)
         process = start(point, run_dir, sweep, lock)
         begun(process)
-        record["code"] = follow(process, run_dir / "output.log", stopping, watched)
+        record["code"] = follow(process, stopping)
         record["ended"] = time.time()
         write_text(run_dir / "run.json", json.dumps(record) + "\n")
         return row_of(point, run_dir, sweep, record)
@@ -94,11 +101,18 @@ def left_behind(run_dir: Path) -> dict[str, Any] | None:
     return {"ended": scores.stat().st_mtime, "code": 0} | record if not record.get("code") else None
 
 
-def start_record(run_dir: Path) -> dict[str, Any]:
-    """Record that an attempt begins; from here on scores in the directory are its own."""
+def start_record(point: Point, run_dir: Path) -> dict[str, Any]:
+    """Record that an attempt begins; from here on scores in the directory are its own.
+
+    What resumes from a checkpoint of other code stays a run of that code.
+    """
     (run_dir / "scores" / "test.json").unlink(missing_ok=True)
-    record = {"started": time.time(), "commit": current_commit()}
-    write_text(run_dir / "run.json", json.dumps(record) + "\n")
+    file = run_dir / "run.json"
+    resumes = file.is_file() and (run_dir / "checkpoints").is_dir()
+    before = (object_in(file.read_bytes()) if resumes else None) or {}
+    source = before.get("source") or code_of(point.parameters, package_digest())
+    record = {"started": time.time(), "commit": current_commit(), "source": source}
+    write_text(file, json.dumps(record) + "\n")
     return record
 
 
@@ -116,22 +130,17 @@ def command_of(point: Point, run_dir: Path) -> list[str]:
     return [*point.command, f"--run_dir={run_dir}", "--ckpt_path=last"]
 
 
-def follow(process: Process, log: Path, stopping: threading.Event, watched: bool) -> int:
-    """Print what a process logs until it ends; stop it if this process is told to stop."""
+def follow(process: Process, stopping: threading.Event) -> int:
+    """Wait for a process; if this one is told to stop, have it save itself, or end it."""
     try:
-        with log.open("rb") as opened:
-            running = True
-            while running:
-                running = process.poll() is None and not stopping.wait(0.1)
-                if watched and (text := opened.read()):
-                    print(text.decode(errors="replace"), end="", flush=True)
+        while process.poll() is None and not stopping.wait(0.1):
+            pass
     finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
+        for number in (signal.SIGUSR1, signal.SIGTERM, signal.SIGKILL):
+            if process.poll() is None:
+                process.send_signal(number)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(PATIENCE)
     return process.returncode
 
 
@@ -144,6 +153,7 @@ def row_of(point: Point, run_dir: Path, sweep: str, record: dict[str, Any]) -> R
         "parameters": point.parameters,
         "varied": point.varied,
         "commit": record["commit"],
+        "code": record.get("source"),
         "started": round(record["started"], 3),
         "seconds": round(record["ended"] - record["started"], 1),
     }

@@ -1,8 +1,10 @@
 """``results.jsonl``: one line a run; ``results.csv`` says the same."""
 
 import csv
+import hashlib
 import io
 import json
+import shlex
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,6 +14,8 @@ from typing import Any
 from semsynth.files import replaced, write_bytes, write_text
 
 Row = dict[str, Any]
+PACKAGE = Path(__file__).parents[1] / "semsynth"
+OTHER_ROOMS = ("cli", "studio", "export", "interop")
 ABOUT = ("sweep", "run", "method", "data", "seed")  # first columns of the CSV file
 LAST = (  # its last columns
     *("images_per_second", "train_seconds", "peak_memory_gib", "device", "num_processes"),
@@ -25,14 +29,19 @@ KINDS: dict[str, Any] = {  # of what the report reads of a row
 
 def read_results(output: Path) -> list[Row]:
     """Rows in the order in which they were added, without damaged ones."""
-    return [row for line in lines_of(output) if (row := row_from(line)) is not None]
+    return read_rows(output / "results.jsonl")
+
+
+def read_rows(file: Path) -> list[Row]:
+    """Rows of a file without damaged ones; none if there is no file."""
+    return [row for line in lines_of(file) if (row := row_from(line)) is not None]
 
 
 def set_aside(output: Path) -> None:
     """Move damaged rows to ``results.damaged.jsonl``, and say so."""
     whole: list[bytes] = []
     damaged: list[bytes] = []
-    for line in lines_of(output):
+    for line in lines_of(output / "results.jsonl"):
         (damaged if row_from(line) is None else whole).append(line + b"\n")
     if not damaged:
         return
@@ -43,9 +52,8 @@ def set_aside(output: Path) -> None:
     print(f"Damaged rows: {len(damaged)}, moved to {aside}. Their runs are repeated.", flush=True)
 
 
-def lines_of(output: Path) -> list[bytes]:
-    """Lines of the file of results."""
-    file = output / "results.jsonl"
+def lines_of(file: Path) -> list[bytes]:
+    """Lines of a file of results."""
     return [line for line in file.read_bytes().split(b"\n") if line] if file.is_file() else []
 
 
@@ -108,6 +116,23 @@ def as_csv(rows: Sequence[Row]) -> str:
     table.writeheader()
     table.writerows(flat)
     return text.getvalue()
+
+
+def package_digest() -> str:
+    """Digest of the package, without the rooms that no run of a sweep depends on."""
+    digest = hashlib.sha256()
+    for file in sorted(PACKAGE.rglob("*")):
+        place = file.relative_to(PACKAGE)
+        if file.is_file() and not {"__pycache__", *OTHER_ROOMS} & set(place.parts):
+            digest.update(place.as_posix().encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def code_of(parameters: dict[str, Any], package: str) -> str:
+    """Digest of the code of a run: a ``package_digest`` and its configuration file."""
+    file = Path(*shlex.split(parameters.get("config", ""))[:1])
+    content = file.read_bytes() if file.is_file() else b""
+    return hashlib.sha256(package.encode() + content).hexdigest()[:12]
 
 
 def current_commit() -> str:

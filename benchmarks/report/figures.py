@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,10 +12,10 @@ from typing import NamedTuple
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from PIL import Image
 
-from benchmarks.report.rows import label
-from benchmarks.report.tables import NOT_SHOWN
 from benchmarks.results import Row
+from benchmarks.rows import Entry, label
 
 GRIDS = {
     "test_samples": "Many images of one mask: mask, real image, samples.",
@@ -34,20 +35,21 @@ class Curves(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A picture that a run left, with its caption."""
+    """A picture that a run left, with its caption: as a data address, or where it is."""
 
     name: str
-    picture: str
+    address: str
     caption: str
 
 
-def curves(rows: Sequence[Row]) -> Curves | None:
-    """Training curves of all runs, one panel for each logged value."""
-    series = [(label(row), read_log(Path(row["run_dir"]))) for row in rows if "run_dir" in row]
-    logged = {name for _, log in series for name in log}
-    names = sorted(n for n in logged if not n.endswith(NOT_SHOWN) and "_class_" not in n)
+def curves(rows: Sequence[Row], wanted: Sequence[str]) -> Curves | None:
+    """Training curves of all runs, a panel for each wanted value with more than one point."""
+    logs = [(label(row), read_log(Path(row["run_dir"]))) for row in rows if "run_dir" in row]
+    long = {name for _, log in logs for name, points in log.items() if len(points) > 1}
+    names = [name for name in dict.fromkeys(wanted) if name in long][:6]
     if not names:
         return None
+    series = [(title, log) for title, log in logs if log.keys() & set(names)]
     labels = list(dict.fromkeys(title for title, _ in series))
     colours = {title: mpl.colormaps["tab10"](i % 10) for i, title in enumerate(labels)}
     lines = (len(names) + 2) // 3
@@ -56,9 +58,8 @@ def curves(rows: Sequence[Row]) -> Curves | None:
     for axis, name in zip(axes, names, strict=False):
         for title, log in series:
             if name in log:
-                marker = "o" if name.startswith("val/") else None
                 points = zip(*log[name], strict=True)
-                axis.plot(*points, color=colours[title], marker=marker, ms=3, lw=1.2, alpha=0.85)
+                axis.plot(*points, color=colours[title], marker="o", ms=3, lw=1.2, alpha=0.85)
         axis.set_title(name, fontsize=10, color=INK)
         axis.grid(alpha=0.25, color=INK)
         axis.tick_params(colors=INK, labelsize=8)
@@ -69,9 +70,9 @@ def curves(rows: Sequence[Row]) -> Curves | None:
     figure.supxlabel("step", color=INK, fontsize=9)
     figure.tight_layout()
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, transparent=True)
+    figure.savefig(buffer, format="png", dpi=80, transparent=True)
     key = {title: mpl.colors.to_hex(colour) for title, colour in colours.items()}
-    return Curves(as_data(buffer.getvalue()), key)
+    return Curves(as_data(buffer.getvalue(), "png"), key)
 
 
 def read_log(run_dir: Path) -> dict[str, list[tuple[float, float]]]:
@@ -88,22 +89,36 @@ def read_log(run_dir: Path) -> dict[str, list[tuple[float, float]]]:
     return {name: sorted(values.items()) for name, values in log.items()}
 
 
-def as_data(png: bytes) -> str:
-    """A PNG as a data address."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def as_data(content: bytes, kind: str) -> str:
+    """An image as a data address."""
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def pictures(row: Row) -> list[Picture]:
-    """The pictures of a run but those of its training.
+def as_webp(file: Path) -> str:
+    """A picture as a data address, a tenth of the size."""
+    buffer = io.BytesIO()
+    with Image.open(file) as image:
+        image.convert("RGB").save(buffer, "WEBP", quality=80)
+    return as_data(buffer.getvalue(), "webp")
 
-    Any method may leave ``images/NAME.png``; ``images/NAME.txt`` is its caption.
+
+def pictures(line: Entry, output: Path) -> list[Picture]:
+    """The pictures of a line's first run that has some, but those of its training.
+
+    The first is in the page, the others are linked. Any method may leave ``images/NAME.png``;
+    ``images/NAME.txt`` is its caption.
     """
-    images = Path(row.get("run_dir", "")) / "images"
-    names = {f.stem for f in images.glob("*.png") if not DURING_TRAINING.fullmatch(f.stem)}
-    found = []
-    for name in (*(n for n in GRIDS if n in names), *sorted(names - GRIDS.keys())):
-        words = name.removeprefix("test_").replace("_", " ").capitalize() + "."
-        text = images / f"{name}.txt"
-        caption = text.read_text().strip() if text.is_file() else GRIDS.get(name, words)
-        found.append(Picture(name, as_data((images / f"{name}.png").read_bytes()), caption))
-    return found
+    for row in line.rows:
+        images = Path(row.get("run_dir", "")) / "images"
+        names = {f.stem for f in images.glob("*.png") if not DURING_TRAINING.fullmatch(f.stem)}
+        ordered = (*(n for n in GRIDS if n in names), *sorted(names - GRIDS.keys()))
+        found: list[Picture] = []
+        for name in ordered:
+            file, text = images / f"{name}.png", images / f"{name}.txt"
+            words = name.removeprefix("test_").replace("_", " ").capitalize() + "."
+            caption = text.read_text().strip() if text.is_file() else GRIDS.get(name, words)
+            address = os.path.relpath(file, output) if found else as_webp(file)
+            found.append(Picture(name, address, caption))
+        if found:
+            return found
+    return []

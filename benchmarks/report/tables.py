@@ -10,14 +10,20 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from benchmarks.report.rows import LOWER_IS_BETTER, Entry, entries
-from benchmarks.results import Row
+from benchmarks.claims import Decision, read_claims
+from benchmarks.results import Row, code_of, package_digest
+from benchmarks.rows import LOWER_IS_BETTER, Entry, entries
 from semsynth.files import read_json
 from semsynth.metrics import protocol
 
 NOT_SHOWN = ("_real", "_std", "_stderr")
 """Ends of names of scores that are the same for all runs, or say how another one spreads."""
 PER_CLASS = "IoU_class_"
+HEADLINES = (  # the first five that were measured stand in the tables, the rest below them
+    *("FID", "fd_", "drag_error_parts", "MeanIoU", "diversity_", "top1_", "anchor_drift_parts"),
+    *("mOCD_mCSD", "zoom_error_parts", "points_lost_parts", "drag_gain_parts", "PixelAccuracy"),
+)
+SECONDARY = ("_ratio", "PixelAccuracyAll", "FrequencyWeightedIoU")  # ends of names; never there
 COSTS = {
     "images_per_second": "images/s",
     "train_seconds": "training, s",
@@ -62,10 +68,12 @@ class Table:
         scores = dict.fromkeys(name for row in rows for name in row.get("scores", {}))
         shown = [name for name in scores if not name.endswith(NOT_SHOWN)]
         self.names = [name for name in shown if not name.startswith(PER_CLASS)]
+        found = [name for name in self.names if not name.endswith(SECONDARY)]
+        self.headlines = sorted(found, key=rank)[:5]
         self.lines = entries(rows)
         self.notes = self.notes_beside(first)
         self.papers = published(self.card.get("data"))
-        self.printed = [n for n in self.names if any(p.name == n for p in self.papers)]
+        self.printed = [n for n in self.headlines if any(p.name == n for p in self.papers)]
         ours = [line.label for line in self.lines]
         self.papers_alone = dict.fromkeys(p.label for p in self.papers if p.label not in ours)
 
@@ -75,7 +83,15 @@ class Table:
         size = "x".join(map(str, self.card.get("image_size", [])))
         count = self.card.get("num_images")
         parts = [self.card.get("data") or "Scores", f"{count} test images" if count else "", size]
-        return ", ".join(part for part in parts if part)
+        return ", ".join(part for part in (*parts, self.seeds) if part)
+
+    @property
+    def seeds(self) -> str:
+        """How many seeds the lines have."""
+        scored = {len(line.rows) - len(line.failed) for line in self.lines if not line.oracle}
+        numbers = sorted(scored - {0})
+        words = " to ".join(map(str, dict.fromkeys((*numbers[:1], *numbers[-1:]))))
+        return f"{words} {'seed' if words == '1' else 'seeds'}" if words else ""
 
     def notes_beside(self, first: Sequence[Row]) -> list[str]:
         """Why the rows stand apart from the first table, and what else to know of them."""
@@ -89,7 +105,23 @@ class Table:
             found.append(f"Measured by different versions: {', '.join(changed)}.")
         commits = sorted({str(row["commit"]) for row in self.rows if "commit" in row})
         if len(commits) > 1:
-            found.append(f"Run from different commits: {', '.join(commits)}.")
+            named = f": {', '.join(commits)}" if len(commits) < 4 else ""
+            found.append(f"Run from {len(commits)} commits{named}.")
+        package = package_digest()
+        changed_since = [
+            line.name
+            for line in self.lines
+            if any(
+                row.get("code") not in (None, code_of(row["parameters"], package))
+                for row in line.rows
+                if "scores" in row and not line.oracle
+            )
+        ]
+        if changed_since:
+            found.append(
+                "Their code has changed since (--refresh repeats them): "
+                f"{', '.join(changed_since)}."
+            )
         return found
 
     def wins(self, line: Entry, name: str) -> bool:
@@ -120,6 +152,12 @@ def best(lines: Sequence[Entry], name: str) -> float | None:
     return min(values) if name.startswith(LOWER_IS_BETTER) else max(values)
 
 
+def rank(name: str) -> int:
+    """Place of a score among the headlines."""
+    task_less = name.rsplit("/", 1)[-1]
+    return next((i for i, h in enumerate(HEADLINES) if task_less.startswith(h)), len(HEADLINES))
+
+
 def comparable_groups(rows: Sequence[Row]) -> list[list[Row]]:
     """Split rows by protocol; runs without scores go with the first group."""
     groups: list[list[Row]] = []
@@ -140,6 +178,16 @@ def tables(rows: Sequence[Row]) -> list[Table]:
     """A table for each protocol."""
     groups = comparable_groups(rows)
     return [Table(group, groups[0]) for group in groups]
+
+
+def decide(found: Sequence[Table]) -> list[Decision]:
+    """What the tables say of the claims."""
+    return [
+        Decision(claim, table.card.get("data") or "", verdicts)
+        for claim in read_claims()
+        for table in found
+        if (verdicts := claim.decide(table.lines))
+    ]
 
 
 def links(line: Entry, output: Path) -> list[str]:

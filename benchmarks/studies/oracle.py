@@ -88,6 +88,7 @@ def measure(config: dict[str, Any], directory: Path) -> dict[str, float]:
         default_root_dir=directory,
         enable_checkpointing=False,
         enable_model_summary=False,
+        enable_progress_bar=False,
     )
     trainer.test(Oracle(data), data, verbose=False)
     scores = dict(evaluation.scores)

@@ -13,17 +13,19 @@ from torch import Tensor
 from semsynth.callbacks.generation import Batch
 from semsynth.files import write_text
 
+WRITE_SECONDS = 2
 WARM_UP = 3  # untimed steps after each start: allocation, autotuning, first reads
 
 
 class Cost(Callback):
-    """Writes ``scores/cost.json`` into the run directory when a training ends.
+    """Writes ``scores/cost.json`` into the run directory every few seconds and at the end.
 
     - ``images_per_second``: of all processes, without evaluation and the first steps,
     - ``train_seconds``: time of all steps, including those before an interruption,
     - ``images``: samples seen, repeats counted,
     - ``peak_memory_gib``: of the first process, on its GPU, or resident memory without one,
-    - ``device``, ``num_processes``.
+    - ``device``, ``num_processes``,
+    - ``step`` of ``steps``, for whoever watches.
     """
 
     def __init__(self) -> None:
@@ -31,6 +33,7 @@ class Cost(Callback):
         self.peak = 0
         self.steps = 0
         self.started = 0.0
+        self.written = 0.0
 
     def state_dict(self) -> dict[str, Any]:
         """The counts so far, for resuming."""
@@ -60,13 +63,19 @@ class Cost(Callback):
         if self.steps > WARM_UP:
             self._add("timed_", spent, images)
         self.peak = max(self.peak, peak_memory(pl_module.device))
+        if now - self.written > WRITE_SECONDS:
+            self.written = now
+            self._write(trainer, pl_module)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Exclude evaluation."""
         self.started = time.perf_counter()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the counts."""
+        """Write the final counts."""
+        self._write(trainer, pl_module)
+
+    def _write(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.is_global_zero or not self.totals["images"]:
             return
         timed = "timed_" if self.totals["timed_images"] else ""
@@ -79,6 +88,8 @@ class Cost(Callback):
             "peak_memory_gib": round(self.peak / 2**30, 3),
             "device": torch.cuda.get_device_name(device) if on_gpu else device.type,
             "num_processes": trainer.world_size,
+            "step": trainer.global_step,
+            "steps": trainer.max_steps if trainer.max_steps > 0 else None,
         }
         path = Path(trainer.default_root_dir) / "scores" / "cost.json"
         write_text(path, json.dumps(record, indent=2) + "\n")

@@ -1,16 +1,22 @@
 import base64
+import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
+from rich.console import Console
 
 from benchmarks import report
-from benchmarks.report.figures import pictures, read_log
-from benchmarks.report.rows import entries, label, written
-from benchmarks.report.tables import Table, best, comparable_groups, published
+from benchmarks.report import pages
+from benchmarks.report.figures import curves, pictures, read_log
+from benchmarks.report.tables import Table, best, comparable_groups, decide, published, tables
+from benchmarks.report.terminal import show
 from benchmarks.results import latest_rows
+from benchmarks.rows import entries, label, written
 from semsynth.images import save_png
 from semsynth.metrics.protocol import ProtocolError
 
@@ -21,7 +27,9 @@ def rows(tmp_path: Path) -> list[dict[str, Any]]:
     save_png(torch.zeros(3, 4, 4, dtype=torch.uint8), run_dir / "images/test_samples.png")
     logs = run_dir / "logs" / "fit"
     logs.mkdir(parents=True)
-    (logs / "metrics.csv").write_text("epoch,step,train/kl,val/fd_toy\n0,9,1.5,\n0,19,1.25,3.0\n")
+    (logs / "metrics.csv").write_text(
+        "epoch,step,train/kl,val/fd_toy,val/MeanIoU\n0,9,1.5,4.0,\n0,19,1.25,3.0,1\n"
+    )
     base = {"run_dir": str(run_dir), "seconds": 1.0, "method": "CLVAE"}
     of_class = {"varied": ["model.class_wise"]} | base
     first = {"run": "a", "parameters": {"model.class_wise": True, "seed": 1}} | of_class
@@ -43,8 +51,8 @@ def page(tmp_path: Path, rows: list[dict[str, Any]]) -> str:
     return report.write(tmp_path, title="test").read_text()
 
 
-def test_rows_are_called_after_what_they_go_without(rows: list[dict[str, Any]]) -> None:
-    names = ["oracle (renderer)", "CLVAE full", "CLVAE without class-wise", "CLVAE full, lr=9"]
+def test_rows_are_called_after_what_they_differ_in(rows: list[dict[str, Any]]) -> None:
+    names = ["oracle (renderer)", "CLVAE", "without class-wise", "CLVAE, lr=9"]
     assert [label(row) for row in rows] == names
 
 
@@ -55,7 +63,7 @@ def test_an_upper_bound_says_where_it_comes_from() -> None:
 
 def test_oracle_stands_last_and_does_not_compete(page: str) -> None:
     assert page.index("oracle (renderer)") > page.index("without class-wise")
-    assert '<td class="best">1.0000</td>' in page
+    assert '<td class="best">1.000</td>' in page
     assert '<td class="best">0.5000</td>' in page
     assert page.count('class="best"') == 2
 
@@ -66,15 +74,26 @@ def test_failed_run_shows_its_reason_escaped(page: str) -> None:
 
 
 def test_page_needs_no_other_file(page: str, tmp_path: Path) -> None:
-    picture = (tmp_path / "runs/a/images/test_samples.png").read_bytes()
-    assert base64.b64encode(picture).decode() in page
+    content, *_ = re.findall(r"data:image/webp;base64,([^\"]+)", page)
+    shown = Image.open(io.BytesIO(base64.b64decode(content)))
+    assert shown.size == Image.open(tmp_path / "runs/a/images/test_samples.png").size
     assert "http" not in page
+
+
+def test_only_scores_of_the_tables_have_curves_and_single_points_have_none(
+    page: str, rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
     assert 'alt="training curves"' in page
+    wanted = ["val/fd_toy", "val/MeanIoU"]  # of which the second has one point
+    both, one = curves(rows, wanted), curves(rows, wanted[:1])
+    assert both == one
+    assert curves(rows, wanted[1:]) is None
 
 
 def test_log_is_read_by_name_and_step(tmp_path: Path, page: str) -> None:
     log = read_log(tmp_path / "runs/a")
-    assert log == {"train/kl": [(9, 1.5), (19, 1.25)], "val/fd_toy": [(19, 3.0)]}
+    values = {"val/fd_toy": [(9, 4.0), (19, 3.0)], "val/MeanIoU": [(19, 1.0)]}
+    assert log == {"train/kl": [(9, 1.5), (19, 1.25)]} | values
 
 
 def test_last_row_of_a_run_counts(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
@@ -107,7 +126,7 @@ def test_rows_of_another_protocol_stand_in_a_table_of_their_own(
     lines = "".join(json.dumps(row) + "\n" for row in mixed)
     (tmp_path / "results.jsonl").write_text(lines)
     report.write(tmp_path, title="mixed")
-    assert "num_images is 128 and 500" in capsys.readouterr().out
+    assert "num_images is 128 and 500" in " ".join(capsys.readouterr().out.split())
 
 
 def test_versions_are_named_and_do_not_part_rows(rows: list[dict[str, Any]]) -> None:
@@ -130,18 +149,63 @@ def test_runs_that_differ_in_the_seed_are_one_line_with_mean_and_spread(
         for i, value in enumerate([1.0, 2.0, 6.0])
     ]
     (line,) = entries(seeds)
-    assert written(line.values("fd_toy")) == "3.000 ± 2.646"  # statistics by hand
+    assert written(line.values("fd_toy")) == "3.000 ± 2.6"  # statistics by hand
     del seeds[2]["scores"]
     page = report.page([*seeds[:2], seeds[2] | {"error": "boom"}])
-    assert "1.500 ± 0.707" in page
+    assert "1.500 ± 0.71" in page
     assert "2 of 3" in page
     assert 'title="boom"' in page
 
 
 def test_flags_that_go_with_a_file_name_the_line(rows: list[dict[str, Any]]) -> None:
     flags = "--trainer.max_steps 9 --model.layer_wise false --model.class_wise=false --data.shots 5"
-    row = rows[1] | {"varied": ["config"], "parameters": {"config": f"a.yaml {flags}"}}
-    assert label(row) == "CLVAE (a) without class-wise and layer-wise, shots=5"
+    row = rows[1] | {"varied": ["config"], "parameters": {"config": f"mine/a.yaml {flags}"}}
+    assert label(row) == "a without class-wise and layer-wise, shots=5"
+
+
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        ("clvae/gta5.yaml --model.layer_wise false --trainer.max_steps 9", "without layer-wise"),
+        ("clvae/gta5.yaml --model.class_wise false --model.layer_wise false", "GauGAN-VAE"),
+        ("clvae/gta5.yaml --model.lr 1e-3", "gta5, lr=1e-3"),
+        ("fewshot_smis/toy_dense_better.yaml --model.refine_steps 40", "improved, dense"),
+        ("fewshot_smis/toy_dense.yaml --data.shots 1", "FewShotSMIS, dense"),
+        ("fewshot_smis/toy_dense.yaml --data.shots 5", "FewShotSMIS, dense, 5"),
+        ("user_controllable_lt/car.yaml --model.scale_pairs 128", "UserControllableLT"),
+    ],
+)
+def test_runs_of_the_suites_have_short_names(config: str, name: str) -> None:
+    assert label({"parameters": {"config": f"experiments/{config}"}}) == name
+
+
+def test_lines_of_one_name_are_told_apart_by_what_differs(rows: list[dict[str, Any]]) -> None:
+    base = rows[1] | {"method": "CLVAE"}
+    given = ["clvae/gta5.yaml --trainer.max_steps 9", "clvae/gta5.yaml", "clvae/ade20k.yaml"]
+    lines = entries([base | {"parameters": {"config": f"experiments/{c}"}} for c in given])
+    assert [x.name for x in lines] == [
+        "CLVAE (gta5, max_steps=9)",
+        "CLVAE (gta5)",
+        "CLVAE (ade20k)",
+    ]
+
+
+def test_equal_oracles_are_one_line_without_spread(rows: list[dict[str, Any]]) -> None:
+    (line,) = entries([rows[0], rows[0] | {"run": "oracle-2"}])
+    assert written(line.values("fd_toy")) == "0.5000"
+
+
+def test_terminal_of_80_columns_shows_five_scores_of_four_digits(
+    rows: list[dict[str, Any]],
+) -> None:
+    names = ["PixelAccuracy", "fd_toy", "diversity_toy", "MeanIoU", "top1_toy", "other"]
+    scores = {name: 0.123456 + i for i, name in enumerate(names)}
+    console = Console(width=80, file=io.StringIO())
+    show(found := tables([rows[1] | {"scores": scores}]), decide(found), console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    (line,) = (line for line in shown.splitlines() if "CLVAE" in line)
+    assert line.split() == ["CLVAE", "1.123", "3.123", "2.123", "4.123", "0.1235"]
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_published_numbers_stand_in_their_own_column_with_source_and_mark(
@@ -181,7 +245,10 @@ def test_pictures_of_any_method_are_shown_with_their_captions(
     for name in ("test_drag_strip", "edit", "samples_00000009"):
         save_png(torch.zeros(3, 4, 4, dtype=torch.uint8), images / f"{name}.png")
     (images / "edit.txt").write_text("A nose, <pulled>.")
-    shown = {picture.name: picture.caption for picture in pictures(rows[1])}
+    (line,) = entries([rows[1]])
+    shown = {picture.name: picture.caption for picture in pictures(line, tmp_path)}
+    linked = [picture.address for picture in pictures(line, tmp_path)[1:]]
+    assert linked == ["runs/a/images/edit.png", "runs/a/images/test_drag_strip.png"]
     assert list(shown) == ["test_samples", "edit", "test_drag_strip"]
     assert shown["test_drag_strip"] == "Drag strip."
     assert "A nose, &lt;pulled&gt;." in report.page([rows[1]])
@@ -197,5 +264,29 @@ def test_log_of_a_training_that_went_on_is_one_series(tmp_path: Path) -> None:
 
 def test_markdown_has_a_table_with_the_best_in_bold(rows: list[dict[str, Any]]) -> None:
     text = report.markdown(rows)
-    assert "| CLVAE full | 2.0000 | **0.5000** |" in text
-    assert "| CLVAE full, lr=9 | failed: exit code 1: &lt;boom&gt; |" in text
+    assert "| CLVAE | 2.000 | **0.5000** |" in text
+    assert "| CLVAE, lr=9 | failed: exit code 1: &lt;boom&gt; |" in text
+
+
+def test_pages_of_the_results_say_what_their_rows_say() -> None:
+    found = {page.name: page.read_text() for page in pages.RESULTS.glob("*.md")}
+    assert "<!-- rows: clvae.jsonl" in found["clvae.md"]
+    for text in found.values():
+        assert pages.render(text) == text  # else: python -m benchmarks.report.pages
+
+
+def test_page_keeps_its_prose_and_gets_its_table(
+    rows: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = "Before.\n<!-- rows: a.jsonl: fd_toy -->\nold\n<!-- end -->\nAfter.\n"
+    assert pages.render(text, tmp_path).splitlines() == [
+        *(
+            "Before.",
+            "<!-- rows: a.jsonl: fd_toy -->",
+            "| run | fd_toy ↓ | runs |",
+            "|---|---|---|",
+        ),
+        *("| CLVAE | 2.000 | 1 |", "| without class-wise | **1.000** | 1 |"),
+        *("| oracle (renderer) | 0.5000 | 1 |", "<!-- end -->", "After."),
+    ]

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from benchmarks import run
+from benchmarks.results import code_of, package_digest
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
@@ -83,6 +84,69 @@ def test_run_again_it_repeats_only_what_failed_and_csv_has_the_last_rows(
     assert [(row["value"], row["MeanIoU"]) for row in table] == [("1", "1"), ("2", ""), ("3", "3")]
     assert [row["error"] for row in table] == ["", "value 2 is bad", ""]
     assert all(row["sweep"] == "mine" for row in table)
+
+
+def test_budget_stops_the_run_in_progress_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    patient = "import signal, time; signal.signal(signal.SIGUSR1, lambda *_: exit(75))\n"
+    sweep = write_sweep(tmp_path, [1, 3], f"{patient}print('begun', flush=True); time.sleep(600)")
+    seconds = 5  # of a busy machine
+    assert run.main([str(sweep), "--output", str(output), "--hours", str(seconds / 3600)]) == 1
+    assert not (output / "results.jsonl").exists()
+    assert len(list(output.glob("runs/*/run.json"))) == 1  # the second was not begun
+    assert run.main([str(write_sweep(tmp_path, [1, 3])), "--output", str(output)]) == 0
+    assert [row["scores"] for row in rows(output)] == [{"MeanIoU": 1}, {"MeanIoU": 3}]
+
+
+@pytest.mark.parametrize("hours", [["--hours", "0"], ["--hours", "2", "--backend", "slurm"]])
+def test_budget_that_cannot_be_is_refused(sweep: Path, hours: list[str]) -> None:
+    with pytest.raises(SystemExit, match="--hours must be above 0"):
+        run.main([str(sweep), *hours])
+
+
+def test_refresh_repeats_only_runs_whose_code_has_changed_and_the_report_marks_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out"
+    sweep = write_sweep(tmp_path, [1, 3], SCRIPT.replace('"2"', '"3"'))  # the second fails
+    monkeypatch.setattr("benchmarks.attempt.package_digest", lambda: "old")
+    run.main([str(sweep), "--output", str(output)])
+    monkeypatch.undo()
+    run.main([str(write_sweep(tmp_path, [1, 3])), "--output", str(output)])
+    assert "(--refresh repeats them): run (value=1)" in " ".join(capsys.readouterr().out.split())
+    run.main([str(sweep), "--output", str(output), "--refresh"])
+    assert (output / "runs" / "calls").read_text() == "1331"
+    repeated, now = rows(output)[0], rows(output)[-1]
+    assert repeated["run"] == now["run"]
+    assert repeated["code"] != now["code"]
+    assert "repeats them" not in capsys.readouterr().out
+
+
+def test_digest_of_the_code_depends_on_methods_and_experiment_but_not_on_the_studio(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.results.PACKAGE", tmp_path / "package")
+    monkeypatch.setattr("benchmarks.results.OTHER_ROOMS", ("studio",))
+    found = []
+    for place in ("methods/a.py", "studio/b.py", "experiment.yaml", "methods/a.py"):
+        file = tmp_path / ("package" if "/" in place else "") / place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a") as opened:
+            opened.write("x = 1\n")
+        parameters = {"config": f"{tmp_path / 'experiment.yaml'} --model.lr 1"}
+        found.append(code_of(parameters, package_digest()))
+    assert found[0] == found[1]
+    assert len(set(found)) == 3
+
+
+def test_what_runs_print_is_in_their_log_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sweep = write_sweep(tmp_path, [1], "print('wandb: Tip')\n" + SCRIPT)
+    run.main([str(sweep), "--output", str(tmp_path / "out")])
+    assert "Tip" not in capsys.readouterr().out
+    (log,) = tmp_path.glob("out/runs/*/output.log")
+    assert log.read_text() == "wandb: Tip\n"
 
 
 def start_runner(

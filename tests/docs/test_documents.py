@@ -9,6 +9,7 @@ from lightning import LightningDataModule, LightningModule
 
 import semsynth.data
 import semsynth.methods
+from benchmarks.run import run
 from semsynth.cli import COMMANDS, main
 from semsynth.cli.completion import actions_below, whole_parser
 from tests.docs.documents import BLOCK, DOCUMENTS, ROOT, inline_flags
@@ -36,7 +37,7 @@ def flags() -> set[str]:
                 kinds = (kind for kind in value.__mro__ if kind.__module__.startswith("semsynth"))
                 names = {name for kind in kinds for name in inspect.signature(kind).parameters}
                 known |= {f"--{key}.{name}" for name in names}
-    return known | OTHERS | {"--backend", "--jobs", "--slurm", "--output"}
+    return known | OTHERS | {f"--{flag}" for flag in inspect.signature(run).parameters}
 
 
 def shown(command: str, capsys: pytest.CaptureFixture[str]) -> set[str]:

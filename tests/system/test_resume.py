@@ -103,6 +103,7 @@ def test_cost_is_counted_over_an_interruption(
     assert 0 < cost["train_seconds"] < 60
     assert 0.05 < cost["peak_memory_gib"] < 16
     assert cost["device"] == "cpu"
+    assert cost["step"] == cost["steps"] == 6
 
 
 def test_accumulation_by_the_trainer_is_refused_with_the_remedy(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.report.rows import label
 from benchmarks.results import Row
+from benchmarks.rows import label
 from benchmarks.studies import downstream
 from benchmarks.sweep import read_sweep
 from semsynth.data import FewShotFolder
