@@ -228,7 +228,8 @@ class SemsynthCLI(LightningCLI):
                 rank_zero_warn(f"No checkpoint in {checkpoints}: starting from scratch.")
             return
         given = config.ckpt_path
-        resumes = given and Path(given).absolute().parent == checkpoints.absolute()
+        own = checkpoints.absolute(), (self.run_dir / "checkpoints").absolute()
+        resumes = given and Path(given).absolute().parent in own
         starts = self.command == "fit" and not (resumes or config.trainer.fast_dev_run)
         if starts and rank_of_process() == 0:
             run_directory.prepare(self.run_dir, config.overwrite, checkpoints)
