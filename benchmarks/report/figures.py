@@ -97,7 +97,7 @@ def as_data(content: bytes, kind: str) -> str:
 def as_webp(file: Path) -> str:
     """A picture as a data address, a tenth of the size."""
     buffer = io.BytesIO()
-    with Image.open(file) as image:
+    with Image.open(file, formats=["PNG"]) as image:
         image.convert("RGB").save(buffer, "WEBP", quality=80)
     return as_data(buffer.getvalue(), "webp")
 

@@ -12,6 +12,9 @@ from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from lightning_utilities.core.rank_zero import rank_zero_only
 
 log = logging.getLogger(__name__)
+WARNINGS = logging.getLogger("semsynth.warnings")  # for the log file alone
+WARNINGS.propagate = False
+WARNINGS.addHandler(logging.NullHandler())
 
 LIGHTNING = ("lightning.pytorch", "lightning.fabric")
 NOISE = (
@@ -98,15 +101,16 @@ def silence_noise(verbose: bool = False) -> None:
     if verbose:
         return
     os.environ.setdefault("WANDB_SILENT", "true")
-    warnings.showwarning = show_warning
+    warnings.formatwarning = one_line
     for name in LIGHTNING:
         for handler in logging.getLogger(name).handlers:
             handler.setLevel(logging.WARNING)
 
 
-def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    """Print a warning without the line of code that it came from, and keep it in the log file."""
-    logging.getLogger("py.warnings").warning("%s", message)
+def one_line(message: Warning | str, *_: Any, **__: Any) -> str:
+    """A warning without the line of code that it came from; the log file keeps it too."""
+    WARNINGS.warning("%s", message)
+    return f"{message}\n"
 
 
 @rank_zero_only
@@ -115,7 +119,7 @@ def keep_log(file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(name)s %(levelname)s %(message)s"))
-    for name in (*LIGHTNING, "semsynth", "py.warnings"):
+    for name in (*LIGHTNING, "semsynth", WARNINGS.name):
         logger = logging.getLogger(name)
         for old in logger.handlers:
             if isinstance(old, logging.FileHandler):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -55,15 +56,14 @@ def test_interrupted_training_ends_with_the_same_weights(
     saved: int | None,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
 ) -> None:
     interrupt_after(monkeypatch, step, by)
     before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(SystemExit) as exit_info:
+    resume = re.escape(f"Resume: semsynth fit --run_dir {tmp_path} --ckpt_path last")
+    with pytest.raises(SystemExit) as exit_info, pytest.warns(UserWarning, match=resume):
         fit(tmp_path)
     assert exit_info.value.code == (130 if by == signal.SIGINT else 75)
     assert signal.getsignal(signal.SIGINT) is before
-    assert f"Resume: semsynth fit --run_dir {tmp_path} --ckpt_path last" in caplog.text
     last = run_directory.last_checkpoint(tmp_path)
     step_saved = last and torch.load(last, weights_only=True)["global_step"]
     assert step_saved == saved
