@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,11 +22,16 @@ from semsynth.data.check.scan import in_threads
 from semsynth.data.decode import opened_image, size_as_shown
 from semsynth.data.errors import DataError, Problem, describe_problems
 from semsynth.data.folder import MOST_CLASSES
-from semsynth.data.labels import distinct_palette, read_classes
-from semsynth.files import replaced, write_text
+from semsynth.data.labels import distinct_palette, read_classes, write_classes
+from semsynth.files import replaced
 from semsynth.images import save_mask
 
-FORMATS = ("coco", "labelme", "cvat", "labelstudio")
+FORMATS: dict[str, Callable[[Any], tuple[list[Annotated], list[str], int]]] = {
+    "coco": read_coco,
+    "labelme": read_labelme,
+    "cvat": read_cvat,
+    "labelstudio": read_label_studio,
+}
 INVALID = (AttributeError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError)
 SPLITS = ("train", "val", "test")
 
@@ -81,7 +86,8 @@ def convert(
         if problems := [problem for of_one in found for problem in of_one]:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise DataError(describe_problems(problems, len(part)))
-        write_classes(output / "classes.txt", classes)
+        if not (output / "classes.txt").exists():
+            write_classes(output / "classes.txt", classes, distinct_palette(len(classes)))
         unfinished.replace(output / split)
     counts = ", ".join(f"{len(part)} in {split}" for split, part in parts.items())
     say(f"wrote {len(samples)} photos ({counts}) with {len(classes)} classes to {output}")
@@ -112,16 +118,7 @@ def read_file(kind: str, content: bytes) -> tuple[list[Annotated], list[str], in
     """Photos, classes and the number of annotations without an area of one file."""
     if (found := kind_of(content)) != kind:
         raise DataError(f"it looks like {found}'s; try semsynth data prepare {found}.")
-    if kind == "cvat":
-        return read_cvat(parse_xml(content))
-    parsed = json.loads(content)
-    if kind == "coco":
-        return read_coco(parsed)
-    if kind == "labelme":
-        photo, left_out = read_labelme(parsed)
-        return [photo], [], left_out
-    photos, left_out = read_label_studio(parsed)
-    return photos, [], left_out
+    return FORMATS[kind](parse_xml(content) if kind == "cvat" else json.loads(content))
 
 
 def kind_of(content: bytes) -> str:
@@ -156,13 +153,6 @@ def choose_classes(
     return classes
 
 
-def write_classes(file: Path, classes: Sequence[str]) -> None:
-    """Write ``classes.txt`` if there is none."""
-    if not file.exists():
-        colours = ["#{:02x}{:02x}{:02x}".format(*c) for c in distinct_palette(len(classes))]
-        write_text(file, "".join(f"{n} {c}\n" for n, c in zip(classes, colours, strict=True)))
-
-
 def find_photos(photos: Sequence[Annotated], directory: Path) -> list[Sample]:
     """The file of each photo, whose size must be that of its annotation."""
     samples, problems = [], []
@@ -185,8 +175,8 @@ def find_photos(photos: Sequence[Annotated], directory: Path) -> list[Sample]:
             text = f"{file} is {W}x{H}, but was annotated as {expected}; use the original photo."
             problems.append(Problem("size", file, text))
     names = Counter(sample.name for sample in samples)
-    for _, file, _ in (sample for sample in samples if names[sample.name] > 1):
-        problems.append(Problem("name", file, f"{file} has the name of another; rename one."))
+    twice = [sample.file for sample in samples if names[sample.name] > 1]
+    problems += [Problem("name", f, f"{f} has the name of another; rename one.") for f in twice]
     if problems:
         raise DataError(describe_problems(problems, len(photos)))
     return samples

@@ -20,11 +20,11 @@ from semsynth.data.annotations.regions import (
 from semsynth.data.errors import DataError
 
 
-def read_label_studio(tasks: Sequence[Mapping[str, Any]]) -> tuple[list[Annotated], int]:
-    """Photos, and how many results are not regions with a label. Later regions are on top.
+def read_label_studio(tasks: Sequence[Any]) -> tuple[list[Annotated], list[str], int]:
+    """Photos, no list of classes, and how many results are not regions with a label.
 
-    Of several annotations of a photo the first that was not cancelled counts; photos without one
-    are left out.
+    Later regions are on top. Of several annotations of a photo the first that was not cancelled
+    counts; photos without one are left out.
     """
     photos, left_out = [], 0
     for task in tasks:
@@ -36,7 +36,7 @@ def read_label_studio(tasks: Sequence[Mapping[str, Any]]) -> tuple[list[Annotate
         left_out += found.count(None)
         size = int(results[0]["original_height"]), int(results[0]["original_width"])
         photos.append(Annotated(photo_of(task), size, [region for region in found if region]))
-    return photos, left_out
+    return photos, [], left_out
 
 
 def photo_of(task: Mapping[str, Any]) -> str:

@@ -20,13 +20,16 @@ from semsynth.data.annotations.regions import (
 )
 
 
-def read_labelme(content: Mapping[str, Any]) -> tuple[Annotated, int]:
-    """The photo of a file, and how many shapes are points or lines. Later shapes are on top."""
+def read_labelme(content: Mapping[str, Any]) -> tuple[list[Annotated], list[str], int]:
+    """The photo of a file, no list of classes, and how many shapes are points or lines.
+
+    Later shapes are on top.
+    """
     found = [region_of(shape) for shape in content["shapes"]]
     regions = [region for region in found if region]
     size = int(content["imageHeight"]), int(content["imageWidth"])
     photo = str(content["imagePath"]).replace("\\", "/")
-    return Annotated(photo, size, regions), len(found) - len(regions)
+    return [Annotated(photo, size, regions)], [], len(found) - len(regions)
 
 
 def region_of(shape: Mapping[str, Any]) -> Region | None:
