@@ -48,9 +48,11 @@ class Folder(PairsOnDisk):
 
 
 def with_instances(pairs: list[Pair], folder: Path) -> list[Pair]:
-    """Pairs with their instance maps, ``instances/NAME.png``, where the folder has them."""
-    files = {pair.name: folder / "instances" / f"{pair.name}.png" for pair in pairs}
-    return [replace(p, instance=files[p.name] if files[p.name].is_file() else None) for p in pairs]
+    """Pairs with their instance maps, if there is a directory ``instances`` of them."""
+    directory = folder / "instances"
+    if not directory.is_dir():
+        return pairs
+    return [replace(pair, instance=directory / f"{pair.name}.png") for pair in pairs]
 
 
 class MaskFolder(SynthesisDataModule):

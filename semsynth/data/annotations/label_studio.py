@@ -19,6 +19,9 @@ from semsynth.data.annotations.regions import (
 )
 from semsynth.data.errors import DataError
 
+ELLIPSE = (("x", "y"), ("radiusX", "radiusY"))
+RECTANGLE = (("x", "y"), ("width", "height"))
+
 
 def read_label_studio(tasks: Sequence[Any]) -> tuple[list[Annotated], list[str], int]:
     """Photos, no list of classes, and how many results are not regions with a label.
@@ -75,14 +78,13 @@ def outline(value: Mapping[str, Any], H: int, W: int) -> np.ndarray | None:
     if "points" in value:
         points = polygon_of(np.ravel(value["points"]).tolist()) * scale
         return points if len(points) > 2 else None
-    corner = np.array([value["x"], value["y"]]) * scale
     if "radiusX" in value:
-        radii = np.array([value["radiusX"], value["radiusY"]]) * scale
-        return ellipse(*corner, *radii, angle)
-    if "height" not in value:
-        return None
-    size = np.array([value["width"], value["height"]]) * scale
-    return rotated(rectangle(0, 0, *size, 0), angle) + corner  # about the first corner
+        centre, radii = (np.array([value[k] for k in keys]) * scale for keys in ELLIPSE)
+        return ellipse(*centre, *radii, angle)
+    if "height" in value:
+        corner, size = (np.array([value[k] for k in keys]) * scale for keys in RECTANGLE)
+        return rotated(rectangle(0, 0, *size, 0), angle) + corner  # about the first corner
+    return None
 
 
 def fill_brush(packed: bytes, H: int, W: int) -> np.ndarray:
