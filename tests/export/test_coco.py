@@ -22,9 +22,8 @@ def folder_of_blobs(place: Path, instances: bool = False) -> Path:
         mask = np.kron(coarse, np.ones((3, 2), int)).astype(np.uint8)
         write_pair(place / "train", name, mask)
         if instances:
-            write_map(
-                place / f"train/instances/{name}.png", rng.integers(0, 300, mask.shape), "uint16"
-            )
+            ids = np.asarray(rng.integers(0, 300, mask.shape))
+            write_map(place / f"train/instances/{name}.png", ids, "uint16")
     return place / "train"
 
 

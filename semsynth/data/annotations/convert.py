@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -33,6 +34,7 @@ FORMATS: dict[str, Callable[[Any], tuple[list[Annotated], list[str], int]]] = {
     "labelstudio": read_label_studio,
 }
 INVALID = (AttributeError, ArithmeticError, LookupError, TypeError, ValueError, RecursionError)
+UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # Label Studio's prefix of uploaded files
 SPLITS = ("train", "val", "test")
 
 
@@ -156,14 +158,12 @@ def choose_classes(
 def find_photos(photos: Sequence[Annotated], directory: Path) -> list[Sample]:
     """The file of each photo, whose size must be that of its annotation."""
     samples, problems = [], []
-    stems = Counter(Path(photo.photo).stem for photo in photos)
-    for photo in photos:
-        path = Path(photo.photo)
-        file = next(
-            (f for f in (directory / path, directory / path.name) if f.is_file()), directory / path
-        )
-        parts = [part for part in path.with_suffix("").parts if part not in ("/", "..", ".")]
-        samples.append(Sample(path.stem if stems[path.stem] == 1 else "_".join(parts), file, photo))
+    files = [find_photo(Path(photo.photo), directory) for photo in photos]
+    stems = Counter(file.stem for file in files)
+    for photo, file in zip(photos, files, strict=True):
+        folders = [part for part in Path(photo.photo).parent.parts if part not in ("/", "..")]
+        name = file.stem if stems[file.stem] == 1 else "_".join([*folders, file.stem])
+        samples.append(Sample(name, file, photo))
         try:
             with opened_image(file) as opened:
                 H, W = size_as_shown(opened)
@@ -180,6 +180,12 @@ def find_photos(photos: Sequence[Annotated], directory: Path) -> list[Sample]:
     if problems:
         raise DataError(describe_problems(problems, len(photos)))
     return samples
+
+
+def find_photo(path: Path, directory: Path) -> Path:
+    """A photo at its path below a directory or directly in it, without what uploads prepend."""
+    places = [directory / p for p in (path, path.name, UPLOADED.sub("", path.name))]
+    return next((place for place in places if place.is_file()), places[1])
 
 
 def split_samples(samples: Sequence[Sample], shares: Sequence[float]) -> dict[str, list[Sample]]:

@@ -86,6 +86,6 @@ def outline(tag: str, values: Mapping[str, str]) -> np.ndarray:
     angle = float(values.get("rotation", 0))
     if tag == "ellipse":
         x, y, rx, ry = (float(values[k]) for k in ("cx", "cy", "rx", "ry"))
-        return ellipse(x, y, rx, ry, angle)
+        return ellipse((x, y), (rx, ry), angle)
     left, top, right, bottom = (float(values[k]) for k in ("xtl", "ytl", "xbr", "ybr"))
-    return rectangle(left, top, right - left, bottom - top, angle)
+    return rectangle((left, top), (right - left, bottom - top), angle)

@@ -1,6 +1,5 @@
 """Label Studio's JSON export (https://labelstud.io/guide/export)."""
 
-import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -46,10 +45,7 @@ def photo_of(task: Mapping[str, Any]) -> str:
     """The path of a task's photo: an upload, a file of the server or an address."""
     data = task["data"]
     place = urlsplit(str(data.get("image") or next(iter(data.values()))))
-    path = parse_qs(place.query).get("d", [unquote(place.path)])[0]  # d is a file of the server
-    folder, slash, name = path.rpartition("/")
-    is_upload = "upload/" in path
-    return folder + slash + (re.sub(r"^[0-9a-f]{8}-", "", name) if is_upload else name)
+    return parse_qs(place.query).get("d", [unquote(place.path)])[0]  # d is a file of the server
 
 
 def region_of(result: Mapping[str, Any]) -> Region | None:
@@ -80,10 +76,10 @@ def outline(value: Mapping[str, Any], H: int, W: int) -> np.ndarray | None:
         return points if len(points) > 2 else None
     if "radiusX" in value:
         centre, radii = (np.array([value[k] for k in keys]) * scale for keys in ELLIPSE)
-        return ellipse(*centre, *radii, angle)
+        return ellipse(centre, radii, angle)
     if "height" in value:
         corner, size = (np.array([value[k] for k in keys]) * scale for keys in RECTANGLE)
-        return rotated(rectangle(0, 0, *size, 0), angle) + corner  # about the first corner
+        return rotated(rectangle((0, 0), size, 0), angle) + corner  # about the first corner
     return None
 
 

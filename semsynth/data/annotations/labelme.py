@@ -45,10 +45,10 @@ def region_of(shape: Mapping[str, Any]) -> Region | None:
         fill = partial(fill_polygons, [points])
     elif kind == "rectangle":
         corner = points.min(0)
-        fill = partial(fill_polygons, [rectangle(*corner, *(points.max(0) - corner), 0)])
+        fill = partial(fill_polygons, [rectangle(corner, points.max(0) - corner, 0)])
     elif kind == "circle":
         radius = float(np.hypot(*(points[1] - points[0])))
-        fill = partial(fill_polygons, [ellipse(*points[0], radius, radius, 0)])
+        fill = partial(fill_polygons, [ellipse(points[0], (radius, radius), 0)])
     else:
         return None
     return Region(str(shape["label"]), fill, group=None if group is None else str(group))

@@ -15,6 +15,7 @@ except ImportError:
 
 UNLABELLED = 255
 CIRCLE = 180  # vertices; a polygon of so many is within 0.0002 radii of it
+Vector = Sequence[float] | np.ndarray  # (x, y)
 FARTHEST = 1e6  # pixels that a vertex may lie from the origin
 
 
@@ -119,16 +120,18 @@ def polygon_of(numbers: Sequence[float]) -> np.ndarray:
     return points.reshape(-1, 2)
 
 
-def rectangle(left: float, top: float, width: float, height: float, angle: float) -> np.ndarray:
-    """A rectangle (4, 2), rotated clockwise by degrees about its centre."""
-    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (width / 2, height / 2)
-    return rotated(corners, angle) + np.array([left + width / 2, top + height / 2])
+def rectangle(corner: Vector, size: Vector, angle: float) -> np.ndarray:
+    """A rectangle (4, 2) by its first corner, rotated clockwise by degrees about its centre."""
+    half = np.asarray(size) / 2
+    corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * half
+    return rotated(corners, angle) + np.asarray(corner) + half
 
 
-def ellipse(x: float, y: float, rx: float, ry: float, angle: float) -> np.ndarray:
+def ellipse(centre: Vector, radii: Vector, angle: float) -> np.ndarray:
     """An ellipse as a polygon (N, 2), rotated clockwise by degrees."""
     phi = np.linspace(0, 2 * math.pi, CIRCLE, endpoint=False)
-    return rotated(np.stack([rx * np.cos(phi), ry * np.sin(phi)], 1), angle) + np.array([x, y])
+    circle = np.stack([np.cos(phi), np.sin(phi)], 1)
+    return rotated(circle * np.asarray(radii), angle) + np.asarray(centre)
 
 
 def rotated(points: np.ndarray, angle: float) -> np.ndarray:

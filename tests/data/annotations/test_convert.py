@@ -56,8 +56,8 @@ def with_hole(kind: str) -> Any:
     H, W = HOLE.shape
     if kind == "cvat":
         rle = runs(HOLE[1:5, 2:7].ravel())
-        shape = f'<mask label="car" rle="{rle}" left="2" top="1" width="5" height="4"></mask>'
-        return exports.cvat(inside=shape)
+        drawn = f'<mask label="car" rle="{rle}" left="2" top="1" width="5" height="4"></mask>'
+        return exports.cvat(inside=drawn)
     if kind == "labelme":
         png = io.BytesIO()
         Image.fromarray(HOLE[1:5, 2:7]).save(png, "PNG")

@@ -45,7 +45,7 @@ def test_several_polygons_are_united(installed: bool, monkeypatch: pytest.Monkey
         pytest.importorskip("pycocotools")
     else:
         monkeypatch.setattr(regions, "pycocotools", None)
-    boxes = [rectangle(1, 1, 3, 2, 0), rectangle(2, 1, 4, 5, 0)]
+    boxes = [rectangle((1, 1), (3, 2), 0), rectangle((2, 1), (4, 5), 0)]
     expected = np.zeros((8, 9), bool)
     expected[1:3, 1:4] = expected[1:6, 2:6] = True
     assert np.array_equal(fill_polygons(boxes, 8, 9), expected)
@@ -54,9 +54,9 @@ def test_several_polygons_are_united(installed: bool, monkeypatch: pytest.Monkey
 def test_positive_angles_turn_clockwise() -> None:
     expected = np.zeros((9, 10), bool)
     expected[1:8, 5] = True
-    assert np.array_equal(fill_polygon(rectangle(2, 4, 7, 1, 90), 9, 10), expected)
-    assert np.array_equal(rectangle(0, 0, 2, 1, 90)[0].round(6), [1.5, -0.5])
-    area = fill_polygon(ellipse(50, 50, 40, 20, 30), 100, 100)
+    assert np.array_equal(fill_polygon(rectangle((2, 4), (7, 1), 90), 9, 10), expected)
+    assert np.array_equal(rectangle((0, 0), (2, 1), 90)[0].round(6), [1.5, -0.5])
+    area = fill_polygon(ellipse((50, 50), (40, 20), 30), 100, 100)
     assert area.sum() == pytest.approx(np.pi * 40 * 20, rel=0.01)
     assert area[65, 75]  # its long axis points right and down
     assert not area[35, 75]
