@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections import Counter
@@ -24,7 +23,7 @@ from semsynth.data.decode import opened_image, size_as_shown
 from semsynth.data.errors import DataError, Problem, describe_problems
 from semsynth.data.folder import MOST_CLASSES
 from semsynth.data.labels import distinct_palette, read_classes, write_classes
-from semsynth.files import replaced
+from semsynth.files import link, replaced
 from semsynth.images import save_mask
 
 FORMATS: dict[str, Callable[[Any], tuple[list[Annotated], list[str], int]]] = {
@@ -209,9 +208,5 @@ def write_sample(
     save_mask(torch.from_numpy(mask), folder / "labels" / name)
     with replaced(folder / "instances" / name) as temporary:
         Image.fromarray(instance.astype(np.uint16)).save(temporary, "PNG")
-    with replaced(folder / "images" / f"{sample.name}{sample.file.suffix}") as temporary:
-        try:
-            os.link(sample.file.resolve(), temporary)
-        except OSError:  # another disk, or one without links
-            shutil.copyfile(sample.file, temporary)
+    link(sample.file, folder / "images" / f"{sample.name}{sample.file.suffix}")
     return []
