@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -149,6 +150,15 @@ def out_of_space(error: BaseException | None) -> OSError | None:
             return error
         error = error.__cause__ or error.__context__
     return None
+
+
+def link(file: Path, target: Path) -> None:
+    """Link a file under another name, or copy it to another disk, atomically."""
+    with replaced(target) as temporary:
+        try:
+            os.link(file.resolve(), temporary)
+        except OSError:  # another disk, or one without links
+            shutil.copyfile(file, temporary)
 
 
 def impostor(path: Path) -> str | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from semsynth.cli.messages import Parser, unwrapped
-from semsynth.errors import UsageError, UserError, check_numbers
+from semsynth.errors import UsageError, UserError, check_numbers, require_writable
 
 if TYPE_CHECKING:
     from semsynth.data.check.splits import DataReport
@@ -77,7 +77,11 @@ def check(
 def prepare(
     data: str,
     *,
-    root: str,
+    root: str | None = None,
+    annotations: Path | None = None,
+    images: Path | None = None,
+    split: tuple[float, float, float] = (0.9, 0.1, 0.0),
+    background: str | None = None,
     output: Path | None = None,
     size: tuple[int, int] | None = None,
     value_map: Annotated[Sequence[str], "--map"] = (),
@@ -106,9 +110,19 @@ def prepare(
     more than eight bits are converted to eight there, by --data.range=[BLACK,WHITE], which also
     makes such a copy.
 
+    Exports of labelling tools (coco, labelme, cvat, labelstudio) are converted to a folder of
+    photos, label maps and instance maps:
+
+      semsynth data prepare coco --annotations FILE --images DIR --output OUTPUT
+      semsynth data prepare labelme --annotations DIR --background ground --output OUTPUT
+
     Args:
-        data: Data set: ade20k, cityscapes, folder and others.
+        data: Data set: ade20k, cityscapes, folder and others; or a labelling tool.
         root: Directory of the data set.
+        annotations: File of a labelling tool, or directory of files of labelme.
+        images: Their photos; beside them by default.
+        split: Shares of train, val and test of converted photos.
+        background: Class of pixels outside all annotations; unlabelled by default.
         output: Where to write; ROOT/prepared by default.
         size: Also resize all samples to this height and width, for --data.cache OUTPUT/cache.
         value_map: Rules for the values of label maps, each VALUE=CLASS or A..B=C..D.
@@ -116,6 +130,11 @@ def prepare(
         workers: Threads; a few more than cores by default.
         arguments: Arguments of the data set, by key.
     """
+    if annotations is not None:
+        convert_annotations(data, annotations, images, output, split, background, workers)
+        return True
+    if root is None:
+        raise UsageError("the following arguments are required: --root, or --annotations.")
     from semsynth.data import Folder
     from semsynth.data import prepare as preparation
 
@@ -152,6 +171,31 @@ def converted(
     if not problems:
         say(f"converted {data.root}; train with --data.root {output}")
     return not problems
+
+
+def convert_annotations(
+    tool: str,
+    annotations: Path,
+    images: Path | None,
+    output: Path | None,
+    split: tuple[float, float, float],
+    background: str | None,
+    workers: int | None,
+) -> None:
+    """Convert the export of a labelling tool to a folder."""
+    from semsynth.data.annotations import FORMATS, convert
+
+    kind = "".join(c for c in tool.lower() if c.isalnum())
+    if kind not in FORMATS:
+        raise UsageError(f"--annotations are of {', '.join(FORMATS)}, not of {tool!r}.")
+    if output is None:
+        raise UsageError("--annotations need --output, the folder to write.")
+    if min(split) < 0 or abs(sum(split) - 1) > 1e-6:
+        raise UsageError(f"--split must be three shares that sum to 1, got {list(split)}.")
+    require_writable(output, "--output")
+    if not annotations.exists():
+        raise UserError(f"There is no {annotations}; give the file that {tool} exported.")
+    convert(kind, annotations, images, output, split, background, workers, say)
 
 
 VERBS = {"check": check, "prepare": prepare}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 EXTRAS = {  # a module of each optional part, and what it is for
     "slurm": ("submitit", "array jobs"),
     "video": ("av", "MP4 films"),
+    "coco": ("pycocotools", "polygons filled as COCO's tools do"),
     "metrics": ("segmentation_models_pytorch", "segmenters smp: and hf:"),
 }
 ENOUGH = 5e9  # bytes; a run with its checkpoints and pictures

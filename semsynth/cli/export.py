@@ -34,7 +34,7 @@ def export(
     truncation: float = 1.0,
     seed: int = 0,
     split: tuple[float, float, float] = (0.9, 0.1, 0.0),
-    format: Literal["folder", "webdataset"] = "folder",
+    format: Literal["folder", "webdataset", "coco"] = "folder",
     filters: Sequence[
         Literal["agreement", "class_agreement", "disagreement", "margin", "copies"]
     ] = (),
@@ -101,7 +101,7 @@ def export(
         truncation: Truncation of samples; 1 is none.
         seed: Random seed.
         split: Shares of train, val and test.
-        format: What to write.
+        format: What to write; coco is a folder with annotations/SPLIT.json.
         filters: Filters to apply.
         judges: Segmenters trained on your labels.
         keep: Share to keep.
@@ -145,17 +145,27 @@ def export(
     from semsynth.cli.preflight import choose_device
     from semsynth.export import opening
     from semsynth.export.calibration import calibrate
+    from semsynth.export.coco import write_coco
     from semsynth.export.copies import NearestPhoto
     from semsynth.export.filters import Thresholds
     from semsynth.export.finish import finish
-    from semsynth.export.job import CARD, Judged, Plan, lock_of, read_shard, run, start_card
+    from semsynth.export.job import (
+        CARD,
+        SPLITS,
+        Judged,
+        Plan,
+        lock_of,
+        read_shard,
+        run,
+        start_card,
+    )
     from semsynth.export.judges import Judges
     from semsynth.export.sources import Source
     from semsynth.export.writers import FolderWriter, ShardWriter
     from semsynth.weights.download import sha256_of
 
     part = read_shard(shard)
-    writer = (FolderWriter if format == "folder" else ShardWriter)(output)
+    writer = (ShardWriter if format == "webdataset" else FolderWriter)(output)
     place = choose_device(device)
     with torch.no_grad():  # not inference_mode, whose tensors an inversion cannot use
         if prior is not None and labelled is not None:
@@ -195,6 +205,10 @@ def export(
         thresholds = Thresholds(**stored["thresholds"])
         run(plan, judged, thresholds, writer, part)
     complete = finish(plan, opened.space, thresholds, writer)
+    for split_name in SPLITS if complete and format == "coco" else ():
+        annotations = output / "annotations" / f"{split_name}.json"
+        if (output / split_name).is_dir() and not annotations.is_file():
+            write_coco(output / split_name, annotations, opened.space)
     state = (
         "complete; look at sheets/ and report.md" if complete else "waiting for the other shards"
     )

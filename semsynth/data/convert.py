@@ -1,8 +1,6 @@
 """A folder of photos and label maps, converted to one that training reads as it is."""
 
-import os
 import re
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from semsynth.data.errors import DataError, Problem
 from semsynth.data.folder import Folder
 from semsynth.data.pairs import Pair
 from semsynth.data.pixels import Range, is_deep
-from semsynth.files import replaced, write_text
+from semsynth.files import link, write_text
 from semsynth.images import save_mask, save_png
 
 UNCONVERTED = "not converted"
@@ -100,7 +98,7 @@ def _convert_pair(
         return [Problem(UNCONVERTED, label, f"{label}: {error}")]
     save_mask(mask, folder / "labels" / f"{pair.name}.png")
     if photo is None:
-        _link(image, folder / "images" / image.name)
+        link(image, folder / "images" / image.name)
     else:
         save_png(photo, folder / "images" / f"{pair.name}.png")
     return []
@@ -113,11 +111,3 @@ def mapped(mask: Tensor, values: Mapping[int, int]) -> Tensor:
     if strange := [value for value in new if not 0 <= value <= 255]:
         raise DataError(f"the value {strange[0]} needs a rule, such as --map {strange[0]}=255.")
     return torch.from_numpy(np.array(new, np.uint8)[inverse].reshape(mask.shape))
-
-
-def _link(file: Path, target: Path) -> None:
-    with replaced(target) as temporary:
-        try:
-            os.link(file.resolve(), temporary)
-        except OSError:  # another disk, or one without links
-            shutil.copyfile(file, temporary)

@@ -1,5 +1,6 @@
 """Your own data: a folder of images and a folder of masks, paired by stem."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ class Folder(PairsOnDisk):
 
     Mask values are 0 to ``num_classes`` - 1, and 255 for unlabelled. Without ``test`` the
     validation split is tested. ``ROOT/classes.txt`` may name the classes, one per line, optionally
-    with colours: ``sky #4682b4``.
+    with colours: ``sky #4682b4``. Instance maps, if any, are ``instances/NAME.png``.
 
     Args:
         root: Directory of the data set.
@@ -42,7 +43,16 @@ class Folder(PairsOnDisk):
         folder = self.root / split
         if split == "test" and not folder.is_dir():
             folder = self.root / "val"
-        return find_pairs(folder / "images", folder / "labels", self.label_name)
+        pairs = find_pairs(folder / "images", folder / "labels", self.label_name)
+        return with_instances(pairs, folder)
+
+
+def with_instances(pairs: list[Pair], folder: Path) -> list[Pair]:
+    """Pairs with their instance maps, if there is a directory ``instances`` of them."""
+    directory = folder / "instances"
+    if not directory.is_dir():
+        return pairs
+    return [replace(pair, instance=directory / f"{pair.name}.png") for pair in pairs]
 
 
 class MaskFolder(SynthesisDataModule):

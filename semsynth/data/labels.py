@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from semsynth.data.errors import DataError
+from semsynth.files import write_text
 
 SPACES = Path(__file__).parent / "spaces"
 UNKNOWN = "unknown"
@@ -132,6 +133,13 @@ def read_classes(file: Path) -> tuple[tuple[str, ...], tuple[Colour, ...]]:
     if not colours:
         return names, distinct_palette(len(names))
     return names, tuple((int(c[:2], 16), int(c[2:4], 16), int(c[4:], 16)) for c in colours)
+
+
+def write_classes(file: Path, names: Sequence[str], palette: Sequence[Colour]) -> None:
+    """Write a file for ``read_classes``, with colours."""
+    colours = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in palette]
+    lines = [f"{name} {colour}\n" for name, colour in zip(names, colours, strict=True)]
+    write_text(file, "".join(lines))
 
 
 def distinct_palette(num_colours: int) -> tuple[Colour, ...]:

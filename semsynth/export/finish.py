@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from semsynth.data import labels
 from semsynth.data.labels import LabelSpace
 from semsynth.export.filters import Thresholds
 from semsynth.export.job import SPLITS, Plan, lock_of, records
@@ -44,9 +45,7 @@ def finish(plan: Plan, space: LabelSpace, thresholds: Thresholds, writer: Writer
 
 def write_classes(output: Path, space: LabelSpace) -> None:
     """``classes.txt`` as ``Folder`` reads it, and ``classes.json`` for other programs."""
-    colours = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in space.palette]
-    lines = [f"{name} {colour}\n" for name, colour in zip(space.names, colours, strict=True)]
-    write_text(output / "classes.txt", "".join(lines))
+    labels.write_classes(output / "classes.txt", space.names, space.palette)
     classes = {
         "names": space.names,
         "palette": space.palette,

@@ -60,6 +60,8 @@ COMMAND_LINE = [
     ("data check --config a --data b", 2, r"Give one of --config and --data"),
     ("data check --data ade20k --root {p} --data.lable_order raw", 2, r"did you mean"),
     ("data prepare ade20k", 2, r"required: --root"),
+    ("data prepare coco --annotations {p}/file", 2, r"--annotations need --output"),
+    ("data prepare ade20k --annotations {p} --output {run}", 2, r"of coco, labelme.*'ade20k'"),
     ("data fix", 2, r"invalid choice: 'fix'"),
     ("draw --prior toy_portrait --num 0 --output {run}", 2, r"--num must be at least 1, got 0"),
     ("draw --prior toy_portrait --num x --output {run}", 2, r"--num: expected int, got x"),
@@ -167,6 +169,12 @@ DATA = [
     ("data check --data moon --root {p}", 1, r"data set 'moon'; known: ade20k, .*celebamaskhq"),
     ("data check --data folder --root {p}/gone --data.num_classes 3", 1, r"no directory .*gone"),
     ("data prepare folder --root {p}/good --data.num_classes 0", 1, r"num_classes must be from 1"),
+    (
+        "data prepare coco --annotations gone.json --output {run}",
+        1,
+        r"no gone\.json; give the file",
+    ),
+    ("data prepare coco --annotations {p}/file --output {run}", 1, r"file cannot be read as coco"),
     (f"{PREDICT} --masks {{p}}/empty", 1, r"empty has no images; expected files ending"),
     (f"{PREDICT} --masks {{p}}/gone", 1, r"There is no directory .*gone"),
     (

@@ -103,6 +103,23 @@ def test_shards_hold_what_the_folder_holds(clvae: Path, tmp_path: Path) -> None:
             assert np.array_equal(read, expected)
 
 
+def test_coco_adds_the_annotations_of_each_split(clvae: Path, tmp_path: Path) -> None:
+    root = export(tmp_path / "out", clvae, "--num", "6", "--format", "coco")
+    annotations = root / "annotations/train.json"
+    content = json.loads(annotations.read_text())
+    assert [c["name"] for c in content["categories"]] == list(NAMES)
+    names = {image["file_name"] for image in content["images"]}
+    assert names == {path.name for path in (root / "train/images").iterdir()}
+    again = ["--images", str(root / "train/images"), "--output", str(tmp_path / "again")]
+    again += ["--annotations", str(annotations), "--split", "1", "0", "0"]
+    main(["data", "prepare", "coco", *again])
+    for name in names:
+        before, after = (
+            np.asarray(Image.open(r / f"train/labels/{name}")) for r in (root, tmp_path / "again")
+        )
+        assert np.array_equal(before, after)
+
+
 def test_masks_of_a_folder_are_used_as_they_are_in_several_styles(
     clvae: Path, pairs: Path, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """The documents, the commands in them, and a place where everything that they name exists."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -44,6 +45,15 @@ def save_images(directory: Path, names: list[str], array: np.ndarray) -> None:
         Image.fromarray(array).save(directory / f"{name}.png")
 
 
+def coco_of_photos() -> dict[str, object]:
+    """An annotation of each of the ``PHOTOS``."""
+    photos = [{"id": i, "file_name": f"{'abc'[i]}.png", "height": 64, "width": 64} for i in (0, 1)]
+    square = {"category_id": 1, "iscrowd": 0, "segmentation": [[8, 8, 40, 8, 40, 40, 8, 40]]}
+    annotations = [{"id": i, "image_id": i} | square for i in (0, 1)]
+    categories = [{"id": 1, "name": "square"}]
+    return {"images": photos, "annotations": annotations, "categories": categories}
+
+
 def furnish(place: Path) -> None:
     """Make what the documents call LABELLED, MASKS, ROOT and so on, and links to the repository."""
     for name in ("experiments", "benchmarks", "Makefile", "pyproject.toml"):
@@ -61,6 +71,7 @@ def furnish(place: Path) -> None:
     for folder in ("PHOTOS", "REAL", "FAKE"):
         save_images(place / folder, ["a", "b", "c"], photo)
     Image.fromarray(photo).save(place / "photo.png")
+    (place / "instances.json").write_text(json.dumps(coco_of_photos()))
     Image.fromarray(layout * 0).save(place / "mask.png")  # sky alone
     for name, make in OFFICIAL.items():
         (place / name).parent.mkdir(parents=True, exist_ok=True)

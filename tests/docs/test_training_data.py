@@ -62,6 +62,6 @@ def test_five_labelled_images_become_a_data_set_and_a_segmenter(
 def test_the_python_of_the_page_is_python() -> None:
     text = (ROOT / "docs/training_data.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         compile(block, "docs/training_data.md", "exec")
