@@ -76,7 +76,11 @@ def run(
     except filelock.Timeout as error:
         message = f"Another runner is at work in {output}; choose another --output."
         raise UserError(message) from error
-    return len(rows) == len(points) and all("scores" in row for row in rows)
+    failed = [row for row in rows if "scores" not in row]
+    if failed:
+        count = "All" if len(failed) == len(points) else f"{len(failed)} of"
+        console.print(f"{count} {len(points)} runs failed. The first: {failed[0].get('error')}")
+    return len(rows) == len(points) and not failed
 
 
 def run_all(points: list[Point], output: Path, sweep: str, jobs: int = 1) -> None:
