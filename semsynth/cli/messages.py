@@ -286,7 +286,7 @@ def meant_word(word: str, hint: Any) -> str:
     """A word of the command line, changed if its value is (see ``meant_value``)."""
     if word != "None" and (str in parts_of(hint) or not re.search(r"\d\.0", word)):
         return word
-    with suppress(yaml.YAMLError):
+    with suppress(yaml.YAMLError, ValueError):
         value = yaml.safe_load(word)
         meant = meant_value(value, hint)
         return word if repr(meant) == repr(value) else json.dumps(meant)
