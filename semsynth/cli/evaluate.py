@@ -93,8 +93,8 @@ def evaluate(
     several = any(len(files) > 1 for files in opened.fakes.values())
     layout = bool(masks and segmenter)
     names = metrics or ["fid", *["diversity"] * several, *["layout"] * layout]
-    maps = segmenter_map, mask_map
-    built, errors = build_metrics([recipe(name, segmenter, *maps) for name in names])
+    layout_of = segmenter, segmenter_map, mask_map
+    built, errors = build_metrics([recipe(name, *layout_of) for name in names])
     if errors and on_missing_weights == "error":
         advice = "Or measure without them: --on_missing_weights skip."
         raise MissingWeightsError("\n".join([*map(str, errors), advice]))
@@ -111,8 +111,10 @@ def evaluate(
     console.print(f"Scores and protocol: {output}", soft_wrap=True)
 
 
-def recipe(name: str, segmenter: str | None, *maps: str | None) -> "Callable[[], ImageMetric]":
-    """How to build the metric of a name; maps are those of the segmenter and of the masks."""
+def recipe(
+    name: str, segmenter: str | None, segmenter_map: str | None, mask_map: str | None
+) -> "Callable[[], ImageMetric]":
+    """How to build the metric of a name."""
     from semsynth import metrics
     from semsynth.metrics.label_maps import label_map
 
@@ -120,8 +122,12 @@ def recipe(name: str, segmenter: str | None, *maps: str | None) -> "Callable[[],
     if kind == "layout":
         if segmenter is None:
             raise UserError("layout needs a segmenter; give --segmenter.")
-        tables = [name and label_map(name) for name in maps]
-        return lambda: metrics.LayoutFidelity(segmenter, 255, *tables)
+        of_segmenter, of_masks = (
+            m if m is None else label_map(m) for m in (segmenter_map, mask_map)
+        )
+        return lambda: metrics.LayoutFidelity(
+            segmenter, segmenter_map=of_segmenter, mask_map=of_masks
+        )
     if kind in OF_EXTRACTOR and (features or kind not in ("fd", "kd")):
         metric, features = getattr(metrics, OF_EXTRACTOR[kind]), features or "inception-clean"
     elif kind in OF_FEATURES:

@@ -36,6 +36,8 @@ SEEN = ("road", "sidewalk", "building", "sky", "person", "car", "bicycle")
 class Nearest(nn.Module):
     """A segmenter whose classes are colours."""
 
+    colours: Tensor
+
     def __init__(self, colours: list[tuple[int, int, int]]) -> None:
         super().__init__()
         self.register_buffer("colours", torch.tensor(colours) / 127.5 - 1)
