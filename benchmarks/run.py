@@ -96,6 +96,10 @@ def run(
     except filelock.Timeout as error:
         message = f"Another runner is at work in {output}; choose another --output."
         raise UserError(message) from error
+    failed = [row for row in rows if "scores" not in row]
+    if failed:
+        count = "All" if len(failed) == len(points) else f"{len(failed)} of"
+        console.print(f"{count} {len(points)} runs failed. The first: {failed[0].get('error')}")
     missing = len(points) - sum("scores" in row for row in rows)
     if missing:
         console.print(

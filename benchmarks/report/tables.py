@@ -15,10 +15,10 @@ from benchmarks.results import Row, code_of, package_digest
 from benchmarks.rows import LOWER_IS_BETTER, Entry, entries
 from semsynth.files import read_json
 from semsynth.metrics import protocol
+from semsynth.metrics.layout_fidelity import PER_CLASS, iou_name
 
 NOT_SHOWN = ("_real", "_std", "_stderr")
 """Ends of names of scores that are the same for all runs, or say how another one spreads."""
-PER_CLASS = "IoU_class_"
 HEADLINES = (  # the first five that were measured stand in the tables, the rest below them
     *("FID", "fd_", "drag_error_parts", "MeanIoU", "diversity_", "top1_", "anchor_drift_parts"),
     *("mOCD_mCSD", "zoom_error_parts", "points_lost_parts", "drag_gain_parts", "PixelAccuracy"),
@@ -62,7 +62,7 @@ class Table:
     def __init__(self, rows: Sequence[Row], first: Sequence[Row]) -> None:
         for a, b in pairwise(row for row in rows if "scores" in row):
             protocol.require_same(a.get("protocol"), b.get("protocol"), (a["run"], b["run"]))
-        self.rows = rows
+        self.rows = rows = with_class_names(rows)
         self.cards = [row["protocol"] for row in rows if row.get("protocol")]
         self.card: dict[str, Any] = self.cards[0] if self.cards else {}
         scores = dict.fromkeys(name for row in rows for name in row.get("scores", {}))
@@ -135,13 +135,24 @@ class Table:
 
     @property
     def classes(self) -> dict[str, str]:
-        """Name of each class by the name of its IoU, from the first run that has written them."""
-        found = {n for row in self.rows for n in row.get("scores", {}) if PER_CLASS in n}
-        numbers = sorted(int(name.removeprefix(PER_CLASS)) for name in found)
-        files = [Path(row.get("run_dir", "")) / "classes.json" for row in self.rows]
-        written = [read_json(file) for file in files if file.is_file()]
-        titles = dict(enumerate(written[0])) if written and isinstance(written[0], list) else {}
-        return {f"{PER_CLASS}{n}": titles.get(n, str(n)) for n in numbers}
+        """Name of each class by the name of its IoU."""
+        scores = dict.fromkeys(name for row in self.rows for name in row.get("scores", {}))
+        found = [name for name in scores if name.startswith(PER_CLASS)]
+        return {name: name.removeprefix(PER_CLASS).replace("_", " ") for name in found}
+
+
+def with_class_names(rows: Sequence[Row]) -> list[Row]:
+    """Rows in which the IoU of a class bears its name; older runs wrote ``IoU_class_3``."""
+    files = [Path(row.get("run_dir", "")) / "classes.json" for row in rows]
+    found: Any = next((read_json(file) for file in files if file.is_file()), [])
+    names = found if isinstance(found, list) else []
+    new = {f"{PER_CLASS}class_{i}": iou_name(str(name)) for i, name in enumerate(names)}
+    return [
+        row | {"scores": {new.get(name, name): value for name, value in row["scores"].items()}}
+        if "scores" in row
+        else row
+        for row in rows
+    ]
 
 
 def best(lines: Sequence[Entry], name: str) -> float | None:

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from semsynth.callbacks.generation import Batch, generate, supply
 from semsynth.callbacks.real_statistics import RealStatistics
+from semsynth.data.labels import LabelSpace
 from semsynth.files import write_text
 from semsynth.images import from_uint8, to_uint8
 from semsynth.metrics import ImageMetric
 from semsynth.metrics.base import card_of
 from semsynth.metrics.census import Census
-from semsynth.metrics.protocol import Card, installed_versions
+from semsynth.metrics.protocol import Card, installed_versions, unused
 from semsynth.weights import MissingWeightsError
 
 
@@ -80,6 +81,9 @@ class Evaluation(Callback):
         if stage == "predict":
             return
         self.build()
+        if (space := space_of(trainer)) is not None:
+            for metric in self.metrics:
+                metric.use_classes(space)
         protocols = [metric.protocol() for metric in self.metrics]
         agrees = trainer.strategy.broadcast(protocols) == protocols
         if not trainer.strategy.reduce_boolean_decision(agrees, all=True):
@@ -87,8 +91,8 @@ class Evaluation(Callback):
                 "The processes of this run found different weights, so their scores would "
                 "differ. Put the weights on a file system that all machines share."
             )
-        for metric in (*self.metrics, self.census):
-            metric.to(trainer.strategy.root_device)
+        for measured in (*self.metrics, self.census):
+            measured.to(trainer.strategy.root_device)
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Load statistics of the real images."""
@@ -110,6 +114,7 @@ class Evaluation(Callback):
         if "full_mask" in batch:  # the method saw scribbles; images are measured against all of it
             inputs["mask"] = batch["full_mask"]
         self.census.update(inputs["fake"], inputs.get("image"), inputs.get("mask"))
+        scored = scored_classes(space_of(trainer), inputs)
         for metric in self.metrics:
             if missing := metric.wants - inputs.keys():
                 raise ValueError(
@@ -118,7 +123,8 @@ class Evaluation(Callback):
                     f"{', '.join(sorted(batch))}. Remove the metric from evaluation.metrics, or "
                     "choose other data."
                 )
-            metric.update(**{name: inputs[name] for name in metric.wants})
+            seen = scored if metric.scored_classes else inputs
+            metric.update(**{name: seen[name] for name in metric.wants})
 
     def _generated(self, trainer: Trainer, method: LightningModule, batch: Batch) -> Batch:
         """Images of each sample, ``num_samples`` if a metric needs them."""
@@ -142,6 +148,7 @@ class Evaluation(Callback):
             self.scores |= {name: float(value) for name, value in values.items()}
             cards |= dict.fromkeys(values, card_of(metric, self.num_samples))
         caveats = [caveat for metric in metrics for caveat in metric.caveats]
+        caveats += unused(split_of(trainer), census["num_fakes"])
         for caveat in caveats if not trainer.sanity_checking else ():
             rank_zero_warn(caveat)
         for measured in (*self.metrics, self.census):
@@ -169,6 +176,24 @@ class Evaluation(Callback):
 def stage_of(trainer: Trainer) -> Literal["val", "test"]:
     """The split being measured."""
     return "test" if trainer.testing else "val"
+
+
+def split_of(trainer: Trainer) -> Any:
+    """The samples of the split being measured, used or not."""
+    loaders = trainer.test_dataloaders if trainer.testing else trainer.val_dataloaders
+    return getattr(loaders, "dataset", ())
+
+
+def space_of(trainer: Trainer) -> LabelSpace | None:
+    """The label space of the data being measured, if they say."""
+    return getattr(getattr(trainer, "datamodule", None), "label_space", None)
+
+
+def scored_classes(space: LabelSpace | None, inputs: Batch) -> Batch:
+    """The inputs with ``mask`` in the evaluation classes, in which a ``full_mask`` already is."""
+    if space is None or "mask" not in inputs or "full_mask" in inputs:
+        return inputs
+    return inputs | {"mask": space.to_evaluation(inputs["mask"])}
 
 
 def build_metrics(

@@ -3,19 +3,25 @@
 import logging
 import netrc
 import os
+import secrets
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import wandb
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from lightning_utilities.core.rank_zero import rank_zero_only
+
+from semsynth.files import write_text
 
 log = logging.getLogger(__name__)
 WARNINGS = logging.getLogger("semsynth.warnings")  # for the log file alone
 WARNINGS.propagate = False
 WARNINGS.addHandler(logging.NullHandler())
 
+RESUMES_OFFLINE = (0, 31)
+"""Version of W&B whose ``sync`` joins the parts of a run that was resumed offline."""
 LIGHTNING = ("lightning.pytorch", "lightning.fabric")
 NOISE = (
     ".*isinstance.treespec, LeafSpec.*",
@@ -53,8 +59,8 @@ def build_loggers(chosen: Any, run_dir: Path, command: str, labels: RunLabels) -
 def build_wandb_logger(run_dir: Path, command: str, labels: RunLabels, segment: int) -> WandbLogger:
     """W&B logger, offline with a message if neither a key nor a mode is set.
 
-    W&B cannot continue a run offline. A resumed training is a separate run with the same group and
-    name and the tag ``segment-2``; its steps continue.
+    A resumed training continues its run. Older versions of W&B cannot do so offline: there it is a
+    separate run with the same group and name and the tag ``segment-2``; its steps continue.
     """
     run_dir.mkdir(parents=True, exist_ok=True)
     if "WANDB_MODE" not in os.environ and not has_wandb_key():
@@ -63,18 +69,36 @@ def build_wandb_logger(run_dir: Path, command: str, labels: RunLabels, segment: 
             f"No W&B key: logging offline in {run_dir / 'wandb'}; upload with `wandb sync`, or log "
             "in with `wandb login`."
         )
+    offline = os.environ.get("WANDB_MODE") == "offline"
+    version = tuple(int(part) for part in wandb.__version__.split(".")[:2])
+    joins = command == "fit" and (not offline or version >= RESUMES_OFFLINE)
     own_tags = [tag for tag in os.environ.get("WANDB_TAGS", "").split(",") if tag]
     logger = WandbLogger(
         name="/".join(run_dir.parts[-3:]),
         save_dir=run_dir,
         project=os.environ.get("WANDB_PROJECT", "semsynth"),
-        offline=os.environ.get("WANDB_MODE") == "offline",
+        offline=offline,
+        version=run_id(run_dir / "logs" / "wandb_run.txt") if joins else None,
         group=os.environ.get("WANDB_RUN_GROUP", labels.group),
         job_type=os.environ.get("WANDB_JOB_TYPE", command),
-        tags=[*labels.tags, *own_tags, *([f"segment-{segment}"] if segment > 1 else [])],
+        tags=[
+            *labels.tags,
+            *own_tags,
+            *([f"segment-{segment}"] if segment > 1 and not joins else []),
+        ],
     )
     logger._wandb_init.pop("anonymous", None)  # W&B warns of it, and Lightning always sets it
     return logger
+
+
+@rank_zero_only
+def run_id(file: Path) -> str | None:
+    """W&B's identifier of the training in a run directory, kept in a file; None if W&B knows it."""
+    if "WANDB_RUN_ID" in os.environ:
+        return None
+    if not file.is_file():
+        write_text(file, secrets.token_hex(4) + "\n")
+    return file.read_text().strip()
 
 
 def has_wandb_key() -> bool:

@@ -34,7 +34,7 @@ def check(
 
       semsynth data check --config experiments/clvae/ade20k.yaml
       semsynth data check --data ade20k --root DIR
-      semsynth data check --data folder --root DIR --data.num_classes 12 --fix-palette
+      semsynth data check --data folder --root DIR --fix-palette
 
     Arguments of the data set itself are given as for fit: --data.KEY VALUE.
 

@@ -28,6 +28,8 @@ def evaluate(
     masks: Path | None = None,
     metrics: Sequence[str] = (),
     segmenter: str | None = None,
+    segmenter_map: str | None = None,
+    mask_map: str | None = None,
     output: Path | None = None,
     device: str = "auto",
     batch_size: int = 32,
@@ -59,12 +61,17 @@ def evaluate(
       semsynth evaluate --real data/val --fake results/ours --masks data/labels \
           --metrics fid kid diversity:vgg layout --segmenter torchscript:drn.pt
 
+    The 34 labelIds of Cityscapes are scored in its 19 classes with --mask_map
+    cityscapes_ids_to_train_ids.
+
     Args:
         real: Real images.
         fake: Generated images.
         masks: Label maps, one channel of class indices.
         metrics: Metrics to compute; all available by default.
         segmenter: Segmenter for layout fidelity: torchscript:FILE, hf:NAME, a path.
+        segmenter_map: Known map of the segmenter's classes, such as face_parsing_to_celebamask_hq.
+        mask_map: Known map of the classes of the label maps.
         output: File of the scores; beside the generated images by default, .scores.json.
         device: auto, cpu, cuda, cuda:1.
         batch_size: Masks at once.
@@ -86,7 +93,8 @@ def evaluate(
     several = any(len(files) > 1 for files in opened.fakes.values())
     layout = bool(masks and segmenter)
     names = metrics or ["fid", *["diversity"] * several, *["layout"] * layout]
-    built, errors = build_metrics([recipe(name, segmenter) for name in names])
+    layout_of = segmenter, segmenter_map, mask_map
+    built, errors = build_metrics([recipe(name, *layout_of) for name in names])
     if errors and on_missing_weights == "error":
         advice = "Or measure without them: --on_missing_weights skip."
         raise MissingWeightsError("\n".join([*map(str, errors), advice]))
@@ -103,15 +111,23 @@ def evaluate(
     console.print(f"Scores and protocol: {output}", soft_wrap=True)
 
 
-def recipe(name: str, segmenter: str | None) -> "Callable[[], ImageMetric]":
+def recipe(
+    name: str, segmenter: str | None, segmenter_map: str | None, mask_map: str | None
+) -> "Callable[[], ImageMetric]":
     """How to build the metric of a name."""
     from semsynth import metrics
+    from semsynth.metrics.label_maps import label_map
 
     kind, _, features = name.partition(":")
     if kind == "layout":
         if segmenter is None:
             raise UserError("layout needs a segmenter; give --segmenter.")
-        return lambda: metrics.LayoutFidelity(segmenter)
+        of_segmenter, of_masks = (
+            m if m is None else label_map(m) for m in (segmenter_map, mask_map)
+        )
+        return lambda: metrics.LayoutFidelity(
+            segmenter, segmenter_map=of_segmenter, mask_map=of_masks
+        )
     if kind in OF_EXTRACTOR and (features or kind not in ("fd", "kd")):
         metric, features = getattr(metrics, OF_EXTRACTOR[kind]), features or "inception-clean"
     elif kind in OF_FEATURES:

@@ -2,6 +2,8 @@
 
 import argparse
 import difflib
+import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -63,11 +65,13 @@ class Parser(ArgumentParser):
         files: Configuration files of the command line, to name those with the error.
         of_class: Name of the class whose arguments these are, if it is such a parser.
         checked: The argument being checked, its value, and whether it is from a file.
+        words: The command line, to name the flag with the error.
     """
 
     files: tuple[str, ...] = ()
     of_class = ""
     checked: tuple[argparse.Action, Any, bool] | None = None
+    words: tuple[str, ...] = ()
 
     def add_class_arguments(self, theclass: Any, *args: Any, **kwargs: Any) -> Any:
         """Add the arguments of a class; without a key, the parser is that of the class."""
@@ -75,12 +79,21 @@ class Parser(ArgumentParser):
             self.of_class = theclass.__name__
         return super().add_class_arguments(theclass, *args, **kwargs)
 
+    def parse_args(self, args: Any = None, *others: Any, **kwargs: Any) -> Any:
+        """Parse the words of a command line; keep them to name the one with an error."""
+        self.words = tuple(args or ())
+        return super().parse_args(args, *others, **kwargs)
+
     def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
         self.checked = action, " ".join(arg_strings), False
-        return super()._get_values(action, arg_strings)
+        words = [meant_word(word, type_of(action)) for word in arg_strings]
+        return super()._get_values(action, words)
 
     def _check_value_key(self, action: argparse.Action, value: Any, *args: Any, **kw: Any) -> Any:
         self.checked = action, value, True
+        value = meant_value(value, type_of(action))
+        if isinstance(value, str):  # an argument of a class from the command line
+            value = meant_word(value, type_of(action))
         return super()._check_value_key(action, value, *args, **kw)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
@@ -90,7 +103,8 @@ class Parser(ArgumentParser):
             raise Mistake(mistake.start, mistake.end, mistake.key) from ex  # ex may hold mistake
         parser = self.parsers()[-1]
         parser.print_usage(sys.stderr)
-        sentence = f"{mistake.start}{place(mistake.key, self.files)}{mistake.end}"
+        where = place(mistake.key, self.files, self.words)
+        sentence = f"{mistake.start}{where}{mistake.end}"
         self.exit(2, f"{parser.prog.replace(' [options]', '')}: {sentence}\n")
 
     def parsers(self) -> list["Parser"]:
@@ -121,7 +135,7 @@ class Parser(ArgumentParser):
         flags = [word.partition("=")[0] for word in words if word.startswith("--")]
         if error is None and (unknown := [flag for flag in flags if flag not in known]):
             return Mistake(f"There is no flag {unknown[0]!r}", meant(unknown[0], known))
-        return Mistake(message, "")
+        return Mistake(plain(message), "")
 
     def missing(self, absent: list[argparse.Action]) -> str:
         """Name the arguments that are required and missing."""
@@ -146,7 +160,7 @@ class Parser(ArgumentParser):
                 if "." not in name and name not in known:
                     end = f": there is no class {name!r}{meant(name, known)}"
                     return Mistake(start, f"{end} There are {', '.join(known)}.", key)
-            return Mistake(start, f": {' '.join(str(causes(error)[-1]).split())}.", key)
+            return Mistake(start, f": {plain(causes(error)[-1])}.", key)
         return Mistake(
             start, f": expected {in_words(type_of(action))}, got {shortened(value)}.", key
         )
@@ -175,8 +189,8 @@ def in_words(hint: Any) -> str:
     """A readable type: ``int or null``, ``'level', 'mask'``."""
     if get_origin(hint) is Literal:
         return ", ".join(map(repr, get_args(hint)))
-    if get_origin(hint) in (Union, UnionType):
-        return " or ".join(in_words(part) for part in get_args(hint))
+    if len(parts := parts_of(hint)) > 1:
+        return " or ".join(in_words(part) for part in parts)
     if hint in (None, NoneType):
         return "null"
     return str(hint) if get_origin(hint) else getattr(hint, "__name__", str(hint))
@@ -230,7 +244,7 @@ def unwrapped() -> Iterator[None]:
             *_, (frame, _) = walk_tb(cause.__traceback__)
             if not frame.f_globals["__name__"].startswith("jsonargparse."):
                 raise cause if isinstance(cause, UserError) else UserError(str(cause)) from error
-        raise UserError(str(error)) from error
+        raise UserError(plain(error)) from error
 
 
 def meant(key: str, known: Iterable[str]) -> str:
@@ -240,8 +254,46 @@ def meant(key: str, known: Iterable[str]) -> str:
     return f"; did you mean {by_letters[close[0]]!r}?" if close else "."
 
 
-def place(key: str, files: Iterable[str]) -> str:
-    """The files that contain a key, if any."""
-    last = f"{key.rpartition('.')[2]}:"
-    holders = [f for f in files if key and Path(f).is_file() and last in Path(f).read_text()]
+def place(key: str, files: Iterable[str], words: Iterable[str] = ()) -> str:
+    """The flag that gives a key, or else the files that contain it, if any."""
+    last = key.rpartition(".")[2]
+    flags = [word.partition("=")[0] for word in words if word.startswith("--")]
+    if given := [flag for flag in flags if key and flag.endswith(f".{last}")]:
+        return f" ({given[-1]})"
+    holders = [f for f in files if key and Path(f).is_file() and f"{last}:" in Path(f).read_text()]
     return f" (in {', '.join(holders)})" if holders else ""
+
+
+def parts_of(hint: Any) -> tuple[Any, ...]:
+    """The types of a union, or the type itself."""
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+
+
+def meant_value(value: Any, hint: Any) -> Any:
+    """A value as its type needs it: ``None`` is null, and ``16.0`` an integer as W&B writes it."""
+    parts = parts_of(hint)
+    if value == "None" and NoneType in parts:
+        return None
+    if isinstance(value, float) and value.is_integer() and int in parts and float not in parts:
+        return int(value)
+    inner = {x for part in parts if get_origin(part) in (list, tuple) for x in get_args(part)}
+    if isinstance(value, list) and int in inner and float not in inner:
+        return [meant_value(item, int) for item in value]
+    return value
+
+
+def meant_word(word: str, hint: Any) -> str:
+    """A word of the command line, changed if its value is (see ``meant_value``)."""
+    if word != "None" and (str in parts_of(hint) or not re.search(r"\d\.0", word)):
+        return word
+    with suppress(yaml.YAMLError, ValueError):
+        value = yaml.safe_load(word)
+        meant = meant_value(value, hint)
+        return word if repr(meant) == repr(value) else json.dumps(meant)
+    return word
+
+
+def plain(text: object) -> str:
+    """An error of jsonargparse in one line, without the list of types that it has tried."""
+    start, found, rest = " ".join(str(text).split()).partition("Does not validate against any of")
+    return f"{start}got {rest.rpartition('Given value: ')[2]}" if found else start

@@ -27,7 +27,7 @@ class FewShotFolder(PairsOnDisk):
 
     Args:
         root: Directory of the data set.
-        num_classes: Classes of the labels, unknown included.
+        num_classes: Classes of the labels, unknown included; by default those of ``classes.txt``.
         labels: ``dense`` label maps; or ``sparse`` scribbles and landmarks, where 0 is unknown.
         batch_size: Training samples per process and step.
         num_workers: Loader processes; 0 loads in the training process.
@@ -42,7 +42,7 @@ class FewShotFolder(PairsOnDisk):
     def __init__(
         self,
         root: str,
-        num_classes: int,
+        num_classes: int | None = None,
         labels: LabelKind = "dense",
         batch_size: int = 1,
         num_workers: int = 0,

@@ -28,11 +28,17 @@ class Folder(PairsOnDisk):
 
     Args:
         root: Directory of the data set.
-        num_classes: Classes of the masks.
+        num_classes: Classes of the masks; by default those of ``classes.txt``.
         label_name: Name of a label map without suffix, where NAME is the photo's: ``NAME_mask``.
     """
 
-    def __init__(self, root: str, num_classes: int, label_name: str = NAME, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        root: str,
+        num_classes: int | None = None,
+        label_name: str = NAME,
+        **kwargs: Any,
+    ) -> None:
         if NAME not in label_name:
             raise DataError(f"label_name must contain NAME, as NAME_mask does, got {label_name!r}.")
         self.label_name = label_name
@@ -95,8 +101,12 @@ def read_reference(image: Path, mask: Path, trained_on: SynthesisDataModule) -> 
     return SynthesisDataModule.on_after_batch_transfer(trained_on, batch, 0)
 
 
-def folder_space(file: Path, num_classes: int) -> LabelSpace:
+def folder_space(file: Path, num_classes: int | None) -> LabelSpace:
     """Classes from a file (see ``read_classes``), or numbered ones if there is no such file."""
+    if num_classes is None and not file.is_file():
+        raise DataError(f"There is no {file} to name the classes; add it, or give num_classes.")
+    if num_classes is None:
+        num_classes = len(read_classes(file)[0])
     if not 1 <= num_classes <= MOST_CLASSES:
         raise DataError(
             f"num_classes must be from 1 to {MOST_CLASSES}, got {num_classes}: label maps have "

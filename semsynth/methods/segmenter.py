@@ -7,7 +7,6 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import OneCycleLR
-from torchmetrics.classification import MulticlassJaccardIndex
 
 from semsynth import weights
 from semsynth.errors import require_not_negative, require_positive
@@ -61,7 +60,6 @@ class Segmenter(FiniteArguments):
         self.augment, self.recolour, self.num_classes = augment, recolour, num_classes
         self.trunk = trunk
         self.network = segmentation_network(num_classes, channels, depth, trunk)
-        self.mean_iou = MulticlassJaccardIndex(num_classes, ignore_index=ignore_index)
 
     def setup(self, stage: str) -> None:
         """Read the trunk's ImageNet weights; a checkpoint has those of the whole network."""
@@ -104,17 +102,11 @@ class Segmenter(FiniteArguments):
         return augment_pairs(image, mask, flip=self.augment == "strong")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Update the mean IoU of the validation split."""
-        self._measure(batch, "val/MeanIoU")
+        """Nothing: the ``Evaluation`` callback measures, with ``SegmentationQuality``."""
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Update the mean IoU of the test split."""
-        self._measure(batch, "test/MeanIoU")
+        """Nothing, as in validation."""
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Label maps (B, H, W) of ``image``."""
         return self(batch["image"]).argmax(1)
-
-    def _measure(self, batch: Batch, name: str) -> None:
-        self.mean_iou.update(self(batch["image"]), batch["mask"])
-        self.log(name, self.mean_iou, on_step=False, on_epoch=True, prog_bar=True)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from semsynth.data.labels import LabelSpace
 from semsynth.metrics.protocol import Card
 
 
@@ -28,8 +29,14 @@ class ImageMetric(Metric):
     is_differentiable = False
     real_states: ClassVar[tuple[str, ...]] = ()
 
+    scored_classes = False
+    """Whether ``mask`` is expected in the classes that are scored, not in those of the training."""
+
     loaded_real: dict[str, Tensor] | None = None
     caveats: tuple[str, ...] = ()
+
+    def use_classes(self, space: LabelSpace) -> None:
+        """Adapt to the classes of the data, before the first update."""
 
     @property
     def wants(self) -> set[str]:

@@ -20,7 +20,7 @@ from semsynth.images import from_uint8
 from semsynth.metrics import ImageMetric
 from semsynth.metrics.base import card_of
 from semsynth.metrics.census import Census
-from semsynth.metrics.protocol import Card, installed_versions
+from semsynth.metrics.protocol import Card, installed_versions, unused
 
 Size = tuple[int, int]  # height and width
 
@@ -101,6 +101,7 @@ def evaluate(
     caveats = [caveat for metric in metrics for caveat in metric.caveats]
     if any("image" in metric.wants for metric in metrics):
         caveats += caveats_of_files(folders)
+    caveats += unused_files(folders, of_sets, of_pairs)
     card = {"data": "files", **census.compute(), "metrics": cards, "caveats": caveats}
     return scores, card | {"versions": installed_versions()}
 
@@ -150,6 +151,20 @@ def kinds_of(files: Iterable[Path]) -> Kinds:
 def compares_sets(metric: ImageMetric) -> bool:
     """Whether a metric compares unpaired sets of real and generated images."""
     return metric.wants <= {"image", "fake"}
+
+
+def unused_files(
+    folders: Folders, of_sets: Sequence[ImageMetric], of_pairs: Sequence[ImageMetric]
+) -> list[str]:
+    """How many files were used, if not all, one line for each kind."""
+    wants = set().union(*(metric.wants for metric in of_pairs))
+    count, fakes = len(folders.fakes), [f for files in folders.fakes.values() for f in files]
+    lines = unused(folders.masks, count, "label maps") if "mask" in wants else []
+    if of_sets:
+        return lines + unused(
+            fakes, count, "generated images, the first of each mask, in distances"
+        )
+    return lines + (unused(folders.real, count, "real images") if "image" in wants else [])
 
 
 def require_partners(folders: Folders, of_pairs: Sequence[ImageMetric]) -> None:

@@ -6,10 +6,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from semsynth.data.cityscapes import EVALUATED
+
 LabelMapName = Literal["cityscapes_ids_to_train_ids", "face_parsing_to_celebamask_hq"]
 IGNORE = 255
-
-_CITYSCAPES_EVALUATED = (7, 8, 11, 12, 13, 17, *range(19, 29), 31, 32, 33)  # in order of train ids
 
 # fmt: off
 _CELEBAMASK_HQ = (
@@ -23,17 +23,19 @@ _FACE_PARSING = (
 )
 # fmt: on
 
-LABEL_MAPS: dict[LabelMapName, tuple[int, ...]] = {
+LABEL_MAPS: dict[str, tuple[int, ...]] = {
     # the 34 ids, and a 35th class for all else
     "cityscapes_ids_to_train_ids": tuple(
-        _CITYSCAPES_EVALUATED.index(i) if i in _CITYSCAPES_EVALUATED else IGNORE for i in range(35)
+        EVALUATED.index(i) if i in EVALUATED else IGNORE for i in range(35)
     ),
     "face_parsing_to_celebamask_hq": tuple(_CELEBAMASK_HQ.index(name) for name in _FACE_PARSING),
 }
 
 
-def label_map(which: LabelMapName | Sequence[int]) -> tuple[int, ...]:
+def label_map(which: str | Sequence[int]) -> tuple[int, ...]:
     """The new class of each class, 255 for none: a table by name, or as given."""
+    if isinstance(which, str) and which not in LABEL_MAPS:
+        raise ValueError(f"Unknown class map {which!r}; known: {', '.join(LABEL_MAPS)}.")
     table = LABEL_MAPS[which] if isinstance(which, str) else tuple(which)
     if not table or not all(0 <= entry <= IGNORE for entry in table):
         raise ValueError(

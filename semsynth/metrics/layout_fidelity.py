@@ -1,15 +1,20 @@
 """Layout fidelity: agreement of a segmenter's prediction with the mask of an image."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from semsynth.data.labels import LabelSpace
+from semsynth.errors import UserError
 from semsynth.images import to_uint8
 from semsynth.metrics.base import ImageMetric
 from semsynth.metrics.label_maps import IGNORE, LabelMapName, label_map, num_classes_of, relabel
 from semsynth.metrics.segmenters import FrozenSegmenter
+
+PER_CLASS = "IoU_"
 
 
 def confusion_matrix(
@@ -82,6 +87,20 @@ def layout_scores(confusion: Tensor) -> dict[str, Tensor]:
     }
 
 
+def iou_name(name: str) -> str:
+    """``IoU_traffic_light``, the score of the class ``traffic light``."""
+    return PER_CLASS + re.sub(r"\W+", "_", name).strip("_")
+
+
+def class_scores(confusion: Tensor, names: Sequence[str] = ()) -> dict[str, Tensor]:
+    """IoU of each class that occurs, by its name, or as ``IoU_class_6`` without distinct names."""
+    keys = [iou_name(name) for name in names]
+    keys = keys if len(set(keys)) == len(keys) else []
+    keys += [f"{PER_CLASS}class_{number}" for number in range(len(keys), len(confusion) - 1)]
+    scores = zip(keys, iou_per_class(confusion), strict=False)  # a map may drop the last classes
+    return {key: iou for key, iou in scores if not iou.isnan()}
+
+
 class LayoutFidelity(ImageMetric):
     """Mean IoU and pixel accuracy of a segmenter on generated images, and on the real ones.
 
@@ -90,20 +109,23 @@ class LayoutFidelity(ImageMetric):
     the fraction of it that generated images reach. Published accuracies differ in whether they
     count unlabelled pixels, so both are given.
 
+    In training, scores are those of the data set's evaluation classes, if it has any: masks are
+    translated, and so is a segmenter of the training classes. Predictions without an evaluated
+    class are wrong where there is a label.
+
     Args:
         segmenter: ``toy_street``, ``toy_portrait``, a safetensors file with its card, a ``.ckpt``
             of the method ``Segmenter``, ``torchscript:FILE``, ``smp:NAME`` or ``hf:NAME``.
         ignore_index: Value of unlabelled pixels.
         segmenter_map: Evaluated class of each class of the segmenter, 255 for none, or the name of
             a known map.
-        mask_map: The same for the masks, such as the 35 classes of Cityscapes that methods train
-            on, of which 19 are evaluated.
+        mask_map: The same for the masks, instead of the evaluation classes of the data set.
         input_size: Height and width at which the segmenter sees images; by default theirs.
         scales: Factors of that size whose logits are summed.
         flip: Add the logits of mirrored images.
         mean: Mean of the inputs in [0, 1]; by default that of the segmenter's files.
         std: Their standard deviation, likewise.
-        per_class: Also log the IoU of each class, as ``IoU_class_3``.
+        per_class: Also log the IoU of each class (see ``class_scores``).
     """
 
     higher_is_better = True
@@ -129,6 +151,8 @@ class LayoutFidelity(ImageMetric):
         self.segmenter = FrozenSegmenter(segmenter, input_size, scales, flip, mean, std)
         self.ignore_index = ignore_index
         self.per_class = per_class
+        self.class_names: tuple[str, ...] = ()
+        self.needs_map = segmenter_map is None
         own = range(self.segmenter.num_classes)
         self.segmenter_map = label_map(own if segmenter_map is None else segmenter_map)
         self.mask_map = None if mask_map is None else label_map(mask_map)
@@ -143,6 +167,26 @@ class LayoutFidelity(ImageMetric):
                 f"mask_map has {num_classes_of(self.mask_map)} target classes, but the segmenter "
                 f"only {self.num_classes}; give a segmenter_map, or another segmenter."
             )
+        self._add_counts()
+
+    def use_classes(self, space: LabelSpace) -> None:
+        """Score the evaluation classes of the data, unless ``mask_map`` says otherwise."""
+        if self.mask_map is not None:
+            return
+        scored, own = space.evaluation or space, self.segmenter.num_classes
+        self.scored_classes, self.class_names = True, scored.names
+        if not self.needs_map or own == scored.num_classes:
+            return
+        if own != space.num_classes:
+            raise UserError(
+                f"The segmenter {self.segmenter.name} has {own} classes, but these data are scored "
+                f"in {scored.num_classes}; give a segmenter_map, or another segmenter."
+            )
+        self.segmenter_map = space.evaluation_classes
+        self.num_classes = scored.num_classes
+        self._add_counts()
+
+    def _add_counts(self) -> None:
         for of in ("fake", "real"):
             counts = torch.zeros(self.num_classes + 1, self.num_classes + 1, dtype=torch.int64)
             self.add_state(f"confusion_{of}", counts, dist_reduce_fx="sum")
@@ -160,9 +204,7 @@ class LayoutFidelity(ImageMetric):
         scores |= {f"{name}_real": score for name, score in real.items()}
         scores["MeanIoU_ratio"] = scores["MeanIoU"] / scores["MeanIoU_real"]
         if self.per_class:
-            for number, iou in enumerate(iou_per_class(self.confusion_fake)):
-                if not iou.isnan():
-                    scores[f"IoU_class_{number}"] = iou
+            scores |= class_scores(self.confusion_fake, self.class_names)
         return scores
 
     def protocol(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ A card is a JSON object, written beside the scores under the key ``protocol``:
 - ``versions``: of the libraries that computed it; they may differ.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -34,6 +34,11 @@ def installed_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def unused(of: Sized, used: int, what: str = "images") -> list[str]:
+    """The caveat that only a part was used, if so."""
+    return [f"Used {used} of {len(of)} {what}."] if used < len(of) else []
 
 
 def differences(a: Card | None, b: Card | None) -> dict[str, tuple[Any, Any]]:

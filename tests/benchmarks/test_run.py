@@ -60,6 +60,15 @@ def test_every_point_has_a_row_and_a_failure_does_not_stop_the_rest(
     assert (output / "report.html").is_file()
 
 
+@pytest.mark.parametrize(("values", "said"), [([2], "All 1 runs"), ([1, 2], "1 of 2 runs")])
+def test_failed_runs_are_counted_at_the_end(
+    values: list[int], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.main([str(write_sweep(tmp_path, values)), "--output", str(tmp_path / "out")])
+    end = " ".join(capsys.readouterr().out.split()[-12:])
+    assert end.endswith(f"{said} failed. The first: value 2 is bad")
+
+
 def test_line_that_was_cut_off_is_written_again_without_a_run(sweep: Path, tmp_path: Path) -> None:
     output = tmp_path / "out"
     run.main([str(sweep), "--output", str(output)])

@@ -116,6 +116,7 @@ def test_protocol_stands_beside_the_scores(tmp_path: Path) -> None:
     assert card["metrics"]["fd_toy"]["num_samples"] == 1
     assert card["metrics"]["diversity_toy"]["num_samples"] == 3
     assert "torch" in card["versions"]
+    assert not any("Used" in caveat for caveat in card["caveats"])
 
 
 @pytest.mark.parametrize(
@@ -237,8 +238,9 @@ def test_statistics_of_changed_images_are_thrown_away(tmp_path: Path) -> None:
 
 
 def test_part_of_a_split_is_not_kept(tmp_path: Path) -> None:
-    measure(tmp_path, Evaluation([Counting(TOY)]), toy(), limit_test_batches=1)
+    part = measure(tmp_path, Evaluation([Counting(TOY)]), toy(), limit_test_batches=1)
     assert not (tmp_path / "statistics").exists()
+    assert part.protocol["caveats"][-1] == "Used 4 of 7 images."
 
 
 def test_damaged_statistics_are_written_anew(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -145,6 +146,35 @@ def test_pairs_of_odd_sizes_are_brought_to_the_size_of_the_sample(root: Path) ->
     record = evaluate(root)
     assert record["protocol"]["image_size"] == "mixed"
     assert 0 < record["scores"]["MeanIoU"] < 1
+
+
+def test_files_that_are_not_used_are_counted(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for file in [*(root / "fake").glob("000000*"), *(root / "fake").glob("000001*")]:
+        file.unlink()
+    pairs = evaluate(root, metrics=["top1:toy_street", "layout"])
+    left = f"Used {NUM_MASKS - 2} of {NUM_MASKS}"
+    assert pairs["protocol"]["caveats"] == [f"{left} label maps.", f"{left} real images."]
+    assert f"Warning: {left} label maps." in capsys.readouterr().err
+    caveat = evaluate(root, metrics=["fd:toy_street"])["protocol"]["caveats"][-1]
+    assert caveat.startswith(f"Used {NUM_MASKS - 2} of {NUM_SAMPLES * (NUM_MASKS - 2)} generated")
+
+
+def test_label_ids_are_scored_by_a_known_map(root: Path) -> None:
+    for file in (root / "masks").iterdir():  # road, sidewalk and building as labelIds
+        ids = np.array([7, 8, 11], np.uint8)[np.array(Image.open(file)) % 3]
+        Image.fromarray(ids).save(file)
+    with pytest.raises(
+        SystemExit, match=r"target must be in 0\.\.7.*give segmenter_map or mask_map"
+    ):
+        evaluate(root, metrics=["layout"])
+    with pytest.raises(
+        SystemExit, match="mask_map has 19 target classes, but the segmenter only 8"
+    ):
+        evaluate(root, "--mask_map=cityscapes_ids_to_train_ids", metrics=["layout"])
+    with pytest.raises(SystemExit, match="Unknown class map 'street'"):
+        evaluate(root, "--mask_map=street", metrics=["layout"])
 
 
 def test_identical_folders_have_no_distance(root: Path) -> None:

@@ -51,8 +51,14 @@ def said(parser: Parser, words: list[str], capsys: pytest.CaptureFixture[str]) -
         (["--name"], "argument --name: expected one argument"),
         ([], "required: --name."),
         (["--name=x", "--number=many"], "--number: expected int or null, got many."),
-        (["--name=x", "--thing=Inner", "--thing.siz=1"], "Inner has no argument 'siz'; did you"),
-        (["--name=x", "--thing=Inner", "--thing.size=x"], "Inner: argument 'size': expected int,"),
+        (
+            ["--name=x", "--thing=Inner", "--thing.siz=1"],
+            "Inner has no argument 'siz' (--thing.siz)",
+        ),
+        (
+            ["--name=x", "--thing=Inner", "--thing.size=x"],
+            "argument 'size' (--thing.size): expected int",
+        ),
         (["--name=x", "--thing=Inner", "--thing.kind=c"], "expected 'a', 'b', got c."),
         (["--name=x", "--thing=Inner"], "Inner needs size."),
         (["--name=x", "--thing=Outer", "--thing.width=w"], "expected int or tuple[int, int], got"),
@@ -86,6 +92,72 @@ def test_file_of_a_wrong_key_is_named(
     parser.files = (str(file), "gone.yaml")
     text = said(parser, [f"--config={file}"], capsys)
     assert f"Inner has no argument 'sise' (in {file}); did you mean 'size'?" in text
+
+
+def test_flag_is_named_and_not_a_file_with_a_like_key(
+    parser: Parser, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(f"name: x\nthing:\n  class_path: {INNER}\nother:\n  width: 3\n")
+    parser.add_argument("--config", action="config")
+    parser.add_argument("--other.width", type=int)
+    parser.files = (str(file),)
+    text = said(parser, [f"--config={file}", "--thing.width=4"], capsys)
+    assert "Inner has no argument 'width' (--thing.width)." in text
+
+
+class Numbers(Base):
+    def __init__(
+        self,
+        size: int | tuple[int, int] = 1,
+        most: int | None = 3,
+        share: int | float = 1,
+        time: str | dict[str, int] | None = "1",
+        shots: int | str | list[int] | None = 2,
+    ) -> None:
+        self.values = [size, most, share, time, shots]
+
+
+@pytest.mark.parametrize("in_file", [False, True])
+@pytest.mark.parametrize(
+    ("given", "values"),
+    [
+        ("size: 16.0", [16, 3, 1, "1", 2]),
+        ("size: [16.0, 32.0]", [(16, 32), 3, 1, "1", 2]),
+        ("most: None", [1, None, 1, "1", 2]),
+        ("time: None", [1, 3, 1, None, 2]),
+        ("shots: None", [1, 3, 1, "1", None]),
+        ("share: 2.0", [1, 3, 2.0, "1", 2]),
+        ("shots: [3, 5]", [1, 3, 1, "1", [3, 5]]),
+    ],
+)
+def test_none_is_null_and_whole_floats_are_integers(
+    given: str, values: list[Any], in_file: bool, tmp_path: Path
+) -> None:
+    parser = Parser(prog="test", exit_on_error=False, parser_mode="omegaconf")
+    parser.add_argument("--config", action="config")
+    parser.add_subclass_arguments(Base, "thing")
+    key, _, value = given.partition(": ")
+    words = [f"--thing={__name__}.Numbers", f"--thing.{key}={value}"]
+    if in_file:
+        file = tmp_path / "mine.yaml"
+        arguments = f"  class_path: {__name__}.Numbers\n  init_args:\n    {given}\n"
+        file.write_text(f"thing:\n{arguments}")
+        words = [f"--config={file}"]
+    found = parser.instantiate(parser.parse_args(words)).thing.values
+    assert found == values
+    assert [type(x) for x in found] == [type(x) for x in values]
+
+
+def test_text_that_is_none_stays_text(parser: Parser) -> None:
+    assert parser.parse_args(["--name=None"]).name == "None"
+    assert messages.meant_value(16.5, int) == 16.5
+    assert messages.meant_word("v1.0", str | None) == "v1.0"
+
+
+def test_error_without_the_types_that_were_tried_is_one_line() -> None:
+    text = "Problem with x:\n  Does not validate against any of the Union subtypes\nGiven value: 7"
+    assert messages.plain(text) == "Problem with x: got 7"
 
 
 def test_error_of_a_constructor_comes_to_light(parser: Parser) -> None:

@@ -230,10 +230,17 @@ def test_wandb_groups_by_experiment_and_tags_method_data_and_segment(
     settings = logger._wandb_init  # type: ignore[attr-defined]
     assert settings["group"] == "clvae/toy_street"
     assert settings["job_type"] == "fit"
-    assert settings["tags"] == ["CLVAE", "ToyStreet", "mine", "segment-2"]
+    assert settings["tags"] == ["CLVAE", "ToyStreet", "mine"]
     monkeypatch.setenv("WANDB_RUN_GROUP", "table 5")
     again = build_loggers(None, tmp_path, "fit", LABELS)[1]
     assert again._wandb_init["group"] == "table 5"  # type: ignore[attr-defined]
+    assert again._wandb_init["id"] == settings["id"]  # type: ignore[attr-defined]
+    monkeypatch.setattr("wandb.__version__", "0.28.2")
+    older = build_loggers(None, tmp_path, "fit", LABELS)[1]._wandb_init  # type: ignore[attr-defined]
+    assert older["id"] is None
+    assert older["tags"] == ["CLVAE", "ToyStreet", "mine", "segment-2"]
+    tested = build_loggers(None, tmp_path, "test", LABELS)[1]
+    assert tested._wandb_init["id"] is None  # type: ignore[attr-defined]
 
 
 def test_each_training_has_its_own_csv_log(tmp_path: Path) -> None:

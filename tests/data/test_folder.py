@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from semsynth.data import DataError, Folder, MaskFolder
+from semsynth.data import DataError, FewShotFolder, Folder, MaskFolder
 from tests.data.trees import as_float, only_batch, write_map, write_pair
 
 
@@ -58,3 +58,18 @@ def test_classes_may_have_names_and_colours(root: Path) -> None:
     space = folder(root).label_space
     assert space.names == ("sky", "road", "old tree")
     assert space.palette[1] == (128, 64, 128)
+
+
+def test_number_of_classes_is_that_of_the_file(root: Path) -> None:
+    with pytest.raises(
+        DataError, match=r"no .*classes\.txt to name the classes; .*give num_classes"
+    ):
+        Folder(str(root))
+    (root / "classes.txt").write_text("sky\nroad\ntree\n")
+    assert Folder(str(root)).num_classes == 3
+    assert FewShotFolder(str(root)).num_classes == 3
+    assert FewShotFolder(str(root), labels="sparse").label_space.names == (
+        "unknown",
+        "road",
+        "tree",
+    )

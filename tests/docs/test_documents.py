@@ -65,6 +65,22 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert heading in headings(target), link
 
 
+OF_OTHERS = re.compile(r"\b(?:vgg19|inception|alex|dinov2|fid|kid|prdc)\b|clvae/few\.yaml")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.stem)
+def test_commands_that_need_weights_say_so_above_them(document: Path) -> None:
+    text = document.read_text()
+    for block in BLOCK.finditer(text):
+        lines = block[2].replace("\\\n", " ").splitlines()
+        for line in lines if block[1] in ("", "sh") else ():
+            files = re.findall(r"experiments/\S+\.yaml", line)
+            named = line + "".join((ROOT / file).read_text() for file in files)
+            runs = re.search(r"\b(?:fit|validate|test|evaluate)\b", line)
+            if runs and OF_OTHERS.search(named) and "weight" not in line:
+                assert "weights" in text[: block.start()], line
+
+
 def headings(document: Path) -> set[str]:
     """Headings as links name them."""
     lines = BLOCK.sub("", document.read_text()).splitlines()

@@ -9,8 +9,10 @@ from lightning import Trainer
 from safetensors.torch import save_file
 from torch.utils.data import DataLoader
 
+from semsynth.callbacks import Evaluation
 from semsynth.losses.losses import dice_loss
 from semsynth.methods import Segmenter
+from semsynth.metrics import SegmentationQuality
 from semsynth.weights import MissingWeightsError
 from tests.helpers.checks import quiet_trainer
 
@@ -34,7 +36,7 @@ def test_classes_that_are_colours_are_learnt(tmp_path: Path) -> None:
     torch.manual_seed(0)
     method = Segmenter(NUM_CLASSES, channels=4, lr=0.05)
     loader = DataLoader(Painted(), batch_size=4)
-    trainer = quiet_trainer(tmp_path, max_steps=40)
+    trainer = quiet_trainer(tmp_path, max_steps=40, callbacks=[Evaluation([SegmentationQuality])])
     trainer.fit(method, loader)
     score = trainer.test(method, loader, verbose=False)[0]["test/MeanIoU"]
     assert score > 0.95

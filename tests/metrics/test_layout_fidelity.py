@@ -6,9 +6,17 @@ import torch
 from torch import Tensor
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 
+from semsynth.data.cityscapes import cityscapes_space
+from semsynth.errors import UserError
 from semsynth.images import to_uint8
 from semsynth.metrics import LayoutFidelity
-from semsynth.metrics.layout_fidelity import confusion_matrix, iou_per_class, layout_scores
+from semsynth.metrics.label_maps import label_map
+from semsynth.metrics.layout_fidelity import (
+    class_scores,
+    confusion_matrix,
+    iou_per_class,
+    layout_scores,
+)
 from semsynth.metrics.segmenters import FrozenSegmenter
 
 from .conftest import NUM_CLASSES
@@ -118,3 +126,20 @@ def test_errors_say_what_is_wrong(toy_assets: Path) -> None:
         LayoutFidelity("toy_street", segmenter_map=(0, 1))
     with pytest.raises(ValueError, match=r"mask_map has 19 target classes, but .* only 8"):
         LayoutFidelity("toy_street", mask_map="cityscapes_ids_to_train_ids")
+    with pytest.raises(UserError, match=r"8 classes, but these data are scored in 19; give a segm"):
+        metric.use_classes(cityscapes_space("cityscapes-34"))
+    with pytest.raises(ValueError, match="Unknown class map 'streets'; known: cityscapes_ids"):
+        label_map("streets")
+
+
+def test_scores_of_classes_bear_their_names_if_these_differ() -> None:
+    confusion = torch.tensor([[3, 1, 0, 0], [0, 4, 0, 0], [0, 0, 0, 0], [0, 0, 5, 0]])
+    expected = [3 / 4, 4 / 5]  # the third class is nowhere but where there is no label
+    for names, keys in (
+        (("traffic light", "door, double", "sky"), ["IoU_traffic_light", "IoU_door_double"]),
+        (("a b", "a-b", "sky"), ["IoU_class_0", "IoU_class_1"]),
+        ((), ["IoU_class_0", "IoU_class_1"]),
+    ):
+        scores = class_scores(confusion, names)
+        assert list(scores) == keys
+        assert torch.stack(list(scores.values())).tolist() == expected
