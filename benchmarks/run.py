@@ -96,11 +96,12 @@ def run(
     except filelock.Timeout as error:
         message = f"Another runner is at work in {output}; choose another --output."
         raise UserError(message) from error
-    failed = [row for row in rows if "scores" not in row]
-    if failed:
-        count = "All" if len(failed) == len(points) else f"{len(failed)} of"
-        console.print(f"{count} {len(points)} runs failed. The first: {failed[0].get('error')}")
     missing = len(points) - sum("scores" in row for row in rows)
+    errors = [row["error"] for row in rows if "scores" not in row and "error" in row]
+    if errors:
+        count = "All" if len(errors) == len(points) else f"{len(errors)} of"
+        text = f"{count} {len(points)} runs failed. The first: {errors[0]}"
+        console.print(text, markup=False)
     if missing:
         console.print(
             f"{missing} of {len(points)} runs have no scores; rerun the command to go on."

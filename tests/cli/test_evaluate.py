@@ -104,14 +104,14 @@ def test_caveats_of_scores_are_printed_and_stored(
             image.resize((40, 36)).save(file.with_suffix(".jpg"))
         file.unlink()
     capsys.readouterr()
-    few, formats, sizes = evaluate(root, metrics=["fd:toy_street"])["protocol"]["caveats"]
+    few, formats, sizes, used = evaluate(root, metrics=["fd:toy_street"])["protocol"]["caveats"]
     assert "fd_toy of 6 generated and 6 real images: the covariances of 168 features" in few
     assert "rank 5 at most, and the distance is biased upwards" in few
     assert formats.startswith("Real images are JPEG, generated ones PNG:")
     assert sizes.startswith("Real images are 36x40, generated ones 48x48:")
     said = capsys.readouterr().err.splitlines()
     assert [line for line in said if line.startswith("Warning: ")] == [
-        f"Warning: {line}" for line in (few, formats, sizes)
+        f"Warning: {line}" for line in (few, formats, sizes, used)
     ]
 
 
