@@ -80,20 +80,14 @@ class ProgressLine(ProgressBar):
         self._end()
 
     def on_validation_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        _: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, out: Any, batch: Any, i: int, *_: Any
     ) -> None:
         """Say how far the validation is, in the line of the training if there is one."""
         total = sum(trainer.num_val_batches)
         if trainer.state.fn != "fit":
-            self._count("validate", batch_idx, total)
+            self._count("validate", i, total)
         elif self.line is not None:
-            self.line.update(self.task, note=f"validating {batch_idx + 1}/{total}")
+            self.line.update(self.task, note=f"validating {i + 1}/{total}")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Back to the training, or the end of ``semsynth validate``."""
@@ -101,32 +95,20 @@ class ProgressLine(ProgressBar):
             self._end()
 
     def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        _: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, out: Any, batch: Any, i: int, *_: Any
     ) -> None:
         """Count a batch."""
-        self._count("test", batch_idx, sum(trainer.num_test_batches))
+        self._count("test", i, sum(trainer.num_test_batches))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the finished line."""
         self._end()
 
     def on_predict_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        _: int = 0,
+        self, trainer: Trainer, pl_module: LightningModule, out: Any, batch: Any, i: int, *_: Any
     ) -> None:
         """Count a batch."""
-        self._count("predict", batch_idx, sum(trainer.num_predict_batches))
+        self._count("predict", i, sum(trainer.num_predict_batches))
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the finished line."""

@@ -57,10 +57,11 @@ def print_results(command: str, trainer: Trainer, run_dir: Path, scored: float =
     if new:
         print_scores(json.loads(scores.read_text())["scores"], split)
     places: dict[str, Any] = {"scores": scores} if new else {}
-    checkpoint = last_checkpoint(run_dir) if command == "fit" else None
+    kept = getattr(trainer.checkpoint_callback, "dirpath", None) if command == "fit" else None
+    checkpoint = last_checkpoint(run_dir, Path(kept).absolute()) if kept else None
     if checkpoint:
         places["checkpoint"] = checkpoint
-    if command != "predict" and (run_dir / "images").is_dir():
+    if (run_dir / "images").is_dir():
         places["pictures"] = run_dir / "images"
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger) and not logger._offline:

@@ -141,18 +141,30 @@ def test_finished_run_is_not_overwritten_unasked(
         main(["fit", *TINY, f"--checkpoint.dirpath={run_dir}/checkpoints"])
 
 
+def test_checkpoints_kept_elsewhere_are_named_at_the_end_and_resumed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = [f"--run_dir={tmp_path}/run", f"--checkpoint.dirpath={tmp_path}/kept"]
+    for step, last in ((1, []), (2, ["--ckpt_path=last"])):
+        options = [f"--trainer.max_steps={step}", "--test_after_fit=false", *kept, *last]
+        main(["fit", *TINY, *options])
+        assert f"checkpoint {tmp_path}/kept/last.ckpt" in capsys.readouterr().out
+    assert torch.load(tmp_path / "kept/last.ckpt", weights_only=True)["global_step"] == 2
+
+
 def written(run_dir: Path) -> list[Path]:
     """Files of a run, without the logs of the W&B service."""
     return [p for p in run_dir.rglob("*") if p.is_file() and "wandb" not in p.parts]
 
 
 def test_saved_configuration_trains_elsewhere_and_leaves_its_own_run_alone(
-    run_dir: Path, tmp_path: Path
+    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = {path: path.stat().st_mtime_ns for path in written(run_dir)}
     options = ["--trainer.max_steps=1", "--test_after_fit=false", f"--run_dir={tmp_path}"]
     main(["fit", f"--config={run_dir}/config.yaml", *options])
     assert (tmp_path / "checkpoints/last.ckpt").exists()
+    assert f"checkpoint {tmp_path}/checkpoints/last.ckpt" in capsys.readouterr().out
     assert before == {p: p.stat().st_mtime_ns for p in written(run_dir)}
 
 
