@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from semsynth.callbacks import run_directory
+from semsynth.cli.parsing import joined_numbers
 from semsynth.cli.sbatch import value_of
 from semsynth.methods.base import without_retired
 
@@ -16,9 +17,11 @@ def normalised(args: list[str]) -> list[str]:
     """The words in the order and form that the parser needs.
 
     Configuration files come first, without the places of the runs that they were saved by; a
-    checkpoint brings the configuration of its run; a bare switch means true.
+    checkpoint brings the configuration of its run; a bare switch means true; numbers after a flag
+    are a list.
     """
-    return with_config_of_run(without_places(files_first(with_values(args))))
+    words = joined_numbers(files_first(with_values(args)))
+    return with_config_of_run(without_places(words))
 
 
 def config_files(args: list[str]) -> tuple[str, ...]:

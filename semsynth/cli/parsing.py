@@ -19,6 +19,7 @@ from semsynth.cli.messages import Parser, spelling
 from semsynth.errors import UsageError, UserError, check_numbers
 
 DATA = "--data."
+NUMBER = re.compile(r"[\[(]?(-?\.?\d[\d.]*(?:[eE][+-]?\d+)?),?[\])]?")
 
 
 class Formatter(DefaultHelpFormatter):
@@ -111,7 +112,7 @@ def without_none(hint: Any) -> Any:
 
 def split_data_flags(args: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """Arguments of a data set, ``--data.KEY VALUE`` or ``--data.KEY=VALUE``, and all others."""
-    found, rest, words = {}, [], iter(args)
+    found, rest, words = {}, [], iter(joined_numbers(args))
     for word in words:
         if word.startswith(DATA):
             key, equals, value = word.removeprefix(DATA).partition("=")
@@ -119,3 +120,23 @@ def split_data_flags(args: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         else:
             rest.append(word)
     return found, rest
+
+
+def joined_numbers(args: Sequence[str]) -> list[str]:
+    """Make one word, a list, of the numbers after a flag with a dot: ``--data.range 0 4095``.
+
+    A shell also splits ``[0, 4095]`` without quotes.
+    """
+    words: list[str] = []
+    numbers: list[str] = []
+    for arg in [*args, "--"]:
+        flag = words[-1] if words else ""
+        number = NUMBER.fullmatch(arg)
+        if number and (numbers or (flag.startswith("--") and "." in flag and "=" not in flag)):
+            numbers.append(arg)
+            continue
+        plain = [NUMBER.sub(r"\1", word) for word in numbers]
+        words += [f"[{','.join(plain)}]"] if len(numbers) > 1 else numbers
+        numbers = []
+        words.append(arg)
+    return words[:-1]

@@ -86,8 +86,8 @@ class PairsOnDisk(SynthesisDataModule):
             be deleted at any time. None by default.
         on_bad_file: If a training file cannot be read, ``stop``; or ``skip``: read the next sample
             instead, with a warning and a count.
-        range: Values that become black and white in photos of more than eight bits, as
-            ``[0, 4095]`` of twelve; by default the photos must use the full range of sixteen.
+        range: Values that become black and white in photos of more than eight bits, ``0 4095`` for
+            twelve; by default the photos must use the full range of sixteen.
     """
 
     def __init__(

@@ -27,11 +27,11 @@ class DepthError(DataError):
         low, high = extent
         whole = low >= 0 and high > 1 and high == int(high)
         top = (1 << max(8, int(high).bit_length())) - 1  # twelve bits, say
-        given = f"'[0,{top}]'" if whole else f"'[{low:g},{high:g}]'"
+        given = f"0 {top}" if whole else f"{low:g} {high:g}"
         self.what = f"has more than eight bits, and values from {low:g} to {high:g}"
         super().__init__(
             f"{self.what}; say which become black and white: --data.range {given}, or convert the "
-            f"photos: semsynth data prepare folder --data.range {given}"
+            f"photos: semsynth data prepare folder --root ROOT --data.range {given}"
         )
 
 

@@ -48,6 +48,14 @@ def test_switch_without_a_value_means_true() -> None:
     ]
 
 
+def test_numbers_after_a_flag_are_a_list() -> None:
+    words = "--data.range 0 4095 --config a.yaml --data.size [192, 256] --run_dir 1 --model.lr 1e-4"
+    assert normalised(["fit", *words.split()]) == [
+        *("fit", "--config", "a.yaml", "--data.range", "[0,4095]", "--data.size", "[192,256]"),
+        *("--run_dir", "1", "--model.lr", "1e-4"),
+    ]
+
+
 def test_files_come_before_the_flags_that_override_them(tmp_path: Path) -> None:
     args = ["fit", "--model.lr=1", "--config", "a.yaml --model.lr 2 --x 'b c'", "-c=d.yaml", "--y"]
     assert files_first(args) == [

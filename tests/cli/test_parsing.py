@@ -59,6 +59,9 @@ def parse(words: str) -> dict[str, Any]:
         ("--seed 3", {"seed": 3}),
         ("--dry-run", {"dry_run": True}),
         ("--data.a 1 --data.b=2", {"data": {"a": "1", "b": "2"}}),
+        ("--data.range 0 4095 --seed 3", {"data": {"range": "[0,4095]"}, "seed": 3}),
+        ("--data.range [-1, 1.5]", {"data": {"range": "[-1,1.5]"}}),
+        ("--data.range=[0,1] --sizes 1 2", {"data": {"range": "[0,1]"}, "sizes": [1, 2]}),
         ("--rest x --seed 1", {"rest": ["x", "--seed", "1"]}),
     ],
 )

@@ -83,7 +83,7 @@ def test_range_of_a_data_set_is_measured_asked_for_and_used(root: Path, tmp_path
     (problem,) = check_data(Folder(str(root), 2)).problems
     assert problem.kind == "unknown range of values"
     assert "values from 0 to 4095; " in problem.message
-    assert "--data.range '[0,4095]'" in problem.message
+    assert "--data.range 0 4095, or" in problem.message
     with pytest.raises(DataError, match=r"train/images has more than eight bits"):
         Folder(str(root), 2).setup("fit")
     data = Folder(str(root), 2, range=(0, 4095), image_size=(1, 4), flip=False, num_workers=0)
