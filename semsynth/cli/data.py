@@ -107,8 +107,8 @@ def prepare(
 
     --map changes values of the label maps of a folder, in a copy of it in OUTPUT: 255=1 makes the
     value 255 class 1, 0=255 1..150=0..149 makes 0 unlabelled and the others start at 0. Photos of
-    more than eight bits are converted to eight there, by --data.range=[BLACK,WHITE], which also
-    makes such a copy.
+    more than eight bits are converted to eight there, by --data.range BLACK WHITE, which also makes
+    such a copy.
 
     Exports of labelling tools (coco, labelme, cvat, labelstudio) are converted to a folder of
     photos, label maps and instance maps:
@@ -253,7 +253,7 @@ def describe(data: "PairsOnDisk", report: "DataReport", limit: int) -> str:
     lines = [f"{type(data).__name__} in {data.root}"]
     for split in report.splits:
         seen = [name for name, pixels in zip(names, split.counts, strict=False) if pixels]
-        counts = f"{len(split.pairs)} samples, {len(seen)} of {len(names)} classes"
+        counts = f"{counted(len(split.pairs), 'sample')}, {len(seen)} of {len(names)} classes"
         lines.append(f"  {split.title}: {counts}")
     lines += [f"  {note}" for note in report.notes]
     kinds: dict[str, list[Problem]] = defaultdict(list)
@@ -261,12 +261,22 @@ def describe(data: "PairsOnDisk", report: "DataReport", limit: int) -> str:
         kinds[problem.kind].append(problem)
     for kind, problems in sorted(kinds.items()):
         lines += ["", f"{kind}: {len(problems)}"]
-        lines += [f"  {problem.message}" for problem in problems[:limit]]
+        lines += [f"  {below(data.root, problem)}" for problem in problems[:limit]]
         lines += [f"  and {len(problems) - limit} more"] if len(problems) > limit else []
     total, files = len(report.problems), len({problem.file for problem in report.problems})
-    end = f"Problems: {total}, in {files} files." if files else "No problems found."
+    end = f"Problems: {total}, in {counted(files, 'file')}." if files else "No problems found."
     end += f" Warnings: {len(report.warnings)}." if report.warnings else ""
     return "\n".join([*lines, "", end])
+
+
+def below(root: Path, problem: "Problem") -> str:
+    """The message of a problem, whose files are named as seen from the root."""
+    return problem.message.replace(f"{root}/", "").replace("ROOT", str(root))
+
+
+def counted(number: int, noun: str) -> str:
+    """``1 file``, ``2 files``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def say(text: str) -> None:

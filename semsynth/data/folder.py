@@ -104,7 +104,10 @@ def read_reference(image: Path, mask: Path, trained_on: SynthesisDataModule) -> 
 def folder_space(file: Path, num_classes: int | None) -> LabelSpace:
     """Classes from a file (see ``read_classes``), or numbered ones if there is no such file."""
     if num_classes is None and not file.is_file():
-        raise DataError(f"There is no {file} to name the classes; add it, or give num_classes.")
+        raise DataError(
+            f"There is no {file} to name the classes, one per line; add it, or give their number: "
+            "--data.num_classes N."
+        )
     if num_classes is None:
         num_classes = len(read_classes(file)[0])
     if not 1 <= num_classes <= MOST_CLASSES:

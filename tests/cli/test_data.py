@@ -119,7 +119,7 @@ def test_good_data_pass_and_are_counted(run: Run, root: Path) -> None:
     status, report = run("check", "--data", "ade20k", "--root", root)
     assert status == 0
     assert f"train: {NUM_SAMPLES} samples" in report
-    assert "val and test: 1 samples" in report
+    assert "val and test: 1 sample," in report
     assert "No problems found." in report
 
 

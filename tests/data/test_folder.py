@@ -62,7 +62,7 @@ def test_classes_may_have_names_and_colours(root: Path) -> None:
 
 def test_number_of_classes_is_that_of_the_file(root: Path) -> None:
     with pytest.raises(
-        DataError, match=r"no .*classes\.txt to name the classes; .*give num_classes"
+        DataError, match=r"no .*classes\.txt to name the classes.* --data\.num_classes N"
     ):
         Folder(str(root))
     (root / "classes.txt").write_text("sky\nroad\ntree\n")

@@ -30,10 +30,8 @@ def repeated_photos(splits: Sequence[SplitFiles]) -> list[Problem]:
         if second in found or first == second:  # by design, as in Images
             continue
         kind = TWICE if title == other else LEAK
-        text = (
-            f"{second} ({other}) repeats {first} ({title}), with a similarity of {similarity:.3f}; "
-            "remove one if they show the same."
-        )
+        remedy = "; keep one" if kind == LEAK else ""
+        text = f"{second} repeats {first} ({similarity:.3f}){remedy}."
         found[second] = Problem(kind, second, text)
     return list(found.values())
 

@@ -127,7 +127,7 @@ def notes_on(split: SplitFiles, data: PairsOnDisk) -> list[str]:
     absent = names[split.counts[: data.num_classes] == 0].tolist() if labelled else []
     notes = [
         f"{split.title}: {what} {listing(names)}."
-        for what, names in (("no label at all in", empty), ("no pixel of the class", absent))
+        for what, names in (("no label at all in", empty), ("no pixel of", absent))
         if names
     ]
     deep = sum(sample.extent is not None for sample in split.samples)
