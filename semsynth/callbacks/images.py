@@ -12,7 +12,7 @@ from torch import Tensor
 from semsynth.callbacks.generation import Batch, generate, supply
 from semsynth.callbacks.overlays import log_overlays, log_samples
 from semsynth.errors import require_positive, require_writable
-from semsynth.images import Palette, colour_mask, image_grid, save_png, to_uint8
+from semsynth.images import Palette, colour_mask, image_grid, save_mask, save_png, to_uint8
 from semsynth.networks.noise import sample_seed
 
 
@@ -91,6 +91,8 @@ class ImageLogger(Callback):
 class PredictionWriter(Callback):
     """Writes the images of ``semsynth predict``: ``NAME_00.png``, ``NAME_01.png`` and so on.
 
+    Of a segmenter, whose predictions are label maps (B, H, W), it writes ``NAME.png``.
+
     Args:
         output: Directory of the images.
         num_samples: Images for each mask.
@@ -132,6 +134,10 @@ class PredictionWriter(Callback):
     ) -> None:
         """Write the first images of the batch, then generate and write the others."""
         names = batch.get("name", [f"{i:06d}" for i in batch["index"].tolist()])
+        if not outputs.is_floating_point():
+            for name, mask in zip(names, outputs, strict=True):
+                save_mask(mask, self.output / f"{name}.png")
+            return
         for draw in range(self.num_samples):
             images = generate(trainer, pl_module, batch, self.seed, draw) if draw else outputs
             for name, image in zip(names, to_uint8(images), strict=True):

@@ -8,9 +8,10 @@ from lightning import LightningModule
 from PIL import Image
 from torch import Tensor, nn
 
-from semsynth.callbacks import Evaluation, GeneratorEMA, ImageLogger
+from semsynth.callbacks import Evaluation, GeneratorEMA, ImageLogger, PredictionWriter
 from semsynth.data import LabelSpace, SynthesisDataModule
 from semsynth.data.base import Batch, Split
+from semsynth.data.decode import read_mask
 from semsynth.metrics import ImageMetric
 from semsynth.networks.noise import seeded_normal
 from tests.callbacks.test_evaluation import trainer
@@ -106,6 +107,21 @@ def test_grid_of_a_test_has_mask_image_and_samples(tmp_path: Path) -> None:
     trainer(tmp_path, images).test(Noise(), Masks(), verbose=False)
     width, height = Image.open(tmp_path / "images/test_samples.png").size
     assert (height, width) == (2 * SIZE + 2, 5 * SIZE + 4 * 2)
+
+
+class Classes(Noise):
+    """Predicts the label maps."""
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        return batch["mask"]
+
+
+def test_predictions_of_a_segmenter_are_written_as_label_maps(tmp_path: Path) -> None:
+    writer = PredictionWriter(str(tmp_path / "masks"), num_samples=2)
+    trainer(tmp_path, writer).predict(Classes(), Masks(), return_predictions=False)
+    assert len(list((tmp_path / "masks").iterdir())) == 6
+    for i in range(6):
+        assert (read_mask(tmp_path / f"masks/mask_{i}.png") == i % 2).all()
 
 
 def fit_with_ema(directory: Path, steps: int, ckpt_path: str | None = None) -> tuple[Noise, Any]:
