@@ -149,8 +149,6 @@ class Evaluation(Callback):
             cards |= dict.fromkeys(values, card_of(metric, self.num_samples))
         caveats = [caveat for metric in metrics for caveat in metric.caveats]
         caveats += unused(split_of(trainer), census["num_fakes"])
-        for caveat in caveats if not trainer.sanity_checking else ():
-            rank_zero_warn(caveat)
         for measured in (*self.metrics, self.census):
             measured.reset()
         module = getattr(trainer, "datamodule", None)

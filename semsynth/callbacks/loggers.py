@@ -34,6 +34,7 @@ NOISE = (
     ".*recommended to use .self.log.*sync_dist=True.*",  # metrics have synchronised by then
     ".*Trainer already configured with model summary callbacks.*",
 )
+OF_TRAINING = ".*callbacks used to create the checkpoint need to be provided.*"  # as for Cost
 
 
 @dataclass(frozen=True)
@@ -112,13 +113,14 @@ def has_wandb_key() -> bool:
         return False
 
 
-def silence_noise(verbose: bool = False) -> None:
+def silence_noise(verbose: bool = False, training: bool = True) -> None:
     """Hide what libraries say and a user can do nothing about; warnings are one line.
 
     Args:
         verbose: Show what Lightning and W&B say about themselves.
+        training: Whether a checkpoint is to be resumed with the callbacks of its training.
     """
-    for message in NOISE:
+    for message in NOISE if training else (*NOISE, OF_TRAINING):
         warnings.filterwarnings("ignore", message)
     rank_zero = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     rank_zero.addFilter(lambda record: "litlogger" not in record.getMessage())

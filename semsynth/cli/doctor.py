@@ -50,7 +50,7 @@ def doctor(*, as_json: Annotated[bool, "--json"] = False) -> bool:
         for state, what, found, remedy in findings:
             print(f"{state}  {what:<{width}}  {found}")
             if remedy:
-                print(f"      {'':<{width}}  -> {remedy}")
+                print(f"      -> {remedy}")
     return all(finding.state != "bad" for finding in findings)
 
 

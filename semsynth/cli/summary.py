@@ -31,7 +31,7 @@ def print_header(
     device = torch.cuda.get_device_name(root) if root.type == "cuda" else root.type
     count = f"{trainer.world_size} x " if trainer.world_size > 1 else ""
     parts = f"{type(method).__name__} on {type(data).__name__}", *about, f"{count}{device}"
-    show(f"{', '.join(parts)}\nrun {run_dir}")
+    show(f"{', '.join(parts)}\nrun {near(run_dir)}")
 
 
 @rank_zero_only
@@ -51,12 +51,8 @@ def print_results(command: str, trainer: Trainer, run_dir: Path, scored: float =
             f"trained {trainer.global_step} steps in {duration(values['train_seconds'])}, "
             f"{values['images_per_second']:.3g} images/s, {values['peak_memory_gib']:.2g} GiB"
         )
-    split = "val" if command == "validate" else "test"
-    scores = run_dir / "scores" / f"{split}.json"
-    new = scores.is_file() and scores.stat().st_mtime >= scored
-    if new:
-        print_scores(json.loads(scores.read_text())["scores"], split)
-    places: dict[str, Any] = {"scores": scores} if new else {}
+    file = print_new_scores(command, run_dir, scored)
+    places: dict[str, Any] = {"scores": file} if file else {}
     kept = getattr(trainer.checkpoint_callback, "dirpath", None) if command == "fit" else None
     checkpoint = last_checkpoint(run_dir, Path(kept).absolute()) if kept else None
     if checkpoint:
@@ -66,10 +62,28 @@ def print_results(command: str, trainer: Trainer, run_dir: Path, scored: float =
     for logger in trainer.loggers:
         if isinstance(logger, WandbLogger) and not logger._offline:
             places["W&B"] = logger.experiment.url
+    places = {name: near(place) for name, place in places.items()}
     if checkpoint:
-        places["next"] = f"semsynth predict --ckpt_path {checkpoint} --masks DIR --output DIR"
+        masks = " --masks DIR" if getattr(trainer.lightning_module, "uses_masks", False) else ""
+        places["next"] = f"semsynth predict --ckpt_path {near(checkpoint)}{masks} --output DIR"
     for name, place in places.items():
         show(f"{name:<11}{place}")
+
+
+def print_new_scores(command: str, run_dir: Path, scored: float) -> Path | None:
+    """The file of the scores that a command has written, printed with what they lack.
+
+    A training without a test has those of the last validation.
+    """
+    for split in {"validate": ["val"], "fit": ["test", "val"]}.get(command, ["test"]):
+        file = run_dir / "scores" / f"{split}.json"
+        if file.is_file() and file.stat().st_mtime >= scored:
+            record = json.loads(file.read_text())
+            print_scores(record["scores"], split)
+            for caveat in record["protocol"]["caveats"]:
+                show(f"Warning: {caveat}")
+            return file
+    return None
 
 
 def print_scores(scores: dict[str, float], split: str) -> None:
@@ -85,6 +99,13 @@ def print_scores(scores: dict[str, float], split: str) -> None:
     Console(highlight=False).print(table)
     if more := len(scores) - len(names[:MOST_SCORES]) - len(real):
         show(f"and {more} more")
+
+
+def near(place: Any) -> Any:
+    """A path as seen from the working directory, if it is in it."""
+    here = Path.cwd()
+    inside = isinstance(place, Path) and place.is_relative_to(here)
+    return place.relative_to(here) if inside else place
 
 
 @rank_zero_only

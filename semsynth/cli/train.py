@@ -218,7 +218,7 @@ class SemsynthCLI(LightningCLI):
             config.checkpoint.dirpath = str(self.run_dir / "checkpoints")
         if config.trainer.default_root_dir is None:
             config.trainer.default_root_dir = str(self.run_dir)
-        silence_noise(config.verbose)
+        silence_noise(config.verbose, training=self.command == "fit")
         checkpoints = Path(config.checkpoint.dirpath)
         if config.ckpt_path == "last":
             found = run_directory.last_checkpoint(self.run_dir, checkpoints.absolute())
@@ -265,7 +265,7 @@ class SemsynthCLI(LightningCLI):
         if self.command == "predict":
             options = self.config.predict
             options.output = options.output or str(self.run_dir / "predictions")
-            kept = [c for c in callbacks if isinstance(c, Checkpoint)]  # finds "last"
+            kept = [c for c in callbacks if isinstance(c, Checkpoint | ProgressLine)]
             style = read_style(options.style, self.model, self.datamodule)
             writer = PredictionWriter(options.output, options.num_samples, options.seed, style)
             callbacks = [*kept, writer]
