@@ -10,6 +10,7 @@ import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.data.trees import write_pair
@@ -37,12 +38,11 @@ COMMANDS = {
     "--model.discriminator_channels 4 --evaluation.cache_real false",
     "test": "test --ckpt_path RUN/checkpoints/last.ckpt",
     "predict": "predict --ckpt_path RUN/checkpoints/last.ckpt --num_samples 2 --output FAKE",
-    "evaluate": "evaluate --real FAKE --fake FAKE --metrics fd:toy_street diversity:toy_street "
-    "--device cpu",
+    "evaluate": "evaluate --real DATA/train/images --fake FAKE --metrics fd:toy_street",
     "check": "data check --data folder --root DATA --data.num_classes 3",
 }
 OF_OTHERS = re.compile(
-    r"wandb|lightning|litlogger|\btips?\b|leafspec|deprecat|\.py:\d|traceback|callbacks|flops|epoch",
+    r"^wandb|lightning|litlogger|\btips?\b|leafspec|deprecat|\.py:\d|traceback|callbacks|flops|epoch",
     re.IGNORECASE,
 )
 
@@ -59,8 +59,9 @@ def terminals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """The terminal of each command."""
     place = tmp_path_factory.mktemp("terminal")
     (place / "experiments").symlink_to(ROOT / "experiments")
-    for split in ("train", "val"):
-        write_pair(place / "DATA" / split, "a", [[0, 1], [2, 255]])
+    values = np.kron([[0, 1], [2, 255]], np.ones((16, 16), int))
+    for seed, split in enumerate(("train", "train", "train", "val")):
+        write_pair(place / "DATA" / split, seed, values, seed)
     words = [line.split() for line in COMMANDS.values()]
     session = SESSION.replace("COMMANDS", repr(words))
     environment = {
