@@ -21,7 +21,7 @@ BLOCKS = re.findall(r"```(sh|python)\n(.*?)```", TEXT, re.DOTALL)
 LAST = " --trainer.logger false --trainer.accelerator cpu --trainer.max_steps 2"
 SMALL = {
     "/clvae/folder": "--model.channels 2 --model.spade_channels 2 --model.z_dim 2 "
-    "--model.discriminator_channels 2 --model.code_dim 2 --model.encoder_size 64 "
+    "--model.discriminator_channels 2 --model.code_dim 2 "
     "--data.batch_size 2 --data.num_workers 0 --data.image_size 32",
     "/segmenter/folder": "--model.channels 2 --data.num_workers 0 --data.image_size 32",
     "/segmenter/few": "--model.channels 2 --data.epoch_size 8 --data.batch_size 4 "
