@@ -139,16 +139,12 @@ def recipe(
 
 def print_scores(scores: dict[str, float], protocol: dict[str, Any]) -> None:
     """Print a table of scores and what they depend on."""
-    from rich.console import Console
-    from rich.table import Column, Table
+    from semsynth.cli import summary
 
-    table = Table("score", Column("value", justify="right"), "of")
-    for name, value in scores.items():
-        card = protocol["metrics"][name]
-        network = next((card[key] for key in NETWORKS if key in card), "")
-        table.add_row(name, f"{value:.4f}", f"{card['metric']} {network}".strip())
+    summary.print_scores(scores, "score")
+    cards = [protocol["metrics"][name] for name in scores]
+    networks = dict.fromkeys(str(card[key]) for card in cards for key in NETWORKS if key in card)
     size = protocol["image_size"]
     size = size if isinstance(size, str) else "x".join(map(str, size))
     fakes, images = protocol["num_fakes"], protocol["num_images"]
-    table.caption = f"{fakes} generated ({size}) and {images} real images"
-    Console().print(table)
+    summary.show(f"{fakes} generated ({size}) and {images} real images, by {', '.join(networks)}")
