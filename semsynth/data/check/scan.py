@@ -94,6 +94,8 @@ def in_threads(
 ) -> list[R]:
     """Results in order of a function in threads; Pillow decodes and encodes in parallel."""
     require_processes(workers=workers)
+    if not items:
+        return []
     with ThreadPoolExecutor(workers) as pool:
         try:
             results = pool.map(function, items)
