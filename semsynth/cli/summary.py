@@ -91,7 +91,7 @@ def print_scores(scores: dict[str, float], split: str) -> None:
     real = {name.removesuffix("_real"): v for name, v in scores.items() if name.endswith("_real")}
     names = [n for n in scores if not n.endswith("_real") and not n.startswith("IoU_")]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in (split, "generated", *(["real photos"] if real else [])):
+    for name in (split, *(["generated", "real photos"] if real else ["score"])):
         table.add_column(name, justify="left" if name == split else "right")
     for name in names[:MOST_SCORES]:
         cells = [f"{scores[name]:.4g}", f"{real[name]:.4g}" if name in real else ""]

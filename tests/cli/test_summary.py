@@ -32,8 +32,8 @@ def test_training_without_a_test_shows_the_scores_of_val_and_what_they_lack_once
     trainer: Any = SimpleNamespace(checkpoint_callback=None, loggers=[])
     print_results("fit", trainer, tmp_path)
     assert capsys.readouterr().out.splitlines() == [
-        "val  generated",
-        "FID        2.5",
+        "val  score",
+        "FID    2.5",
         "Warning: Used 5 of 10 images.",
         "scores     scores/val.json",
     ]
