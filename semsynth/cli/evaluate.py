@@ -141,7 +141,7 @@ def print_scores(scores: dict[str, float], protocol: dict[str, Any]) -> None:
     """Print a table of scores and what they depend on."""
     from semsynth.cli import summary
 
-    summary.print_scores(scores, "score")
+    summary.print_scores(scores, "metric")
     cards = [protocol["metrics"][name] for name in scores]
     networks = dict.fromkeys(str(card[key]) for card in cards for key in NETWORKS if key in card)
     size = protocol["image_size"]
