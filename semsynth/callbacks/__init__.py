@@ -6,7 +6,7 @@ from semsynth.callbacks.ema import GeneratorEMA
 from semsynth.callbacks.evaluation import Evaluation
 from semsynth.callbacks.finite import FiniteLosses
 from semsynth.callbacks.images import ImageLogger, PredictionWriter
-from semsynth.callbacks.resume import Interruption, Position, StepSeed
+from semsynth.callbacks.resume import Interruption, LengthOfRun, Position, StepSeed
 
 __all__ = [
     "Checkpoint",
@@ -16,6 +16,7 @@ __all__ = [
     "GeneratorEMA",
     "ImageLogger",
     "Interruption",
+    "LengthOfRun",
     "Position",
     "PredictionWriter",
     "StepSeed",

@@ -33,6 +33,7 @@ NOISE = (
     "You defined a `validation_step` but have no `val_dataloader`.*",  # trained on shots alone
     ".*recommended to use .self.log.*sync_dist=True.*",  # metrics have synchronised by then
     ".*Trainer already configured with model summary callbacks.*",
+    "Checkpoint directory .* exists and is not empty.*",  # of a resumed run; others are refused
 )
 OF_TRAINING = ".*callbacks used to create the checkpoint need to be provided.*"  # as for Cost
 

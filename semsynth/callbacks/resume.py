@@ -130,6 +130,24 @@ class Position(Callback):
             trainer.fit_loop._combined_loader = None
 
 
+class LengthOfRun(Callback):
+    """Lets a resumed training be longer or shorter than before.
+
+    A schedule of the learning rate saves the number of steps that it was made for. Without it, it
+    follows ``max_steps`` of the present run.
+    """
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Forget how long the former run was to be."""
+        for schedule in checkpoint.get("lr_schedulers", []):
+            for key in ("total_steps", "_schedule_phases"):
+                schedule.pop(key, None)
+            if schedule.pop("T_max", None):  # written when a cosine was a class of its own
+                schedule["lr_lambdas"] = [None] * len(schedule["base_lrs"])
+
+
 class StepSeed(Callback):
     """Seeds torch, NumPy and Python before each training step: by run, epoch, batch and process.
 

@@ -34,6 +34,7 @@ from semsynth.callbacks import (
     FiniteLosses,
     ImageLogger,
     Interruption,
+    LengthOfRun,
     Position,
     PredictionWriter,
     StepSeed,
@@ -261,7 +262,8 @@ class SemsynthCLI(LightningCLI):
         about = describe_run(self.config[self.command])
         config["logger"] = build_loggers(config["logger"], self.run_dir, self.command, about)
         if self.command == "fit":
-            callbacks = [*callbacks, Position(), StepSeed(), Cost(), FiniteLosses(), Interruption()]
+            resumption = [Position(), LengthOfRun(), StepSeed(), Interruption()]
+            callbacks = [*callbacks, *resumption, Cost(), FiniteLosses()]
         if self.command == "predict":
             options = self.config.predict
             options.output = options.output or str(self.run_dir / "predictions")

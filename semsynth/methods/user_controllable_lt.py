@@ -1,5 +1,6 @@
 """User-Controllable Latent Transformer (Endo, CGF 2022, https://arxiv.org/abs/2208.12408)."""
 
+import math
 import random
 from collections.abc import Collection
 from functools import cached_property
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import AdamW
-from torch.optim.lr_scheduler import CosineAnnealingLR
+from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
 
 from semsynth.editing.calibration import calibrate_gain, measure_scale
@@ -281,7 +282,8 @@ class UserControllableLT(PriorMethod):
         if self.optimizer == "ranger":
             return Ranger(parameters, self.lr)
         optimizer = AdamW(parameters, self.lr, weight_decay=0.01)
-        cosine = CosineAnnealingLR(optimizer, int(self.trainer.estimated_stepping_batches))
+        total = int(self.trainer.estimated_stepping_batches)
+        cosine = LambdaLR(optimizer, lambda step: (1 + math.cos(math.pi * step / total)) / 2)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": cosine, "interval": "step"}}
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:

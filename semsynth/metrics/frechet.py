@@ -7,6 +7,7 @@ from torch import Tensor
 
 from semsynth.metrics.base import ImageMetric
 from semsynth.metrics.features import build_features
+from semsynth.metrics.roots import covariance_distance
 
 
 def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> Tensor:
@@ -16,12 +17,7 @@ def frechet_distance(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tenso
     if shapes != [(d,), (d, d), (d,), (d, d)]:
         raise ValueError(f"Expected means (d,) and covariances (d, d) of one d, got {shapes}.")
     mean_a, cov_a, mean_b, cov_b = (x.double() for x in (mean_a, cov_a, mean_b, cov_b))
-    # The trace of (cov_a cov_b)^1/2 is the sum of the singular values of A^T B for any factors.
-    # Taking them from the factors, not from a product of covariances, keeps all digits.
-    factor_a, factor_b = _factor(cov_a), _factor(cov_b)
-    trace = torch.linalg.svdvals(factor_a.T @ factor_b).sum()
-    spread = factor_a.square().sum() + factor_b.square().sum() - 2 * trace
-    return ((mean_a - mean_b).square().sum() + spread).clamp(min=0)
+    return ((mean_a - mean_b).square().sum() + covariance_distance(cov_a, cov_b)).clamp(min=0)
 
 
 def frechet_distance_from_features(a: Tensor, b: Tensor) -> Tensor:
@@ -135,18 +131,6 @@ def rank_caveat(score: str, num_fake: int, num_real: int, dim: int) -> tuple[str
         f"{dim:,} features have rank {min(num_fake, num_real) - 1:,} at most, and the distance is "
         "biased upwards; compare it only between equal numbers of images, or use KID.",
     )
-
-
-def _factor(cov: Tensor) -> Tensor:
-    """A factor A (d, r) with A A^T = cov: Cholesky's, or of fewer columns where cov is singular."""
-    smallest = cov.diagonal().max() * len(cov) * torch.finfo(cov.dtype).eps
-    cholesky, failed = torch.linalg.cholesky_ex(cov)
-    if not failed and cholesky.diagonal().min().square() > smallest:
-        return cholesky
-    values, vectors = torch.linalg.eigh(cov)
-    # Eigenvalues that are zero up to rounding are dropped: their roots would add up.
-    kept = values > values.max() * len(cov) * torch.finfo(cov.dtype).eps
-    return vectors[:, kept] * values[kept].sqrt()
 
 
 def _moments(num: Tensor, total: Tensor, outer: Tensor) -> tuple[Tensor, Tensor]:

@@ -39,6 +39,7 @@ OF_DOCUMENT = {  # whose run is meant by RUN
     "README": "clvae/toy_street",
     "clvae": "clvae/toy_street",
     "fewshot_smis": "fewshot_smis/toy_scribble",
+    "real": "segmenter/toy_street",
     "small_networks": "segmenter/toy_street",
     "stylegan2": "stylegan2/toy64",
     "user_controllable_lt": "user_controllable_lt/toy_portrait",
@@ -65,6 +66,8 @@ PARSED = {  # tools that are parsed and not run, and what they need
     ("evaluate", "diversity:alex"): "AlexNet",
     ("studio", "studio"): "a visitor",
     ("data", "ade20k"): "ADE20K",
+    ("data", "CamVid"): "CamVid",
+    ("data", "CCP"): "Clothing Co-Parsing",
     ("data", "experiments/clvae/ade20k.yaml"): "ADE20K",
 }
 

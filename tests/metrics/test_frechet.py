@@ -17,6 +17,7 @@ from semsynth.metrics.frechet import (
     rank_caveat,
     score_name,
 )
+from semsynth.metrics.roots import covariance_distance
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # clean-fid calls old scipy
 
@@ -118,6 +119,17 @@ def test_distance_of_identical_sets_with_a_very_wide_spectrum_is_zero(num: int) 
     mixing = torch.linalg.qr(normal(256, 256, 3)).Q
     a = normal(num, 256, 1) * scales @ mixing
     assert both_ways(a, a) == pytest.approx([0, 0], abs=1e-9)
+
+
+@pytest.mark.parametrize("num", [100, 300, 3000])  # singular, ill-conditioned, well-conditioned
+def test_distance_of_covariances_equals_singular_values(num: int) -> None:
+    scales = torch.logspace(0, -3, 256, dtype=torch.float64)
+    sets = [normal(num, 256, seed) * scales * (1 + seed) for seed in (1, 2)]
+    centred = [(x - x.mean(dim=0)) / (num - 1) ** 0.5 for x in sets]
+    exact = sum(x.square().sum() for x in centred)
+    exact = exact - 2 * torch.linalg.svdvals(centred[0] @ centred[1].T).sum()
+    found = covariance_distance(*(x.T.cov() for x in sets))
+    assert found.item() == pytest.approx(float(exact), rel=1e-10)
 
 
 def test_distance_of_diagonal_gaussians_is_the_closed_form() -> None:

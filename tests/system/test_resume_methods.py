@@ -55,6 +55,20 @@ def test_resumed_training_ends_with_the_same_checkpoint(method: str, tmp_path: P
     assert not differences(whole, resumed)
 
 
+@pytest.mark.parametrize("method", ["segmenter", "user_controllable_lt"])  # OneCycleLR, LambdaLR
+def test_training_that_goes_on_for_longer_follows_the_longer_schedule(
+    method: str, tmp_path: Path
+) -> None:
+    schedule = ["--model.optimizer=adamw"] if method == "user_controllable_lt" else []
+    longer = [*schedule, "--trainer.max_steps=12", "--trainer.max_epochs=-1"]
+    shorter = [*schedule, "--trainer.max_steps=6", "--trainer.max_epochs=-1"]
+    fit(method, tmp_path / "run", *shorter)
+    resumed = fit(method, tmp_path / "run", *longer, "--ckpt_path=last")
+    whole = fit(method, tmp_path / "whole", *longer)
+    assert resumed["global_step"] == 12
+    assert resumed["lr_schedulers"] == whole["lr_schedulers"]
+
+
 @pytest.mark.parametrize("method", ["clvae", "segmenter"])  # own optimisation, and Lightning's
 def test_resumed_training_skips_nothing_at_the_end_of_an_epoch(method: str, tmp_path: Path) -> None:
     whole = fit(method, tmp_path / "whole", *EVERY)
