@@ -29,7 +29,8 @@ def models() -> Models:
 @pytest.fixture
 def app(models: Models) -> Iterator[FastAPI]:
     app = build_app(models)
-    with TestClient(app, base_url="http://127.0.0.1"):  # starts and ends the worker
+    with TestClient(app, base_url="http://127.0.0.1") as client:  # starts and ends the workers
+        app.state.portal = client.portal  # one event loop for all pages, as in a server
         yield app
 
 
