@@ -125,7 +125,7 @@ class DragExport(Message):
     """Exports a history."""
 
     type: Literal["drag.export"]
-    steps: Annotated[list[DragStep], Field(min_length=1, max_length=1000)]
+    steps: Annotated[list[DragStep], Field(min_length=1, max_length=10_000)]
 
 
 class Change(BaseModel):

@@ -106,7 +106,7 @@ async function offerLastWork() {
     await store.copy(last);
     location.reload();
   };
-  $("#offer-close").onclick = () => ($("#offer").hidden = true);
+  $("#offer-close").onclick = store.onMade = () => ($("#offer").hidden = true);
 }
 
 link.addEventListener("open", () => attempt(greet));

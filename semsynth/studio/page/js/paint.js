@@ -6,6 +6,8 @@ import { Gallery } from "./gallery.js";
 import { History, undoable } from "./history.js";
 import { Newest } from "./link.js";
 
+const MOST_CHANGES = 256; // of one image, as the server allows
+
 // A state has mask, base (the map that erasing restores), recipes of the images, and reference.
 export async function buildPaint(section, link, info, store) {
   const { board, keys } = buildBoard(section, "paint", info, false);
@@ -65,6 +67,7 @@ export async function buildPaint(section, link, info, store) {
   const act = inTurn();
   const change = (edit) => act(async () => {
     const recipes = edit(history.now.recipes);
+    if (recipes.some(({ changes }) => changes.length > MOST_CHANGES)) throw new Error(`An image takes ${MOST_CHANGES} changes of style; go on with New styles.`);
     gallery.root.classList.add("is-busy");
     try {
       await draw(history.now.mask, recipes);

@@ -29,7 +29,10 @@ export class Store {
 
   // Takes pairs of key and value; no value removes what there was.
   put(...pairs) {
-    this.made ||= pairs.some(([[kind]]) => kind === "history");
+    if (!this.made && pairs.some(([[kind]]) => kind === "history")) {
+      this.made = true;
+      this.onMade?.();
+    }
     this.#do("windows", (windows) => windows.put({ time: Date.now(), made: this.made }, this.window));
     return this.#do("parts", (parts) => {
       for (const [key, value] of pairs) {
@@ -63,6 +66,8 @@ export class Store {
 
   // Begins with a copy of what another window has.
   async copy(window) {
+    const own = IDBKeyRange.bound([this.window], [this.window, END]);
+    await this.#do("parts", (parts) => parts.delete(own));
     await this.put(...(await this.#pairs([window])).filter(([key]) => key[0] !== "job"));
   }
 
