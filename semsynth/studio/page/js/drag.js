@@ -12,6 +12,16 @@ const SETTLE = 350; // milliseconds after the last wheel event
 
 // A state has the steps since the first image, each with the key of its latents; marks; and done.
 export async function buildDrag(section, link, info, store) {
+  // The step that an answer makes; its latents are kept, so that the server may forget them.
+  async function stepOf(kind, { header, images }, details = header.details) {
+    await store.keep(header.at, "drag.latents", images.at(-1));
+    return { kind, at: header.at, details };
+  }
+
+  const history = await History.load(store, `drag:${info.model}`, async () => {
+    const start = await stepOf("sample", await link.request("drag.sample", { seed: info.first_seed }));
+    return { steps: [start], marks: [], done: [] };
+  });
   const size = info.canvas;
   const overlay = $("#drag-overlay");
   const picture = $("#drag-image");
@@ -31,7 +41,6 @@ export async function buildDrag(section, link, info, store) {
   let first = null; // key of the first image's latents
   let started = false;
   const act = inTurn();
-  const history = await History.load(store, `drag:${info.model}`);
   const steps = undoable(section, history, (state) => act(() => restore(state)));
   const job = new Job(section, link, history, (answer) => finish(answer));
   window.studio = { latency: latency.all, frames: [] };
@@ -98,12 +107,6 @@ export async function buildDrag(section, link, info, store) {
     const from = start.kind === "image" ? `your photo (error ${start.details.mse.toFixed(3)})` : `sample ${start.details.seed}`;
     if (start.kind === "sample") $("#drag-seed").value = start.details.seed;
     $("#drag-history").textContent = `${more.length ? `${more.length} ${more.length === 1 ? "step" : "steps"}` : "No edits yet"}, from ${from}.`;
-  }
-
-  // The step that an answer makes; its latents are kept, so that the server may forget them.
-  async function stepOf(kind, { header, images }, details = header.details) {
-    await store.keep(header.at, "drag.latents", images.at(-1));
-    return { kind, at: header.at, details };
   }
 
   // Keeps the marks as they are now.
@@ -383,10 +386,6 @@ export async function buildDrag(section, link, info, store) {
     zoomAt(...(cursor ?? [size / 2, size / 2]), by, event.timeStamp);
     settle();
   };
-  if (history.isEmpty) {
-    const start = await stepOf("sample", await link.request("drag.sample", { seed: info.first_seed }));
-    history.begin({ steps: [start], marks: [], done: [] });
-  }
   return {
     keys: {
       d: () => useTool("drag"), a: () => useTool("anchor"), z: () => useTool("zoom"), n: actions.sample, s: actions.style,

@@ -5,7 +5,8 @@ import { $ } from "./dom.js";
 const MOST = 200;
 
 export class History {
-  static async load(store, place) {
+  // `first` makes the state of a tab in which nothing was made; it can be made again, so it is not kept.
+  static async load(store, place, first) {
     const history = new History();
     Object.assign(history, { store, place, entries: [], position: 0, offset: 0, listeners: [] });
     const kept = await store.all("history", place);
@@ -13,16 +14,8 @@ export class History {
     history.offset = kept[0]?.[0].at(-1) ?? 0;
     const position = (await store.get("position", place)) ?? 0;
     history.position = Math.min(Math.max(position - history.offset, 0), Math.max(kept.length - 1, 0));
+    if (!kept.length) history.entries = [{ id: 0, state: await first() }];
     return history;
-  }
-
-  // The state of a tab in which nothing was made; it can be made again, so it is not kept.
-  begin(state) {
-    this.entries = [{ id: 0, state }];
-  }
-
-  get isEmpty() {
-    return !this.entries.length;
   }
 
   get now() {

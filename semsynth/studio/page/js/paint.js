@@ -10,16 +10,20 @@ const MOST_CHANGES = 256; // of one image, as the server allows
 
 // A state has mask, base (the map that erasing restores), recipes of the images, and reference.
 export async function buildPaint(section, link, info, store) {
-  const { board, keys } = buildBoard(section, "paint", info, false);
   const [height, width] = info.size;
   const seed = $("#paint-seed");
   const count = $("#paint-count");
+  const example = async (value) => toBytes((await link.request("paint.example", { seed: value })).header.mask);
+  const history = await History.load(store, `paint:${info.model}`, async () => {
+    const mask = info.examples ? await example(0) : new Uint8Array(width * height);
+    return { mask, base: mask, recipes: fresh(0, Number(count.value)), reference: null };
+  });
+  const { board, keys } = buildBoard(section, "paint", info, false);
   const level = $("#paint-level");
   const all = $("#paint-all");
   const keep = $("#paint-keep");
   const reference = $("#paint-reference");
   const gallery = new Gallery($("#paint-gallery"), (i) => `/export/paint/${i}.png`, resample, hover);
-  const history = await History.load(store, `paint:${info.model}`);
   const steps = undoable(section, history, restore);
   let started = false;
   let asked = 0;
@@ -31,10 +35,6 @@ export async function buildPaint(section, link, info, store) {
     level.append(el("option", { value: i, textContent: `${i}${words}` }));
   }
   const chosenLevel = () => (level.value === "" ? null : Number(level.value));
-
-  const fresh = (first, n) => Array.from({ length: n }, (_, i) => ({ seed: first + i, changes: [] }));
-  // Pixels outside a class are kept as long as the map is.
-  const loosened = (recipes) => recipes.map(({ changes, ...rest }) => ({ ...rest, changes: changes.map((change) => ({ ...change, keep: false })) }));
 
   async function draw(mask, recipes) {
     const number = ++asked;
@@ -170,7 +170,6 @@ export async function buildPaint(section, link, info, store) {
     return takeStyle(info.class_wise ? label : null);
   }
 
-  const example = async (value) => toBytes((await link.request("paint.example", { seed: value })).header.mask);
   const actions = {
     example: () => attempt(async () => takeMask(await example(randomSeed()))),
     "load-mask": () => load("paint.mask"),
@@ -196,10 +195,6 @@ export async function buildPaint(section, link, info, store) {
   level.closest("label").hidden = info.levels < 2;
   $("[data-act=resample-level]", section).hidden = info.levels < 2;
 
-  if (history.isEmpty) {
-    const mask = info.examples ? await example(0) : new Uint8Array(width * height);
-    history.begin({ mask, base: mask, recipes: fresh(0, Number(count.value)), reference: null });
-  }
   return {
     keys: { ...keys, n: () => sample(), ...steps },
     redraw: () => board.draw(),
@@ -212,3 +207,9 @@ export async function buildPaint(section, link, info, store) {
     described: () => ({ type: "paint.draw", mask: toBase64(board.labels), recipes: history.now.recipes }),
   };
 }
+
+// Recipes of new images.
+const fresh = (seed, count) => Array.from({ length: count }, (_, i) => ({ seed: seed + i, changes: [] }));
+
+// Recipes for another map: pixels outside a class are kept as long as the map is.
+const loosened = (recipes) => recipes.map(({ changes, ...rest }) => ({ ...rest, changes: changes.map((change) => ({ ...change, keep: false })) }));

@@ -12,13 +12,18 @@ import { Newest } from "./link.js";
 // the generator's sample of a seed; and mode.
 export async function buildScribble(section, link, info, store) {
   const unknown = info.sparse;
-  const { board, keys } = buildBoard(section, "scribble", info, unknown);
   const seed = $("#scribble-seed");
   const count = $("#scribble-count");
+  const blank = () => new Uint8Array(info.size[0] * info.size[1]);
+  const history = await History.load(store, `scribble:${info.model}`, async () => {
+    const example = info.examples && (await link.request("scribble.example", { seed: 1, kind: "scribbles" }));
+    const mask = example ? toBytes(example.header.mask) : blank();
+    return { mask, seed: 0, count: Number(count.value), encoder: null, at: null, own: null, sample: 0, notes: blank(), mode: "draw" };
+  });
+  const { board, keys } = buildBoard(section, "scribble", info, unknown);
   const refine = $("[data-act=refine]", section);
   const encoders = $$("[data-encoder]", section);
   const gallery = new Gallery($("#scribble-gallery"), (i) => `/export/scribble/${i}.png`);
-  const history = await History.load(store, `scribble:${info.model}`);
   const steps = undoable(section, history, restore);
   const job = new Job(section, link, history, finish, watch);
   const losses = [];
@@ -147,7 +152,6 @@ export async function buildScribble(section, link, info, store) {
     if (file) await attempt(async () => take("scribble.mask", { upload: await upload("scribble.mask", file) }));
   }
 
-  const blank = () => new Uint8Array(info.size[0] * info.size[1]);
   const actions = {
     "load-mask": () => load(),
     "other-sample": () => change({ sample: (history.now.sample + 1) % 100000, notes: blank(), at: history.now.at }),
@@ -170,10 +174,6 @@ export async function buildScribble(section, link, info, store) {
   for (const button of $$("[data-example]", section)) button.hidden = !info.examples;
   $("[data-tool=stamp]", section).hidden = !unknown;
 
-  if (history.isEmpty) {
-    const mask = info.examples ? toBytes((await link.request("scribble.example", { seed: 1, kind: "scribbles" })).header.mask) : blank();
-    history.begin({ mask, seed: 0, count: Number(count.value), encoder: null, at: null, own: null, sample: 0, notes: blank(), mode });
-  }
   return {
     keys: { ...keys, n: actions.styles, r: () => refine.disabled || actions.refine(), ...steps },
     redraw: () => board.draw(),
