@@ -51,9 +51,10 @@ def alias_of(network: Network) -> Network:
 
     Lightning moves what it has trained to the CPU.
     """
-    tensors = {id(p): nn.Parameter(p.detach(), p.requires_grad) for p in network.parameters()}
-    tensors |= {id(b): b.detach() for b in network.buffers()}
-    return copy.deepcopy(network, dict(tensors))
+    tensors: dict[int, Any] = {id(b): b.detach() for b in network.buffers()}
+    for p in network.parameters():
+        tensors[id(p)] = nn.Parameter(p.detach(), p.requires_grad)
+    return copy.deepcopy(network, tensors)
 
 
 def train_on_shots(method: FewShotSMIS, shots: Batch, steps: int, progress: Progress) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from semsynth.studio.conversation import Conversation, in_worker
 from semsynth.studio.guard import LOCAL, Guard
 from semsynth.studio.labels import labels_of
-from semsynth.studio.messages import DragExport, PaintDraw, ScribbleDraw
+from semsynth.studio.messages import DragExport, Message, PaintDraw, ScribbleDraw
 from semsynth.studio.models import Models
 from semsynth.studio.store import MissingError
 from semsynth.studio.uploads import MAX_BYTES, UploadError, read_labels, read_latents, read_photo
@@ -39,7 +39,7 @@ MEDIA_TYPES = {
 }
 
 OF_IMAGES = re.compile(r"(mask|[0-9]{1,3})\.png|all\.zip")
-FILES = {
+FILES: dict[str, tuple[re.Pattern[str], type[Message]]] = {
     "paint": (OF_IMAGES, PaintDraw),
     "scribble": (OF_IMAGES, ScribbleDraw),
     "drag": (re.compile(r"edit\.(png|gif|mp4|json)"), DragExport),

@@ -39,8 +39,13 @@ class Visitor:
 
     def info(self) -> Answer:
         """Properties of the models."""
-        tabs = {"paint": self.paint, "scribble": self.scribble, "drag": self.drag}
-        return Answer({name: tab.info() for name, tab in tabs.items()})
+        return Answer(
+            {
+                "paint": self.paint.info(),
+                "scribble": self.scribble.info(),
+                "drag": self.drag.info(),
+            }
+        )
 
 
 class Visitors:
