@@ -73,7 +73,7 @@ class Job:
             watch(answer)
 
     def _stop_unwatched(self) -> None:
-        if not self.watchers:
+        if not self.watchers and not self.future.done():
             self.stop()
 
 
