@@ -119,7 +119,6 @@ export async function buildDrag(section, link, info, store) {
     const sent = marks;
     const fields = { marks: active(), closed_loop: loop.checked };
     marks = sent.filter(isAnchor).map((mark) => ({ ...mark, report: undefined }));
-    const anchors = marks;
     return act(async () => {
       const { steps: past } = history.now;
       try {
@@ -127,7 +126,7 @@ export async function buildDrag(section, link, info, store) {
         const { reports } = answer.header;
         done = sent.map((mark, i) => ({ ...mark, report: reports[i] })).filter((mark) => !isAnchor(mark));
         const step = await stepOf("drag", answer, { marks: fields.marks, reports });
-        history.push({ steps: [...past, step], marks: structuredClone(anchors), done });
+        history.push({ steps: [...past, step], marks: structuredClone(marks.filter(isAnchor)), done });
         await paint(answer);
       } catch (error) {
         if (error.lost) marks = sent; // to be applied with the next connection
