@@ -475,15 +475,27 @@ class FewShotSMIS(PriorMethod):
         return F.adaptive_avg_pool2d(image, self.image_size).clamp(-1, 1)
 
     def refined(
-        self, w_plus: Tensor, mask: Tensor, progress: Callable[[int, int], None] | None = None
+        self,
+        w_plus: Tensor,
+        mask: Tensor,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        how: Literal["none", "paper", "layers"] | None = None,
+        steps: int | None = None,
+        prior_weight: float | None = None,
     ) -> Tensor:
-        """Latents whose features agree better with label maps (B, H, W)."""
+        """Latents whose features agree better with label maps (B, H, W).
+
+        ``how``, ``steps`` and ``prior_weight`` default to the method's ``refine``,
+        ``refine_steps`` and ``refine_prior``.
+        """
         if not self.prototypes.seen.any():
             raise ValueError(
                 "Refinement compares features with those of the labelled images, but this model "
                 "is untrained; train it, or use --model.refine none."
             )
-        paper = self.refine == "paper"
+        paper = (how or self.refine) == "paper"
+        prior_weight = self.refine_prior if prior_weight is None else prior_weight
         with torch.inference_mode(mode=False):
             if self.directions is None:
                 self.directions = principal_directions(self.generator, self.refine_directions)
@@ -494,9 +506,9 @@ class FewShotSMIS(PriorMethod):
             lambda w: self.layout_loss(w, labels, as_in_paper=paper),
             self.style_layer,
             shared=paper,
-            steps=self.refine_steps,
+            steps=steps or self.refine_steps,
             lr=self.refine_lr,
-            prior_weight=0.0 if paper else self.refine_prior,
+            prior_weight=0.0 if paper else prior_weight,
             progress=progress,
         )
         return found.w_plus

@@ -1,17 +1,19 @@
 """Train a few-shot encoder on hand-labelled samples in memory."""
 
+import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from semsynth.callbacks.loggers import silence_noise
 from semsynth.methods import FewShotSMIS
 
 Batch = dict[str, Any]
+Network = TypeVar("Network", bound=nn.Module)
 Progress = Callable[[int, int, float], None]
 """Called after each step with the steps done, all steps and the loss."""
 BATCH_SIZE = 8
@@ -33,19 +35,34 @@ class ReportSteps(Callback):
 
 
 def fresh_copy(method: FewShotSMIS, seed: int = 0) -> FewShotSMIS:
-    """An untrained method with the same arguments and prior."""
+    """An untrained method with the same arguments, on an alias of the same prior."""
     arguments = {k: v for k, v in dict(method.hparams).items() if not k.startswith("_")}
     arguments |= {"perceptual": "none", "encoder_from": None, "optimizer": "adam"}
     arguments |= {"lr": max(arguments["lr"], 5e-3), "lr_decay": True}  # for short trainings
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         fresh = FewShotSMIS(**arguments)
-    fresh.generator = method.generator
+    fresh.generator = alias_of(method.generator)
     return fresh.to(method.device)
 
 
+def alias_of(network: Network) -> Network:
+    """A network of its own on the same memory: moving it or changing its mode leaves the first.
+
+    Lightning moves what it has trained to the CPU.
+    """
+    tensors: dict[int, Any] = {id(b): b.detach() for b in network.buffers()}
+    for p in network.parameters():
+        tensors[id(p)] = nn.Parameter(p.detach(), p.requires_grad)
+    return copy.deepcopy(network, tensors)
+
+
 def train_on_shots(method: FewShotSMIS, shots: Batch, steps: int, progress: Progress) -> None:
-    """Train on ``mask`` (N, H, W) and ``w_plus`` or ``image`` of samples; eval mode afterwards."""
+    """Train on ``mask`` (N, H, W) and ``w_plus`` or ``image`` of samples.
+
+    Afterwards the method is in eval mode, on the device where it was.
+    """
+    device = method.device
 
     def collate(numbers: list[int]) -> Batch:
         return {"index": torch.tensor(numbers), "shots": shots}
@@ -67,4 +84,4 @@ def train_on_shots(method: FewShotSMIS, shots: Batch, steps: int, progress: Prog
         callbacks=[ReportSteps(progress)],
     )
     trainer.fit(method, loader)
-    method.requires_grad_(False).eval()
+    method.to(device).requires_grad_(False).eval()

@@ -37,6 +37,12 @@ class Reporter(Protocol):
         ...
 
 
+def silent(
+    part: float, words: str, images: Sequence[bytes] = (), loss: float | None = None
+) -> None:
+    """Report nothing: what is short has no progress."""
+
+
 class TabError(ValueError):
     """A request cannot be fulfilled; the message says why."""
 
@@ -47,7 +53,7 @@ class Answer:
 
     Attributes:
         fields: Values of the header.
-        images: Image files.
+        images: Image files, and after them latents as float32 if the header says ``at``.
     """
 
     fields: dict[str, Any] = field(default_factory=dict)

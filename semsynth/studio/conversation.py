@@ -2,21 +2,24 @@
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from contextlib import suppress
 from typing import Any, TypeVar
 
 from fastapi import WebSocket, WebSocketDisconnect
 from pydantic import ValidationError
 
-from semsynth.studio.answers import Answer, Reporter, StoppedError
+from semsynth.studio import messages
+from semsynth.studio.answers import Answer, StoppedError, silent
+from semsynth.studio.jobs import Job
 from semsynth.studio.messages import MAX_MESSAGE, AnyMessage, Hello, Stop, parse
-from semsynth.studio.visitors import LONG, NEWEST, Visitor, Visitors
-from semsynth.studio.worker import BusyError, SupersededError, Worker
+from semsynth.studio.store import MissingError
+from semsynth.studio.visitors import Visitor, Visitors
+from semsynth.studio.worker import BusyError, SupersededError, Worker, Workers
 
 logger = logging.getLogger(__name__)
-BETWEEN_REPORTS = 0.1  # seconds
+MAX_UNSENT = 8 * 2**20  # bytes that wait for a page that does not read
+NEWEST = {"drag.preview", "paint.draw", "scribble.draw"}  # of these only the newest matters
 T = TypeVar("T")
 
 
@@ -24,26 +27,30 @@ class Conversation:
     """The conversation with one page."""
 
     def __init__(
-        self, socket: WebSocket, visitor: Visitor, worker: Worker, visitors: Visitors
+        self, socket: WebSocket, visitor: Visitor, workers: Workers, visitors: Visitors
     ) -> None:
-        self.socket, self.visitor, self.worker, self.visitors = socket, visitor, worker, visitors
+        self.socket, self.visitor, self.workers, self.visitors = socket, visitor, workers, visitors
         self.tasks: set[asyncio.Task[None]] = set()
         self.sending = asyncio.Lock()
+        self.unsent = 0
 
     async def run(self) -> None:
-        """Answer until the page is closed or sends an invalid message."""
+        """Answer until the page is closed, sends an invalid message or stops reading."""
         await self.socket.accept()
         self.visitor.sockets += 1
+        self.reading = asyncio.ensure_future(self._read())
         try:
-            while (message := await self._next()) is not None:
-                self._take(message)
-        except WebSocketDisconnect:
-            pass
+            with suppress(WebSocketDisconnect, asyncio.CancelledError):
+                await self.reading
         finally:
             self.visitor.sockets -= 1
             self.visitor.last_seen = self.visitors.clock()
-            for task in self.tasks:
+            for task in [self.reading, *self.tasks]:
                 task.cancel()
+
+    async def _read(self) -> None:
+        while (message := await self._next()) is not None:
+            self._start(self._answer(message))
 
     async def _next(self) -> AnyMessage | None:
         """The next message; None after an invalid one, which ends the conversation."""
@@ -59,10 +66,8 @@ class Conversation:
             await self.socket.close(1008, "Invalid message.")
             return None
 
-    def _take(self, message: AnyMessage) -> None:
-        if isinstance(message, Stop):
-            self.visitor.stopped.set()
-        task = asyncio.create_task(self._answer(message))
+    def _start(self, work: Any) -> None:
+        task = asyncio.create_task(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
@@ -74,6 +79,8 @@ class Conversation:
             answer = Answer({"superseded": True})
         except StoppedError:
             answer = Answer({"stopped": True})
+        except MissingError as error:
+            answer = Answer({"error": str(error), "status": 410, "missing": error.key})
         except BusyError as error:
             answer = Answer({"error": str(error), "status": 429})
         except ValueError as error:  # of methods and tabs, for the visitor
@@ -86,66 +93,42 @@ class Conversation:
     async def _work(self, message: AnyMessage) -> Answer:
         visitor = self.visitor
         if isinstance(message, Stop):
+            visitor.jobs.stop(message.job)
             return Answer()
         if isinstance(message, Hello):
-            return await in_worker(self.worker, self._greeting, visitor, "hello")
-        long = message.type in LONG
-        kind = message.type if long or message.type in NEWEST else None
-        report = self._reporter(message.seq, asyncio.get_running_loop())
-        if long:
-            visitor.stopped.clear()
+            return await in_worker(self.workers.frames, visitor.info, visitor)
+        group = message.type.partition(".")[0]
+        tab: Any = getattr(visitor, "scribble" if group == "annotate" else group)
+        if isinstance(message, messages.Job):
 
-        def work() -> Answer:
-            group = message.type.partition(".")[0]
-            tab: Any = getattr(visitor, "scribble" if group == "annotate" else group)
-            return tab.answer(message, visitor.uploads, report)
+            def start() -> Job:
+                return Job(self.workers.jobs, visitor, lambda report: tab.answer(message, report))
 
-        return await in_worker(self.worker, work, visitor, kind, long)
+            job = visitor.jobs.enter(message.job, start)
+            return await job.result(self, lambda answer: self._report(message.seq, answer))
+        kind = (self, message.type) if message.type in NEWEST else None
+        return await in_worker(
+            self.workers.frames, lambda: tab.answer(message, silent), visitor, kind
+        )
 
-    def _greeting(self) -> Answer:
-        """The whole state: models and session."""
-        fields: dict[str, Any] = {}
-        images: list[bytes] = []
-        for name in ("paint", "scribble", "drag"):
-            tab = getattr(self.visitor, name)
-            state = tab.state()
-            fields[name] = {"info": tab.info(), **state.fields, "images": len(state.images)}
-            images += state.images
-        return Answer(fields, images)
-
-    def _reporter(self, seq: int, loop: asyncio.AbstractEventLoop) -> Reporter:
-        """The progress callback of a long job, called in the worker's thread."""
-        last = [0.0]
-
-        def report(
-            part: float, words: str, images: Sequence[bytes] = (), loss: float | None = None
-        ) -> None:
-            if self.visitor.stopped.is_set():
-                raise StoppedError
-            self.worker.give_way()
-            now = time.monotonic()
-            if now - last[0] < BETWEEN_REPORTS and not images:
-                return
-            last[0] = now
-            fields = {"progress": round(part, 4), "words": words, "loss": loss}
-            frame = Answer(fields, images).pack(seq=seq, done=False)
-            asyncio.run_coroutine_threadsafe(self._send(frame), loop)
-
-        return report
+    def _report(self, seq: int, answer: Answer) -> None:
+        self._start(self._send(answer.pack(seq=seq, done=False)))
 
     async def _send(self, frame: bytes) -> None:
+        self.unsent += len(frame)
+        if self.unsent > MAX_UNSENT:
+            logger.warning("A page that does not read its answers was disconnected.")
+            self.reading.cancel()
+            return
         async with self.sending:
             # the page may be closed; its request is completed all the same
             with suppress(RuntimeError, WebSocketDisconnect):
                 await self.socket.send_bytes(frame)
+        self.unsent -= len(frame)
 
 
 async def in_worker(
-    worker: Worker,
-    work: Callable[[], T],
-    owner: Hashable,
-    kind: str | None = None,
-    long: bool = False,
+    worker: Worker, work: Callable[[], T], owner: Hashable, kind: Hashable = None
 ) -> T:
-    """Run work in the worker's thread and wait for it."""
-    return await asyncio.wrap_future(worker.submit(work, owner, kind, long))
+    """Run work in a worker's thread and wait for it."""
+    return await asyncio.wrap_future(worker.submit(work, owner, kind))

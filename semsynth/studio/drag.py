@@ -2,17 +2,25 @@
 
 import tempfile
 from dataclasses import asdict
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from semsynth.editing import EditError, Session, frames_of, save_gif, save_mp4
+from semsynth.editing import EditError, Session, Step, frames_of, save_gif, save_mp4
 from semsynth.studio.answers import Answer, Reporter, jpeg, png, webp
-from semsynth.studio.labels import taken
-from semsynth.studio.messages import DragMarks, DragPhoto, DragStart, DragStep
+from semsynth.studio.messages import (
+    DragExport,
+    DragMarks,
+    DragPhoto,
+    DragSample,
+    DragShow,
+    DragStyle,
+)
 from semsynth.studio.models import Dragger
+from semsynth.studio.store import Store, bytes_of
 
 FIRST_SEED = 13
 TRUNCATION = 0.7
@@ -20,97 +28,103 @@ INVERSION_STEPS = 300
 FILM_SIZE = 256  # pixels; smaller images are enlarged in films
 LONGEST_FILM = 40  # steps; longer histories are cut to the last ones
 
-Message = DragMarks | DragStart | DragStep | DragPhoto
+Message = DragMarks | DragSample | DragStyle | DragShow | DragPhoto
 
 
 class DragTab:
-    """One visitor's image."""
+    """The edits of one visitor."""
 
-    def __init__(self, model: Dragger) -> None:
-        self.model = model
-        self._session: Session | None = None
-
-    @property
-    def session(self) -> Session:
-        """The edit history, which starts with a sample."""
-        if self._session is None:
-            self._session = self._sample(FIRST_SEED)
-        return self._session
+    def __init__(self, model: Dragger, store: Store) -> None:
+        self.model, self.store = model, store
+        self.session = lru_cache(4)(self._session)
 
     def info(self) -> dict[str, Any]:
         """Model properties for the page."""
         G = self.model.canvas.generator
-        films = find_spec("av") is not None
-        return {"canvas": self.model.canvas.size, "image_size": G.image_size, "mp4": films}
+        return {
+            "model": self.model.identity,
+            "canvas": self.model.canvas.size,
+            "image_size": G.image_size,
+            "latents": [1, G.num_ws, G.w_dim],
+            "mp4": find_spec("av") is not None,
+            "first_seed": FIRST_SEED,
+        }
 
-    def answer(self, message: Message, photos: dict[int, Tensor], report: Reporter) -> Answer:
-        """Handle a message; photos are uploads (3, H, W) in [-1, 1] by number."""
+    def answer(self, message: Message, report: Reporter) -> Answer:
+        """Handle a message."""
         match message:
             case DragMarks():
                 return self._marks(message)
             case DragPhoto():
-                return self._photo(message, photos, report)
-            case DragStart(type="drag.sample"):
-                self._session = self._sample(message.seed)
-            case DragStart():
-                self.session.restyle(message.seed, TRUNCATION)
-            case DragStep(type="drag.undo"):
-                self.session.undo()
-            case DragStep(type="drag.redo"):
-                self.session.redo()
-            case DragStep(type="drag.reset"):
-                self.session.reset()
-        return self.state()
+                return self._photo(message, report)
+            case DragSample():
+                canvas, editor = self.model.canvas, self.model.editor
+                session = Session.from_sample(canvas, editor, message.seed, TRUNCATION)
+            case DragStyle():
+                session = Session(
+                    self.model.canvas, self.model.editor, self.session(message.at).steps
+                )
+                session.restyle(message.seed, TRUNCATION)
+            case DragShow():
+                session = self.session(message.at)
+        return self._shown(session)
 
-    def state(self) -> Answer:
-        """The current image, the first one, and the position in the history."""
-        images = [self.session.image(), self.model.canvas.draw(self.session.steps[0].w_plus)[0]]
-        return Answer(self._history(), [webp(image) for image in images])
-
-    def export(self, name: str) -> bytes:
+    def export(self, name: str, message: DragExport) -> bytes:
         """The image, ``edit.png``, or the history, ``edit.json``, ``edit.gif`` or ``edit.mp4``."""
+        canvas, editor = self.model.canvas, self.model.editor
+        steps = [
+            Step(step.kind, dict(step.details), self._latents(step.at)) for step in message.steps
+        ]
+        session = Session(canvas, editor, steps)
         if name == "edit.png":
-            return png(self.session.image())
+            return png(session.image())
         with tempfile.TemporaryDirectory() as directory:
             path = Path(directory) / name
             if name == "edit.json":
-                self.session.save(path)
+                session.save(path)
             else:
-                frames = frames_of(self.model.canvas, self.session.steps[-LONGEST_FILM:])
+                frames = frames_of(canvas, steps[-LONGEST_FILM:])
                 scale = max(1, FILM_SIZE // frames.shape[-1])
                 (save_gif if name == "edit.gif" else save_mp4)(frames, path, scale)
             return path.read_bytes()
 
     def _marks(self, message: DragMarks) -> Answer:
-        self.session.editor = self.model.loop if message.closed_loop else self.model.editor
+        session = self.session(message.at)
+        session.editor = self.model.loop if message.closed_loop else self.model.editor
+        edit = session.preview(message.marks)
+        fields: dict[str, Any] = {"reports": [asdict(report) for report in edit.reports]}
         if message.type == "drag.preview":
-            edit = self.session.preview(message.marks)
-            return Answer({"reports": [asdict(r) for r in edit.reports]}, [jpeg(edit.image)])
+            return Answer(fields, [jpeg(edit.image)])
         if not any(mark.moves for mark in message.marks):
             raise EditError("Nothing to move: drag a point or zoom first.")
-        edit = self.session.commit(message.marks)
-        fields = {"reports": [asdict(r) for r in edit.reports], **self._history()}
-        return Answer(fields, [webp(edit.image)])
+        return self._kept(edit.w_plus, [webp(edit.image)], fields)
 
-    def _photo(self, message: DragPhoto, photos: dict[int, Tensor], report: Reporter) -> Answer:
-        photo, canvas = taken(photos, message.upload), self.model.canvas
+    def _photo(self, message: DragPhoto, report: Reporter) -> Answer:
+        photo, canvas = self.store.get(message.upload), self.model.canvas
 
         def progress(done: int, total: int) -> None:
             report(done / total, f"Inverting the photo: {done} of {total}")
 
-        self._session = Session.from_image(
-            canvas, self.model.editor, photo, INVERSION_STEPS, progress=progress
+        return self._shown(
+            Session.from_image(canvas, self.model.editor, photo, INVERSION_STEPS, progress=progress)
         )
-        return self.state()
 
-    def _sample(self, seed: int) -> Session:
-        return Session.from_sample(self.model.canvas, self.model.editor, seed, TRUNCATION)
+    def _shown(self, session: Session) -> Answer:
+        details = session.steps[-1].details
+        return self._kept(session.w_plus, [webp(session.image())], {"details": details})
 
-    def _history(self) -> dict[str, Any]:
-        steps = self.session.steps
-        return {
-            "can_undo": self.session.can_undo,
-            "can_redo": self.session.can_redo,
-            "steps": len(steps) - 1,
-            "start": {"kind": steps[0].kind, **steps[0].details},
-        }
+    def _kept(self, w_plus: Tensor, images: list[bytes], fields: dict[str, Any]) -> Answer:
+        w_plus = w_plus.float().cpu()
+        return Answer({"at": self.store.put(w_plus), **fields}, [*images, bytes_of(w_plus)])
+
+    def _session(self, at: str) -> Session:
+        """A session at these latents, which caches their features."""
+        step = Step("sample", {}, self._latents(at))
+        return Session(self.model.canvas, self.model.editor, [step])
+
+    def _latents(self, at: str) -> Tensor:
+        G = self.model.canvas.generator
+        w_plus = self.store.get(at)
+        if w_plus.shape != (1, G.num_ws, G.w_dim):
+            raise EditError("These latents are of another model.")
+        return w_plus.to(G.mean_latent.device)

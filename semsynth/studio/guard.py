@@ -59,7 +59,9 @@ class Guard:
         if self.hosts and hostname(host) not in self.hosts:
             return PlainTextResponse("The studio does not serve this host.", 421)
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        if origin is not None and (place := netloc(origin)) != host:
+            if place is None:
+                return PlainTextResponse("The origin is malformed.", 400)
             return PlainTextResponse("Cross-origin requests are refused.", 403)
         if not self.token:
             return None
@@ -82,6 +84,14 @@ def hostname(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
+
+
+def netloc(origin: str) -> str | None:
+    """Host and port in an Origin header; None if it is malformed."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def cookie_of(headers: Headers, name: str) -> str:

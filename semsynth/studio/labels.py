@@ -34,10 +34,3 @@ def classes_of_space(space: LabelSpace) -> list[dict[str, Any]]:
         {"name": name, "colour": "#{:02x}{:02x}{:02x}".format(*colour)}
         for name, colour in zip(space.names, space.palette, strict=True)
     ]
-
-
-def taken(uploads: dict[int, Tensor], number: int) -> Tensor:
-    """An uploaded file."""
-    if number not in uploads:
-        raise TabError("That upload has expired; choose the file again.")
-    return uploads[number]

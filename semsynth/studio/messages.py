@@ -1,5 +1,8 @@
 """Messages of the page: each is validated against these before anything is done.
 
+The page owns what a visitor makes. Each message says all that its answer depends on, so it may be
+repeated, and nothing on the server has to last.
+
 Numbers are finite and bounded, lists are short, unknown keys are refused. Whether a point is inside
 the image, or a label is a class, depends on the model and is checked by the tabs.
 """
@@ -7,7 +10,15 @@ the image, or a label is a class, depends on the model and is checked by the tab
 from dataclasses import astuple
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Base64Bytes, BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    Base64Bytes,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+)
 
 from semsynth.networks.motion.marks import MAX_MARKS, Mark
 
@@ -17,26 +28,39 @@ MAX_LABELS = 2**19  # base64 characters: a map of 512x512 is the largest
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Small = Annotated[int, Field(ge=0, lt=256)]
 Labels = Annotated[Base64Bytes, Field(max_length=MAX_LABELS)]
+Key = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]  # of Store
+JobKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
+STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Message(BaseModel):
     """Base of all messages: a number, which the answer repeats."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = STRICT
 
     seq: Annotated[int, Field(ge=0, lt=2**53)]
 
 
+class Job(Message):
+    """Base of the messages whose work takes seconds.
+
+    Asking again with the same key, from any page, joins the job instead of starting it again.
+    """
+
+    job: JobKey
+
+
 class Hello(Message):
-    """Requests the whole state of the session."""
+    """Requests the properties of the models."""
 
     type: Literal["hello"]
 
 
 class Stop(Message):
-    """Stops the long job of this visitor."""
+    """Stops a job."""
 
     type: Literal["stop"]
+    job: JobKey
 
 
 def bounded(mark: Mark) -> Mark:
@@ -50,63 +74,97 @@ BoundedMark = Annotated[Mark, AfterValidator(bounded)]
 
 
 class DragMarks(Message):
-    """Previews marks, or applies them."""
+    """Previews marks on the image of latents ``at``, or applies them."""
 
     type: Literal["drag.preview", "drag.commit"]
+    at: Key
     marks: Annotated[list[BoundedMark], Field(min_length=1, max_length=MAX_MARKS)]
     closed_loop: bool = False
 
 
-class DragStart(Message):
-    """Starts from a sample, or gives the image the style of one."""
+class DragSample(Message):
+    """Draws a sample."""
 
-    type: Literal["drag.sample", "drag.style"]
+    type: Literal["drag.sample"]
     seed: Seed
 
 
-class DragStep(Message):
-    """Moves through the history, or returns the position in it."""
+class DragStyle(Message):
+    """Gives an image the style of a sample."""
 
-    type: Literal["drag.undo", "drag.redo", "drag.reset", "drag.show"]
+    type: Literal["drag.style"]
+    at: Key
+    seed: Seed
 
 
-class DragPhoto(Message):
-    """Starts from an uploaded photo."""
+class DragShow(Message):
+    """Draws the image of latents."""
+
+    type: Literal["drag.show"]
+    at: Key
+
+
+class DragPhoto(Job):
+    """Inverts an uploaded photo."""
 
     type: Literal["drag.photo"]
-    upload: Seed
+    upload: Key
 
 
-class PaintMask(Message):
-    """Draws the images of a label map."""
+class DragStep(BaseModel):
+    """A step of the history, to be exported."""
 
-    type: Literal["paint.draw"]
-    mask: Labels
+    model_config = STRICT
 
-
-class PaintSeed(Message):
-    """Draws new images: number ``i`` has the seed ``seed + i``."""
-
-    type: Literal["paint.sample"]
-    seed: Seed
-    count: Annotated[int, Field(ge=1, le=8)]
+    kind: Literal["sample", "image", "drag", "style", "reset"]
+    at: Key
+    details: dict[str, JsonValue] = {}
 
 
-class PaintResample(Message):
-    """Resamples some codes; all samples, classes or levels by default."""
+class DragExport(Message):
+    """Exports a history."""
 
-    type: Literal["paint.resample"]
-    seed: Seed
-    sample: Small | None = None
+    type: Literal["drag.export"]
+    steps: Annotated[list[DragStep], Field(min_length=1, max_length=10_000)]
+
+
+class Change(BaseModel):
+    """A change of style: of a class or all, on a level or all; by seed or as in a reference.
+
+    Attributes:
+        label: The class.
+        level: The level.
+        seed: Seed of the new codes.
+        reference: Photo of the new codes, if there is no seed.
+        labels: Label map of the photo.
+        keep: Whether pixels outside the class stay.
+    """
+
+    model_config = STRICT
+
     label: Small | None = None
     level: Small | None = None
+    seed: Seed | None = None
+    reference: Key | None = None
+    labels: Key | None = None
     keep: bool = False
 
 
-class PaintUndo(Message):
-    """Undoes the last style change."""
+class Recipe(BaseModel):
+    """How an image came to its style: a seed, then changes."""
 
-    type: Literal["paint.undo"]
+    model_config = STRICT
+
+    seed: Seed
+    changes: Annotated[tuple[Change, ...], Field(max_length=256)] = ()
+
+
+class PaintDraw(Message):
+    """Draws images of a label map."""
+
+    type: Literal["paint.draw"]
+    mask: Labels
+    recipes: Annotated[tuple[Recipe, ...], Field(min_length=1, max_length=8)]
 
 
 class PaintExample(Message):
@@ -117,34 +175,40 @@ class PaintExample(Message):
 
 
 class PaintUpload(Message):
-    """Takes a label map from a file, labels a photo, or takes a photo as reference."""
+    """Takes a label map from a file, or labels a photo."""
 
-    type: Literal["paint.mask", "paint.photo", "paint.reference"]
-    upload: Seed
-
-
-class PaintStyle(Message):
-    """Uses the style of the reference, for one class or all."""
-
-    type: Literal["paint.style"]
-    label: Small | None = None
-    level: Small | None = None
-    sample: Small | None = None
+    type: Literal["paint.mask", "paint.photo"]
+    upload: Key
 
 
-class ScribbleDraw(Message):
-    """Draws images of a label map; number ``i`` has the style of the seed ``seed + i``."""
+class PaintReference(Message):
+    """Takes a photo as reference, under a label map if there is no segmenter."""
 
-    type: Literal["scribble.draw"]
+    type: Literal["paint.reference"]
+    upload: Key
+    mask: Labels
+
+
+class ScribbleMarks(Message):
+    """Marks, seed of the first style, number of images, and the visitor's own encoder, if any."""
+
     mask: Labels
     seed: Seed
     count: Annotated[int, Field(ge=1, le=8)]
+    encoder: Key | None = None
 
 
-class ScribbleStep(Message):
-    """Refines the images, or switches between the pretrained encoder and the visitor's own."""
+class ScribbleDraw(ScribbleMarks):
+    """Draws images of marks, or of refined latents ``at``."""
 
-    type: Literal["scribble.refine", "scribble.use_shipped", "scribble.use_own"]
+    type: Literal["scribble.draw"]
+    at: Key | None = None
+
+
+class ScribbleRefine(ScribbleMarks, Job):
+    """Refines the images of marks."""
+
+    type: Literal["scribble.refine"]
 
 
 class ScribbleExample(Message):
@@ -159,7 +223,7 @@ class ScribbleUpload(Message):
     """Takes a label map from a file."""
 
     type: Literal["scribble.mask"]
-    upload: Seed
+    upload: Key
 
 
 class AnnotateSample(Message):
@@ -169,18 +233,12 @@ class AnnotateSample(Message):
     seed: Seed
 
 
-class AnnotateNotes(Message):
-    """Stores the labels of the sample."""
-
-    type: Literal["annotate.notes"]
-    mask: Labels
-
-
-class AnnotateTrain(Message):
-    """Trains an encoder on the sample and its labels."""
+class AnnotateTrain(Job):
+    """Trains an encoder on a sample and its labels."""
 
     type: Literal["annotate.train"]
     mask: Labels
+    seed: Seed
     steps: Annotated[int, Field(ge=10, le=1000)]
 
 
@@ -188,22 +246,20 @@ AnyMessage = Annotated[
     Hello
     | Stop
     | DragMarks
-    | DragStart
-    | DragStep
+    | DragSample
+    | DragStyle
+    | DragShow
     | DragPhoto
-    | PaintMask
-    | PaintSeed
-    | PaintResample
-    | PaintUndo
+    | DragExport
+    | PaintDraw
     | PaintExample
     | PaintUpload
-    | PaintStyle
+    | PaintReference
     | ScribbleDraw
-    | ScribbleStep
+    | ScribbleRefine
     | ScribbleExample
     | ScribbleUpload
     | AnnotateSample
-    | AnnotateNotes
     | AnnotateTrain,
     Field(discriminator="type"),
 ]

@@ -1,11 +1,13 @@
 """The models behind the tabs: those that ship, or files named on the command line."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from lightning.pytorch.cli import instantiate_class
+from torch import nn
 
 from semsynth.callbacks import run_directory
 from semsynth.data import DataError
@@ -18,7 +20,7 @@ from semsynth.methods.trained import drop_training_parts, load_trained
 from semsynth.networks.unet import UNet
 from semsynth.weights import load_segmenter
 from semsynth.weights.cards import as_described, read_card
-from semsynth.weights.priors import load_generator
+from semsynth.weights.priors import fingerprint, load_generator
 
 CLVAE_SHIPPED = "toy_street_clvae"
 FEWSHOT_SHIPPED = "toy_portrait_fewshot"
@@ -45,6 +47,11 @@ class Painter:
     toy: bool
     segmenter: UNet | None
 
+    @cached_property
+    def identity(self) -> str:
+        """Tells this model from others, whose label maps and images a page keeps apart."""
+        return identity(self.method)
+
 
 @dataclass(frozen=True)
 class Scribbler:
@@ -53,6 +60,11 @@ class Scribbler:
     method: FewShotSMIS
     space: LabelSpace
     toy: bool
+
+    @cached_property
+    def identity(self) -> str:
+        """See ``Painter``."""
+        return identity(self.method)
 
 
 @dataclass(frozen=True)
@@ -68,6 +80,11 @@ class Dragger:
     canvas: Canvas
     editor: Editor
     loop: Editor
+
+    @cached_property
+    def identity(self) -> str:
+        """See ``Painter``; latents depend on the generator alone."""
+        return identity(self.canvas.generator)
 
 
 @dataclass(frozen=True)
@@ -98,6 +115,11 @@ class Models:
         return cls(
             load_painter(clvae, place), load_scribbler(fewshot, place), load_dragger(layout, place)
         )
+
+
+def identity(network: nn.Module) -> str:
+    """The fingerprint of a network, shortened."""
+    return fingerprint(network)[:16]
 
 
 def load_painter(file: str | None, device: torch.device) -> Painter:

@@ -1,6 +1,5 @@
 """The Scribble tab: images from rough marks, and an encoder trained on one labelled sample."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,179 +10,132 @@ from semsynth.data.sparse import SparseLabels
 from semsynth.methods import FewShotSMIS
 from semsynth.studio.annotate import fresh_copy, train_on_shots
 from semsynth.studio.answers import Answer, Reporter, TabError, exported, webp
-from semsynth.studio.labels import bytes_of, classes_of_space, labels_of, taken
+from semsynth.studio.labels import bytes_of, classes_of_space, labels_of
 from semsynth.studio.messages import (
-    AnnotateNotes,
     AnnotateSample,
     AnnotateTrain,
     ScribbleDraw,
     ScribbleExample,
-    ScribbleStep,
+    ScribbleMarks,
+    ScribbleRefine,
     ScribbleUpload,
 )
 from semsynth.studio.models import Scribbler
+from semsynth.studio.store import MissingError, Store, digest
+from semsynth.studio.store import bytes_of as numbers_of
 
-SAMPLES = 4
 EXAMPLES = 64
 REFINE_STEPS = 40
 REFINE_PRIOR = 0.005  # a little less close to the marks, and closer to a portrait
 PREVIEWS = 12  # pictures during a training
+MAX_ENCODERS = 2
 
 Message = (
-    ScribbleDraw | ScribbleStep | ScribbleExample | ScribbleUpload | AnnotateSample | AnnotateTrain
+    ScribbleDraw
+    | ScribbleRefine
+    | ScribbleExample
+    | ScribbleUpload
+    | AnnotateSample
+    | AnnotateTrain
 )
 
 
-@dataclass(frozen=True)
-class Results:
-    """Images of a label map.
-
-    Attributes:
-        w_plus: Their latents (K, num_ws, w_dim).
-        images: The images (K, 3, H, W) in [-1, 1].
-        seed: Seed of the first style.
-        refined: Whether the latents were refined.
-    """
-
-    w_plus: Tensor
-    images: Tensor
-    seed: int
-    refined: bool
-
-
 class ScribbleTab:
-    """One visitor's marks, images and encoder."""
+    """Draws the marks of one visitor, with the pretrained encoder or those trained on the page."""
 
-    def __init__(self, model: Scribbler) -> None:
-        self.model = model
+    def __init__(self, model: Scribbler, store: Store) -> None:
+        self.model, self.store = model, store
         self.size: tuple[int, int] = model.method.image_size
-        self.own: FewShotSMIS | None = None
-        self.uses_own = False
-        self.results: Results | None = None
-        self.sample: tuple[int, Tensor, Tensor] | None = None
-        self.notes = torch.zeros(self.size, dtype=torch.int64)
-        self.mask = torch.zeros(self.size, dtype=torch.int64)
-        if model.toy:
-            self.mask = self._example(1, "scribbles")
-
-    @property
-    def method(self) -> FewShotSMIS:
-        """The encoder in use: the pretrained one, or the visitor's own."""
-        return self.own if self.uses_own and self.own is not None else self.model.method
+        self.encoders: dict[str, FewShotSMIS] = {}
 
     def info(self) -> dict[str, Any]:
         """Model properties for the page."""
+        G = self.model.method.generator
         return {
+            "model": self.model.identity,
             "classes": classes_of_space(self.model.space),
             "size": list(self.size),
+            "latents": [G.num_ws, G.w_dim],
             "sparse": self.model.method.sparse,
             "examples": self.model.toy,
             "refines": bool(self.model.method.prototypes.seen.any()),
         }
 
-    def answer(self, message: Message, uploads: dict[int, Tensor], report: Reporter) -> Answer:
-        """Handle a message; uploads are label maps (H, W) by number."""
+    def answer(self, message: Message, report: Reporter) -> Answer:
+        """Handle a message."""
         match message:
             case ScribbleDraw():
-                self.mask = labels_of(message.mask, self.size, self.model.space)
-                self._draw(message.seed, message.count)
-                return self.pictures()
-            case ScribbleStep(type="scribble.refine"):
-                self._refine(report)
-                return self.pictures()
-            case ScribbleStep():
-                self._use(own=message.type == "scribble.use_own")
+                return Answer({}, [webp(image) for image in self._images(message)])
+            case ScribbleRefine():
+                return self._refine(message, report)
             case ScribbleExample():
-                self.mask = self._example(message.seed, message.kind)
-                self._draw_again()
+                return Answer({"mask": bytes_of(self._example(message.seed, message.kind))})
             case ScribbleUpload():
-                self.mask = taken(uploads, message.upload)
-                self._draw_again()
+                return Answer({"mask": bytes_of(self.store.get(message.upload))})
             case AnnotateSample():
-                self._draw_sample(message.seed)
-            case AnnotateNotes():
-                self.notes = labels_of(message.mask, self.size, self.model.space)
-                return Answer()
+                with torch.inference_mode():
+                    image = self.model.method.draw(self._sample(message.seed))[0]
+                return Answer({}, [webp(image)])
             case AnnotateTrain():
-                self._train(message, report)
-        return self.state()
+                return self._train(message, report)
 
-    def state(self) -> Answer:
-        """Marks, images, and the sample to label."""
-        if self.results is None and self._has_marks():
-            self._draw(0, SAMPLES)
-        if self.sample is None:
-            self._draw_sample(0)
-        assert self.sample is not None
-        fields = {
-            "mask": bytes_of(self.mask),
-            "notes": bytes_of(self.notes),
-            "sample_seed": self.sample[0],
-            **self._fields(),
-        }
-        return Answer(fields, [*self.pictures().images, webp(self.sample[2])])
-
-    def pictures(self) -> Answer:
-        """The images alone."""
-        images = [] if self.results is None else [webp(x) for x in self.results.images]
-        return Answer(self._fields(), images)
-
-    def export(self, name: str) -> bytes:
+    def export(self, name: str, message: ScribbleDraw) -> bytes:
         """``mask.png``, ``N.png``, the image of a sample, or ``all.zip``."""
-        images = () if self.results is None else tuple(self.results.images)
-        return exported(name, images, self.mask, self.model.space)
-
-    def _fields(self) -> dict[str, Any]:
-        results = self.results
-        return {
-            "seed": 0 if results is None else results.seed,
-            "refined": results is not None and results.refined,
-            "has_own": self.own is not None,
-            "uses_own": self.uses_own,
-        }
-
-    def _has_marks(self) -> bool:
-        return bool((self.mask > 0).any()) if self.method.sparse else True
+        mask = self._labels(message.mask)
+        empty = name == "mask.png" or not self._has_marks(mask)
+        images = () if empty else tuple(self._images(message))
+        return exported(name, images, mask, self.model.space)
 
     @torch.inference_mode()
-    def _draw(self, seed: int, count: int) -> None:
-        if not self._has_marks():
-            self.results = None
+    def _images(self, message: ScribbleDraw) -> Tensor:
+        """Images (K, 3, H, W) of marks, or of refined latents."""
+        method = self._method(message)
+        if message.at is None:
+            return method.draw(self._latents(message))
+        w_plus = self.store.get(message.at)
+        G = method.generator
+        if w_plus.ndim != 3 or w_plus.shape[1:] != (G.num_ws, G.w_dim):
+            raise TabError("These latents are of another model.")
+        return method.draw(w_plus.to(method.device))
+
+    @torch.inference_mode()
+    def _latents(self, message: ScribbleMarks) -> Tensor:
+        """Latents (K, num_ws, w_dim) of marks."""
+        mask = self._labels(message.mask)
+        if not self._has_marks(mask):
             raise TabError("There are no marks yet: choose a class and draw a stroke.")
-        seeds = torch.arange(seed, seed + count, device=self.method.device)
-        mask = self.mask.to(seeds.device).expand(count, -1, -1)
-        w_plus = self.method.latents({"mask": mask, "seed": seeds})
-        self.results = Results(w_plus, self.method.draw(w_plus), seed, refined=False)
+        method = self._method(message)
+        seeds = torch.arange(message.seed, message.seed + message.count, device=method.device)
+        mask = mask.to(seeds.device).expand(message.count, -1, -1)
+        return method.latents({"mask": mask, "seed": seeds})
 
-    def _draw_again(self) -> None:
-        results = self.results
-        if results is None:
-            self._draw(0, SAMPLES)
-        else:
-            self._draw(results.seed, len(results.images))
+    def _method(self, message: ScribbleMarks) -> FewShotSMIS:
+        if message.encoder is None:
+            return self.model.method
+        if (own := self.encoders.get(message.encoder)) is None:
+            raise MissingError(message.encoder)
+        return own
 
-    def _refine(self, report: Reporter) -> None:
-        if self.results is None:
-            raise TabError("There is nothing to refine yet: draw first.")
-        method, w_plus = self.method, self.results.w_plus
+    def _refine(self, message: ScribbleRefine, report: Reporter) -> Answer:
+        method, w_plus = self._method(message), self._latents(message)
 
         def progress(done: int, total: int) -> None:
             report(done / total, f"Refining: {done} of {total}")
 
-        method.refine, method.refine_steps = "layers", REFINE_STEPS
-        method.refine_prior = REFINE_PRIOR
-        mask = self.mask.to(w_plus.device).expand(len(w_plus), -1, -1)
-        refined = method.refined(w_plus, mask, progress)
+        mask = self._labels(message.mask).to(w_plus.device).expand(len(w_plus), -1, -1)
+        refined = method.refined(
+            w_plus, mask, progress, how="layers", steps=REFINE_STEPS, prior_weight=REFINE_PRIOR
+        )
         with torch.inference_mode():
-            images = method.draw(refined)
-        self.results = Results(refined, images, self.results.seed, refined=True)
+            images = [webp(image) for image in method.draw(refined)]
+        refined = refined.float().cpu()
+        return Answer({"at": self.store.put(refined)}, [*images, numbers_of(refined)])
 
-    def _use(self, own: bool) -> None:
-        if own and self.own is None:
-            raise TabError("You have no encoder yet: train one under Annotate.")
-        self.uses_own = own
-        if self._has_marks():
-            self._draw_again()
+    def _has_marks(self, mask: Tensor) -> bool:
+        return bool((mask > 0).any()) if self.model.method.sparse else True
+
+    def _labels(self, data: bytes) -> Tensor:
+        return labels_of(data, self.size, self.model.space)
 
     def _example(self, seed: int, kind: str) -> Tensor:
         if not self.model.toy:
@@ -194,22 +146,15 @@ class ScribbleTab:
         marks = SparseLabels(dense, "landmarks" if kind == "landmarks" else "scribbles")
         return marks[seed % EXAMPLES]["mask"]
 
-    @torch.inference_mode()
-    def _draw_sample(self, seed: int) -> None:
+    def _sample(self, seed: int) -> Tensor:
+        """Latents (1, num_ws, w_dim) of the sample to label."""
         method = self.model.method
-        w_plus = method.generator.repeat(
-            method.sample_w(torch.tensor([seed], device=method.device), 0.7)
-        )
-        self.sample = seed, w_plus, method.draw(w_plus)[0]
-        self.notes = torch.zeros_like(self.notes)
+        w = method.sample_w(torch.tensor([seed], device=method.device), 0.7)
+        return method.generator.repeat(w)
 
-    def _train(self, message: AnnotateTrain, report: Reporter) -> None:
-        if self.sample is None:
-            raise TabError("Draw a sample to label first.")
-        self.notes = labels_of(message.mask, self.size, self.model.space)
-        w_plus = self.sample[1].clone()  # outside of inference mode
+    def _train(self, message: AnnotateTrain, report: Reporter) -> Answer:
         own = fresh_copy(self.model.method)
-        mask = self.notes[None].to(own.device)
+        mask = self._labels(message.mask)[None].to(own.device)
 
         def progress(done: int, total: int, loss: float) -> None:
             images = []
@@ -217,9 +162,13 @@ class ScribbleTab:
                 images = [webp(preview(own, mask))]
             report(done / total, f"Step {done} of {total}", images, loss=round(loss, 4))
 
-        train_on_shots(own, {"mask": mask, "w_plus": w_plus}, message.steps, progress)
-        self.own = own
-        self._use(own=True)
+        shots = {"mask": mask, "w_plus": self._sample(message.seed)}
+        train_on_shots(own, shots, message.steps, progress)
+        own.generator = self.model.method.generator  # no copy, wherever the alias has been
+        key = digest(message.mask, str((message.seed, message.steps)).encode())
+        kept = [*self.encoders.items(), (key, own)]
+        self.encoders = dict(kept[-MAX_ENCODERS:])
+        return Answer({"encoder": key})
 
 
 @torch.inference_mode()

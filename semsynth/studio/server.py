@@ -1,26 +1,32 @@
 """The server: the page, a socket per open page, uploads and downloads."""
 
+import logging
 import re
 import secrets
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import Cookie, FastAPI, HTTPException, Request, Response, WebSocket
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
+from pydantic import ValidationError
+from starlette.requests import ClientDisconnect
 from torch import Tensor
 
-from semsynth.editing import EditError
-from semsynth.studio.answers import TabError
 from semsynth.studio.conversation import Conversation, in_worker
 from semsynth.studio.guard import LOCAL, Guard
+from semsynth.studio.labels import labels_of
+from semsynth.studio.messages import DragExport, Message, PaintDraw, ScribbleDraw
 from semsynth.studio.models import Models
-from semsynth.studio.uploads import MAX_BYTES, UploadError, read_labels, read_photo
-from semsynth.studio.visitors import FullError, Visitor, Visitors
-from semsynth.studio.worker import BusyError, Worker
+from semsynth.studio.store import MissingError
+from semsynth.studio.uploads import MAX_BYTES, UploadError, read_labels, read_latents, read_photo
+from semsynth.studio.visitors import KEY, FullError, Visitor, Visitors
+from semsynth.studio.worker import BusyError, SupersededError, Workers
 
+logger = logging.getLogger(__name__)
 PAGE = Path(__file__).parent / "page"
 SESSION_COOKIE = "semsynth_session"
 YEAR = 365 * 86400
@@ -33,10 +39,24 @@ MEDIA_TYPES = {
 }
 
 OF_IMAGES = re.compile(r"(mask|[0-9]{1,3})\.png|all\.zip")
-FILES = {"paint": OF_IMAGES, "scribble": OF_IMAGES, "drag": re.compile(r"edit\.(png|gif|mp4|json)")}
+FILES: dict[str, tuple[re.Pattern[str], type[Message]]] = {
+    "paint": (OF_IMAGES, PaintDraw),
+    "scribble": (OF_IMAGES, ScribbleDraw),
+    "drag": (re.compile(r"edit\.(png|gif|mp4|json)"), DragExport),
+}
 
 Session = Annotated[str, Cookie(alias=SESSION_COOKIE)]
-Purpose = Literal["paint.mask", "paint.photo", "paint.reference", "scribble.mask", "drag.photo"]
+Purpose = Literal[
+    "paint.mask",
+    "paint.photo",
+    "paint.reference",
+    "paint.labels",
+    "scribble.mask",
+    "scribble.latents",
+    "drag.photo",
+    "drag.latents",
+]
+KEPT = {"paint.labels", "scribble.latents", "drag.latents"}  # what a page has had from here
 
 
 def build_app(
@@ -47,13 +67,14 @@ def build_app(
     idle: float = 1800.0,
 ) -> FastAPI:
     """The application, open to all without ``token`` and ``hosts``; ``idle`` is in seconds."""
-    worker = Worker()
+    workers = Workers.start()
     visitors = Visitors(models, most_visitors, idle)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
-        worker.close()
+        visitors.stop_jobs()
+        workers.close()
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, hosts=hosts, token=token)
@@ -63,47 +84,47 @@ def build_app(
         try:
             return visitors.enter(key)
         except KeyError:
-            raise HTTPException(401, "Open the page first.") from None
+            if not key:
+                raise HTTPException(401, "Open the page first.") from None
+            raise HTTPException(400, "The cookie is malformed; it was replaced.", fresh()) from None
         except FullError as error:
             raise HTTPException(503, str(error)) from error
 
     @app.get("/")
     async def page(session: Session = "") -> Response:
         """The page, and the cookie that identifies a visitor."""
-        response = FileResponse(PAGE / "index.html")
-        key = session or secrets.token_urlsafe(32)
-        response.set_cookie(SESSION_COOKIE, key, YEAR, httponly=True, samesite="strict")
-        return response
+        headers = fresh(session if KEY.fullmatch(session) else None)
+        return FileResponse(PAGE / "index.html", headers=headers)
 
     @app.post("/upload/{purpose}")
-    async def upload(purpose: Purpose, request: Request, session: Session = "") -> dict[str, int]:
-        """Accept a photo or a label map and return its number."""
+    async def upload(purpose: Purpose, request: Request, session: Session = "") -> dict[str, str]:
+        """Accept a file, or what a page has kept, and return its key."""
         visitor = visitor_of(session)
         data = await body_of(request)
-        try:
+        kind = None if purpose in KEPT else f"upload {purpose}"
+        with refusals():
             decoded = await in_worker(
-                worker, lambda: decode(visitor, purpose, data), visitor, "upload"
+                workers.files, lambda: decode(visitor, purpose, data), visitor, kind
             )
-        except UploadError as error:
-            raise HTTPException(415, str(error)) from error
-        except BusyError as error:
-            raise HTTPException(429, str(error)) from error
-        return {"upload": visitor.keep(decoded)}
+        return {"upload": visitor.store.put(decoded)}
 
-    @app.get("/export/{tab}/{name}")
+    @app.post("/export/{tab}/{name}")
     async def export(
-        tab: Literal["paint", "scribble", "drag"], name: str, session: Session = ""
+        tab: Literal["paint", "scribble", "drag"],
+        name: str,
+        request: Request,
+        session: Session = "",
     ) -> Response:
-        """A download."""
+        """A file of what the message in the body describes."""
         visitor = visitor_of(session)
-        if not FILES[tab].fullmatch(name):
+        pattern, kind = FILES[tab]
+        if not pattern.fullmatch(name):
             raise HTTPException(404, "There is no such file.")
-        try:
-            content = await in_worker(worker, lambda: getattr(visitor, tab).export(name), visitor)
-        except (EditError, TabError) as error:
-            raise HTTPException(404, str(error)) from error
-        except BusyError as error:
-            raise HTTPException(429, str(error)) from error
+        body = await body_of(request)
+        with refusals():
+            message = kind.model_validate_json(body)
+            work = partial(getattr(visitor, tab).export, name, message)
+            content = await in_worker(workers.files, work, visitor)
         disposition = {"Content-Disposition": f'attachment; filename="semsynth_{tab}_{name}"'}
         return Response(
             content, media_type=MEDIA_TYPES[name.rpartition(".")[2]], headers=disposition
@@ -119,30 +140,66 @@ def build_app(
             await connection.accept()  # else the page could not read the reason
             await connection.close(4503 if full else 4401, str(error) if full else "no session")
             return
-        await Conversation(connection, visitor, worker, visitors).run()
+        await Conversation(connection, visitor, workers, visitors).run()
 
     return app
+
+
+def fresh(key: str | None = None) -> dict[str, str]:
+    """The header that sets the cookie of a visitor, a new one by default."""
+    response = Response()
+    value = key or secrets.token_urlsafe(32)
+    response.set_cookie(SESSION_COOKIE, value, YEAR, httponly=True, samesite="strict")
+    return {"Set-Cookie": response.headers["set-cookie"]}
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Errors of a request as answers."""
+    try:
+        yield
+    except UploadError as error:
+        raise HTTPException(415, str(error)) from error
+    except SupersededError as error:
+        raise HTTPException(409, "A newer upload replaced this one.") from error
+    except BusyError as error:
+        raise HTTPException(429, str(error)) from error
+    except MissingError as error:
+        raise HTTPException(410, {"missing": error.key, "error": str(error)}) from error
+    except (ValidationError, RecursionError) as error:
+        raise HTTPException(422, "The request is invalid.") from error
+    except ValueError as error:  # of methods and tabs, for the visitor
+        raise HTTPException(422, str(error)) from error
 
 
 async def body_of(request: Request) -> bytes:
     """The body of a request, read up to the size limit."""
     data = bytearray()
-    async for part in request.stream():
-        data += part
-        if len(data) > MAX_BYTES:
-            raise HTTPException(413, f"Files may have at most {MAX_BYTES // 2**20} MB.")
+    try:
+        async for part in request.stream():
+            data += part
+            if len(data) > MAX_BYTES:
+                raise HTTPException(413, f"Files may have at most {MAX_BYTES // 2**20} MB.")
+    except ClientDisconnect:
+        logger.warning("An upload was aborted after %d bytes.", len(data))
+        raise HTTPException(400, "The upload was aborted.") from None
     return bytes(data)
 
 
 def decode(visitor: Visitor, purpose: Purpose, data: bytes) -> Tensor:
-    """The photo or label map in a file, at the model's size."""
-    models = visitor.models
-    if purpose == "drag.photo":
-        side = models.drag.canvas.generator.image_size
-        return read_photo(data, (side, side))
-    if purpose == "scribble.mask":
-        return read_labels(data, models.scribble.method.image_size, models.scribble.space)
-    size = visitor.paint.size
-    if purpose == "paint.mask":
-        return read_labels(data, size, models.paint.space)
-    return read_photo(data, size)
+    """The photo, label map or latents in a body, at the model's size."""
+    models, size = visitor.models, visitor.paint.size
+    match purpose:
+        case "paint.mask":
+            return read_labels(data, size, models.paint.space)
+        case "paint.photo" | "paint.reference":
+            return read_photo(data, size)
+        case "paint.labels":
+            return labels_of(data, size, models.paint.space)
+        case "scribble.mask":
+            return read_labels(data, models.scribble.method.image_size, models.scribble.space)
+        case "drag.photo":
+            side = models.drag.canvas.generator.image_size
+            return read_photo(data, (side, side))
+    prior = (models.drag.canvas if purpose == "drag.latents" else models.scribble.method).generator
+    return read_latents(data, (prior.num_ws, prior.w_dim))

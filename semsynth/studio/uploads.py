@@ -17,6 +17,7 @@ from semsynth.images import from_uint8
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_BYTES = 12 * 2**20
 MAX_PIXELS = 25_000_000
+MAX_LATENTS = 8  # as many as there are images
 
 
 class UploadError(ValueError):
@@ -60,6 +61,17 @@ def read_labels(data: bytes, size: tuple[int, int], space: LabelSpace) -> Tensor
         for n, have in zip(size, mask.shape, strict=True)
     )
     return torch.from_numpy(mask[rows[:, None], columns])
+
+
+def read_latents(data: bytes, shape: tuple[int, int]) -> Tensor:
+    """Latents (K, num_ws, w_dim), float32, that the page has kept; ``shape`` is of one."""
+    one = 4 * shape[0] * shape[1]
+    if not data or len(data) % one or len(data) > MAX_LATENTS * one:
+        raise UploadError("These are not latents of this model.")
+    latents = torch.frombuffer(bytearray(data), dtype=torch.float32).view(-1, *shape)
+    if not latents.isfinite().all():
+        raise UploadError("The latents are NaN or infinite.")
+    return latents
 
 
 def classes_of(colours: np.ndarray, space: LabelSpace) -> np.ndarray:

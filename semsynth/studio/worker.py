@@ -1,15 +1,14 @@
-"""The thread in which all networks run: a queue with the newest job of each kind, and long jobs.
+"""Threads in which networks run: each a queue that keeps only the newest job of each kind.
 
-All inference is here, so that methods need no locks. A long job, such as a training, yields at each
-step to the short jobs that are waiting.
+Networks are shared by all threads, which only read them: nothing here changes a model.
 """
 
 import threading
 from collections import deque
 from collections.abc import Callable, Hashable
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 MAX_WAITING = 16  # jobs of one visitor
 
@@ -23,21 +22,19 @@ class BusyError(Exception):
 
 
 @dataclass(eq=False)
-class Job:
-    """A job.
+class Task:
+    """Work in a queue.
 
     Attributes:
         work: Function to call.
         owner: Visitor.
-        kind: Only the newest job of an owner and kind waits; None keeps all.
-        long: Whether it takes seconds and yields to others.
+        kind: Only the newest task of an owner and kind waits; None keeps all.
         future: Its result.
     """
 
     work: Callable[[], Any]
     owner: Hashable
-    kind: str | None
-    long: bool
+    kind: Hashable
     future: Future[Any] = field(default_factory=Future)
 
     def run(self) -> None:
@@ -51,50 +48,39 @@ class Job:
 
 
 class Worker:
-    """Runs jobs one at a time, in the order of arrival."""
+    """Runs tasks one at a time, in the order of arrival."""
 
-    def __init__(self) -> None:
-        self._waiting: deque[Job] = deque()
+    def __init__(self, name: str = "inference") -> None:
+        self._waiting: deque[Task] = deque()
         self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._serve, name="inference", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
     def submit(
-        self, work: Callable[[], Any], owner: Hashable, kind: str | None = None, long: bool = False
+        self, work: Callable[[], Any], owner: Hashable, kind: Hashable = None
     ) -> Future[Any]:
-        """Append a job to the queue.
+        """Append a task to the queue.
 
         Raises:
             BusyError: The owner already has too many waiting.
         """
-        job = Job(work, owner, kind, long)
+        task = Task(work, owner, kind)
         with self._changed:
             if kind is not None:
                 self._supersede(owner, kind)
             if sum(other.owner == owner for other in self._waiting) >= MAX_WAITING:
                 raise BusyError("Too many requests are waiting; wait for some to finish.")
-            self._waiting.append(job)
+            self._waiting.append(task)
             self._changed.notify()
-        return job.future
-
-    def give_way(self) -> None:
-        """Run waiting short jobs; called by a long job in its own thread.
-
-        Raises:
-            CancelledError: The worker is closed.
-        """
-        if self._closed:
-            raise CancelledError
-        while (job := self._next(short=True)) is not None:
-            job.run()
+        return task.future
 
     def close(self) -> None:
-        """Stop after the current job, a long one at its next step, and cancel those waiting."""
+        """Stop after the current task, and cancel those waiting."""
         with self._changed:
             self._closed = True
-            for job in self._waiting:
-                job.future.cancel()
+            for task in self._waiting:
+                task.future.cancel()
             self._waiting.clear()
             self._changed.notify()
         self._thread.join(timeout=10)
@@ -105,19 +91,29 @@ class Worker:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
                 if self._closed:
                     return
-            if (job := self._next()) is not None:
-                job.run()
+                task = self._waiting.popleft()
+            task.run()
 
-    def _next(self, short: bool = False) -> Job | None:
-        with self._changed:
-            for job in self._waiting:
-                if not (short and job.long):
-                    self._waiting.remove(job)
-                    return job
-        return None
+    def _supersede(self, owner: Hashable, kind: Hashable) -> None:
+        for task in [t for t in self._waiting if (t.owner, t.kind) == (owner, kind)]:
+            self._waiting.remove(task)
+            if task.future.set_running_or_notify_cancel():
+                task.future.set_exception(SupersededError())
 
-    def _supersede(self, owner: Hashable, kind: str) -> None:
-        for job in [j for j in self._waiting if (j.owner, j.kind) == (owner, kind)]:
-            self._waiting.remove(job)
-            if job.future.set_running_or_notify_cancel():
-                job.future.set_exception(SupersededError())
+
+class Workers(NamedTuple):
+    """Separate threads, so that what takes seconds delays no frame of another visitor."""
+
+    frames: Worker  # draws what a page shows
+    jobs: Worker  # inverts, refines and trains
+    files: Worker  # decodes uploads and writes downloads
+
+    @classmethod
+    def start(cls) -> Self:
+        """Start the threads."""
+        return cls(*map(Worker, cls._fields))
+
+    def close(self) -> None:
+        """End them."""
+        for worker in self:
+            worker.close()

@@ -3,6 +3,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -29,7 +30,8 @@ def models() -> Models:
 @pytest.fixture
 def app(models: Models) -> Iterator[FastAPI]:
     app = build_app(models)
-    with TestClient(app, base_url="http://127.0.0.1"):  # starts and ends the worker
+    with TestClient(app, base_url="http://127.0.0.1") as client:  # starts and ends the workers
+        app.state.portal = client.portal  # one event loop for all pages, as in a server
         yield app
 
 
@@ -52,11 +54,16 @@ def page(new_page: Callable[[], Page]) -> Page:
     return new_page()
 
 
-@pytest.fixture(scope="session")
-def address(models: Models) -> Iterator[str]:
+@contextmanager
+def serve(models: Models, port: int = 0) -> Iterator[str]:
     """Address of a studio that runs in a thread of this process."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(build_app(models), log_level="warning", ws="websockets-sansio")
+    with socket.create_server(("127.0.0.1", port)) as listening:
+        config = uvicorn.Config(
+            build_app(models),
+            log_level="warning",
+            ws="websockets-sansio",
+            timeout_graceful_shutdown=1,
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
@@ -65,6 +72,13 @@ def address(models: Models) -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
         server.should_exit = True
         thread.join(timeout=20)
+
+
+@pytest.fixture(scope="session")
+def address(models: Models) -> Iterator[str]:
+    """Address of a studio for all tests."""
+    with serve(models) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,12 @@ def download(page: Any, link: str) -> Any:
     return started.value
 
 
+def label_map(page: Any) -> np.ndarray:
+    """Classes (64, 64) of the painted map, as they are downloaded."""
+    with Image.open(download(page, "#paint .editor a[href$='mask.png']").path()) as mask:
+        return np.asarray(mask)
+
+
 def pixels(page: Any, selector: str) -> np.ndarray:
     """Colours (H, W, 3) of a canvas, as integers."""
     address = page.locator(selector).evaluate(READ)

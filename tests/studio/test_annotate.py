@@ -26,7 +26,8 @@ def shots(shipped: FewShotSMIS) -> dict[str, Any]:
 
 def test_a_fresh_copy_has_learnt_nothing_and_shares_the_prior(shipped: FewShotSMIS) -> None:
     one, two = fresh_copy(shipped), fresh_copy(shipped)
-    assert one.generator is shipped.generator
+    tensors = zip(one.generator.parameters(), shipped.generator.parameters(), strict=True)
+    assert all(a.data_ptr() == b.data_ptr() for a, b in tensors)
     assert not one.prototypes.seen.any()
     states = [m.encoder.state_dict() for m in (one, two, shipped)]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
@@ -48,6 +49,23 @@ def test_a_training_changes_the_encoder_alone_and_tells_each_step(
     assert "encoder" in changed
     assert method.prototypes.seen.any()
     assert not method.training
+
+
+def test_a_training_neither_moves_nor_changes_the_shared_prior(
+    shipped: FewShotSMIS, shots: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lightning moves what it has trained to the CPU; double precision stands for that here."""
+    monkeypatch.setattr(FewShotSMIS, "cpu", lambda self: self.to(torch.float64))
+    prior = shipped.generator
+    before = {k: (v.clone(), v.data_ptr(), v.dtype) for k, v in prior.state_dict().items()}
+    method = fresh_copy(shipped)
+    train_on_shots(method, shots, 2, lambda *what: None)
+    assert next(method.generator.parameters()).dtype == torch.float64  # the teardown was there
+    for k, v in prior.state_dict().items():
+        value, place, dtype = before[k]
+        assert (v.data_ptr(), v.dtype) == (place, dtype)
+        assert torch.equal(v, value)
+    assert not prior.training
 
 
 def test_what_the_progress_raises_ends_the_training(

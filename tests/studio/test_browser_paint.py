@@ -1,4 +1,3 @@
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -6,16 +5,20 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.studio.screen import choose, download, on_screen, pixels, reload, settle, shot, stroke
+from tests.studio.screen import (
+    choose,
+    download,
+    label_map,
+    on_screen,
+    pixels,
+    reload,
+    settle,
+    shot,
+    stroke,
+)
 
 Visit = Callable[[str], Any]
 BOARD = "#paint-board"
-
-
-def label_map(page: Any) -> np.ndarray:
-    """Classes (64, 64), as the server has them."""
-    data = page.request.get(page.url.partition("#")[0] + "export/paint/mask.png").body()
-    return np.asarray(Image.open(io.BytesIO(data)))
 
 
 def test_a_stroke_changes_map_and_images_and_undo_takes_it_back(visit: Visit) -> None:
@@ -61,13 +64,9 @@ def test_a_click_resamples_one_class_of_one_image_and_nothing_else(visit: Visit)
     assert all((after[i] == before[i]).all() for i in (0, 1, 3))
 
 
-def test_a_photo_is_uploaded_as_a_reference_and_its_sky_is_taken(
-    visit: Visit, tmp_path: Path
-) -> None:
+def test_a_photo_is_uploaded_as_a_reference_and_its_sky_is_taken(visit: Visit) -> None:
     page = visit("paint")
-    photo = tmp_path / "photo.png"
-    data = page.request.get(page.url.partition("#")[0] + "export/paint/3.png").body()
-    photo.write_bytes(data)
+    photo = Path(download(page, "#paint-gallery .shot:nth-child(4) a").path())
     before = shot(page, "paint", 0)
     choose(page, "[data-act=load-reference]", photo)
     page.locator("#paint-reference-empty").wait_for(state="hidden")

@@ -38,6 +38,15 @@ def test_requests_of_other_pages_are_refused() -> None:
         socket.receive_text()
 
 
+def test_a_malformed_origin_is_answered_400() -> None:
+    assert client().post("/", headers={"Origin": "http://["}).status_code == 400
+    with (
+        pytest.raises(WebSocketDisconnect),
+        client().websocket_connect("/socket", headers={"Origin": "http://["}) as socket,
+    ):
+        socket.receive_text()
+
+
 def test_requests_of_the_page_itself_are_let_in() -> None:
     assert client().post("/", headers={"Origin": "http://127.0.0.1:7860"}).text == "in"
 

@@ -5,13 +5,15 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from semsynth.studio.messages import DragMarks, PaintMask, parse
+from semsynth.studio.messages import DragMarks, PaintDraw, parse
 
+RECIPES = [{"seed": 1}]
+AT = "0" * 32
 MARK = {"x": 1.0, "y": 2, "dx": 3.5}
 
 
 def message(**fields: Any) -> str:
-    return json.dumps({"seq": 1, "type": "drag.preview", "marks": [MARK], **fields})
+    return json.dumps({"seq": 1, "type": "drag.preview", "at": AT, "marks": [MARK], **fields})
 
 
 def test_a_message_of_marks_is_read() -> None:
@@ -23,8 +25,8 @@ def test_a_message_of_marks_is_read() -> None:
 
 def test_labels_are_bytes_in_base64() -> None:
     text = base64.b64encode(bytes([0, 7, 255])).decode()
-    read = parse(json.dumps({"seq": 0, "type": "paint.draw", "mask": text}))
-    assert isinstance(read, PaintMask)
+    read = parse(json.dumps({"seq": 0, "type": "paint.draw", "mask": text, "recipes": RECIPES}))
+    assert isinstance(read, PaintDraw)
     assert read.mask == bytes([0, 7, 255])
 
 
@@ -50,9 +52,11 @@ def test_labels_are_bytes_in_base64() -> None:
         message(marks=[{"y": 1}]),
         message(closed_loop="yes"),
         message(checkpoint="/etc/passwd"),
-        json.dumps({"seq": 1, "type": "paint.draw", "mask": "abc"}),
-        json.dumps({"seq": 1, "type": "paint.sample", "seed": -1, "count": 2}),
-        json.dumps({"seq": 1, "type": "paint.sample", "seed": 1, "count": 9}),
+        json.dumps({"seq": 1, "type": "paint.draw", "mask": "abc", "recipes": RECIPES}),
+        json.dumps({"seq": 1, "type": "paint.draw", "mask": "AAAA", "recipes": [{"seed": -1}]}),
+        json.dumps({"seq": 1, "type": "paint.draw", "mask": "AAAA", "recipes": 9 * RECIPES}),
+        json.dumps({"seq": 1, "type": "drag.show", "at": "../../etc/passwd"}),
+        json.dumps({"seq": 1, "type": "stop", "job": "x" * 65}),
         json.dumps({"seq": 1, "type": "annotate.train", "mask": "", "steps": 10**9}),
     ],
 )

@@ -2,8 +2,11 @@ import base64
 import io
 import json
 import random
+import threading
+import time
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,45 +15,68 @@ from fastapi import FastAPI
 from PIL import Image
 from starlette.websockets import WebSocketDisconnect
 
+from semsynth.studio import jobs
 from semsynth.studio.answers import unpack
+from semsynth.studio.models import Models
 from semsynth.studio.server import build_app
+from semsynth.studio.uploads import read_photo
+from semsynth.studio.visitors import KEY
 from tests.studio.visitor import SOCKET, Page, black_png
 
 DRAG = {"x": 33.0, "y": 27.0, "dx": 6.0, "dy": 0.0}
+FOUR = [{"seed": seed} for seed in range(4)]
+NOWHERE = "0" * 32
 
 
 def pixels(data: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
 
 
-def labels(state: dict[str, Any]) -> np.ndarray:
-    return np.frombuffer(base64.b64decode(state["mask"]), np.uint8).reshape(64, 64)
+def labels(mask: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(mask), np.uint8).reshape(64, 64)
 
 
-def test_a_visit_begins_with_something_in_each_tab(page: Page) -> None:
+def street(page: Page, seed: int = 0) -> str:
+    """A label map of the toy world."""
+    mask: str = page.ask("paint.example", seed=seed)[0]["mask"]
+    return mask
+
+
+def portrait(page: Page) -> str:
+    """Scribbles of the toy world."""
+    mask: str = page.ask("scribble.example", seed=1, kind="scribbles")[0]["mask"]
+    return mask
+
+
+def face(page: Page, seed: int = 13) -> tuple[str, bytes, bytes]:
+    """Key, image and latents of a sample."""
+    header, (image, latents) = page.ask("drag.sample", seed=seed)
+    return header["at"], image, latents
+
+
+def test_the_page_is_told_what_the_models_are(page: Page) -> None:
     header, images = page.ask("hello")
-    assert [header[tab]["images"] for tab in ("paint", "scribble", "drag")] == [4, 5, 2]
-    assert len(images) == 11
-    assert all(pixels(image).std() > 10 for image in images)
-    classes = header["paint"]["info"]["classes"]
-    assert [entry["name"] for entry in classes[:2]] == ["sky", "building"]
+    assert [entry["name"] for entry in header["paint"]["classes"][:2]] == ["sky", "building"]
+    assert len({header[tab]["model"] for tab in ("paint", "scribble", "drag")}) == 3
+    assert not images
 
 
-def test_a_drag_is_previewed_done_undone_and_redone(page: Page) -> None:
-    start = page.ask("drag.show")[1][0]
-    preview = page.ask("drag.preview", marks=[DRAG])[1][0]
-    assert pixels(page.ask("drag.show")[1][0]).tolist() == pixels(start).tolist()
-    header, (after,) = page.ask("drag.commit", marks=[DRAG])
-    assert header["can_undo"]
+def test_a_drag_is_previewed_and_done_from_the_latents_that_it_names(page: Page) -> None:
+    at, start, _ = face(page)
+    preview = page.ask("drag.preview", at=at, marks=[DRAG])[1][0]
+    assert page.ask("drag.show", at=at)[1][0] == start
+    header, (after, _) = page.ask("drag.commit", at=at, marks=[DRAG])
     assert np.abs(pixels(after) - pixels(preview)).mean() < 6  # the preview is a JPEG
     assert np.abs(pixels(after) - pixels(start)).mean() > 2
-    assert page.ask("drag.undo")[1][0] == start
-    assert page.ask("drag.redo")[1][0] == after
+    assert page.ask("drag.show", at=header["at"])[1][0] == after
+    again = page.ask("drag.commit", at=at, marks=[DRAG])
+    assert (again[0]["at"], again[1][0]) == (header["at"], after)
 
 
 def test_of_many_previews_the_last_one_is_answered_last(page: Page) -> None:
+    at = face(page)[0]
     sent = [
-        page.send("drag.preview", marks=[{**DRAG, "dx": 1 + 0.1 * i}], closed_loop=True)
+        page.send("drag.preview", at=at, marks=[{**DRAG, "dx": 1 + 0.1 * i}], closed_loop=True)
         for i in range(40)
     ]
     answers = [page.receive() for _ in sent]
@@ -62,30 +88,33 @@ def test_of_many_previews_the_last_one_is_answered_last(page: Page) -> None:
 
 
 def test_a_class_is_resampled_and_nothing_else_changes(page: Page) -> None:
-    state = page.ask("hello")[0]["paint"]
-    sky = labels(state) == 0
-    before = page.ask("paint.draw", mask=state["mask"])[1]
-    after = page.ask("paint.resample", seed=77, sample=1, label=0, keep=True)[1]
+    mask = street(page)
+    sky = labels(mask) == 0
+    before = page.ask("paint.draw", mask=mask, recipes=FOUR)[1]
+    kept = {"label": 0, "seed": 77, "keep": True}
+    recipes = [FOUR[0], {"seed": 1, "changes": [kept]}, *FOUR[2:]]
+    after = page.ask("paint.draw", mask=mask, recipes=recipes)[1]
     change = np.abs(pixels(after[1]) - pixels(before[1])).mean(2)
     assert change[sky].mean() > 4
     assert change[~sky].max() == 0
     assert after[0] == before[0]
-    assert page.ask("paint.undo")[1] == before
-    after = page.ask("paint.resample", seed=77, label=0)[1]  # without keeping other pixels
-    change = np.abs(pixels(after[2]) - pixels(before[2])).mean(2)
+    assert page.ask("paint.draw", mask=mask, recipes=FOUR)[1] == before
+    recipes = [{"seed": 2, "changes": [{**kept, "keep": False}]}]  # other pixels may change
+    change = np.abs(
+        pixels(page.ask("paint.draw", mask=mask, recipes=recipes)[1][0]) - pixels(before[2])
+    )
     assert change[sky].mean() > 4 * change[~sky].mean()
 
 
 def test_the_style_of_a_region_is_taken_from_a_reference(page: Page) -> None:
-    page.ask("paint.example", seed=0)
-    before = page.ask("paint.sample", seed=5, count=4)[1]
-    _, images = page.ask("paint.example_reference", seed=1)
-    reference = pixels(images[-1])
-    after = page.ask("paint.style", label=0)[1]
-    state = page.ask("hello")[0]["paint"]
-    sky = labels(state) == 0
-    there = np.frombuffer(base64.b64decode(state["reference_mask"]), np.uint8).reshape(64, 64) == 0
-    colour = reference[there].mean(0)
+    mask = street(page)
+    before = page.ask("paint.draw", mask=mask, recipes=FOUR)[1]
+    header, (image,) = page.ask("paint.example_reference", seed=1)
+    there = labels(header["mask"]) == 0
+    style = {"label": 0, "reference": header["reference"], "labels": header["labels"]}
+    recipes = [{**recipe, "changes": [style]} for recipe in FOUR]
+    after = page.ask("paint.draw", mask=mask, recipes=recipes)[1]
+    sky, colour = labels(mask) == 0, pixels(image)[there].mean(0)
     distance = [
         np.mean([np.abs(pixels(x)[sky].mean(0) - colour).mean() for x in images])
         for images in (before, after)
@@ -93,26 +122,56 @@ def test_the_style_of_a_region_is_taken_from_a_reference(page: Page) -> None:
     assert distance[1] < 0.85 * distance[0]
 
 
-def test_a_style_that_cannot_be_taken_is_told(page: Page) -> None:
-    assert "Choose a reference" in page.ask("paint.style", label=0)[0]["error"]
-    page.ask("paint.example_reference", seed=1)
-    assert "There is no class 200" in page.ask("paint.style", label=200)[0]["error"]
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [({"label": 0}, "Choose a reference"), ({"label": 200, "seed": 1}, "There is no class 200")],
+)
+def test_a_style_that_cannot_be_taken_is_told(page: Page, change: Any, words: str) -> None:
+    recipes = [{"seed": 0, "changes": [change]}]
+    header, _ = page.ask("paint.draw", mask=street(page), recipes=recipes)
+    assert words in header["error"]
 
 
-def test_the_same_seed_gives_the_same_images(page: Page) -> None:
-    first = page.ask("paint.sample", seed=9, count=2)[1]
-    page.ask("paint.sample", seed=3, count=3)
-    assert page.ask("paint.sample", seed=9, count=2)[1] == first
+def test_what_the_server_has_forgotten_is_named_and_taken_again(
+    app: FastAPI, new_page: Callable[[], Page]
+) -> None:
+    """As after a restart: another visitor stands for the server that knows nothing."""
+    page, anew = new_page(), new_page()
+    at, image, latents = face(page)
+    header, _ = anew.ask("drag.show", at=at)
+    assert (header["status"], header["missing"]) == (410, at)
+    assert anew.upload("drag.latents", latents) == at
+    assert anew.ask("drag.show", at=at)[1][0] == image
+    mask = street(page)
+    header, (photo,) = page.ask("paint.example_reference", seed=1)
+    style = {"label": 0, "reference": header["reference"], "labels": header["labels"]}
+    draw = {"mask": mask, "recipes": [{"seed": 0, "changes": [style]}]}
+    missing = {anew.ask("paint.draw", **draw)[0]["missing"]}
+    missing.add(anew.upload("paint.labels", base64.b64decode(header["mask"])))
+    missing.add(anew.upload("paint.reference", photo))
+    assert missing == {header["reference"], header["labels"]}
+    assert anew.ask("paint.draw", **draw)[1] == page.ask("paint.draw", **draw)[1]
 
 
-def test_scribbles_are_drawn_and_refined(page: Page) -> None:
-    state = page.ask("hello")[0]["scribble"]
-    first = page.ask("scribble.draw", mask=state["mask"], seed=0, count=2)
-    assert [pixels(x).shape for x in first[1]] == [(64, 64, 3)] * 2
-    header, refined = page.ask("scribble.refine")
-    assert header["refined"]
-    assert refined[0] != first[1][0]
+@pytest.mark.parametrize("latents", [b"", b"1234", b"\xff" * 4 * 10 * 128])
+def test_latents_that_cannot_be_are_refused(page: Page, latents: bytes) -> None:
+    assert page.client.post("/upload/drag.latents", content=latents).status_code == 415
+
+
+def test_scribbles_are_drawn_and_refined_without_touching_the_shared_model(
+    page: Page, models: Models
+) -> None:
+    draw = {"mask": portrait(page), "seed": 0, "count": 2}
+    first = page.ask("scribble.draw", **draw)[1]
+    assert [pixels(x).shape for x in first] == [(64, 64, 3)] * 2
+    method = models.scribble.method
+    before = method.refine, method.refine_steps, method.refine_prior
+    header, (*refined, latents) = page.ask("scribble.refine", **draw, job="refine-1")
+    assert refined[0] != first[0]
     assert page.reports[0]["words"].startswith("Refining")
+    assert (method.refine, method.refine_steps, method.refine_prior) == before
+    assert page.upload("scribble.latents", latents) == header["at"]
+    assert page.ask("scribble.draw", **draw, at=header["at"])[1] == refined
     blank = base64.b64encode(bytes(64 * 64)).decode()
     header, _ = page.ask("scribble.draw", mask=blank, seed=0, count=2)
     assert (header["status"], "draw a stroke" in header["error"]) == (422, True)
@@ -122,107 +181,149 @@ def test_an_encoder_is_trained_from_one_sample_while_others_are_served(
     new_page: Callable[[], Page],
 ) -> None:
     page, other = new_page(), new_page()
-    state = page.ask("hello")[0]["scribble"]
-    other.ask("hello")
-    page.ask("annotate.sample", seed=5)
-    train = page.send("annotate.train", mask=state["mask"], steps=12)
+    mask, at = portrait(page), face(other)[0]
+    train = page.send("annotate.train", mask=mask, seed=5, steps=12, job="train-01")
     reports = [page.receive()[0]]
-    assert other.ask("drag.preview", marks=[DRAG])[1]
+    assert other.ask("drag.preview", at=at, marks=[DRAG])[1]
     while not (answer := page.receive())[0]["done"]:
         reports.append(answer[0])
     assert all(report["seq"] == train for report in reports)
     assert reports[-1]["words"] == "Step 12 of 12"
     assert reports[0]["loss"] > 0
-    assert answer[0]["uses_own"]
-    own = page.ask("scribble.draw", mask=state["mask"], seed=0, count=1)[1]
-    page.ask("scribble.use_shipped")
-    assert page.ask("scribble.draw", mask=state["mask"], seed=0, count=1)[1] != own
-    assert not other.ask("hello")[0]["scribble"]["has_own"]
+    draw = {"mask": mask, "seed": 0, "count": 1}
+    own = page.ask("scribble.draw", **draw, encoder=answer[0]["encoder"])[1]
+    assert page.ask("scribble.draw", **draw)[1] != own
+    foreign = other.ask("scribble.draw", **draw, encoder=answer[0]["encoder"])[0]
+    assert foreign["missing"] == answer[0]["encoder"]
 
 
-def test_a_training_can_be_stopped(page: Page) -> None:
-    state = page.ask("hello")[0]["scribble"]
-    seq = page.send("annotate.train", mask=state["mask"], steps=1000)
+def test_a_job_is_joined_after_a_reload_and_done_once(page: Page, monkeypatch: Any) -> None:
+    monkeypatch.setattr("semsynth.studio.drag.INVERSION_STEPS", 30)
+    monkeypatch.setattr("semsynth.studio.jobs.BETWEEN_REPORTS", 0)
+    photo = page.upload("drag.photo", face(page)[1])
+    page.send("drag.photo", upload=photo, job="photo-01")
+    first = page.receive()[0]["progress"]
+    page.close()
+    page.open()
+    header, _ = page.ask("drag.photo", upload=photo, job="photo-01")
+    assert page.reports[0]["progress"] >= first
+    assert header["details"]["steps"] == 30
+    page.reports.clear()
+    assert page.ask("drag.photo", upload=photo, job="photo-01")[0]["at"] == header["at"]
+    assert len(page.reports) <= 1  # the last report, and no work
+
+
+def test_a_job_whose_page_was_closed_soon_ends(
+    new_page: Callable[[], Page], monkeypatch: Any
+) -> None:
+    assert jobs.GRACE <= 2.5  # the rest of the three seconds is for a step
+    monkeypatch.setattr(jobs, "GRACE", 0.1)
+    page, other = new_page(), new_page()
+    page.send("annotate.train", mask=portrait(page), seed=0, steps=1000, job="train-02")
     page.receive()
-    page.send("stop")
-    ends: list[dict[str, Any]] = []
-    while not any(end["seq"] == seq for end in ends):
+    page.close()
+    began = time.monotonic()
+    other.ask("annotate.train", mask=portrait(other), seed=0, steps=10, job="train-03")
+    assert time.monotonic() - began < 20  # a thousand steps take minutes
+
+
+def test_stop_ends_the_job_that_it_names_and_no_later_one(page: Page) -> None:
+    mask = portrait(page)
+    train = {"mask": mask, "seed": 0}
+    running = page.send("annotate.train", **train, steps=1000, job="train-04")
+    queued = page.send("annotate.train", **train, steps=1000, job="train-05")
+    page.send("stop", job="train-05")
+    page.send("stop", job="train-04")
+    later = page.send("annotate.train", **train, steps=10, job="train-06")
+    page.send("stop", job="train-04")
+    ends: dict[int, dict[str, Any]] = {}
+    while later not in ends:
         header, _ = page.receive()
         if header["done"]:
-            ends.append(header)
-    assert next(end for end in ends if end["seq"] == seq)["stopped"]
-    assert not page.ask("hello")[0]["scribble"]["has_own"]
-
-
-def test_a_photo_is_looked_for_in_the_generator(
-    page: Page, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("semsynth.studio.drag.INVERSION_STEPS", 12)
-    file = io.BytesIO()
-    Image.fromarray(pixels(page.ask("drag.show")[1][0]).astype(np.uint8)).save(file, "PNG")
-    upload = page.client.post("/upload/drag.photo", content=file.getvalue()).json()["upload"]
-    header, images = page.ask("drag.photo", upload=upload)
-    assert header["start"]["kind"] == "image"
-    assert len(images) == 2
-    assert page.ask("drag.photo", upload=999)[0]["status"] == 422
+            ends[header["seq"]] = header
+    assert ends[running]["stopped"]
+    assert ends[queued]["stopped"]
+    assert ends[later]["encoder"]
 
 
 def test_photos_and_label_maps_are_uploaded(page: Page) -> None:
-    state = page.ask("hello")[0]["paint"]
-    mask = page.client.get("/export/paint/mask.png").content
-    page.ask("paint.example", seed=7)
-    upload = page.client.post("/upload/paint.mask", content=mask).json()["upload"]
-    header, _ = page.ask("paint.mask", upload=upload)
-    assert header["mask"] == state["mask"]
-    photo = page.client.get("/export/paint/0.png").content
-    upload = page.client.post("/upload/paint.photo", content=photo).json()["upload"]
-    found = labels(page.ask("paint.photo", upload=upload)[0])
-    assert (found == labels(state)).mean() > 0.7  # the segmenter knows streets
+    mask = street(page)
+    draw = {"mask": mask, "recipes": FOUR}
+    upload = page.upload("paint.mask", page.export("paint/mask.png", "paint.draw", **draw).content)
+    assert page.ask("paint.mask", upload=upload)[0]["mask"] == mask
+    upload = page.upload("paint.photo", page.export("paint/0.png", "paint.draw", **draw).content)
+    found = labels(page.ask("paint.photo", upload=upload)[0]["mask"])
+    assert (found == labels(mask)).mean() > 0.7  # the segmenter knows streets
+    assert page.ask("paint.photo", upload=NOWHERE)[0]["missing"] == NOWHERE
+
+
+def test_an_upload_that_a_newer_one_replaces_is_answered_409(
+    app: FastAPI, page: Page, monkeypatch: Any
+) -> None:
+    entered, go_on = threading.Event(), threading.Event()
+
+    def slow(data: bytes, size: tuple[int, int]) -> Any:
+        entered.set()
+        assert go_on.wait(5)
+        return read_photo(data, size)
+
+    monkeypatch.setattr("semsynth.studio.server.read_photo", slow)
+    image = page.export("paint/0.png", "paint.draw", mask=street(page), recipes=FOUR).content
+
+    def post() -> int:
+        return page.client.post("/upload/paint.photo", content=image).status_code
+
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(post)
+        assert entered.wait(5)
+        second = pool.submit(post)
+        time.sleep(0.2)
+        third = pool.submit(post)
+        assert second.result(5) == 409
+        go_on.set()
+        assert (first.result(5), third.result(5)) == (200, 200)
 
 
 def test_files_are_exported(page: Page) -> None:
-    page.ask("drag.commit", marks=[DRAG])
-    get = page.client.get
-    assert pixels(get("/export/drag/edit.png").content).shape == (64, 64, 3)
-    assert Image.open(io.BytesIO(get("/export/drag/edit.gif").content)).n_frames == 9  # type: ignore[attr-defined]
-    history = get("/export/drag/edit.json")
+    at = face(page)[0]
+    header, _ = page.ask("drag.commit", at=at, marks=[DRAG])
+    dragged = {"marks": [DRAG], "reports": header["reports"]}
+    steps = [
+        {"kind": "sample", "at": at, "details": {"seed": 13, "truncation": 0.7}},
+        {"kind": "drag", "at": header["at"], "details": dragged},
+    ]
+
+    def get(name: str) -> Any:
+        return page.export(f"drag/{name}", "drag.export", steps=steps)
+
+    assert pixels(get("edit.png").content).shape == (64, 64, 3)
+    film = Image.open(io.BytesIO(get("edit.gif").content))
+    assert film.n_frames == 9  # type: ignore[attr-defined]
+    history = get("edit.json")
     assert [step["kind"] for step in history.json()["steps"]] == ["sample", "drag"]
     assert "attachment" in history.headers["content-disposition"]
-    files = zipfile.ZipFile(io.BytesIO(get("/export/paint/all.zip").content)).namelist()
+    draw = {"mask": street(page), "recipes": FOUR}
+    packed = page.export("paint/all.zip", "paint.draw", **draw).content
+    files = zipfile.ZipFile(io.BytesIO(packed)).namelist()
     assert files == ["mask.png", *(f"image_{i}.png" for i in range(4))]
-    assert get("/export/paint/9.png").status_code == 404
-    assert get("/export/drag/..%2f..%2fetc.png").status_code == 404
+    assert page.export("paint/9.png", "paint.draw", **draw).status_code == 422
+    assert page.export("drag/..%2f..%2fetc.png", "paint.draw", **draw).status_code == 404
+    steps[0]["at"] = NOWHERE
+    assert get("edit.png").status_code == 410
 
 
-def test_a_visitor_who_comes_back_finds_the_session(app: FastAPI) -> None:
-    page = Page(app).open()
-    page.ask("paint.sample", seed=11, count=2)
-    page.ask("drag.commit", marks=[DRAG])
-    page.close()
-    page.open()
-    header, _ = page.ask("hello")
-    assert header["paint"]["recipes"] == [{"seed": 11}, {"seed": 12}]
-    assert header["drag"]["steps"] == 1
-    page.close()
-
-
-def test_two_visitors_do_not_affect_each_other(new_page: Callable[[], Page]) -> None:
+def test_two_visitors_share_nothing(new_page: Callable[[], Page]) -> None:
     one, two = new_page(), new_page()
-    untouched = two.ask("hello")
-    one.ask("drag.commit", marks=[DRAG])
-    one.ask("paint.sample", seed=4, count=1)
-    one.ask("paint.example", seed=9)
-    one.ask("scribble.example", seed=3, kind="landmarks")
-    again = two.ask("hello")
-    assert again[1] == untouched[1]
-    assert again[0]["drag"] == untouched[0]["drag"]
-    assert again[0]["paint"] == untouched[0]["paint"]
+    at = face(one)[0]
+    photo = one.upload("drag.photo", one.ask("drag.show", at=at)[1][0])
+    assert two.ask("drag.show", at=at)[0]["missing"] == at
+    assert two.ask("drag.photo", upload=photo, job="photo-02")[0]["missing"] == photo
 
 
 def test_without_the_cookie_nothing_is_told(app: FastAPI) -> None:
     page = Page(app)
     page.client.cookies.clear()
-    assert page.client.get("/export/paint/mask.png").status_code == 401
+    assert page.client.post("/export/paint/mask.png").status_code == 401
     assert page.client.post("/upload/paint.mask", content=b"").status_code == 401
     with page.client.websocket_connect(SOCKET) as socket:
         with pytest.raises(WebSocketDisconnect) as closed:
@@ -230,7 +331,20 @@ def test_without_the_cookie_nothing_is_told(app: FastAPI) -> None:
         assert closed.value.code == 4401
 
 
-def test_who_comes_too_many_is_told_so(models: Any) -> None:
+def test_a_malformed_cookie_is_replaced(app: FastAPI) -> None:
+    page = Page(app)
+    for cookie in ("short", "a" * 44, "../" + "a" * 40):
+        page.client.cookies.clear()
+        headers = {"Cookie": f"semsynth_session={cookie}"}
+        answer = page.client.post("/upload/paint.mask", content=b"", headers=headers)
+        assert answer.status_code == 400
+        assert KEY.fullmatch(page.client.cookies["semsynth_session"])
+        page.client.cookies.clear()
+        page.client.get("/", headers=headers)
+        assert KEY.fullmatch(page.client.cookies["semsynth_session"])
+
+
+def test_who_comes_too_many_is_told_so(models: Models) -> None:
     app = build_app(models, most_visitors=1)
     first, second = Page(app).open(), Page(app)
     with second.client.websocket_connect(SOCKET) as socket:
@@ -265,9 +379,20 @@ def test_a_thousand_malformed_messages_do_no_harm(app: FastAPI) -> None:
         outcome = rng.choice([to_socket, to_socket, to_http])(page, rng)
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
     assert sum(outcomes.values()) == 1000
-    assert set(outcomes) <= {"closed", "400", "401", "404", "405", "413", "415", "422", "429"}
+    assert set(outcomes) <= {
+        "closed",
+        "400",
+        "401",
+        "404",
+        "405",
+        "410",
+        "413",
+        "415",
+        "422",
+        "429",
+    }
     assert outcomes["closed"] > 200
-    assert page.open().ask("drag.preview", marks=[DRAG])[1]  # it still serves
+    assert face(page.open())[1]  # it still serves
     page.close()
 
 
@@ -288,11 +413,12 @@ def to_socket(page: Page, rng: random.Random) -> str:
 def malformed(rng: random.Random) -> str | bytes:
     """A message that no page sends."""
     size = rng.choice([0, 1, 100, 64 * 64 - 1, 64 * 64 + 1])
+    blank = base64.b64encode(bytes(64 * 64)).decode()
     good: list[dict[str, Any]] = [
-        {"type": "drag.preview", "marks": [{"x": 5, "y": 5, "dx": 4, "dy": 4}]},
+        {"type": "drag.preview", "at": NOWHERE, "marks": [{"x": 5, "y": 5, "dx": 4, "dy": 4}]},
         {"type": "drag.sample", "seed": 1},
-        {"type": "paint.sample", "seed": 1, "count": 2},
-        {"type": "annotate.train", "mask": base64.b64encode(bytes(64 * 64)).decode(), "steps": 20},
+        {"type": "paint.draw", "mask": blank, "recipes": [{"seed": 1}]},
+        {"type": "annotate.train", "mask": blank, "seed": 1, "steps": 20, "job": "train-00"},
         {"type": "scribble.example", "seed": 1, "kind": "scribbles"},
     ]
     kind = rng.randrange(9)
@@ -311,22 +437,24 @@ def malformed(rng: random.Random) -> str | bytes:
     if kind == 5:  # points outside, too long or not finite
         value = rng.choice([-1, 64.5, 300, float("nan"), float("inf"), 1e30])
         mark = {"x": 5, "y": 5, "dx": 4, "dy": 4, rng.choice(["x", "y"]): value}
-        return json.dumps({"seq": 1, "type": "drag.commit", "marks": [mark]})
+        return json.dumps({"seq": 1, "type": "drag.commit", "at": NOWHERE, "marks": [mark]})
     if kind == 6:  # marks without end
         marks = [{"x": 5, "y": 5}] * rng.choice([0, 65, 2000])
-        return json.dumps({"seq": 1, "type": "drag.preview", "marks": marks})
+        return json.dumps({"seq": 1, "type": "drag.preview", "at": NOWHERE, "marks": marks})
     if kind == 7:  # label maps of another size, or of classes that there are not
         data = bytes(size) if rng.random() < 0.5 else bytes([200] * 64 * 64)
         text = base64.b64encode(data).decode()
-        return json.dumps({"seq": 1, "type": "paint.draw", "mask": text})
+        message = {"type": "paint.draw", "mask": text, "recipes": [{"seed": 1}]}
+        return json.dumps({"seq": 1, **message})
+    change = rng.choice(
+        [{"label": 200, "seed": 1}, {"level": 99, "seed": 1}, {"label": 0}, {"reference": NOWHERE}]
+    )
     nothing_there: list[dict[str, Any]] = [
-        {"type": "paint.mask", "upload": 7},
-        {"type": "drag.photo", "upload": 7},
-        {"type": "paint.resample", "seed": 1, "label": 200},
-        {"type": "paint.resample", "seed": 1, "level": 99},
-        {"type": "paint.resample", "seed": 1, "sample": 255},
-        {"type": "paint.style", "label": 200},
-        {"type": "scribble.use_own"},
+        {"type": "paint.mask", "upload": NOWHERE},
+        {"type": "drag.photo", "upload": NOWHERE, "job": "photo-00"},
+        {"type": "drag.show", "at": NOWHERE},
+        {"type": "paint.draw", "mask": blank, "recipes": [{"seed": 1, "changes": [change]}]},
+        {"type": "scribble.draw", "mask": blank, "seed": 1, "count": 1, "encoder": NOWHERE},
     ]
     return json.dumps({"seq": 1, **rng.choice(nothing_there)})
 
@@ -339,6 +467,7 @@ def to_http(page: Page, rng: random.Random) -> str:
             "/upload/drag.photo",
             "/upload/nothing",
             "/export/drag/edit.exe",
+            "/export/drag/edit.png",
             "/export/paint/%2e%2e%2fmask.png",
             "/export/x/0.png",
             "/export/paint/99999.png",
@@ -352,7 +481,11 @@ def to_http(page: Page, rng: random.Random) -> str:
             "/nowhere",
         ]
     )
-    method = "POST" if path.startswith("/upload") else rng.choice(["GET", "POST", "PUT", "DELETE"])
+    method = (
+        "POST"
+        if path.startswith(("/upload", "/export"))
+        else rng.choice(["GET", "POST", "PUT", "DELETE"])
+    )
     headers = {"Content-Type": rng.choice(["image/png", "application/json", "\x7f"])}
     body = b"\x89PNG\r\n\x1a\n" * rng.randrange(2) + rng.randbytes(rng.randrange(300))
     return str(page.client.request(method, path, content=body, headers=headers).status_code)

@@ -1,10 +1,9 @@
 import secrets
 
 import pytest
-import torch
 
 from semsynth.studio.models import Models
-from semsynth.studio.visitors import MAX_UPLOADS, FullError, Visitors
+from semsynth.studio.visitors import FullError, Visitors
 
 
 class Clock:
@@ -44,7 +43,7 @@ def test_the_one_who_is_away_longest_makes_room(models: Models) -> None:
     clock = Clock()
     visitors, keys = Visitors(models, most=2, clock=clock), [key(), key(), key()]
     entered = []
-    for clock.now, name in enumerate(keys):
+    for clock.now, name in zip((0, 100, 650), keys, strict=True):
         entered.append(visitors.enter(name))
     assert len(visitors) == 2
     assert visitors.enter(keys[1]) is entered[1]
@@ -57,7 +56,16 @@ def test_nobody_is_sent_away_from_an_open_page(models: Models) -> None:
         visitors.enter(key())
 
 
-def test_only_the_last_uploads_are_kept(models: Models) -> None:
-    visitor = Visitors(models).enter(key())
-    numbers = [visitor.keep(torch.zeros(1)) for _ in range(MAX_UPLOADS + 2)]
-    assert sorted(visitor.uploads) == numbers[2:]
+def test_forty_strangers_do_not_evict_who_was_here_within_ten_minutes(models: Models) -> None:
+    clock = Clock()
+    visitors, name = Visitors(models, most=32, clock=clock), key()
+    visitor = visitors.enter(name)
+    clock.now = 599
+    turned_away = 0
+    for _ in range(40):
+        try:
+            visitors.enter(key())
+        except FullError:
+            turned_away += 1
+    assert turned_away == 9
+    assert visitors.enter(name) is visitor

@@ -1,11 +1,10 @@
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 
 import pytest
 
-from semsynth.studio.worker import MAX_WAITING, BusyError, SupersededError, Worker
+from semsynth.studio.worker import MAX_WAITING, BusyError, SupersededError, Worker, Workers
 
 
 class Gate:
@@ -51,22 +50,13 @@ def test_only_the_newest_of_a_kind_waits(worker: Worker) -> None:
     assert ran == ["other visitor", "new"]
 
 
-def test_a_long_job_gives_way_to_short_ones_and_to_no_long_one(worker: Worker) -> None:
-    order = list[str]()
-    gate = Gate(worker)
-
-    def long() -> None:
-        order.append("begins")
-        worker.give_way()
-        order.append("ends")
-
-    first = worker.submit(long, "a", long=True)
-    second = worker.submit(lambda: order.append("other long one"), "b", long=True)
-    worker.submit(lambda: order.append("short"), "b")
+def test_a_job_that_never_yields_delays_no_frame() -> None:
+    workers = Workers.start()
+    gate = Gate(workers.jobs)
+    assert workers.frames.submit(lambda: "frame", "b").result(5) == "frame"
+    assert not gate.future.done()
     gate.opened.set()
-    first.result(5)
-    second.result(5)
-    assert order == ["begins", "short", "ends", "other long one"]
+    workers.close()
 
 
 def test_an_owner_cannot_fill_the_queue(worker: Worker) -> None:
@@ -92,18 +82,3 @@ def test_closing_cancels_what_waits(worker: Worker) -> None:
     worker.close()
     with pytest.raises(CancelledError):
         waiting.result(5)
-
-
-def test_closing_ends_a_long_job_at_its_next_step(worker: Worker) -> None:
-    begun = threading.Event()
-
-    def long() -> None:
-        begun.set()
-        while True:
-            time.sleep(0.01)
-            worker.give_way()
-
-    future = worker.submit(long, "a", long=True)
-    begun.wait(5)
-    worker.close()
-    assert isinstance(future.exception(5), CancelledError)

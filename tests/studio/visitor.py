@@ -20,6 +20,7 @@ class Page:
 
     def __init__(self, app: FastAPI) -> None:
         self.client = TestClient(app, base_url="http://127.0.0.1")
+        self.client.portal = getattr(app.state, "portal", None)
         self.client.get("/")
         self.seq = 0
         self.stack = ExitStack()
@@ -36,6 +37,16 @@ class Page:
         self.seq += 1
         self.socket.send_text(json.dumps({"seq": self.seq, "type": message, **fields}))
         return self.seq
+
+    def upload(self, purpose: str, content: bytes) -> str:
+        """The key of an uploaded file."""
+        key: str = self.client.post(f"/upload/{purpose}", content=content).json()["upload"]
+        return key
+
+    def export(self, path: str, message: str, /, **fields: Any) -> Any:
+        """The response to a download of what a message describes."""
+        body = {"seq": 0, "type": message, **fields}
+        return self.client.post(f"/export/{path}", json=body)
 
     def receive(self) -> Answer:
         return unpack(self.socket.receive_bytes())

@@ -1,13 +1,18 @@
 // The page: tabs, theme, keys, and the connection that all tabs share.
 
-import { $, $$, attempt } from "./dom.js";
+import { $, $$, attempt, upload } from "./dom.js";
+import { serveDownloads } from "./download.js";
 import { Link } from "./link.js";
+import { Store } from "./store.js";
 import { buildDrag } from "./drag.js";
 import { buildPaint } from "./paint.js";
 import { buildScribble } from "./scribble.js";
 
-const link = new Link();
+const store = await Store.open();
+const link = new Link(supply);
+const builders = { paint: buildPaint, scribble: buildScribble, drag: buildDrag };
 const tabs = {};
+let models = "";
 const buttons = $$("[data-tab]");
 let current = "paint";
 
@@ -73,17 +78,35 @@ function say(state, words) {
 async function greet() {
   say("on", "Ready");
   $("#banner").hidden = true;
-  const { header, images } = await link.request("hello");
-  const builders = { paint: buildPaint, scribble: buildScribble, drag: buildDrag };
-  let start = 0;
-  for (const [name, build] of Object.entries(builders)) {
-    const state = header[name];
-    tabs[name] ??= build($(`#${name}`), link, state.info);
-    tabs[name].restore(state, images.slice(start, (start += state.images)));
-  }
+  const { header } = await link.request("hello");
+  const infos = Object.fromEntries(Object.keys(builders).map((name) => [name, header[name]]));
+  const again = Boolean(models);
+  if (again && models !== JSON.stringify(infos)) return location.reload(); // the server has other models now
+  models = JSON.stringify(infos);
+  await Promise.all(Object.entries(builders).map(async ([name, build]) => {
+    tabs[name] ??= await build($(`#${name}`), link, infos[name], store);
+  }));
+  await tabs[current].shown();
   document.body.classList.remove("is-loading");
   document.body.dataset.ready = "1";
-  tabs[current].shown?.();
+  return Object.values(tabs).forEach((tab) => tab.resume(again));
+}
+
+// Uploads again what the server has forgotten.
+async function supply(key) {
+  const content = await store.get("content", key);
+  return Boolean(content) && (await upload(content.purpose, content.body)) === key;
+}
+
+async function offerLastWork() {
+  const last = store.isNew && (await store.last());
+  if (!last) return;
+  $("#offer").hidden = false;
+  $("#offer-continue").onclick = async () => {
+    await store.copy(last);
+    location.reload();
+  };
+  $("#offer-close").onclick = store.onMade = () => ($("#offer").hidden = true);
 }
 
 link.addEventListener("open", () => attempt(greet));
@@ -93,7 +116,7 @@ link.addEventListener("lost", (event) => {
   say("off", "No connection");
   document.body.dataset.ready = "";
   $("#banner").hidden = false;
-  $("#banner").textContent = event.detail || "The studio does not respond. Reconnecting … your work is kept for half an hour.";
+  $("#banner").textContent = event.detail || "The studio does not respond. Reconnecting … your work is kept in this browser.";
 });
 
 for (const button of buttons) button.onclick = () => openTab(button.dataset.tab);
@@ -113,4 +136,6 @@ const preferred = matchMedia("(prefers-color-scheme: light)").matches ? "light" 
 setTheme(localStorage.getItem("theme") || preferred);
 togglePixels(localStorage.getItem("pixels") === "1");
 openTab(location.hash.slice(2) || "paint");
+serveDownloads(link, (tab) => tabs[tab].described());
+offerLastWork();
 link.connect();

@@ -41,15 +41,8 @@ export function buildBoard(section, name, info, unknown) {
     board.draw();
   }
 
-  function refresh() {
-    $("[data-undo]", section).disabled = !board.past.length;
-    $("[data-redo]", section).disabled = !board.undone.length;
-  }
-
   for (const button of tools) button.onclick = () => useTool(button.dataset.tool);
   size.oninput = () => resize(size.value);
-  $("[data-undo]", section).onclick = () => board.undo();
-  $("[data-redo]", section).onclick = () => board.redo();
   const clear = $("[data-clear]", section);
   if (clear) clear.onclick = () => board.clear();
   palette.onkeydown = (event) => {
@@ -65,7 +58,6 @@ export function buildBoard(section, name, info, unknown) {
     choose(first + ((board.label - first + step + count) % count));
   };
   board.addEventListener("pick", (event) => choose(event.detail));
-  board.addEventListener("change", refresh);
   choose(board.label);
   resize(size.value);
 
@@ -80,5 +72,5 @@ export function buildBoard(section, name, info, unknown) {
     ".": () => next(1),
     Delete: () => clear?.click(),
   };
-  return { board, keys, choose, useTool, refresh };
+  return { board, keys, choose, useTool };
 }

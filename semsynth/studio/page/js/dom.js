@@ -44,6 +44,12 @@ export async function attempt(action) {
   }
 }
 
+// Runs actions one after another, so that each begins where the one before ended.
+export function inTurn() {
+  let last = Promise.resolve();
+  return (action) => (last = last.then(() => attempt(action)));
+}
+
 export function press(buttons, chosen) {
   for (const button of buttons) button.setAttribute("aria-pressed", String(button === chosen));
 }
@@ -60,8 +66,9 @@ export function chooseFile() {
 export async function upload(purpose, file) {
   const response = await fetch(`/upload/${purpose}`, { method: "POST", body: file });
   const answer = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(answer.detail || "The file could not be uploaded.");
-  return answer.upload;
+  if (response.ok) return answer.upload;
+  const error = new Error(answer.detail || "The file could not be uploaded.");
+  throw Object.assign(error, { quiet: response.status === 409 }); // a newer one replaced it
 }
 
 // Lets files be dropped onto an element.

@@ -1,6 +1,8 @@
 // The Drag tab: points are dragged, and the image follows.
 
-import { $, $$, acceptDrops, attempt, chooseFile, el, icon, iconButton, paintBitmap, press, randomSeed, seedOf, show, upload } from "./dom.js";
+import { $, $$, acceptDrops, attempt, chooseFile, el, icon, iconButton, inTurn, paintBitmap, press, randomSeed, seedOf, show, upload } from "./dom.js";
+import { History, undoable } from "./history.js";
+import { Job } from "./jobs.js";
 import { drawMarks } from "./marks.js";
 import { Newest } from "./link.js";
 
@@ -8,7 +10,18 @@ const NEAR = 9; // screen pixels within which a handle is picked
 const MAX_ZOOM = Math.log(4);
 const SETTLE = 350; // milliseconds after the last wheel event
 
-export function buildDrag(section, link, info) {
+// A state has the steps since the first image, each with the key of its latents; marks; and done.
+export async function buildDrag(section, link, info, store) {
+  // The step that an answer makes; its latents are kept, so that the server may forget them.
+  async function stepOf(kind, { header, images }, details = header.details) {
+    await store.keep(header.at, "drag.latents", images.at(-1));
+    return { kind, at: header.at, details };
+  }
+
+  const history = await History.load(store, `drag:${info.model}`, async () => {
+    const start = await stepOf("sample", await link.request("drag.sample", { seed: info.first_seed }));
+    return { steps: [start], marks: [], done: [] };
+  });
   const size = info.canvas;
   const overlay = $("#drag-overlay");
   const picture = $("#drag-image");
@@ -25,6 +38,11 @@ export function buildDrag(section, link, info) {
   let shownFrame = 0; // number of the newest frame on the screen
   let frame = 0;
   let settling = 0;
+  let first = null; // key of the first image's latents
+  let started = false;
+  const act = inTurn();
+  const steps = undoable(section, history, (state) => act(() => restore(state)));
+  const job = new Job(section, link, history, (answer) => finish(answer));
   window.studio = { latency: latency.all, frames: [] };
 
   // Frames
@@ -34,7 +52,7 @@ export function buildDrag(section, link, info) {
     if (!sent.length) return;
     await attempt(async () => {
       const of = [...marks];
-      const { header, images } = await link.request("drag.preview", { marks: sent, closed_loop: loop.checked });
+      const { header, images } = await link.request("drag.preview", { at: history.now.steps.at(-1).at, marks: sent, closed_loop: loop.checked });
       const bitmap = await createImageBitmap(new Blob([images[0]]));
       if (number <= shownFrame) return; // a newer one came first
       shownFrame = number;
@@ -62,35 +80,62 @@ export function buildDrag(section, link, info) {
     $("[data-act=apply]", section).disabled = !moves();
   }
 
-  async function take({ header, images }) {
+  // Shows the last image of a state, and the first one.
+  async function restore(state) {
+    marks = structuredClone(state.marks);
+    done = state.done;
+    readOut();
+    const at = state.steps.at(-1).at;
+    await paint(await link.request("drag.show", { at }));
+    if (first !== state.steps[0].at) {
+      first = state.steps[0].at;
+      await show(before, (await link.request("drag.show", { at: first })).images[0]);
+    }
+    preview();
+  }
+
+  async function paint({ images }) {
     shownFrame = ++frame;
     previews.drop();
     await show(picture, images[0]);
-    if (images[1]) await show(before, images[1]);
-    history(header);
+    summary();
   }
 
-  function history({ can_undo, can_redo, steps, start }) {
-    for (const [act, on] of [["undo", can_undo], ["redo", can_redo], ["reset", can_undo]]) $(`[data-act=${act}]`, section).disabled = !on;
-    const from = start.kind === "image" ? `your photo (error ${start.mse.toFixed(3)})` : `sample ${start.seed}`;
-    if (start.kind === "sample") $("#drag-seed").value = start.seed;
-    $("#drag-history").textContent = `${steps ? `${steps} ${steps === 1 ? "step" : "steps"}` : "No edits yet"}, from ${from}.`;
+  function summary() {
+    const [start, ...more] = history.now.steps;
+    $("[data-act=reset]", section).disabled = !more.length;
+    const from = start.kind === "image" ? `your photo (error ${start.details.mse.toFixed(3)})` : `sample ${start.details.seed}`;
+    if (start.kind === "sample") $("#drag-seed").value = start.details.seed;
+    $("#drag-history").textContent = `${more.length ? `${more.length} ${more.length === 1 ? "step" : "steps"}` : "No edits yet"}, from ${from}.`;
   }
 
-  async function commit() {
+  // Keeps the marks as they are now.
+  const keepMarks = () => history.push({ ...history.now, marks: structuredClone(marks), done });
+
+  function commit() {
     clearTimeout(settling);
     settling = 0;
-    if (!moves()) return;
+    if (!moves()) return undefined;
     const sent = marks;
     const fields = { marks: active(), closed_loop: loop.checked };
     marks = sent.filter(isAnchor).map((mark) => ({ ...mark, report: undefined }));
-    await attempt(async () => {
-      const answer = await link.request("drag.commit", fields);
-      done = sent.map((mark, i) => ({ ...mark, report: answer.header.reports[i] })).filter((mark) => !isAnchor(mark));
-      await take(answer);
+    return act(async () => {
+      const { steps: past } = history.now;
+      try {
+        const answer = await link.request("drag.commit", { at: past.at(-1).at, ...fields });
+        const { reports } = answer.header;
+        done = sent.map((mark, i) => ({ ...mark, report: reports[i] })).filter((mark) => !isAnchor(mark));
+        const step = await stepOf("drag", answer, { marks: fields.marks, reports });
+        history.push({ steps: [...past, step], marks: structuredClone(marks.filter(isAnchor)), done });
+        await paint(answer);
+      } catch (error) {
+        if (error.lost) marks = sent; // to be applied with the next connection
+        throw error;
+      } finally {
+        preview();
+        readOut();
+      }
     });
-    preview();
-    readOut();
   }
 
   // Marks
@@ -114,6 +159,7 @@ export function buildDrag(section, link, info) {
     if (there) marks = marks.filter((mark) => mark !== there);
     else if (marks.length < 64) marks.push(fresh(x, y, { anchor: true }));
     done = [];
+    keepMarks();
     preview();
     readOut();
   }
@@ -129,18 +175,20 @@ export function buildDrag(section, link, info) {
 
   function settle() {
     clearTimeout(settling);
-    if (!several.checked) settling = setTimeout(commit, SETTLE);
+    settling = setTimeout(() => (several.checked ? keepMarks() : commit()), SETTLE);
   }
 
   // Discards pending marks and shows the image without them.
   async function drop(anchorsToo = false) {
     const shown = moves();
+    const count = marks.length;
     marks = anchorsToo ? [] : marks.filter(isAnchor);
     done = [];
     held = null;
+    if (marks.length !== count) keepMarks();
     preview();
     readOut();
-    if (shown) await attempt(async () => take(await link.request("drag.show")));
+    if (shown) await showPresent();
   }
 
   // Pointer
@@ -180,8 +228,10 @@ export function buildDrag(section, link, info) {
     const { mark, keep } = held;
     held = null;
     if (Math.hypot(mark.dx, mark.dy) < 1 && mark.log_expansion === 0) marks = marks.filter((other) => other !== mark);
-    if (keep) preview();
-    else commit();
+    if (keep) {
+      keepMarks();
+      preview();
+    } else commit();
     readOut();
     draw();
   };
@@ -247,7 +297,8 @@ export function buildDrag(section, link, info) {
     marks = marks.filter((other) => other !== mark);
     preview();
     readOut();
-    if (!moves()) await attempt(async () => take(await link.request("drag.show")));
+    keepMarks();
+    if (!moves()) await showPresent();
   }
 
   // Buttons
@@ -261,40 +312,42 @@ export function buildDrag(section, link, info) {
   }
   const split = () => $("#drag-stage").style.setProperty("--split", `${divider.value}%`);
 
-  async function step(type, fields = {}) {
-    marks = marks.filter(isAnchor);
-    done = [];
-    await attempt(async () => take(await link.request(type, fields)));
-    preview();
-    readOut();
-  }
+  const showPresent = () => act(async () => paint(await link.request("drag.show", { at: history.now.steps.at(-1).at })));
 
-  function sample(value = randomSeed()) {
+  // Adds a step, or begins with one; anchors stay on the same image.
+  const begin = (step) => history.push({ steps: [step], marks: [], done: [] });
+  const add = (step) => history.push({ steps: [...history.now.steps, step], marks: marks.filter(isAnchor), done: [] });
+
+  const sample = (value = randomSeed()) => act(async () => {
     $("#drag-seed").value = value;
-    marks = [];
-    return step("drag.sample", { seed: seedOf($("#drag-seed")) });
-  }
+    begin(await stepOf("sample", await link.request("drag.sample", { seed: seedOf($("#drag-seed")) })));
+    await restore(history.now);
+  });
+
+  const style = () => act(async () => {
+    add(await stepOf("style", await link.request("drag.style", { at: history.now.steps.at(-1).at, seed: randomSeed() })));
+    await restore(history.now);
+  });
+
+  const reset = () => act(async () => {
+    add({ kind: "reset", at: history.now.steps[0].at, details: {} });
+    await restore(history.now);
+  });
 
   async function takePhoto(file) {
     file ??= await chooseFile();
     if (!file) return;
-    const job = $("#drag-job");
     await attempt(async () => {
-      const number = await upload("drag.photo", file);
-      job.hidden = false;
-      $("progress", job).value = 0;
-      $(".job-words", job).textContent = "Queued";
-      marks = [];
-      done = [];
-      readOut();
-      await take(await link.request("drag.photo", { upload: number }, (header) => {
-        $("progress", job).value = header.progress;
-        $(".job-words", job).textContent = header.words;
-      }));
+      const key = await upload("drag.photo", file);
+      await store.keep(key, "drag.photo", file);
+      await job.start("drag.photo", { upload: key });
     });
-    job.hidden = true;
-    draw();
   }
+
+  const finish = (answer) => act(async () => {
+    begin(await stepOf("image", answer));
+    await restore(history.now);
+  });
 
   function useTool(name) {
     tool = name;
@@ -308,14 +361,11 @@ export function buildDrag(section, link, info) {
 
   const actions = {
     sample: () => sample(),
-    style: () => step("drag.style", { seed: randomSeed() }),
+    style,
     photo: () => takePhoto(),
-    undo: () => step("drag.undo"),
-    redo: () => step("drag.redo"),
-    reset: () => step("drag.reset"),
+    reset,
     clear: () => drop(true),
     apply: commit,
-    stop: () => link.request("stop"),
   };
   section.addEventListener("click", (event) => actions[event.target.closest("[data-act]")?.dataset.act]?.());
   for (const button of $$("[data-tool]", section)) button.onclick = () => useTool(button.dataset.tool);
@@ -330,7 +380,7 @@ export function buildDrag(section, link, info) {
   overlay.addEventListener("focus", draw);
   overlay.addEventListener("blur", draw);
 
-  const enabled = (act) => () => $(`[data-act=${act}]`, section).disabled || actions[act]();
+  const enabled = (name) => () => $(`[data-act=${name}]`, section).disabled || actions[name]();
   const zoomKey = (by) => (event) => {
     zoomAt(...(cursor ?? [size / 2, size / 2]), by, event.timeStamp);
     settle();
@@ -339,15 +389,18 @@ export function buildDrag(section, link, info) {
     keys: {
       d: () => useTool("drag"), a: () => useTool("anchor"), z: () => useTool("zoom"), n: actions.sample, s: actions.style,
       l: () => loop.click(), c: () => compare(), Enter: commit, Escape: () => drop(), Home: enabled("reset"),
-      undo: enabled("undo"), redo: enabled("redo"), "+": zoomKey(-0.05), "=": zoomKey(-0.05), "-": zoomKey(0.05),
+      ...steps, "+": zoomKey(-0.05), "=": zoomKey(-0.05), "-": zoomKey(0.05),
     },
     redraw: draw,
-    shown: draw,
-    restore(state, images) {
-      marks = [];
-      done = [];
-      take({ header: state, images });
-      readOut();
+    shown() {
+      if (started) return draw();
+      started = true;
+      return act(() => restore(history.now));
     },
+    resume(again) {
+      job.resume();
+      if (again && started) act(() => restore({ ...history.now, marks }));
+    },
+    described: () => ({ type: "drag.export", steps: history.now.steps }),
   };
 }

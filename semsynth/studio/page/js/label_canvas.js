@@ -1,6 +1,5 @@
-// A hand-painted label map: exact labels, no antialiasing, undo.
+// A hand-painted label map: exact labels, no antialiasing.
 
-const UNDO = 60;
 const OVER_IMAGE = 0.85;
 
 export class LabelCanvas extends EventTarget {
@@ -14,8 +13,6 @@ export class LabelCanvas extends EventTarget {
     this.tool = "brush";
     this.label = unknown ? 1 : 0;
     this.radius = 2;
-    this.undone = [];
-    this.past = [];
     this.cursor = null;
     this.underlay = null;
     this.pixels = new OffscreenCanvas(width, height);
@@ -23,34 +20,15 @@ export class LabelCanvas extends EventTarget {
     new ResizeObserver(() => this.draw()).observe(canvas);
   }
 
-  // Takes a whole map; erasing restores it, unless labels may be unknown.
-  load(labels, keepHistory = false) {
-    if (keepHistory) this.#remember();
-    else this.past = this.undone = [];
+  // Takes a whole map; erasing restores `base`, unless labels may be unknown.
+  load(labels, base = labels) {
     this.labels = labels.slice();
-    this.base = this.unknown ? new Uint8Array(labels.length) : labels.slice();
-    this.#changed(false);
+    this.base = this.unknown ? new Uint8Array(labels.length) : base;
+    this.draw();
   }
 
   clear() {
-    this.#remember();
     this.labels = this.base.slice();
-    this.#changed();
-  }
-
-  undo() {
-    if (!this.past.length) return;
-    this.undone = [...this.undone, this.labels];
-    this.labels = this.past.at(-1);
-    this.past = this.past.slice(0, -1);
-    this.#changed();
-  }
-
-  redo() {
-    if (!this.undone.length) return;
-    this.past = [...this.past, this.labels];
-    this.labels = this.undone.at(-1);
-    this.undone = this.undone.slice(0, -1);
     this.#changed();
   }
 
@@ -118,7 +96,6 @@ export class LabelCanvas extends EventTarget {
       }
       if (event.button !== 0) return;
       canvas.setPointerCapture(event.pointerId);
-      this.#remember();
       last = place;
       this.#apply(place, place);
     });
@@ -162,7 +139,6 @@ export class LabelCanvas extends EventTarget {
       ];
       this.draw();
     } else {
-      this.#remember();
       this.#apply(this.cursor, this.cursor);
       this.#changed();
     }
@@ -214,13 +190,8 @@ export class LabelCanvas extends EventTarget {
     }
   }
 
-  #remember() {
-    this.past = [...this.past, this.labels.slice()].slice(-UNDO);
-    this.undone = [];
-  }
-
-  #changed(byHand = true) {
+  #changed() {
     this.draw();
-    this.dispatchEvent(new CustomEvent("change", { detail: byHand }));
+    this.dispatchEvent(new Event("change"));
   }
 }

@@ -3,8 +3,10 @@
 const RETRY = [300, 800, 1500, 3000, 5000];
 
 export class Link extends EventTarget {
-  constructor() {
+  // `supply(key)` uploads again what the server no longer has; whether it could.
+  constructor(supply) {
     super();
+    this.supply = supply;
     this.seq = 0;
     this.waiting = new Map();
     this.failures = 0;
@@ -23,9 +25,20 @@ export class Link extends EventTarget {
     this.socket.onclose = (event) => this.#lost(event);
   }
 
-  // Sends a message; the promise resolves to the answer's header and images.
-  request(type, fields = {}, onProgress = null) {
-    if (!this.isOpen) return Promise.reject(quiet("The connection is lost."));
+  // Sends a message, again if the server lacks something; resolves to the answer's header and images.
+  async request(type, fields = {}, onProgress = null) {
+    for (const missed = new Set(); ; ) {
+      try {
+        return await this.#send(type, fields, onProgress);
+      } catch (error) {
+        if (!error.missing || missed.has(error.missing) || !(await this.supply(error.missing))) throw error;
+        missed.add(error.missing);
+      }
+    }
+  }
+
+  #send(type, fields, onProgress) {
+    if (!this.isOpen) return Promise.reject(lost());
     const seq = ++this.seq;
     return new Promise((resolve, reject) => {
       this.waiting.set(seq, { resolve, reject, onProgress });
@@ -48,13 +61,13 @@ export class Link extends EventTarget {
     }
     this.waiting.delete(header.seq);
     if (!this.waiting.size) this.#tell("idle");
-    if (header.error) request.reject(new Error(header.error));
+    if (header.error) request.reject(Object.assign(new Error(header.error), { missing: header.missing }));
     else if (header.superseded || header.stopped) request.reject(quiet("Superseded."));
     else request.resolve({ header, images });
   }
 
   #lost(event) {
-    for (const { reject } of this.waiting.values()) reject(quiet("The connection is lost."));
+    for (const { reject } of this.waiting.values()) reject(lost());
     this.waiting.clear();
     if (event.code === 4401) {
       location.reload();
@@ -69,6 +82,10 @@ export class Link extends EventTarget {
     if (name === "open") this.failures = 0;
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
+}
+
+function lost() {
+  return Object.assign(quiet("The connection is lost."), { lost: true });
 }
 
 function quiet(message) {

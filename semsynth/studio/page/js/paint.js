@@ -1,21 +1,33 @@
 // The Paint tab: paint a label map, and several images follow it.
 
-import { $, acceptDrops, attempt, chooseFile, el, randomSeed, seedOf, show, toBase64, toBytes, toast, upload } from "./dom.js";
+import { $, acceptDrops, attempt, chooseFile, el, inTurn, randomSeed, seedOf, show, toBase64, toBytes, toast, upload } from "./dom.js";
 import { buildBoard } from "./board.js";
 import { Gallery } from "./gallery.js";
+import { History, undoable } from "./history.js";
 import { Newest } from "./link.js";
 
-export function buildPaint(section, link, info) {
-  const { board, keys } = buildBoard(section, "paint", info, false);
+const MOST_CHANGES = 256; // of one image, as the server allows
+
+// A state has mask, base (the map that erasing restores), recipes of the images, and reference.
+export async function buildPaint(section, link, info, store) {
   const [height, width] = info.size;
   const seed = $("#paint-seed");
   const count = $("#paint-count");
+  const example = async (value) => toBytes((await link.request("paint.example", { seed: value })).header.mask);
+  const history = await History.load(store, `paint:${info.model}`, async () => {
+    const mask = info.examples ? await example(0) : new Uint8Array(width * height);
+    return { mask, base: mask, recipes: fresh(0, Number(count.value)), reference: null };
+  });
+  const { board, keys } = buildBoard(section, "paint", info, false);
   const level = $("#paint-level");
   const all = $("#paint-all");
   const keep = $("#paint-keep");
-  const undoStyle = $("[data-act=undo-style]", section);
-  const reference = { canvas: $("#paint-reference"), labels: null };
+  const reference = $("#paint-reference");
   const gallery = new Gallery($("#paint-gallery"), (i) => `/export/paint/${i}.png`, resample, hover);
+  const steps = undoable(section, history, restore);
+  let started = false;
+  let asked = 0;
+  let drawn = 0; // number of the newest images on the screen
 
   level.append(el("option", { value: "", textContent: "all" }));
   for (let i = 0; i < info.levels; i++) {
@@ -24,34 +36,58 @@ export function buildPaint(section, link, info) {
   }
   const chosenLevel = () => (level.value === "" ? null : Number(level.value));
 
-  const drawing = new Newest(() =>
-    attempt(async () => pictures(await link.request("paint.draw", { mask: toBase64(board.labels) }))),
-  );
-  board.addEventListener("painting", () => drawing.put(1));
-  board.addEventListener("change", (event) => event.detail && drawing.put(1));
-
-  async function pictures({ header, images }) {
-    undoStyle.disabled = !header.can_undo;
-    if (header.mask && !same(toBytes(header.mask), board.labels)) board.load(toBytes(header.mask));
-    if (header.reference_mask) {
-      reference.labels = toBytes(header.reference_mask);
-      await show(reference.canvas, images.at(-1));
-      images = images.slice(0, -1);
-      $("#paint-reference-empty").hidden = true;
-      $("[data-act=take-style]", section).disabled = false;
-    }
-    await gallery.fill(images, header.recipes.map(caption));
+  async function draw(mask, recipes) {
+    const number = ++asked;
+    const { images } = await link.request("paint.draw", { mask: toBase64(mask), recipes });
+    if (number < drawn) return; // newer ones came first
+    drawn = number;
+    await gallery.fill(images, recipes.map(caption));
   }
 
-  function ask(type, fields = {}) {
+  const drawing = new Newest(() => {
+    const { mask, recipes } = history.now;
+    const painted = board.labels.some((label, i) => label !== mask[i]);
+    return attempt(() => draw(board.labels, painted ? loosened(recipes) : recipes));
+  });
+  board.addEventListener("painting", () => drawing.put(1));
+  board.addEventListener("change", () => {
+    history.push({ ...history.now, mask: board.labels.slice(), recipes: loosened(history.now.recipes) });
+    drawing.put(1);
+  });
+
+  function restore(state) {
+    board.load(state.mask, state.base);
+    seed.value = state.recipes[0].seed;
+    count.value = state.recipes.length;
+    showReference(state.reference);
+    drawing.put(1);
+  }
+
+  // Draws changed recipes, which then become the present ones.
+  const act = inTurn();
+  const change = (edit) => act(async () => {
+    const recipes = edit(history.now.recipes);
+    if (recipes.some(({ changes }) => changes.length > MOST_CHANGES)) throw new Error(`An image takes ${MOST_CHANGES} changes of style; go on with New styles.`);
     gallery.root.classList.add("is-busy");
-    return attempt(async () => {
-      try {
-        await pictures(await link.request(type, fields));
-      } finally {
-        gallery.root.classList.remove("is-busy");
-      }
-    });
+    try {
+      await draw(history.now.mask, recipes);
+      history.push({ ...history.now, recipes });
+    } finally {
+      gallery.root.classList.remove("is-busy");
+    }
+  });
+
+  function takeMask(mask) {
+    history.push({ ...history.now, mask, base: mask, recipes: loosened(history.now.recipes) });
+    restore(history.now);
+  }
+
+  // Adds a change to the recipe of one image, or of all.
+  const add = (sample, what) => change((recipes) => recipes.map((recipe, i) => (sample === null || sample === i ? { ...recipe, changes: [...recipe.changes, what(i)] } : recipe)));
+
+  function resampled(sample, fields) {
+    const first = randomSeed();
+    return add(sample, (i) => ({ seed: first + i, level: chosenLevel(), ...fields }));
   }
 
   // Class at coordinates in 0..1 of an image.
@@ -59,13 +95,7 @@ export function buildPaint(section, link, info) {
 
   function resample(sample, x, y) {
     const label = info.class_wise ? labelAt(board.labels, x, y) : null;
-    return ask("paint.resample", {
-      seed: randomSeed(),
-      sample: all.checked ? null : sample,
-      label,
-      level: chosenLevel(),
-      keep: keep.checked && label !== null,
-    });
+    return resampled(all.checked ? null : sample, { label, keep: keep.checked && label !== null });
   }
 
   function hover(shot, x, y) {
@@ -84,14 +114,19 @@ export function buildPaint(section, link, info) {
   }
 
   const caption = (recipe) => {
-    const changes = recipe.changes ?? [];
+    const { changes } = recipe;
     const words = changes.length ? ` + ${changes.length} ${changes.length === 1 ? "change" : "changes"}` : "";
     return { text: `seed ${recipe.seed}${words}`, copy: changes.length ? JSON.stringify(recipe) : String(recipe.seed) };
   };
 
   function sample(value = randomSeed()) {
     seed.value = value;
-    return ask("paint.sample", { seed: seedOf(seed), count: Number(count.value) });
+    return change(() => fresh(seedOf(seed), Number(count.value)));
+  }
+
+  function recount() {
+    const n = Number(count.value);
+    return change((recipes) => [...recipes.slice(0, n), ...fresh(recipes[0].seed, n).slice(recipes.length)]);
   }
 
   async function load(purpose, file) {
@@ -99,34 +134,56 @@ export function buildPaint(section, link, info) {
     if (!file) return;
     await attempt(async () => {
       const number = await upload(purpose, file);
-      await pictures(await link.request(purpose, { upload: number }));
+      if (purpose === "paint.reference") await takeReference(await link.request(purpose, { upload: number, mask: toBase64(board.labels) }));
+      else takeMask(toBytes((await link.request(purpose, { upload: number })).header.mask));
       toast(purpose === "paint.photo" ? "The segmenter has labelled your photo." : "Loaded.");
     });
   }
 
+  // The reference
+
+  async function takeReference({ header, images }) {
+    const mask = toBytes(header.mask);
+    await store.keep(header.reference, "paint.reference", new Blob([images[0]]));
+    await store.keep(header.labels, "paint.labels", mask);
+    history.push({ ...history.now, reference: { image: header.reference, labels: header.labels, mask } });
+    await showReference(history.now.reference);
+  }
+
+  async function showReference(taken) {
+    $("#paint-reference-empty").hidden = Boolean(taken);
+    $("[data-act=take-style]", section).disabled = !taken;
+    const content = taken && (await store.get("content", taken.image));
+    if (content) await show(reference, content.body);
+  }
+
+  function takeStyle(label) {
+    const { image, labels } = history.now.reference;
+    return add(null, () => ({ label, level: chosenLevel(), reference: image, labels }));
+  }
+
   function style(event) {
-    if (!reference.labels) return undefined;
-    const box = reference.canvas.getBoundingClientRect();
-    const label = labelAt(reference.labels, (event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
+    if (!history.now.reference) return undefined;
+    const box = reference.getBoundingClientRect();
+    const label = labelAt(history.now.reference.mask, (event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
     toast(`Applied the style of the reference's ${info.classes[label].name}.`);
-    return ask("paint.style", { label: info.class_wise ? label : null, level: chosenLevel() });
+    return takeStyle(info.class_wise ? label : null);
   }
 
   const actions = {
-    example: () => ask("paint.example", { seed: randomSeed() }),
+    example: () => attempt(async () => takeMask(await example(randomSeed()))),
     "load-mask": () => load("paint.mask"),
     "load-photo": () => load("paint.photo"),
     "load-reference": () => load("paint.reference"),
-    "example-reference": () => ask("paint.example_reference", { seed: randomSeed() }),
-    "take-style": () => ask("paint.style", { level: chosenLevel() }),
+    "example-reference": () => attempt(async () => takeReference(await link.request("paint.example_reference", { seed: randomSeed() }))),
+    "take-style": () => takeStyle(null),
     sample: () => sample(),
-    "resample-level": () => ask("paint.resample", { seed: randomSeed(), level: chosenLevel() }),
-    "undo-style": () => ask("paint.undo"),
+    "resample-level": () => resampled(null, {}),
   };
   section.addEventListener("click", (event) => actions[event.target.closest("[data-act]")?.dataset.act]?.());
-  reference.canvas.onclick = style;
+  reference.onclick = style;
   seed.onchange = () => sample(seed.value);
-  count.onchange = () => sample(seed.value);
+  count.onchange = recount;
   acceptDrops($("#paint .stage"), (file) => load(info.labels_photos && file.type === "image/jpeg" ? "paint.photo" : "paint.mask", file));
   acceptDrops($("#paint .reference"), (file) => load("paint.reference", file));
   $("[data-act=example]", section).hidden = !info.examples;
@@ -139,16 +196,20 @@ export function buildPaint(section, link, info) {
   $("[data-act=resample-level]", section).hidden = info.levels < 2;
 
   return {
-    keys: { ...keys, n: () => sample(), u: () => undoStyle.disabled || ask("paint.undo"), undo: () => board.undo(), redo: () => board.redo() },
+    keys: { ...keys, n: () => sample(), ...steps },
     redraw: () => board.draw(),
-    shown: () => board.draw(),
-    restore(state, images) {
-      board.load(toBytes(state.mask));
-      seed.value = state.recipes[0]?.seed ?? 0;
-      count.value = state.recipes.length;
-      pictures({ header: state, images });
+    shown() {
+      if (started) return board.draw();
+      started = true;
+      return restore(history.now);
     },
+    resume: (again) => again && started && drawing.put(1),
+    described: () => ({ type: "paint.draw", mask: toBase64(board.labels), recipes: history.now.recipes }),
   };
 }
 
-const same = (a, b) => a.length === b.length && a.every((value, i) => value === b[i]);
+// Recipes of new images.
+const fresh = (seed, count) => Array.from({ length: count }, (_, i) => ({ seed: seed + i, changes: [] }));
+
+// Recipes for another map: pixels outside a class are kept as long as the map is.
+const loosened = (recipes) => recipes.map(({ changes, ...rest }) => ({ ...rest, changes: changes.map((change) => ({ ...change, keep: false })) }));
