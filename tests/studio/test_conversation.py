@@ -66,7 +66,7 @@ def test_an_aborted_upload_leaves_one_line_in_the_log(
         "headers": [(b"host", b"127.0.0.1"), (b"cookie", f"semsynth_session={cookie}".encode())],
         "query_string": b"",
     }
-    events = [
+    events: list[dict[str, Any]] = [
         {"type": "http.request", "body": b"half of", "more_body": True},
         {"type": "http.disconnect"},
     ]
