@@ -63,6 +63,9 @@ def test_an_aborted_upload_leaves_one_line_in_the_log(
         "type": "http",
         "method": "POST",
         "path": "/upload/drag.photo",
+        "root_path": "",
+        "scheme": "http",
+        "server": ("127.0.0.1", 80),
         "headers": [(b"host", b"127.0.0.1"), (b"cookie", f"semsynth_session={cookie}".encode())],
         "query_string": b"",
     }

@@ -277,7 +277,7 @@ def test_an_upload_that_a_newer_one_replaces_is_answered_409(
         first = pool.submit(post)
         assert entered.wait(5)
         second = pool.submit(post)
-        time.sleep(0.2)
+        time.sleep(0.5)
         third = pool.submit(post)
         assert second.result(5) == 409
         go_on.set()
