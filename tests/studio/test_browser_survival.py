@@ -21,7 +21,7 @@ NOSE = (32, 32)
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Inversions of some seconds."""
-    monkeypatch.setattr("semsynth.studio.drag.INVERSION_STEPS", 120)
+    monkeypatch.setattr("semsynth.studio.drag.INVERSION_STEPS", 60)
 
 
 def drag_nose(page: Any, by: float = 8) -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import pytest
@@ -46,8 +47,8 @@ def test_a_client_that_does_not_read_is_disconnected_at_eight_megabytes(
         await asyncio.wait_for(running, 5)
 
     assert MAX_UNSENT == 8 * 2**20
-    with caplog.at_level(logging.WARNING):
-        asyncio.run(talk())
+    with caplog.at_level(logging.WARNING), ThreadPoolExecutor() as pool:
+        pool.submit(asyncio.run, talk()).result()  # a thread whose loop is its own
     assert visitor.sockets == 0
     assert [record.getMessage() for record in caplog.records] == [
         "A page that does not read its answers was disconnected."
@@ -81,6 +82,6 @@ def test_an_aborted_upload_leaves_one_line_in_the_log(
         """Nobody listens."""
 
     with caplog.at_level(logging.INFO):
-        asyncio.run(app(scope, receive, send))
+        app.state.portal.call(app, scope, receive, send)
     lines = [record.getMessage() for record in caplog.records if record.name != "asyncio"]
     assert lines == ["An upload was aborted after 7 bytes."]

@@ -1,6 +1,6 @@
 // The Paint tab: paint a label map, and several images follow it.
 
-import { $, acceptDrops, attempt, chooseFile, el, inTurn, randomSeed, seedOf, show, toBase64, toBytes, toast, upload } from "./dom.js";
+import { $, acceptDrops, attempt, chooseFile, el, randomSeed, seedOf, show, toBase64, toBytes, toast, upload } from "./dom.js";
 import { buildBoard } from "./board.js";
 import { Gallery } from "./gallery.js";
 import { History, undoable } from "./history.js";
@@ -44,10 +44,11 @@ export async function buildPaint(section, link, info, store) {
     await gallery.fill(images, recipes.map(caption));
   }
 
-  const drawing = new Newest(() => {
+  const drawing = new Newest(async () => {
     const { mask, recipes } = history.now;
     const painted = board.labels.some((label, i) => label !== mask[i]);
-    return attempt(() => draw(board.labels, painted ? loosened(recipes) : recipes));
+    await attempt(() => draw(board.labels, painted ? loosened(recipes) : recipes));
+    gallery.root.classList.remove("is-busy");
   });
   board.addEventListener("painting", () => drawing.put(1));
   board.addEventListener("change", () => {
@@ -63,19 +64,17 @@ export async function buildPaint(section, link, info, store) {
     drawing.put(1);
   }
 
-  // Draws changed recipes, which then become the present ones.
-  const act = inTurn();
-  const change = (edit) => act(async () => {
+  // Changes the recipes; the images follow.
+  function change(edit) {
     const recipes = edit(history.now.recipes);
-    if (recipes.some(({ changes }) => changes.length > MOST_CHANGES)) throw new Error(`An image takes ${MOST_CHANGES} changes of style; go on with New styles.`);
-    gallery.root.classList.add("is-busy");
-    try {
-      await draw(history.now.mask, recipes);
-      history.push({ ...history.now, recipes });
-    } finally {
-      gallery.root.classList.remove("is-busy");
+    if (recipes.some(({ changes }) => changes.length > MOST_CHANGES)) {
+      toast(`An image takes ${MOST_CHANGES} changes of style; go on with New styles.`, true);
+      return;
     }
-  });
+    history.push({ ...history.now, recipes });
+    gallery.root.classList.add("is-busy");
+    drawing.put(1);
+  }
 
   function takeMask(mask) {
     history.push({ ...history.now, mask, base: mask, recipes: loosened(history.now.recipes) });
