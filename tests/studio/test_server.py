@@ -325,6 +325,21 @@ def test_two_visitors_share_nothing(new_page: Callable[[], Page]) -> None:
     assert two.ask("drag.photo", upload=photo, job="photo-02")[0]["missing"] == photo
 
 
+def test_two_windows_of_one_visitor_do_not_supersede_each_other(
+    new_page: Callable[[], Page], app: FastAPI
+) -> None:
+    one, two = new_page(), Page(app)
+    two.client.cookies = one.client.cookies
+    two.open()
+    at = face(one)[0]
+    for page in [one, two] * 6:
+        page.send("drag.preview", at=at, marks=[DRAG], closed_loop=True)
+    for page in (one, two):
+        answers = [page.receive() for _ in range(6)]
+        assert answers[-1][1]  # the newest of each window is drawn
+    two.close()
+
+
 def test_without_the_cookie_nothing_is_told(app: FastAPI) -> None:
     page = Page(app)
     page.client.cookies.clear()

@@ -42,7 +42,7 @@ export async function buildDrag(section, link, info, store) {
   let started = false;
   const act = inTurn();
   const steps = undoable(section, history, (state) => act(() => restore(state)));
-  const job = new Job(section, link, history, (answer) => finish(answer));
+  const job = new Job(section, link, history, (answer, record) => finish(answer, record));
   window.studio = { latency: latency.all, frames: [] };
 
   // Frames
@@ -344,7 +344,8 @@ export async function buildDrag(section, link, info, store) {
     });
   }
 
-  const finish = (answer) => act(async () => {
+  const finish = (answer, { fields }) => act(async () => {
+    store.put([["content", fields.upload]]); // the photo has served
     begin(await stepOf("image", answer));
     await restore(history.now);
   });
