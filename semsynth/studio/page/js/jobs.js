@@ -38,7 +38,7 @@ export class Job {
         if (this.record !== record) return;
         this.ready = answer;
         if (record.again || record.since === this.history.id) await this.#take();
-        else this.#display("It is done, but you have gone on meanwhile.", 1);
+        else this.#display("The result is ready, but you have gone on meanwhile.", 1);
       } catch (error) {
         if (this.record === record && !error.lost) this.#forget();
         throw error;
