@@ -165,6 +165,8 @@ def row_of(point: Point, run_dir: Path, sweep: str, record: dict[str, Any]) -> R
     if measured is None:
         error = reason(run_dir / "output.log") or "no scores/test.json"
         return row | {"error": error, "exit_code": record["code"]}
+    if (spent := measured.pop("seconds_per_image", None)) is not None:
+        row["cost"] = row.get("cost", {}) | {"seconds_per_image": spent}
     return measured | row  # its seed is the noise's
 
 

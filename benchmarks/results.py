@@ -18,7 +18,8 @@ PACKAGE = Path(__file__).parents[1] / "semsynth"
 OTHER_ROOMS = ("cli", "studio", "export", "interop")
 ABOUT = ("sweep", "run", "method", "data", "seed")  # first columns of the CSV file
 LAST = (  # its last columns
-    *("images_per_second", "train_seconds", "peak_memory_gib", "device", "num_processes"),
+    *("images_per_second", "train_seconds", "seconds_per_image", "peak_memory_gib"),
+    *("device", "num_processes"),
     *("seconds", "config_hash", "commit", "error"),
 )
 KINDS: dict[str, Any] = {  # of what the report reads of a row

@@ -27,6 +27,7 @@ SECONDARY = ("_ratio", "PixelAccuracyAll", "FrequencyWeightedIoU")  # ends of na
 COSTS = {
     "images_per_second": "images/s",
     "train_seconds": "training, s",
+    "seconds_per_image": "s per generated image",
     "peak_memory_gib": "peak memory, GiB",
     "num_processes": "processes",
     "device": "device",

@@ -1,6 +1,7 @@
 """Generate on the validation and test splits, and measure."""
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +32,7 @@ class Evaluation(Callback):
     Images, real ones too, are rounded to 8 bits first, as if written to files.
 
     The scores are logged as ``val/NAME`` and ``test/NAME`` and written to ``scores/`` in the run
-    directory with their protocol. Each process measures its own samples; metrics are summed.
+    directory with their protocol and the time to generate an image. Each process measures its own samples; metrics are summed.
 
     Args:
         metrics: Metrics, each by class and arguments.
@@ -59,6 +60,7 @@ class Evaluation(Callback):
         self.on_missing_weights = on_missing_weights
         self.metrics: list[ImageMetric] = []
         self.census = Census()
+        self.seconds, self.num_generated = 0.0, 0
         self.real_statistics = RealStatistics() if cache_real else None
         self.scores: dict[str, float] = {}
         self.protocol: Card = {}
@@ -129,7 +131,12 @@ class Evaluation(Callback):
     def _generated(self, trainer: Trainer, method: LightningModule, batch: Batch) -> Batch:
         """Images of each sample, ``num_samples`` if a metric needs them."""
         draws = self.num_samples if any("fakes" in metric.wants for metric in self.metrics) else 1
+        started = time.perf_counter()
         images = [generate(trainer, method, batch, self.seed, draw) for draw in range(draws)]
+        if method.device.type == "cuda":
+            torch.cuda.synchronize(method.device)
+        self.seconds += time.perf_counter() - started
+        self.num_generated += draws * len(images[0])
         fakes = torch.stack([as_on_disk(image) for image in images], dim=1)
         return {"fake": fakes[:, 0], "fakes": fakes}
 
@@ -161,10 +168,12 @@ class Evaluation(Callback):
                 "num_samples": self.num_samples,
                 "seed": self.seed,
                 "scores": self.scores,
+                "seconds_per_image": self.seconds / max(self.num_generated, 1) or None,
                 "protocol": self.protocol,
             }
             path = Path(trainer.default_root_dir) / "scores" / f"{stage}.json"
             write_text(path, json.dumps(record, indent=2) + "\n")
+        self.seconds, self.num_generated = 0.0, 0
 
     on_test_epoch_start = on_validation_epoch_start
     on_test_batch_end = on_validation_batch_end  # type: ignore[assignment]  # Lightning's types differ

@@ -53,8 +53,8 @@ def export(
     Images, label maps of class indices, classes, splits, and a manifest with seed, source and
     confidence of each sample.
 
-    From masks: --ckpt_path of CLVAE or FewShotSMIS. The masks are the labelled ones of its
-    training, or those of --masks, unedited or edited, in any number of styles.
+    From masks: --ckpt_path of CLVAE, FewShotSMIS or LabelFlow. The masks are the labelled ones of
+    its training, or those of --masks, unedited or edited, in any number of styles.
 
     From samples: --ckpt_path of FewShotSMIS with --source samples, or --prior and --labelled:
     samples of the generator, with pseudo-labels from its features.
@@ -84,7 +84,7 @@ def export(
 
     Args:
         output: Where to write.
-        ckpt_path: Checkpoint of CLVAE or FewShotSMIS.
+        ckpt_path: Checkpoint of CLVAE, FewShotSMIS or LabelFlow.
         prior: A shipped prior, or its safetensors file.
         labelled: Few labelled images, as FewShotFolder, with --prior.
         labelling: How the features of --prior label.

@@ -20,7 +20,7 @@ from semsynth.export.sources import MaskSource, SampleSource, labelled_samples
 from semsynth.export.styles import PhotoStyles
 from semsynth.files import read_yaml
 from semsynth.images import from_uint8
-from semsynth.methods import CLVAE, FewShotSMIS
+from semsynth.methods import CLVAE, FewShotSMIS, LabelFlow
 from semsynth.weights.download import sha256_of
 from semsynth.weights.priors import find_prior, read_card
 
@@ -39,7 +39,7 @@ class Opened(NamedTuple):
         origin: Identity of the method, as JSON values.
     """
 
-    method: CLVAE | FewShotSMIS
+    method: CLVAE | FewShotSMIS | LabelFlow
     data: SynthesisDataModule
     images: Tensor
     masks: Tensor
@@ -65,8 +65,10 @@ def open_checkpoint(file: Path, device: torch.device) -> Opened:
     content = read_yaml(config)
     model = content.get("model") if isinstance(content, dict) else None
     name = str(model.get("class_path") if isinstance(model, dict) else model).rsplit(".", 1)[-1]
-    if name not in ("CLVAE", "FewShotSMIS"):
-        raise DataError(f"{name} cannot make labelled images; export with CLVAE or FewShotSMIS.")
+    if name not in ("CLVAE", "FewShotSMIS", "LabelFlow"):
+        raise DataError(
+            f"{name} cannot make labelled images; export with CLVAE, FewShotSMIS or LabelFlow."
+        )
     data = open_data(config)
     kind = getattr(semsynth.methods, name)
     method = kind.load_from_checkpoint(file, map_location=device, weights_only=True)

@@ -24,7 +24,7 @@ folder = pathlib.Path(args["run_dir"])
 (folder / "scores").mkdir(parents=True, exist_ok=True)
 with open(folder.parent / "calls", "a") as file: file.write(args["value"])
 if args["value"] == "2": sys.exit("value 2 is bad")
-scores = {"scores": {"MeanIoU": int(args["value"])}}
+scores = {"scores": {"MeanIoU": int(args["value"])}, "seconds_per_image": 0.5}
 (folder / "scores" / "test.json").write_text(json.dumps(scores))
 """
 
@@ -56,6 +56,7 @@ def test_every_point_has_a_row_and_a_failure_does_not_stop_the_rest(
     assert run.main([str(sweep), "--output", str(output)]) == 1
     scores = [row.get("scores") for row in rows(output)]
     assert scores == [{"MeanIoU": 1}, None, {"MeanIoU": 3}]
+    assert rows(output)[0]["cost"] == {"seconds_per_image": 0.5}
     assert (rows(output)[1]["error"], rows(output)[1]["exit_code"]) == ("value 2 is bad", 1)
     assert (output / "report.html").is_file()
 

@@ -111,6 +111,7 @@ def test_protocol_stands_beside_the_scores(tmp_path: Path) -> None:
         "seed": 5,
     }
     assert card["metrics"].keys() == record["scores"].keys()
+    assert 0 < record["seconds_per_image"] < 10
     assert card["metrics"]["fd_toy"]["extractor"] == TOY
     assert len(card["metrics"]["fd_toy"]["sha256"]) == 64
     assert card["metrics"]["fd_toy"]["num_samples"] == 1

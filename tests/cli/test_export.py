@@ -120,11 +120,12 @@ def test_coco_adds_the_annotations_of_each_split(clvae: Path, tmp_path: Path) ->
         assert np.array_equal(before, after)
 
 
+@pytest.mark.parametrize("method", ["clvae", "label_flow"])
 def test_masks_of_a_folder_are_used_as_they_are_in_several_styles(
-    clvae: Path, pairs: Path, tmp_path: Path
+    method: str, request: pytest.FixtureRequest, pairs: Path, tmp_path: Path
 ) -> None:
-    labels = pairs / "train/labels"
-    root = export(tmp_path / "out", clvae, "--masks", str(labels), "--styles", "3")
+    labels, checkpoint = pairs / "train/labels", request.getfixturevalue(method)
+    root = export(tmp_path / "out", checkpoint, "--masks", str(labels), "--styles", "3")
     records = manifest(root)
     assert [record["source"] for record in records] == ["0"] * 3 + ["1"] * 3
     images = set()

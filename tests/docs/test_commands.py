@@ -33,12 +33,14 @@ SMALL = {
     "--model.depth 1",
     "stylegan2": "--model.channel_base 512 --model.channel_max 8",
     "segmenter": "--model.channels 4",
+    "label_flow": "--model.channels 8 --model.num_steps 2",
     "flow_estimator": "--data.batch_size 2",
 }
 OF_DOCUMENT = {  # whose run is meant by RUN
     "README": "clvae/toy_street",
     "clvae": "clvae/toy_street",
     "fewshot_smis": "fewshot_smis/toy_scribble",
+    "label_flow": "label_flow/toy_street",
     "real": "segmenter/toy_street",
     "small_networks": "segmenter/toy_street",
     "stylegan2": "stylegan2/toy64",

@@ -10,7 +10,7 @@ import yaml
 from lightning import Trainer
 
 from semsynth.data import Folder
-from semsynth.methods import CLVAE, Segmenter
+from semsynth.methods import CLVAE, LabelFlow, Segmenter
 from tests.data.trees import write_map, write_photo
 
 SIZE = 32
@@ -41,7 +41,10 @@ def write_run(
     run_dir: Path, method: str, arguments: Mapping[str, Any], data: Mapping[str, Any]
 ) -> Path:
     """A run directory as a training leaves it, with a checkpoint of random weights."""
-    kinds: dict[str, Callable[..., CLVAE | Segmenter]] = {"CLVAE": CLVAE, "Segmenter": Segmenter}
+    classes = (CLVAE, LabelFlow, Segmenter)
+    kinds: dict[str, Callable[..., CLVAE | LabelFlow | Segmenter]] = {
+        kind.__name__: kind for kind in classes
+    }
     torch.manual_seed(0)
     model = kinds[method](**arguments)
     model.eval()
@@ -69,11 +72,20 @@ def clvae(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         "encoder_size": 128,
         "perceptual_weight": 0.0,
     }
-    data = {
-        "class_path": Folder.__name__,
-        "init_args": {"root": str(pairs), "num_classes": 3, "image_size": SIZE},
-    }
-    return write_run(tmp_path_factory.mktemp("clvae"), "CLVAE", arguments, data)
+    return write_run(tmp_path_factory.mktemp("clvae"), "CLVAE", arguments, folder_of(pairs))
+
+
+@pytest.fixture(scope="session")
+def label_flow(pairs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of a small LabelFlow of the labelled photos."""
+    arguments = {"num_classes": 3, "image_size": (SIZE, SIZE), "channels": 8, "num_steps": 2}
+    return write_run(tmp_path_factory.mktemp("flow"), "LabelFlow", arguments, folder_of(pairs))
+
+
+def folder_of(root: Path) -> dict[str, Any]:
+    """The configuration of the labelled photos."""
+    arguments = {"root": str(root), "num_classes": 3, "image_size": SIZE}
+    return {"class_path": Folder.__name__, "init_args": arguments}
 
 
 @pytest.fixture(scope="session")

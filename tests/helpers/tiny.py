@@ -42,6 +42,16 @@ METHODS = {
         "--model.constant_epochs=1",  # rates fall at the end of each epoch
         "--model.decay_epochs=4",
     ],
+    "label_flow": [
+        "--config=experiments/label_flow/toy_street.yaml",
+        EPOCH,
+        "--data.image_size=32",
+        "--model.channels=8",
+        "--model.depth=3",
+        "--model.spade_channels=4",
+        "--model.num_steps=2",
+        "--model.recolour=0.5",  # draws more
+    ],
     "stylegan2": [
         "--config=experiments/stylegan2/toy64.yaml",
         EPOCH,

@@ -17,6 +17,7 @@ from semsynth.networks.motion.raft import RAFT
 from semsynth.networks.rivals.groupdnet import GroupedEncoder, GroupedGenerator
 from semsynth.networks.rivals.inade import InstanceAdaptiveGenerator
 from semsynth.networks.rivals.segmentation_discriminator import SegmentationDiscriminator
+from semsynth.networks.rivals.velocity_unet import VelocityUNet
 from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.networks.trunk_unet import TrunkUNet
@@ -97,6 +98,10 @@ CASES: dict[str, Callable[[], Case]] = {
     "TrunkUNet": lambda: (
         TrunkUNet(5, 4, "efficientnet-lite0"),
         (torch.randn(4, 3, 16, 16),),
+    ),
+    "VelocityUNet": lambda: (
+        VelocityUNet(4, channels=8, depth=3, spade_channels=4),
+        (torch.randn(4, 3, 16, 16), torch.rand(4), masks(16)),
     ),
     "UNet": lambda: (UNet(5, channels=4), (torch.randn(4, 3, 16, 16),)),
 }
