@@ -32,7 +32,8 @@ class Evaluation(Callback):
     Images, real ones too, are rounded to 8 bits first, as if written to files.
 
     The scores are logged as ``val/NAME`` and ``test/NAME`` and written to ``scores/`` in the run
-    directory with their protocol and the time to generate an image. Each process measures its own samples; metrics are summed.
+    directory with their protocol and the time to generate an image. Each process measures its own
+    samples; metrics are summed.
 
     Args:
         metrics: Metrics, each by class and arguments.

@@ -25,8 +25,8 @@ def tiny(**changes: Any) -> LabelFlow:
 
 def with_velocity(method: LabelFlow, velocity: Callable[..., Tensor]) -> LabelFlow:
     """A method whose network knows a velocity of image, time and label map."""
-    method.network.modulations = lambda mask: mask  # type: ignore[method-assign, assignment]
-    method.network.velocity = velocity  # type: ignore[method-assign]
+    network: Any = method.network
+    network.modulations, network.velocity = lambda mask: mask, velocity
     return method
 
 

@@ -4,6 +4,7 @@ After Wang et al., "Semantic Image Synthesis via Diffusion Models", 2022,
 https://arxiv.org/abs/2207.00050 (SDM), without attention.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from semsynth.networks.clvae.layouts import fill_ignored
 _WIDTHS = (1, 2, 4, 8)  # times channels, at each scale; the last also at all coarser ones
 _GROUP = 8  # channels that are normalised together
 _FREQUENCIES = 32  # of the embedding of the time
+_FASTEST = 32  # half waves from noise to image
+DATA_STD = 0.5  # of images in [-1, 1], as in EDM
 
 
 class Modulation(NamedTuple):
@@ -87,6 +90,9 @@ class LayoutBlock(TimedBlock):
 class VelocityUNet(nn.Module):
     """Velocity of images on their way from noise to data.
 
+    Inputs and outputs are scaled by the time as in Karras et al., NeurIPS 2022 (EDM), so that the
+    network is to predict numbers of variance 1 from numbers of variance 1.
+
     Args:
         num_classes: Classes of the label maps.
         channels: Channels at full resolution, a multiple of 8; doubled at each halving of the
@@ -141,7 +147,9 @@ class VelocityUNet(nn.Module):
     def velocity(self, x: Tensor, time: Tensor, given: Sequence[Sequence[Modulation]]) -> Tensor:
         """Velocities, as by ``forward``, with the modulations of the label maps."""
         embedded = F.silu(self.embed(waves(time)))
-        x, skips = self.first(x), list[Tensor]()
+        way, (of_input, of_way, of_output) = x, scales(time[:, None, None, None])
+        x = self.first(of_input * x)
+        skips: list[Tensor] = []
         for i, block in enumerate(self.down):
             x = block(F.avg_pool2d(x, 2) if i else x, embedded)
             skips.append(x)
@@ -149,7 +157,18 @@ class VelocityUNet(nn.Module):
         for block, modulations in zip(self.up[1:], given[1:], strict=True):
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
             x = block(torch.cat([x, skips.pop()], dim=1), embedded, modulations)
-        return self.last(F.silu(self.norm(x))).float()
+        return of_way * way + of_output * self.last(F.silu(self.norm(x))).float()
+
+
+def scales(time: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Factors of the input, of the image on its way, and of the output, at times in [0, 1].
+
+    ``of_way`` times the image is the best linear guess of the velocity, for images of variance
+    ``DATA_STD`` squared and noise of variance 1; ``of_output`` is the deviation of its error.
+    """
+    variance = (DATA_STD * time).square() + (1 - time).square()
+    of_input = variance.rsqrt()
+    return of_input, (DATA_STD**2 * time - (1 - time)) / variance, DATA_STD * of_input
 
 
 def modulate(x: Tensor, by: Modulation) -> Tensor:
@@ -158,7 +177,7 @@ def modulate(x: Tensor, by: Modulation) -> Tensor:
 
 
 def waves(time: Tensor) -> Tensor:
-    """Sines and cosines (B, 64) of times (B,) in [0, 1], with periods from 2 to 1/500."""
-    pitch = torch.logspace(0, 3, _FREQUENCIES, device=time.device) * torch.pi
+    """Sines and cosines (B, 64) of times (B,) in [0, 1], from half a wave to ``_FASTEST``."""
+    pitch = torch.logspace(0, math.log10(_FASTEST), _FREQUENCIES, device=time.device) * torch.pi
     angle = time[:, None] * pitch
     return torch.cat([angle.sin(), angle.cos()], dim=1)

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from semsynth.networks.clvae.layouts import one_hot
 from semsynth.networks.clvae.spade import SPADE
-from semsynth.networks.rivals.velocity_unet import LayoutBlock, VelocityUNet, waves
+from semsynth.networks.rivals.velocity_unet import LayoutBlock, VelocityUNet, scales, waves
 
 
 def group_normalised(x: Tensor) -> Tensor:
@@ -59,3 +59,17 @@ def test_waves_by_hand() -> None:
 
 def test_the_toy_network_has_two_million_parameters() -> None:
     assert 2e6 < sum(p.numel() for p in VelocityUNet(8).parameters()) < 4e6
+
+
+def test_scales_give_the_linear_guess_of_the_velocity_and_its_error() -> None:
+    torch.manual_seed(0)
+    noise, image = torch.randn(400_000).double(), 0.5 * torch.randn(400_000).double()
+    for time in (0.0, 0.3, 0.8, 1.0):
+        way, velocity = torch.lerp(noise, image, time), image - noise
+        of_input, of_way, of_output = scales(torch.tensor(time).double())
+        slope = (way * velocity).mean() / way.square().mean()
+        error = (velocity - slope * way).std()
+        expected = torch.stack([1 / way.std(), slope, error])
+        torch.testing.assert_close(
+            torch.stack([of_input, of_way, of_output]), expected, atol=0.01, rtol=0.01
+        )
