@@ -17,12 +17,12 @@ from semsynth.images import to_uint8
 from semsynth.metrics.frozen import Frozen, exact_float32, file_protocol
 from semsynth.weights.cards import read_network
 from semsynth.weights.conversion import read_pretrained
+from semsynth.weights.hub import find_timm
 
 ALIASES = {
     "inception": "inception-clean",
     "dinov2": "timm:vit_large_patch14_dinov2.lvd142m@224",  # as Stein et al., NeurIPS 2023
 }
-HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 NAMES = "inception-clean, inception-fid, dinov2, timm:MODEL, toy_street, toy_portrait or a path"
 
 
@@ -245,7 +245,8 @@ def build_features(name: str) -> FeatureExtractor:
         build = partial(InceptionFID, file)
     elif full_name.startswith("timm:"):
         model = full_name.removeprefix("timm:")
-        file = _find_timm(model.partition("@")[0], needed_for, remedy)
+        choices = f"Extractors are {NAMES}."
+        file = find_timm(model.partition("@")[0], needed_for, remedy, choices)
         label = re.sub(r"\W+", "_", name.removeprefix("timm:"))
         build = partial(TimmFeatures, model, label, file)
     else:
@@ -255,35 +256,3 @@ def build_features(name: str) -> FeatureExtractor:
     extractor = _BUILT.get(key) or build()
     _BUILT[key] = extractor
     return extractor
-
-
-def _find_timm(model: str, needed_for: str, remedy: str) -> Path:
-    import timm
-
-    config = timm.get_pretrained_cfg(model) if timm.is_model(model) else None
-    if config is None or not config.hf_hub_id:
-        raise ValueError(
-            f"timm has no pretrained model {model!r}; timm.list_pretrained() lists them. "
-            f"Extractors are {NAMES}."
-        )
-    return find_network(config.hf_hub_id, needed_for, remedy)
-
-
-def find_network(name: str, needed_for: str, remedy: str) -> Path:
-    """Weights of a network in a folder, or in a cached repository of the hub.
-
-    Nothing is downloaded: without a connection that would take most of a minute to fail.
-    ``needed_for`` and ``remedy``, the option that avoids it, are for the error message.
-    """
-    own = Path(name).is_dir()
-    folder = Path(name) if own else weights.find(f"hf:{name}", needed_for, remedy)
-    if folder.is_file():  # from a package
-        return folder
-    for file in HUB_FILES:
-        if (folder / file).is_file():
-            return folder / file
-    raise weights.MissingWeightsError(
-        f"{needed_for} needs one of {', '.join(HUB_FILES)} in {folder}; put it there, or "
-        f"do without it: {remedy}.",
-        [] if own else [f"hf:{name}"],
-    )

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from semsynth import weights
-from semsynth.metrics.features import find_network, segmenter_file
+from semsynth.metrics.features import segmenter_file
 from semsynth.metrics.frozen import Frozen, exact_float32, file_protocol
 from semsynth.networks.trunk_unet import segmentation_network
+from semsynth.weights.hub import find_network
 
 MINUS_ONE_TO_ONE = (0.5, 0.5, 0.5)
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -24,7 +24,7 @@ from semsynth.metrics.features import (
     resize_bicubic,
 )
 from semsynth.networks.inception import Inception
-from semsynth.weights import PACKAGES, MissingWeightsError, load_segmenter
+from semsynth.weights import PACKAGES, MissingWeightsError, hub, load_segmenter
 from semsynth.weights.cards import write_weights
 
 from .conftest import randomise
@@ -157,7 +157,7 @@ def timm_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A tiny vision transformer of timm with random weights, in place of the hub."""
     torch.manual_seed(0)
     save_file(timm.create_model(TINY_VIT).state_dict(), tmp_path / "model.safetensors")
-    monkeypatch.setattr(features, "find_network", lambda *_: tmp_path / "model.safetensors")
+    monkeypatch.setattr(hub, "find_network", lambda *_: tmp_path / "model.safetensors")
     return tmp_path
 
 
@@ -193,7 +193,7 @@ def test_dinov2_is_its_large_model_at_224(monkeypatch: pytest.MonkeyPatch) -> No
             super().__init__()
             asked.append(arguments)
 
-    monkeypatch.setattr(features, "find_network", lambda *names: Path(names[0]))
+    monkeypatch.setattr(hub, "find_network", lambda *names: Path(names[0]))
     monkeypatch.setattr(features, "TimmFeatures", Recorder)
     build_features("dinov2")
     file = Path("timm/vit_large_patch14_dinov2.lvd142m")
