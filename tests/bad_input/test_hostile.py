@@ -21,7 +21,7 @@ from semsynth.cli.preflight import choose_device
 from semsynth.data import Folder
 from semsynth.errors import UsageError, UserError
 from semsynth.images import to_uint8
-from semsynth.methods import CLVAE, Segmenter, StyleGAN2, UserControllableLT
+from semsynth.methods import CLVAE, LabelFlow, Segmenter, StyleGAN2, UserControllableLT
 from semsynth.methods.opening import load_editor
 from semsynth.methods.trained import load_trained
 from semsynth.weights import ASSETS, load_segmenter
@@ -114,6 +114,7 @@ def test_value_that_is_no_number_is_refused_by_every_flag(
 
 METHODS: list[tuple[type, dict[str, Any]]] = [
     (CLVAE, {"num_classes": 3}),
+    (LabelFlow, {"num_classes": 3}),
     (Segmenter, {"num_classes": 3}),
     (StyleGAN2, {}),
     (UserControllableLT, {"prior": "toy_portrait"}),
