@@ -10,6 +10,7 @@ from torch import Tensor
 
 from semsynth.losses.losses import (
     class_balance,
+    contrastive_loss,
     feature_matching_loss,
     hinge_loss_d,
     hinge_loss_g,
@@ -73,6 +74,28 @@ class SegmentationAdversary:
         return loss
 
 
+class BackboneAdversary(SegmentationAdversary):
+    """OASIS's adversary on a frozen backbone, whose features of real and fake places are matched.
+
+    The features of the coarsest stage are compared by a contrastive loss, as in DP-SIMS.
+    """
+
+    def __init__(self, label_mix_weight: float, contrastive_weight: float) -> None:
+        super().__init__(label_mix_weight)
+        self.contrastive_weight = contrastive_weight
+
+    def reconstruction_terms(
+        self, discriminator: Any, fake: Tensor, real: Tensor
+    ) -> dict[str, Tensor]:
+        """Contrastive loss of reconstructions."""
+        if not self.contrastive_weight:
+            return {}
+        on_fake = discriminator.backbone.features(fake)[-1]
+        with torch.no_grad():
+            on_real = discriminator.backbone.features(real)[-1]
+        return {"contrastive": self.contrastive_weight * contrastive_loss(on_fake, on_real)}
+
+
 def judge(
     discriminator: Any, layout: Tensor, fake: Tensor, real: Tensor
 ) -> tuple[list[Output], list[Output]]:
@@ -80,4 +103,4 @@ def judge(
     return halves(discriminator(layout, torch.cat([fake, real])))
 
 
-Adversary = PatchAdversary | SegmentationAdversary
+Adversary = PatchAdversary | SegmentationAdversary | BackboneAdversary

@@ -175,6 +175,28 @@ def segmentation_loss(logits: Tensor, mask: Tensor, balance: Tensor | None = Non
     return losses.sum() / (mask != IGNORE_INDEX).sum().clamp_min(1)
 
 
+def contrastive_loss(fake: Tensor, real: Tensor, temperature: float = 0.07) -> Tensor:
+    """Find the real features of each place among all places of its image.
+
+    InfoNCE of patches (Park et al., ECCV 2020) on features (B, C, H, W) with cosine similarities;
+    real features get no gradient.
+    """
+    fake, real = (F.normalize(x.float().flatten(2), dim=1) for x in (fake, real.detach()))
+    logits = fake.transpose(1, 2) @ real / temperature  # (B, HW, HW)
+    place = torch.arange(logits.shape[1], device=logits.device)
+    return F.cross_entropy(logits.flatten(0, 1), place.repeat(len(logits)))
+
+
+def diversity_loss(pairs: Tensor, margin: float) -> Tensor:
+    """How far pairs of images (B, 2, 3, H, W) of one label map are from differing by a margin.
+
+    Their mean absolute difference counts up to the margin (Yang et al., ICLR 2019, without their
+    division by the distance of the codes).
+    """
+    difference = (pairs[:, 0].float() - pairs[:, 1].float()).abs().mean((1, 2, 3))
+    return F.relu(margin - difference).mean()
+
+
 def label_mix(real: Tensor, fake: Tensor, mask: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     """Images (B, 3, H, W) that are real or fake class by class, and where real (B, 1, H, W)."""
     labels = mask.masked_fill(mask == IGNORE_INDEX, num_classes)

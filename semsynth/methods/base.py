@@ -52,7 +52,7 @@ class Method(FiniteArguments):
     """Seed of the training."""
 
     frozen: tuple[str, ...] = ()
-    """Names of sub-networks with fixed weights, kept out of checkpoints."""
+    """Names of sub-networks with fixed weights, as ``a`` or ``a.b``, kept out of checkpoints."""
 
     uses_masks = True
     """Whether the images are generated from the batch's masks, and are shown beside them."""
@@ -99,7 +99,8 @@ class Method(FiniteArguments):
 
     def frozen_state(self) -> dict[str, Tensor]:
         """State of the frozen networks."""
-        return {k: v for k, v in self.state_dict().items() if k.split(".")[0] in self.frozen}
+        places = tuple(f"{name}." for name in self.frozen)
+        return {k: v for k, v in self.state_dict().items() if k.startswith(places)}
 
 
 def without_retired(arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,13 +15,13 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from semsynth import weights
 from semsynth.errors import require_not_negative, require_positive
-from semsynth.losses.adversarial import Adversary, PatchAdversary, SegmentationAdversary
-from semsynth.losses.losses import PerceptualLoss, class_layer_kl, kl_divergence
+from semsynth.losses.adversarial import Adversary, BackboneAdversary
+from semsynth.losses.losses import PerceptualLoss, class_layer_kl, diversity_loss, kl_divergence
 from semsynth.methods.base import Batch, Method, count_as_one_step, require_unused_parameters
+from semsynth.methods.clvae_adversaries import Kind, build_adversary
 from semsynth.networks.clvae.encoder import Posterior, draw_class, rows_of, rows_present
 from semsynth.networks.clvae.family import build_networks
 from semsynth.networks.clvae.layouts import one_hot
-from semsynth.networks.clvae.patch_discriminator import MultiscaleDiscriminator
 from semsynth.networks.clvae.spectral import initialise
 from semsynth.networks.clvae.style_codes import (
     Fill,
@@ -34,8 +34,8 @@ from semsynth.networks.clvae.style_codes import (
 )
 from semsynth.networks.noise import hash_int64, seeded_normal
 from semsynth.networks.recolouring import recolour
-from semsynth.networks.rivals.segmentation_discriminator import SegmentationDiscriminator
 from semsynth.networks.vgg import VGGFeatures
+from semsynth.weights.backbones import load_backbone
 from semsynth.weights.conversion import read_pretrained
 
 UNET_WEIGHTS = (1.0, 1.0, 1.0)
@@ -79,9 +79,17 @@ class CLVAE(Method):
         accumulate_grad_batches: Batches whose gradients are averaged for one step.
         architecture: CLVAE's networks, or those of a rival without a global code: GroupDNet (SMIS,
             Zhu et al., CVPR 2020), or INADE (Tan et al., CVPR 2021), whose noise has ``code_dim``.
-        discriminator: Patches under their layout, as in SPADE, or the segmentation of OASIS
-            (Sushko et al., ICLR 2021), which has no feature matching.
+        discriminator: Patches under their layout, as in SPADE; or without feature matching, the
+            segmentation of OASIS (Sushko et al., ICLR 2021), or one on a frozen ``pretrained``
+            backbone, after DP-SIMS (Berrada et al., CVPR 2024).
         label_mix_weight: Weight of OASIS's consistency on mixed images; 0 turns it off.
+        backbone: Pretrained backbone: ``toy_street``, ``toy_portrait``, the path of a segmenter, or
+            ``timm:MODEL``.
+        contrastive_weight: Weight of the contrastive loss of the backbone's features.
+        diversity_weight: Weight of the loss of pairs of samples that differ less than by the
+            margin; half of the images to judge are then samples, not reconstructions. Needs a
+            discriminator without feature matching; 0 turns it off.
+        diversity_margin: Mean absolute difference of two samples of a label map, in [-1, 1].
         instances_per_class: Number of instances per class with separate codes; above 1 the data
             must have instance maps. Not in the paper, like the next four.
         code_last_blocks: The blocks at full resolution read the finest codes, not the mask.
@@ -90,7 +98,7 @@ class CLVAE(Method):
         checkpointing: Recompute the generator's blocks in the backward pass: less memory.
     """
 
-    frozen = ("perceptual_loss",)
+    frozen = ("perceptual_loss", "discriminator.backbone")
 
     def __init__(
         self,
@@ -120,8 +128,12 @@ class CLVAE(Method):
         fresh_fake_for_d: bool = True,
         accumulate_grad_batches: int = 1,
         architecture: Literal["clvae", "groupdnet", "inade"] = "clvae",
-        discriminator: Literal["patch", "segmentation"] = "patch",
+        discriminator: Kind = "patch",
         label_mix_weight: float = 10.0,
+        backbone: str = "timm:tf_efficientnet_lite0",
+        contrastive_weight: float = 1.0,
+        diversity_weight: float = 0.0,
+        diversity_margin: float = 0.2,
         instances_per_class: int = 1,
         code_last_blocks: bool = False,
         coupled_prior: bool = False,
@@ -148,7 +160,15 @@ class CLVAE(Method):
             feature_matching_weight=feature_matching_weight,
             kl_weight=kl_weight,
             label_mix_weight=label_mix_weight,
+            contrastive_weight=contrastive_weight,
+            diversity_weight=diversity_weight,
+            diversity_margin=diversity_margin,
         )
+        if diversity_weight and discriminator == "patch":
+            raise ValueError(
+                "diversity_weight needs --model.discriminator segmentation or pretrained: feature "
+                "matching pulls all samples of a label map towards its photo."
+            )
         self.automatic_optimization = False
         self.num_classes = num_classes
         self.perceptual = perceptual
@@ -164,6 +184,8 @@ class CLVAE(Method):
         self.absent: tuple[str, ...] = ()  # networks that an imported checkpoint lacks
         self.instances_per_class = instances_per_class
         self.recolour = recolour
+        self.backbone = backbone
+        self.diversity_weight, self.diversity_margin = diversity_weight, diversity_margin
         size = (image_size[0], image_size[1])  # a list, if it comes from YAML
         self.encoder: Any
         self.generator: Any
@@ -188,15 +210,16 @@ class CLVAE(Method):
         self.code_shape: tuple[int, int, int] = self.generator.code_shape
         self.discriminator: nn.Module
         self.adversary: Adversary
-        if discriminator == "patch":
-            self.discriminator = MultiscaleDiscriminator(num_classes + 3, discriminator_channels)
-            self.adversary = PatchAdversary(feature_matching_weight)
-        else:
-            depth = min(6, (min(size) & -min(size)).bit_length() - 2)
-            self.discriminator = SegmentationDiscriminator(
-                num_classes, discriminator_channels, depth
-            )
-            self.adversary = SegmentationAdversary(label_mix_weight)
+        self.discriminator, self.adversary = build_adversary(
+            discriminator,
+            num_classes,
+            size,
+            discriminator_channels,
+            backbone,
+            feature_matching_weight=feature_matching_weight,
+            label_mix_weight=label_mix_weight,
+            contrastive_weight=contrastive_weight,
+        )
         for network in (self.encoder, self.generator, self.discriminator):
             initialise(network, init)
         self.to(memory_format=torch.channels_last)  # a quarter faster, on CPU and under bf16
@@ -215,13 +238,16 @@ class CLVAE(Method):
         require_unused_parameters(self.trainer.strategy)
         if self.perceptual_weight and self.perceptual_loss is None:
             self.perceptual_loss = self._build_perceptual_loss()
+        if isinstance(self.adversary, BackboneAdversary):
+            load_backbone(self.backbone, self.discriminator.get_submodule("backbone"))
 
     def configure_optimizers(self) -> tuple[list[Optimizer], list[LambdaLR]]:
         """Adam for generator and encoder together, Adam for the discriminator."""
         generative = [*self.generator.parameters(), *self.encoder.parameters()]
+        judging = [p for p in self.discriminator.parameters() if p.requires_grad]
         optimizers: list[Optimizer] = [
             Adam(generative, self.lr_g, self.betas, fused=True),
-            Adam(self.discriminator.parameters(), self.lr_d, self.betas, fused=True),
+            Adam(judging, self.lr_d, self.betas, fused=True),
         ]
         return optimizers, [LambdaLR(o, self.lr_factor) for o in optimizers]
 
@@ -256,11 +282,16 @@ class CLVAE(Method):
         terms, fakes = [], []
         for batch in batches:
             fake, posterior = self.reconstruct(batch)
+            pairs = self.sample_pairs(batch) if self.diversity_weight else None
+            judged = some_from_prior(fake, pairs)
             layout = one_hot(batch["mask"], self.num_classes)
-            losses = self.generator_losses(batch, layout, fake, posterior)
+            losses = self.generator_losses(batch, layout, fake, posterior, judged)
+            if pairs is not None:
+                loss = diversity_loss(pairs, self.diversity_margin)
+                losses["diversity"] = self.diversity_weight * loss
             self.manual_backward(torch.stack(list(losses.values())).sum() / len(batches))
             terms.append(losses)
-            fakes.append(fake.detach())
+            fakes.append(judged.detach())
         optimizer.step()
         self.untoggle_optimizer(optimizer)
         means = {name: torch.stack([t[name].detach() for t in terms]).mean() for name in terms[0]}
@@ -277,6 +308,8 @@ class CLVAE(Method):
             if self.fresh_fake_for_d:
                 with torch.no_grad():
                     fake, _ = self.reconstruct(batch)
+                    if self.diversity_weight:
+                        fake = some_from_prior(fake, self.sample_pairs(batch))
             layout = one_hot(batch["mask"], self.num_classes)
             loss = self.discriminator_loss(batch, layout, fake)
             self.manual_backward(loss / len(batches))
@@ -311,13 +344,32 @@ class CLVAE(Method):
         prior = getattr(self.generator, "code_prior", None)
         return None if prior is None else prior(z_global)
 
+    def sample_pairs(self, batch: Batch) -> Tensor:
+        """Two samples of the prior (n, 2, 3, H, W) for each of the first half of the label maps."""
+        n = max(len(batch["mask"]) // 2, 1)
+        twice: Batch = {k: batch[k][:n].repeat(2, 1, 1) for k in ("mask", "instance") if k in batch}
+        codes = self.sample(torch.randint(1 << 62, (2 * n,), device=self.device))
+        images = self.decode(twice, codes.z_global, codes.z_local)
+        return images.unflatten(0, (2, n)).transpose(0, 1)
+
     def generator_losses(
-        self, batch: Batch, layout: Tensor, fake: Tensor, posterior: Posterior
+        self,
+        batch: Batch,
+        layout: Tensor,
+        fake: Tensor,
+        posterior: Posterior,
+        judged: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """Weighted terms of the loss of generator and encoder."""
+        """Weighted terms of the loss of generator and encoder.
+
+        ``fake`` (B, 3, H, W) are reconstructions; the discriminator sees ``judged`` if given.
+        """
+        judged = fake if judged is None else judged
         losses = self.adversary.generator_terms(
-            self.discriminator, layout, batch["mask"], fake, batch["image"]
+            self.discriminator, layout, batch["mask"], judged, batch["image"]
         )
+        if isinstance(self.adversary, BackboneAdversary):
+            losses |= self.adversary.reconstruction_terms(self.discriminator, fake, batch["image"])
         losses["kl"] = self.kl_weight * self.kl(posterior, batch).mean()
         if self.perceptual_loss is not None:
             losses["perceptual"] = self.perceptual_weight * self.perceptual_loss(
@@ -498,6 +550,11 @@ class CLVAE(Method):
             "--model.perceptual_weight 0",
         )
         return PerceptualLoss(VGGFeatures(self.perceptual).load(read_pretrained(path)))
+
+
+def some_from_prior(fake: Tensor, pairs: Tensor | None) -> Tensor:
+    """Reconstructions (B, 3, H, W), the first of them replaced by one of each pair of samples."""
+    return fake if pairs is None else torch.cat([pairs[:, 0], fake[len(pairs) :]])
 
 
 def draw(mu: Tensor, logvar: Tensor) -> Tensor:

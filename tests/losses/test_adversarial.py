@@ -2,10 +2,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from semsynth.losses.adversarial import PatchAdversary, SegmentationAdversary
-from semsynth.losses.losses import class_balance, label_mix, segmentation_loss
+from semsynth.losses.adversarial import BackboneAdversary, PatchAdversary, SegmentationAdversary
+from semsynth.losses.losses import (
+    class_balance,
+    contrastive_loss,
+    diversity_loss,
+    label_mix,
+    segmentation_loss,
+)
 from semsynth.networks.clvae.layouts import one_hot
 from semsynth.networks.clvae.patch_discriminator import MultiscaleDiscriminator
+from semsynth.networks.rivals.backbone_discriminator import BackboneDiscriminator
+from semsynth.networks.unet import UNet
 
 
 def inputs() -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -101,3 +109,39 @@ def test_ignored_pixels_do_not_count_in_the_segmentation_loss() -> None:
     expected = F.cross_entropy(logits, mask, ignore_index=255)
     torch.testing.assert_close(segmentation_loss(logits, mask), expected)
     assert segmentation_loss(logits, torch.full_like(mask, 255)) == 0
+
+
+def test_contrastive_loss_equals_a_loop_over_places() -> None:
+    fake, real = torch.randn(2, 5, 3, 4), torch.randn(2, 5, 3, 4)
+    losses = []
+    for a, b in zip(fake.flatten(2), real.flatten(2), strict=True):
+        for i in range(12):
+            scores = torch.stack([F.cosine_similarity(a[:, i], b[:, j], 0) for j in range(12)])
+            losses.append(-(scores / 0.07).log_softmax(0)[i])
+    torch.testing.assert_close(contrastive_loss(fake, real), torch.stack(losses).mean())
+    assert contrastive_loss(10 * real, real) < contrastive_loss(fake, real)
+
+
+def test_diversity_loss_by_hand() -> None:
+    pairs = torch.zeros(3, 2, 3, 2, 2)
+    pairs[1, 1] = 0.25
+    pairs[2, 0, 0] = -1.5  # one channel of three: 0.5
+    torch.testing.assert_close(diversity_loss(pairs, 0.4), torch.tensor((0.4 + 0.15) / 3))
+
+
+def test_backbone_adversary_adds_the_contrast_of_the_coarsest_features() -> None:
+    layout, mask, fake, real = inputs()
+    network = BackboneDiscriminator(3, UNet(2, channels=4), channels=4).eval()
+    fake.requires_grad_()
+    terms = BackboneAdversary(0.0, 2.0).reconstruction_terms(network, fake, real)
+    features = network.backbone.features
+    expected = 2 * contrastive_loss(features(fake)[-1], features(real)[-1])
+    torch.testing.assert_close(terms, {"contrastive": expected})
+    (gradient,) = torch.autograd.grad(terms["contrastive"], fake)
+    assert gradient.any()
+    assert not BackboneAdversary(0.0, 0.0).reconstruction_terms(network, fake, real)
+    losses = []
+    for adversary in (SegmentationAdversary(3.0), BackboneAdversary(3.0, 2.0)):
+        torch.manual_seed(0)
+        losses.append(adversary.discriminator_loss(network, layout, mask, fake, real))
+    torch.testing.assert_close(*losses)

@@ -11,6 +11,8 @@ from torch.profiler import ProfilerActivity, profile
 
 from semsynth.losses.losses import gaussian_kl, kl_divergence
 from semsynth.methods import CLVAE
+from semsynth.methods.clvae import some_from_prior
+from semsynth.weights import load_segmenter
 from tests.helpers.checks import left_alone
 
 from .conftest import SIZE, Batch, seeded, tiny_clvae
@@ -22,6 +24,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "inade": {"architecture": "inade"},
     "inade with instances": {"architecture": "inade", "instances_per_class": 2},
     "segmentation": {"discriminator": "segmentation"},
+    "pretrained": {"discriminator": "pretrained", "backbone": "toy_portrait"},
+    "diversity": {"discriminator": "segmentation", "diversity_weight": 1.0},
     "instances": {"instances_per_class": 3},
     "code_last_blocks": {"code_last_blocks": True},
     "coupled_prior": {"coupled_prior": True},
@@ -62,6 +66,7 @@ def test_two_steps_change_every_parameter(name: str, train: Train) -> None:
     same = left_alone(tiny(**(OPTIONS | ABLATIONS)[name]), train)
     # the two halves of the hinge loss push this bias equally until a logit leaves the margin
     same -= {f"discriminator.scales.{i}.last.bias" for i in range(2)}
+    same = {name for name in same if not name.startswith("discriminator.backbone.")}
     slow = SLOW_TO_START.get(name, set())
     assert not [k for k in same if not any(k.startswith(s) for s in slow)]
 
@@ -127,6 +132,7 @@ def test_instances_of_a_class_get_codes_of_their_own(batch: Batch) -> None:
         ({"instances_per_class": 2, "class_wise": False}, "needs class_wise"),
         ({"instances_per_class": 2, "architecture": "groupdnet"}, "architecture clvae or inade"),
         ({"coupled_prior": True, "architecture": "inade"}, "options of architecture clvae"),
+        ({"diversity_weight": 1.0}, "segmentation or pretrained"),
     ],
 )
 def test_options_that_exclude_each_other_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -143,6 +149,68 @@ def test_checkpointing_trains_as_without(train: Train) -> None:
     torch.testing.assert_close(*states, atol=1e-5, rtol=1e-3)
 
 
+def test_backbone_has_the_weights_of_its_name_and_stays_out_of_training_and_checkpoint(
+    train: Train, tmp_path: Path, toy_segmenter: None
+) -> None:
+    method = tiny(discriminator="pretrained", backbone="toy_street")
+    trainer = train(method)
+    backbone = method.discriminator.get_submodule("backbone")
+    expected = load_segmenter("toy_street").state_dict()
+    assert all(value.equal(expected[key]) for key, value in backbone.state_dict().items())
+    trainer.save_checkpoint(tmp_path / "a.ckpt")
+    saved = torch.load(tmp_path / "a.ckpt", weights_only=True)
+    assert not [key for key in saved["state_dict"] if "backbone" in key]
+    trained = {p for group in trainer.optimizers[1].param_groups for p in group["params"]}
+    assert trained == {p for p in method.discriminator.parameters() if p.requires_grad}
+    resumed = tiny(discriminator="pretrained", backbone="toy_street")
+    train(resumed, str(tmp_path / "a.ckpt"), max_steps=3)
+    backbone = resumed.discriminator.get_submodule("backbone")
+    assert all(value.equal(expected[key]) for key, value in backbone.state_dict().items())
+
+
+def test_pairs_are_different_samples_under_the_first_masks(batch: Batch) -> None:
+    method = tiny_clvae(discriminator="segmentation", diversity_weight=1.0).eval()
+    four = {k: torch.cat([v, v.flip(0)]) for k, v in batch.items()}
+    four["mask"] = torch.arange(4).view(4, 1, 1).expand(4, SIZE, SIZE)  # a class for each
+    torch.manual_seed(1)
+    pairs = method.sample_pairs(four)
+    torch.manual_seed(1)
+    codes = method.sample(torch.randint(1 << 62, (4,)))
+    masks = torch.tensor([0, 1, 0, 1]).view(4, 1, 1).expand(4, SIZE, SIZE)
+    images = method.decode({"mask": masks}, codes.z_global, codes.z_local)
+    assert pairs.shape == (2, 2, 3, SIZE, SIZE)
+    for i, j in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        torch.testing.assert_close(pairs[i, j], images[2 * j + i])
+
+
+def test_half_of_what_is_judged_are_samples_in_the_order_of_the_masks() -> None:
+    fake, pairs = torch.randn(4, 3, 8, 8), torch.randn(2, 2, 3, 8, 8)
+    judged = some_from_prior(fake, pairs)
+    assert judged.equal(torch.stack([pairs[0, 0], pairs[1, 0], fake[2], fake[3]]))
+    assert some_from_prior(fake, None) is fake
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_discriminators_see_samples_with_the_diversity_loss(
+    fresh: bool, train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = tiny_clvae(discriminator="segmentation", diversity_weight=1.0, fresh_fake_for_d=fresh)
+    samples = torch.full((1, 2, 3, SIZE, SIZE), 0.5)
+    monkeypatch.setattr(method, "sample_pairs", lambda batch: samples)
+    seen: list[torch.Tensor] = []
+    original = method.discriminator_loss
+
+    def kept(batch: Batch, layout: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
+        seen.append(fake)
+        return original(batch, layout, fake)
+
+    monkeypatch.setattr(method, "discriminator_loss", kept)
+    trainer = train(method, max_steps=1)
+    assert (seen[0][0] == 0.5).all()
+    assert not (seen[0][1] == 0.5).any()
+    assert trainer.callback_metrics["train/diversity"] == pytest.approx(0.2)  # all of the margin
+
+
 READINGS = {f"aten::{op}" for op in ("_local_scalar_dense", "nonzero", "unique", "_unique2")}
 
 
@@ -151,7 +219,9 @@ def callers(event: Any) -> list[str]:
     return [] if event is None else [event.name, *callers(event.cpu_parent)]
 
 
-@pytest.mark.parametrize("name", ["clvae", "inade with instances", "segmentation", "coupled_prior"])
+@pytest.mark.parametrize(
+    "name", ["clvae", "inade with instances", "segmentation", "diversity", "coupled_prior"]
+)
 def test_step_reads_no_number_back_from_the_device(
     name: str, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:

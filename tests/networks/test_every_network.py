@@ -14,6 +14,7 @@ from semsynth.networks.clvae.spade_generator import SPADEGenerator
 from semsynth.networks.fewshot.psp_encoder import GradualStyleEncoder
 from semsynth.networks.motion.latent_transformer import LatentTransformer
 from semsynth.networks.motion.raft import RAFT
+from semsynth.networks.rivals.backbone_discriminator import BackboneDiscriminator
 from semsynth.networks.rivals.groupdnet import GroupedEncoder, GroupedGenerator
 from semsynth.networks.rivals.inade import InstanceAdaptiveGenerator
 from semsynth.networks.rivals.segmentation_discriminator import SegmentationDiscriminator
@@ -95,6 +96,10 @@ CASES: dict[str, Callable[[], Case]] = {
         SegmentationDiscriminator(5, channels=4, depth=3),
         (torch.randn(4, 3, 32, 32),),
     ),
+    "BackboneDiscriminator": lambda: (
+        BackboneDiscriminator(5, UNet(3, channels=4), channels=4),
+        (torch.randn(4, 3, 16, 16),),
+    ),
     "TrunkUNet": lambda: (
         TrunkUNet(5, 4, "efficientnet-lite0"),
         (torch.randn(4, 3, 16, 16),),
@@ -107,8 +112,19 @@ CASES: dict[str, Callable[[], Case]] = {
 }
 
 
+IN_BFLOAT16 = (
+    *("MultiscaleDiscriminator", "SegmentationDiscriminator", "BackboneDiscriminator"),
+    *("TrunkUNet", "UNet"),
+)
+
+
 def floats(outputs: Any) -> list[Tensor]:
     return [t for t in tensors_of(outputs) if t.is_floating_point() and t.numel()]
+
+
+def trained(network: nn.Module) -> list[nn.Parameter]:
+    """All parameters but those of a frozen backbone."""
+    return [p for p in network.parameters() if p.requires_grad]
 
 
 def total(outputs: Any) -> Tensor:
@@ -121,7 +137,7 @@ def test_gradient_reaches_every_parameter_and_input(name: str) -> None:
     network, inputs = CASES[name]()
     leaves = [x.requires_grad_() for x in floats(inputs)]
     torch.autograd.backward(total(network(*inputs)))
-    assert all(p.grad is not None and p.grad.any() for p in [*network.parameters(), *leaves])
+    assert all(p.grad is not None and p.grad.any() for p in [*trained(network), *leaves])
 
 
 @pytest.mark.parametrize("name", sorted(CASES.keys() - {"StyleGAN2Discriminator", "RAFT"}))
@@ -140,10 +156,10 @@ def test_bfloat16_and_channels_last_give_finite_outputs_and_gradients(name: str)
     network.to(memory_format=torch.channels_last)
     with torch.autocast("cpu", torch.bfloat16):
         outputs = floats(network(*inputs))
-    if name not in ("MultiscaleDiscriminator", "SegmentationDiscriminator", "TrunkUNet", "UNet"):
+    if name not in IN_BFLOAT16:
         assert {t.dtype for t in outputs} == {torch.float32}
     torch.autograd.backward(total(outputs))
-    finite = [*outputs, *(p.grad for p in network.parameters())]
+    finite = [*outputs, *(p.grad for p in trained(network))]
     assert all(t is not None and t.isfinite().all() for t in finite)
 
 

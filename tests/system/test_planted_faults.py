@@ -67,6 +67,14 @@ FAULTS: dict[str, dict[str, list[tuple[str, str]]]] = {
             ("(kl * present).sum(-1)", "kl.sum(-1)")
         ],
         ADVERSARIES + "class_balance_gives_all_classes_the_same_share": [(" * there.sum()", "")],
+        ADVERSARIES + "contrastive_loss_equals_a_loop_over_places": [
+            ("real / temperature", "real * temperature"),
+            ("F.normalize(x.float().flatten(2), dim=1)", "x.float().flatten(2)"),
+        ],
+        ADVERSARIES + "diversity_loss_by_hand": [
+            ("F.relu(margin - difference)", "(margin - difference)"),
+            (".abs().mean((1, 2, 3))", ".abs().mean()"),
+        ],
         ADVERSARIES + "ignored_pixels_do_not_count_in_the_segmentation_loss": [
             ("(mask != IGNORE_INDEX).sum().clamp_min(1)", "mask.numel()")
         ],

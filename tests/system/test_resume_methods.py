@@ -69,6 +69,17 @@ def test_training_that_goes_on_for_longer_follows_the_longer_schedule(
     assert resumed["lr_schedulers"] == whole["lr_schedulers"]
 
 
+def test_resumed_training_against_a_frozen_backbone_ends_with_the_same_checkpoint(
+    tmp_path: Path,
+) -> None:
+    more = ["--model.discriminator=pretrained", "--model.backbone=toy_portrait", *EVERY]
+    more += ["--model.diversity_weight=1"]
+    whole = fit("clvae", tmp_path / "whole", *more)
+    go_on_from(6, tmp_path / "whole", tmp_path / "resumed")
+    resumed = fit("clvae", tmp_path / "resumed", *more, "--ckpt_path=last")
+    assert not differences(whole, resumed)
+
+
 @pytest.mark.parametrize("method", ["clvae", "segmenter"])  # own optimisation, and Lightning's
 def test_resumed_training_skips_nothing_at_the_end_of_an_epoch(method: str, tmp_path: Path) -> None:
     whole = fit(method, tmp_path / "whole", *EVERY)
