@@ -1,5 +1,7 @@
 import asyncio
 import logging
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 import pytest
@@ -28,6 +30,12 @@ class Stuck:
         await asyncio.Event().wait()
 
 
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine in a thread, for Playwright has a loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
+
+
 def test_a_client_that_does_not_read_is_disconnected_at_eight_megabytes(
     models: Models, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -47,7 +55,7 @@ def test_a_client_that_does_not_read_is_disconnected_at_eight_megabytes(
 
     assert MAX_UNSENT == 8 * 2**20
     with caplog.at_level(logging.WARNING):
-        asyncio.run(talk())
+        run(talk())
     assert visitor.sockets == 0
     assert [record.getMessage() for record in caplog.records] == [
         "A page that does not read its answers was disconnected."
@@ -78,6 +86,6 @@ def test_an_aborted_upload_leaves_one_line_in_the_log(
         """Nobody listens."""
 
     with caplog.at_level(logging.INFO):
-        asyncio.run(app(scope, receive, send))
+        run(app(scope, receive, send))
     lines = [record.getMessage() for record in caplog.records if record.name != "asyncio"]
     assert lines == ["An upload was aborted after 7 bytes."]
