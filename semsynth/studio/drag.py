@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from semsynth.editing import EditError, Session, Step, frames_of, save_gif, save_mp4
+from semsynth.networks.motion.marks import MAX_MARKS
 from semsynth.studio.answers import Answer, Reporter, jpeg, png, webp
 from semsynth.studio.messages import (
     DragExport,
@@ -42,12 +43,16 @@ class DragTab:
         """Model properties for the page."""
         G = self.model.canvas.generator
         return {
-            "model": self.model.identity,
+            "model": self.model.about.identity,
+            "title": self.model.about.title,
+            "facts": self.model.about.facts,
             "canvas": self.model.canvas.size,
             "image_size": G.image_size,
             "latents": [1, G.num_ws, G.w_dim],
             "mp4": find_spec("av") is not None,
             "first_seed": FIRST_SEED,
+            "reach": self.model.reach,
+            "max_marks": MAX_MARKS,
         }
 
     def answer(self, message: Message, report: Reporter) -> Answer:
