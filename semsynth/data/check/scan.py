@@ -181,7 +181,7 @@ def _without_class(file: Path, found: np.ndarray, lookup: np.ndarray) -> list[Pr
     text = (
         f"{file} has the value {listed}, which is not a class; expected "
         f"{describe_values(lookup)}. Map it to a class or to the value for unlabelled pixels: "
-        f"semsynth data prepare folder --map {_example(outside, lookup)}"
+        f"semsynth data prepare folder --root ROOT --map {_example(outside, lookup)}"
     )
     return [Problem(NO_CLASS, file, text)]
 

@@ -131,7 +131,7 @@ def _differing_palettes(good: Sequence[tuple[Pair, Scanned]]) -> list[Problem]:
                     f"belongs to a set whose palettes differ: {colour} is {min(known)} in {first} "
                     f"and {min(own)} in {file.name}. If colours are the classes, list them in "
                     "ROOT/classes.txt and use semsynth data check --fix-palette; if the values "
-                    "are, drop the palettes: semsynth data prepare folder --map 0=0"
+                    "are, drop the palettes: semsynth data prepare folder --root ROOT --map 0=0"
                 )
                 return [Problem(PALETTES_DIFFER, f, f"{f} {text}") for f, _ in coloured]
     return []
