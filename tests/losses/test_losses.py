@@ -61,7 +61,9 @@ def test_relativistic_losses_equal_a_loop_over_pairs() -> None:
 
 def test_gradient_penalty_is_the_squared_norm_of_the_gradient() -> None:
     real = torch.randn(3, 3, 4, 4)
-    penalty = gradient_penalty(lambda x: (x.square() / 2).sum((1, 2, 3)), real)  # gradient: x itself
+    penalty = gradient_penalty(
+        lambda x: (x.square() / 2).sum((1, 2, 3)), real
+    )  # gradient: x itself
     torch.testing.assert_close(penalty, real.square().sum((1, 2, 3)))
 
 
