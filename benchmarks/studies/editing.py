@@ -161,36 +161,52 @@ def edit(editor: Editor, canvas: Canvas, task: Task) -> Tensor:
 
 def judge_images(task: Task, after: Tensor) -> Scores:
     """Scores by the parts of images, their distribution, and their change far from the drag."""
-    parts, small = (EditingAccuracy(f"parts:{SEGMENTER}") for _ in range(2))
     distance = FrechetDistance(SEGMENTER)
     for rows in batches(len(task)):
-        some = task.rows(rows)
-        parts.update(some.image, after[rows], some.requests)
-        distance.update(image=some.image, fake=after[rows])
-    rows = edits.in_small_parts(task)
-    some = task.rows(rows)
-    small.update(some.image, after[rows], some.requests)
-    scores = {k: float(v) for k, v in (parts.compute() | distance.compute()).items()}
-    scores |= {f"{name}_small": float(value) for name, value in small.compute().items()}
+        distance.update(image=task.image[rows], fake=after[rows])
+    scores = judge_parts(task, after) | {k: float(v) for k, v in distance.compute().items()}
     if task.requests.motions[:, 0, :2].any():
         scores["change_outside_toy"] = float(change_outside(task, after).mean())
     return scores
 
 
+def judge_parts(task: Task, after: Tensor) -> Scores:
+    """Scores by the centres of parts, all and small ones."""
+    parts, small = (EditingAccuracy(f"parts:{SEGMENTER}") for _ in range(2))
+    for rows in batches(len(task)):
+        some = task.rows(rows)
+        parts.update(some.image, after[rows], some.requests)
+    rows = edits.in_small_parts(task)
+    some = task.rows(rows)
+    small.update(some.image, after[rows], some.requests)
+    scores = {name: float(value) for name, value in parts.compute().items()}
+    return scores | {f"{name}_small": float(value) for name, value in small.compute().items()}
+
+
 def change_outside(task: Task, after: Tensor) -> Tensor:
     """Perceptual distance (N,) at pixels that are not near the way from start to target."""
-    size = after.shape[-1]
+    outside = distance_to_way(task) > NEAR * after.shape[-1]
+    return change_at(outside, task.image, after)
+
+
+def distance_to_way(task: Task) -> Tensor:
+    """Distance (N, H, W) in pixels of each pixel from the way of a task's drag."""
+    size = task.image.shape[-1]
     start, way = task.requests.points[:, 0], task.requests.motions[:, 0, :2]
-    grid = pixel_grid(size, size, after.device).permute(1, 2, 0)
+    grid = pixel_grid(size, size, start.device).permute(1, 2, 0)
     offset = grid - start[:, None, None]  # (N, H, W, 2)
     share = (offset * way[:, None, None]).sum(3) / way.square().sum(1)[:, None, None]
     nearest = share.clamp(0, 1)[..., None] * way[:, None, None]
-    outside = (offset - nearest).norm(dim=3) > NEAR * size
+    return (offset - nearest).norm(dim=3)
+
+
+def change_at(pixels: Tensor, image: Tensor, after: Tensor) -> Tensor:
+    """Perceptual distance (N,) of two batches of images at some pixels (N, H, W), bool."""
     network = build_taps(SEGMENTER)
     distances = []
-    for rows in batches(len(task)):
-        taps = [network(image[rows]) for image in (task.image, after)]
-        shares = [weights_within(outside[rows], tap.shape[-2:]) for tap in taps[0]]
+    for rows in batches(len(image)):
+        taps = [network(x[rows]) for x in (image, after)]
+        shares = [weights_within(pixels[rows], tap.shape[-2:]) for tap in taps[0]]
         a, b = ([t * w.sqrt() for t, w in zip(side, shares, strict=True)] for side in taps)
         distances.append(tap_distance(a, b))
     return torch.cat(distances)
@@ -210,7 +226,8 @@ def seconds(editor: Editor, canvas: Canvas, task: Task) -> Scores:
 def oracle(drags: int, others: int) -> Scores:
     """What the judges say of the renderer, which does exactly what it is asked."""
     scores: Scores = {}
-    for task, edited in (edits.renderer_drags(drags), edits.renderer_zooms(others)):
+    drag, moved = edits.renderer_drags(drags)
+    for task, edited in ((drag, moved.image), edits.renderer_zooms(others)):
         scores |= {f"{task.name}/{k}": v for k, v in judge_images(task, edited).items()}
     return scores
 

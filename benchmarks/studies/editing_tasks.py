@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from semsynth.data.toy import Factors, PortraitWorld
+from semsynth.data.toy.world import Rendering
 from semsynth.editing import Canvas
 from semsynth.editing.pairs import on_canvas
 from semsynth.editing.requests import Accept, draw_drags, draw_zooms, edges
@@ -77,7 +78,7 @@ def without_anchors(task: Task) -> Task:
     return Task(f"{task.name} not told", task.w_plus, task.image, task.requests, moves)
 
 
-def renderer_drags(number: int) -> tuple[Task, Tensor]:
+def renderer_drags(number: int) -> tuple[Task, Rendering]:
     """Drags of true portraits, and the portraits moved by the renderer as they ask."""
     layout, appearance, image = portraits(2 * number)
     seed = sample_seed(HELD_OUT, torch.arange(2 * number))
@@ -85,7 +86,7 @@ def renderer_drags(number: int) -> tuple[Task, Tensor]:
     x, y = (requests.motions[:, 0, :2] * 2 / SIZE).unbind(1)
     moved, looks = ({k: v[good] for k, v in factors.items()} for factors in (layout, appearance))
     moved |= {"shift_x": moved["shift_x"] + x, "shift_y": moved["shift_y"] + y}
-    edited = WORLD.render(moved, looks, SIZE).image
+    edited = WORLD.render(moved, looks, SIZE)
     return Task("drag", image[good], image[good], requests, requests.points_mask), edited
 
 

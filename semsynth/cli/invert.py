@@ -20,6 +20,7 @@ def invert(
     steps: int | None = None,
     starts: int = 1,
     perceptual: str = "auto",
+    tune: int = 0,
     batch_size: int = 8,
     seed: int = 0,
     device: str | None = None,
@@ -30,6 +31,10 @@ def invert(
     FewShotFolder reads them from ROOT/train/codes, and the image that they make as OUT/NAME.png.
     Rerun it with the same options to resume.
 
+    --tune 300 also fits the generator itself to each photo (pivotal tuning), several times closer:
+    OUT/tuned/NAME.safetensors has the small difference of its weights, which
+    ``semsynth edit --codes OUT/NAME.safetensors`` applies. The noise maps are then the stored ones.
+
     Args:
         prior: A shipped one, or its safetensors file.
         images: Directory of the photos.
@@ -39,12 +44,14 @@ def invert(
         starts: Initial latents; the best is kept.
         perceptual: Distance beside that of pixels: alex, vgg, toy_portrait, a segmenter's file, or
             none. auto is alex if its weights are cached, else as the prior's card says, else none.
+        tune: Steps that fit the generator to each photo; 0 leaves it.
         batch_size: Photos at a time.
         seed: Seed of start and noise.
         device: A GPU if there is one, else the CPU.
     """
     require_at_least(2, steps=steps)
     require_at_least(1, starts=starts, batch_size=batch_size)
+    require_at_least(0, tune=tune)
     require_writable(out, "--out")
     import torch
     from rich.console import Console
@@ -55,6 +62,7 @@ def invert(
     from semsynth.data.decode import read_image
     from semsynth.data.pairs import list_images
     from semsynth.images import from_uint8
+    from semsynth.inversion import tuning
     from semsynth.inversion.stored_codes import choose_distance, is_done, write_codes
     from semsynth.inversion.terms import resize
     from semsynth.weights.download import sha256_of
@@ -64,6 +72,8 @@ def invert(
     files = list_images(images)
     made = inversion.default_recipe if recipe == "default" else inversion.upstream_recipe
     chosen = replace(made() if steps is None else made(steps), starts=starts)
+    if tune:
+        chosen = replace(chosen, noise="stored")  # noise maps of one image would not move with it
     name, distance = choose_distance(perceptual, prior, place)
     generator = load_generator(prior).to(place)
     made_by = {
@@ -71,7 +81,7 @@ def invert(
         "recipe": json.dumps(asdict(chosen)),
         "perceptual": name,
         "seed": str(seed),
-    }
+    } | ({"tune": str(tune)} if tune else {})
     wanted = {stem: made_by | {"image": sha256_of(file)} for stem, file in files.items()}
     todo = [stem for stem in files if not is_done(out / f"{stem}.safetensors", wanted[stem])]
     console = Console(stderr=True)
@@ -79,7 +89,7 @@ def invert(
         f"{len(files)} photos, {len(files) - len(todo)} done already; perceptual distance: {name}."
     )
     with Progress(console=console) as bar:
-        total = sum(count for _, count in chosen.stages) * len(todo)
+        total = (sum(count for _, count in chosen.stages) + tune) * len(todo)
         task = bar.add_task("Inverting", total=total)
         for start in range(0, len(todo), batch_size):
             stems = todo[start : start + batch_size]
@@ -88,9 +98,10 @@ def invert(
                 resize(from_uint8(read_image(files[stem]))[None], generator.image_size)
                 for stem in stems
             ]
+            batch = torch.cat(photos).to(place)
             found = inversion.invert(
                 generator,
-                torch.cat(photos).to(place),
+                batch,
                 chosen,
                 distance,
                 seed,
@@ -98,6 +109,11 @@ def invert(
                 lambda step, losses: bar.advance(task, len(losses)),
             )
             for i, stem in enumerate(stems):
+                if tune:
+                    advance = lambda done, steps: bar.advance(task)  # noqa: E731
+                    factors = tuning.tune_to(generator, found, i, batch, distance, tune, advance)
+                    path = out / tuning.FOLDER / f"{stem}.safetensors"
+                    tuning.write_difference(path, factors, generator)
                 write_codes(out, stem, found, i, wanted[stem])
     report(out, list(files))
 

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from semsynth.editing.canvas import Canvas
-from semsynth.editing.trajectory import Step
+from semsynth.editing.trajectory import Held, Step, held_canvas
 from semsynth.files import write_bytes
 from semsynth.images import save_png, to_uint8
 from semsynth.networks.motion.marks import EditError
@@ -33,11 +34,26 @@ def frames_of(canvas: Canvas, steps: Sequence[Step], between: int = 8) -> Tensor
     """
     if between < 1:
         raise EditError(f"There must be at least one frame for each step, got {between}.")
-    codes = torch.cat([step.w_plus for step in steps])
-    share = torch.arange(1, between + 1, device=codes.device)[:, None, None, None] / between
-    way = torch.lerp(codes[:-1], codes[1:], share).transpose(0, 1).flatten(0, 1)
-    path = torch.cat([codes[:1], way])
-    return torch.cat([to_uint8(canvas.draw(part)) for part in path.split(8)]).cpu()
+    device = steps[0].w_plus.device
+    share = torch.arange(1, between + 1, device=device)[:, None, None] / between
+    still = share.new_zeros(1, 1, 1)
+    ways = [(steps[0], steps[0], still), *((a, b, share) for a, b in pairwise(steps))]
+    return torch.cat([to_uint8(_drawn(canvas, *way)) for way in ways]).cpu()
+
+
+def _drawn(canvas: Canvas, a: Step, b: Step, share: Tensor) -> Tensor:
+    """Images (N, 3, H, W) at shares (N, 1, 1) of the way between steps, layer by layer."""
+    most = max((a.held, b.held), key=len)
+    ends = [layers_over(step, most) for step in (a, b)]
+    codes = [torch.lerp(start, end, share) for start, end in zip(*ends, strict=True)]
+    held = [Held(code, layer.region) for code, layer in zip(codes[:-1], most, strict=True)]
+    return held_canvas(canvas, held).draw(codes[-1])
+
+
+def layers_over(step: Step, held: Sequence[Held]) -> list[Tensor]:
+    """Latents of a step with as many layers as another one, which show what is there."""
+    missing = held[len(step.held) :]
+    return step.layers + [step.shown_in(layer.region) for layer in missing]
 
 
 def save_frames(frames: Tensor, directory: Path) -> None:

@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from semsynth.editing.canvas import Canvas, Editor
-from semsynth.editing.trajectory import Step, read_trajectory, write_trajectory
+from semsynth.editing.regions import allowed
+from semsynth.editing.trajectory import (
+    Held,
+    Step,
+    held_canvas,
+    read_trajectory,
+    write_trajectory,
+)
 from semsynth.inversion import Distance, default_recipe, invert
 from semsynth.networks.motion.feature_tracking import Follower
 from semsynth.networks.motion.marks import EditError, Mark, Marks
@@ -36,11 +43,15 @@ class Report:
 
 @dataclass(frozen=True)
 class Edit:
-    """Image (3, H, W) in [-1, 1], latents (1, num_ws, w_dim), and a report on each mark."""
+    """Image (3, H, W) in [-1, 1], latents (1, num_ws, w_dim), and a report on each mark.
+
+    ``held`` is what the image shows outside of regions (see ``Step``).
+    """
 
     image: Tensor
     w_plus: Tensor
     reports: tuple[Report, ...]
+    held: tuple[Held, ...] = ()
 
 
 class Session:
@@ -60,6 +71,7 @@ class Session:
         self._steps = list(steps)
         self._position = len(self._steps) - 1
         self._cached: tuple[Tensor, Tensor, Tensor] | None = None
+        self._canvas: tuple[tuple[Held, ...], Canvas] = (), canvas
 
     @classmethod
     @torch.inference_mode()
@@ -94,6 +106,17 @@ class Session:
         return cls(canvas, editor, [Step("image", details, found.w_plus.detach())])
 
     @classmethod
+    def from_codes(cls, canvas: Canvas, editor: Editor, codes: Tensor) -> Self:
+        """Start from latents (num_ws, w_dim), such as those of an inverted photo."""
+        G = canvas.generator
+        if codes.shape != (G.num_ws, G.w_dim):
+            raise EditError(
+                f"The generator takes codes of shape ({G.num_ws}, {G.w_dim}), got "
+                f"{tuple(codes.shape)}; load the prior that they were made with."
+            )
+        return cls(canvas, editor, [Step("codes", {}, codes[None].to(G.mean_latent.device))])
+
+    @classmethod
     def load(cls, path: Path, canvas: Canvas, editor: Editor) -> Self:
         """Resume a saved session; it shows the same images."""
         return cls(canvas, editor, read_trajectory(path, canvas))
@@ -110,7 +133,11 @@ class Session:
     @property
     def w_plus(self) -> Tensor:
         """Latents (1, num_ws, w_dim) of the current image."""
-        return self._steps[self._position].w_plus
+        return self._step.w_plus
+
+    @property
+    def _step(self) -> Step:
+        return self._steps[self._position]
 
     @property
     def can_undo(self) -> bool:
@@ -125,37 +152,39 @@ class Session:
     @torch.inference_mode()
     def image(self) -> Tensor:
         """The current image (3, H, W) in [-1, 1]."""
-        return self.canvas.draw(self.w_plus)[0]
+        return self._canvas_of(self._step.held).draw(self.w_plus)[0]
 
     @torch.inference_mode()
-    def preview(self, marks: Sequence[Mark]) -> Edit:
-        """The edit by marks, at most 64, without committing it."""
-        w_plus, features, landmarks = self._present()
+    def preview(self, marks: Sequence[Mark], region: Tensor | None = None) -> Edit:
+        """The edit by marks, at most 64, without committing it.
+
+        Args:
+            marks: The marks.
+            region: What may change on the canvas (size, size), bool: the rest of the image stays.
+                Without a region, the rest of earlier ones moves along.
+
+        Anchors also confine it: what is nearer to them stays (see ``territory``). The editor is
+        not told of them, for an edit that spares them in its latents moves less.
+        """
+        w_plus, held = self.w_plus, self._step.held
         asked = Marks.of(marks, self.canvas.size, w_plus.device)
         moves = any(mark.moves for mark in marks)
         if moves:
-            w_plus = self.editor.edit(w_plus, features, *asked)
-            if not w_plus.isfinite().all():
-                raise EditError("The edit diverged: its latents are NaN or infinite.")
-        images, moved = self.canvas.draw_with_landmarks(w_plus)
-        achieved = torch.zeros(len(marks), 3)
-        if moves:
-            zooms = bool(asked.motions[..., 2].any())
-            follower = Follower(landmarks, asked.points, self.canvas.size, zooms)
-            start = torch.zeros_like(asked.motions)
-            found, _ = follower.find(moved, start, asked.motions)
-            achieved = found[0].cpu()
+            w_plus, held = self._edited(asked, allowed(marks, asked, region, self.canvas.size))
+        images, landmarks = self._canvas_of(held).draw_with_landmarks(w_plus)
+        achieved = self._achieved(asked, landmarks) if moves else torch.zeros(len(marks), 3)
         pairs = zip(marks, achieved.tolist(), strict=True)
-        return Edit(images[0], w_plus, tuple(self._report(mark, done) for mark, done in pairs))
+        reports = tuple(self._report(mark, done) for mark, done in pairs)
+        return Edit(images[0], w_plus, reports, held)
 
-    def commit(self, marks: Sequence[Mark]) -> Edit:
-        """Edit by marks, and continue from the result."""
-        edit = self.preview(marks)
+    def commit(self, marks: Sequence[Mark], region: Tensor | None = None) -> Edit:
+        """Edit by marks, in a region if given, and continue from the result (see ``preview``)."""
+        edit = self.preview(marks, region)
         details = {
             "marks": [asdict(mark) for mark in marks],
             "reports": [asdict(report) for report in edit.reports],
         }
-        self._advance(Step("drag", details, edit.w_plus))
+        self._advance(Step("drag", details, edit.w_plus, edit.held))
         return edit
 
     @torch.inference_mode()
@@ -163,13 +192,18 @@ class Session:
         """Take the style of another sample, which drags keep, and return the image (3, H, W)."""
         first = self.canvas.num_tokens
         other = self.canvas.sample(seed, truncation)
-        w_plus = torch.cat([self.w_plus[:, :first], other[:, first:]], dim=1)
-        self._advance(Step("style", {"seed": seed, "truncation": truncation}, w_plus))
+
+        def restyled(w_plus: Tensor) -> Tensor:
+            return torch.cat([w_plus[:, :first], other[:, first:]], dim=1)
+
+        held = tuple(Held(restyled(layer.w_plus), layer.region) for layer in self._step.held)
+        details = {"seed": seed, "truncation": truncation}
+        self._advance(Step("style", details, restyled(self.w_plus), held))
         return self.image()
 
     def reset(self) -> None:
         """Go back to the first image; this can be undone."""
-        self._advance(Step("reset", {}, self._steps[0].w_plus))
+        self._advance(Step("reset", {}, self._steps[0].w_plus, self._steps[0].held))
 
     def undo(self) -> None:
         """Undo the last step."""
@@ -191,11 +225,62 @@ class Session:
         """Latents, features and landmarks of the current image, computed once."""
         w_plus = self.w_plus
         if self._cached is None or self._cached[0] is not w_plus:
-            self._cached = (w_plus, self.canvas.features(w_plus), self.canvas.landmarks(w_plus))
+            canvas = self._canvas_of(self._step.held)
+            self._cached = (w_plus, canvas.features(w_plus), canvas.landmarks(w_plus))
         return self._cached
+
+    def _edited(self, asked: Marks, region: Tensor | None) -> tuple[Tensor, tuple[Held, ...]]:
+        """Latents of the edit, and what it holds."""
+        told = asked._replace(points_mask=asked.motions.any(dim=-1))
+        start = self._shown_at(told)
+        moved = self.editor.edit(start, self._present()[1], *told)
+        if not moved.isfinite().all():
+            raise EditError("The edit diverged: its latents are NaN or infinite.")
+        if region is not None:
+            return moved, self._beneath(region)
+        change = moved - start
+        held = tuple(Held(x.w_plus + change, x.region) for x in self._step.held)
+        return (self.w_plus + change if held else moved), held
+
+    def _shown_at(self, told: Marks) -> Tensor:
+        """The latents that the image shows at the first mark."""
+        if not self._step.held:
+            return self.w_plus
+        x, y = told.points[told.points_mask][0].round().long().tolist()
+        pixel = torch.zeros_like(self._step.held[0].region)
+        pixel[y, x] = True
+        return self._step.shown_in(pixel)
+
+    def _achieved(self, asked: Marks, landmarks: Tensor) -> Tensor:
+        """Motions (K, 3) that marks made, by the features of the image before and after."""
+        zooms = bool(asked.motions[..., 2].any())
+        follower = Follower(self._present()[2], asked.points, self.canvas.size, zooms)
+        found, _ = follower.find(landmarks, torch.zeros_like(asked.motions), asked.motions)
+        return found[0].cpu()
+
+    def _beneath(self, region: Tensor) -> tuple[Held, ...]:
+        """What an edit in a region holds: what the last one held, if it had the same region."""
+        held, known = self._step.held, self._canvas[0]
+        if held and torch.equal(held[-1].region, region):
+            return held
+        beneath = (*held, Held(self.w_plus, region))
+        return known if same_layers(known, beneath) else beneath
+
+    def _canvas_of(self, held: tuple[Held, ...]) -> Canvas:
+        """The canvas of layers; the last one is kept, for previews use it again and again."""
+        if self._canvas[0] is not held:
+            self._canvas = held, held_canvas(self.canvas, held)
+        return self._canvas[1]
 
     def _report(self, mark: Mark, achieved: list[float]) -> Report:
         requested = (mark.dx, mark.dy, mark.log_expansion) if mark.moves else (0.0, 0.0, 0.0)
         dx, dy, expansion = (a - b for a, b in zip(achieved, requested, strict=True))
         reached = dx**2 + dy**2 <= self.canvas.tolerance**2 and abs(expansion) <= ZOOM_TOLERANCE
         return Report(requested, (achieved[0], achieved[1], achieved[2]), reached)
+
+
+def same_layers(a: Sequence[Held], b: Sequence[Held]) -> bool:
+    """Whether layers have the same latents and regions."""
+    return len(a) == len(b) and all(
+        x.w_plus is y.w_plus and torch.equal(x.region, y.region) for x, y in zip(a, b, strict=True)
+    )

@@ -22,12 +22,48 @@ FORMAT = "semsynth trajectory 1"
 
 
 @dataclass(frozen=True)
+class Held:
+    """What the image shows outside of a region.
+
+    Attributes:
+        w_plus: Its latents (1, num_ws, w_dim).
+        region: The rest of the canvas (size, size), bool, which shows other latents.
+    """
+
+    w_plus: Tensor
+    region: Tensor
+
+
+@dataclass(frozen=True)
 class Step:
-    """One step: its kind, its cause as JSON values, and its latents (1, num_ws, w_dim)."""
+    """One step: its kind, its cause as JSON values, and its latents (1, num_ws, w_dim).
+
+    ``held`` is what its image shows outside of the regions of edits, the lowest layer first.
+    """
 
     kind: str
     details: dict[str, Any]
     w_plus: Tensor
+    held: tuple[Held, ...] = ()
+
+    @property
+    def layers(self) -> list[Tensor]:
+        """Latents of all layers, the lowest first."""
+        return [*(layer.w_plus for layer in self.held), self.w_plus]
+
+    def shown_in(self, region: Tensor) -> Tensor:
+        """The latents that most of a region (size, size), bool, shows."""
+        number = torch.zeros_like(region, dtype=torch.int64)
+        for i, layer in enumerate(self.held, 1):
+            number[layer.region] = i
+        return self.layers[int(number[region].mode().values)]
+
+
+def held_canvas(canvas: Canvas, held: Sequence[Held]) -> Canvas:
+    """The canvas on which the latents of a step are drawn."""
+    for layer in held:
+        canvas = canvas.held(layer.w_plus, layer.region[None, None])
+    return canvas
 
 
 def write_trajectory(path: Path, canvas: Canvas, steps: Sequence[Step]) -> None:
@@ -36,9 +72,7 @@ def write_trajectory(path: Path, canvas: Canvas, steps: Sequence[Step]) -> None:
         "format": FORMAT,
         "prior": fingerprint(canvas.generator),
         "canvas_size": canvas.size,
-        "steps": [
-            {"kind": step.kind, **step.details, "w_plus": encode(step.w_plus)} for step in steps
-        ],
+        "steps": [{"kind": step.kind, **step.details, **encode_layers(step)} for step in steps],
     }
     write_text(path, json.dumps(content, indent=1) + "\n")
 
@@ -65,23 +99,58 @@ def read_trajectory(path: Path, canvas: Canvas) -> list[Step]:
             f"The marks in {path} are on a canvas of {content.get('canvas_size')} pixels, and this "
             f"one has {canvas.size}."
         )
-    shape = 1, canvas.generator.num_ws, canvas.generator.w_dim
-    device = canvas.generator.mean_latent.device
     steps = []
     entries = content.get("steps")
     for entry in entries if isinstance(entries, list) else ():
         if not isinstance(entry, dict) or not {"kind", "w_plus"} <= entry.keys():
             raise EditError(f"A step of the trajectory in {path} has no kind or no latents.")
-        kind, w_plus = entry.pop("kind"), decode(entry.pop("w_plus"), shape)
-        steps.append(Step(kind, entry, w_plus.to(device)))
+        layers = [{"w_plus": entry.pop("w_plus"), "region": ""}, *entry.pop("held", [])]
+        steps.append(Step(entry.pop("kind"), entry, *decode_layers(layers, canvas)))
     if not steps:
         raise EditError(f"The trajectory in {path} has no step.")
     return steps
 
 
+def encode_layers(step: Step) -> dict[str, Any]:
+    """Latents of a step in base64, and with regions ``held``, its layers below."""
+    held = [
+        {"w_plus": encode(layer.w_plus), "region": encode_region(layer.region)}
+        for layer in step.held
+    ]
+    return {"w_plus": encode(step.w_plus)} | ({"held": held} if held else {})
+
+
+def decode_layers(layers: Sequence[Any], canvas: Canvas) -> tuple[Tensor, tuple[Held, ...]]:
+    """Latents of a step, the first of its layers, and what it holds."""
+    shape = 1, canvas.generator.num_ws, canvas.generator.w_dim
+    device = canvas.generator.mean_latent.device
+    try:
+        codes = [decode(layer["w_plus"], shape).to(device) for layer in layers]
+        regions = [decode_region(layer["region"], canvas.size) for layer in layers[1:]]
+    except (KeyError, TypeError) as error:
+        raise EditError("A held layer in the trajectory has no latents or no region.") from error
+    pairs = zip(codes[1:], regions, strict=True)
+    return codes[0], tuple(Held(code, region.to(device)) for code, region in pairs)
+
+
 def encode(w_plus: Tensor) -> str:
     """Base64 of latents as little-endian float32."""
     return base64.b64encode(w_plus.float().cpu().numpy().astype("<f4").tobytes()).decode()
+
+
+def encode_region(region: Tensor) -> str:
+    """Base64 of a region's bits, row by row."""
+    return base64.b64encode(np.packbits(region.cpu().numpy()).tobytes()).decode()
+
+
+def decode_region(text: str, size: int) -> Tensor:
+    """A region (size, size), bool, from ``encode_region``."""
+    try:
+        bits = np.unpackbits(np.frombuffer(base64.b64decode(text, validate=True), np.uint8))
+        region = bits[: size * size].reshape(size, size)
+    except (binascii.Error, TypeError, ValueError) as error:
+        raise EditError(f"A region in the trajectory is damaged: {error}") from error
+    return torch.from_numpy(region.astype(np.bool_))
 
 
 def decode(text: str, shape: tuple[int, ...]) -> Tensor:

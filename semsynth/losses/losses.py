@@ -41,15 +41,30 @@ def nonsaturating_loss_g(fake_logits: Tensor) -> Tensor:
     return F.softplus(-fake_logits.float()).mean()
 
 
-def r1_penalty(discriminate: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
-    """Squared gradient norm (B,) of a discriminator at real images (Mescheder et al., ICML 2018).
+def relativistic_loss_d(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Pairwise relativistic loss of the discriminator from logits (B,): real above fake.
 
-    ``discriminate`` maps images (B, 3, H, W) to logits (B,); autocast is switched off.
+    The logistic loss of R3GAN (Huang et al., NeurIPS 2024, https://arxiv.org/abs/2501.05441), after
+    Jolicoeur-Martineau (ICLR 2019): the i-th real image is paired with the i-th generated one.
     """
-    with torch.autocast(real.device.type, enabled=False):
-        real = real.detach().float().requires_grad_()
-        logits = discriminate(real)
-        (gradient,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
+    return F.softplus(fake_logits.float() - real_logits.float()).mean()
+
+
+def relativistic_loss_g(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Pairwise relativistic loss of the generator from logits (B,): fake above real."""
+    return relativistic_loss_d(fake_logits, real_logits)
+
+
+def gradient_penalty(discriminate: Callable[[Tensor], Tensor], image: Tensor) -> Tensor:
+    """Squared gradient norm (B,) of a discriminator at images (Mescheder et al., ICML 2018).
+
+    R1 at real images, R2 at generated ones. ``discriminate`` maps images (B, 3, H, W) to logits
+    (B,); autocast is switched off.
+    """
+    with torch.autocast(image.device.type, enabled=False):
+        image = image.detach().float().requires_grad_()
+        logits = discriminate(image)
+        (gradient,) = torch.autograd.grad(logits.sum(), image, create_graph=True)
     return gradient.square().sum((1, 2, 3))
 
 

@@ -15,10 +15,12 @@ from torch.optim import Adam, Optimizer
 
 from semsynth.errors import require_not_negative, require_positive
 from semsynth.losses.losses import (
+    gradient_penalty,
     nonsaturating_loss_d,
     nonsaturating_loss_g,
     path_lengths,
-    r1_penalty,
+    relativistic_loss_d,
+    relativistic_loss_g,
 )
 from semsynth.methods.base import Batch, Method, count_as_one_step, require_unused_parameters
 from semsynth.networks.noise import sample_seed, seeded_normal
@@ -48,8 +50,11 @@ class StyleGAN2(Method):
         lr_g: Learning rate of the generator.
         lr_d: Learning rate of the discriminator.
         betas: Adam's decay rates.
-        r1_weight: Weight of the R1 penalty, gamma in the paper; its half multiplies the penalty.
-        r1_interval: Steps between R1 penalties, which are scaled up by as much.
+        loss: Logistic loss with R1, or R3GAN's (https://arxiv.org/abs/2501.05441), which compares
+            real and generated images in pairs and adds R2, the penalty at generated images. Its
+            paper sets ``r1_interval`` to 1 and ``path_length_weight`` and ``style_mixing`` to 0.
+        r1_weight: Weight of the R1 and R2 penalties, gamma in the papers; its half multiplies them.
+        r1_interval: Steps between these penalties, which are scaled up by as much.
         path_length_weight: Weight of path length regularisation; 0 turns it off.
         path_length_interval: Steps between path length penalties.
         style_mixing: Probability of drawing an image from two latents.
@@ -80,6 +85,7 @@ class StyleGAN2(Method):
         lr_g: float = 0.002,
         lr_d: float = 0.002,
         betas: tuple[float, float] = (0.0, 0.99),
+        loss: Literal["nonsaturating", "relativistic"] = "nonsaturating",
         r1_weight: float = 10.0,
         r1_interval: int = 16,
         path_length_weight: float = 2.0,
@@ -117,7 +123,7 @@ class StyleGAN2(Method):
         if image_size[0] != image_size[1]:
             raise ValueError(f"StyleGAN2 makes square images, got image_size {tuple(image_size)}.")
         self.lr_g, self.lr_d, self.betas = lr_g, lr_d, betas
-        self.r1_weight, self.r1_interval = r1_weight, r1_interval
+        self.loss, self.r1_weight, self.r1_interval = loss, r1_weight, r1_interval
         self.path_length_weight = path_length_weight
         self.path_length_interval = path_length_interval
         self.style_mixing = style_mixing
@@ -174,10 +180,12 @@ class StyleGAN2(Method):
         opt_g, opt_d = self.optimizers()  # type: ignore[attr-defined]  # a list of two
         count_as_one_step([opt_d])
         step, real = self.global_step, batch["image"]
-        losses = {"loss_d": self.step_discriminator(real, opt_d, step)}
+        with torch.no_grad():
+            fake = self.generator.synthesis(self.draw_latents(len(real), step, 0), "random")
+        losses = {"loss_d": self.step_discriminator(real, fake, opt_d, step)}
         if step % self.r1_interval == 0:
-            losses["r1"] = self.step_r1(real, opt_d, step)
-        losses["loss_g"] = self.step_generator(len(real), opt_g, step)
+            losses |= self.step_penalties(real, fake, opt_d, step)
+        losses["loss_g"] = self.step_generator(real, opt_g, step)
         if self.path_length_weight and step % self.path_length_interval == 0:
             count_as_one_step([opt_g])  # its step above has been counted
             losses["path_length"] = self.step_path_length(max(len(real) // 2, 1), opt_g, step)
@@ -185,31 +193,47 @@ class StyleGAN2(Method):
             losses["augment_p"] = self.augmentation.p.clone()
         self.log_dict({f"train/{name}": loss for name, loss in losses.items()}, prog_bar=True)
 
-    def step_discriminator(self, real: Tensor, optimizer: LightningOptimizer, step: int) -> Tensor:
+    def step_discriminator(
+        self, real: Tensor, fake: Tensor, optimizer: LightningOptimizer, step: int
+    ) -> Tensor:
         """Train the discriminator; return the loss."""
-        with torch.no_grad():
-            fake = self.generator.synthesis(self.draw_latents(len(real), step, 0), "random")
         self.toggle_optimizer(optimizer)
-        real_logits = self.judge(real, step, 0)
-        loss = nonsaturating_loss_d(real_logits, self.judge(fake, step, 1))
+        real_logits, fake_logits = self.judge(real, step, 0), self.judge(fake, step, 1)
+        loss_of = {"nonsaturating": nonsaturating_loss_d, "relativistic": relativistic_loss_d}
+        loss = loss_of[self.loss](real_logits, fake_logits)
         self._update(loss, optimizer)
         if self.augment == "ada":
-            self.augmentation.update(real_logits, self._sum_over_processes)
+            # Only differences of logits have a meaning under the relativistic loss.
+            origin = fake_logits if self.loss == "relativistic" else 0
+            self.augmentation.update(real_logits - origin, self._sum_over_processes)
         return loss.detach()
 
-    def step_r1(self, real: Tensor, optimizer: LightningOptimizer, step: int) -> Tensor:
-        """Flatten the discriminator at real images; return the mean penalty."""
+    def step_penalties(
+        self, real: Tensor, fake: Tensor, optimizer: LightningOptimizer, step: int
+    ) -> dict[str, Tensor]:
+        """Flatten the discriminator at images, real ones or both; return the mean penalties."""
         self.toggle_optimizer(optimizer)
+        images = {"r1": real} | ({"r2": fake} if self.loss == "relativistic" else {})
         # The gradient at the images before they are augmented, as in the released code.
-        penalty = r1_penalty(lambda image: self.judge(image, step, 2), real).mean()
-        self._update(self.r1_weight / 2 * self.r1_interval * penalty, optimizer)
-        return penalty.detach()
+        penalties = {
+            name: gradient_penalty(lambda x: self.judge(x, step, 2), image).mean()
+            for name, image in images.items()
+        }
+        total = torch.stack(list(penalties.values())).sum()
+        self._update(self.r1_weight / 2 * self.r1_interval * total, optimizer)
+        return {name: penalty.detach() for name, penalty in penalties.items()}
 
-    def step_generator(self, batch_size: int, optimizer: LightningOptimizer, step: int) -> Tensor:
+    def step_generator(self, real: Tensor, optimizer: LightningOptimizer, step: int) -> Tensor:
         """Train the generator; return the loss."""
         self.toggle_optimizer(optimizer)
-        w_plus = self.draw_latents(batch_size, step, 1, track_mean=True)
-        loss = nonsaturating_loss_g(self.judge(self.generator.synthesis(w_plus, "random"), step, 3))
+        w_plus = self.draw_latents(len(real), step, 1, track_mean=True)
+        logits = self.judge(self.generator.synthesis(w_plus, "random"), step, 3)
+        if self.loss == "relativistic":
+            with torch.no_grad():
+                real_logits = self.judge(real, step, 0)
+            loss = relativistic_loss_g(real_logits, logits)
+        else:
+            loss = nonsaturating_loss_g(logits)
         self._update(loss, optimizer)
         return loss.detach()
 

@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -35,3 +36,44 @@ def test_it_writes_pictures_film_and_a_trajectory_to_go_on_from(
     assert (second / "before.png").read_bytes() == (first / "after.png").read_bytes()
     content = json.loads((second / "trajectory.json").read_text())
     assert [step["kind"] for step in content["steps"]] == ["sample", "drag", "drag"]
+
+
+def test_the_image_stays_outside_of_a_region(tmp_path: Path) -> None:
+    mask = Image.new("RGB", (128, 128))
+    mask.paste((255, 255, 255), (0, 0, 128, 64))
+    mask.save(tmp_path / "mask.png")
+    out, marks = tmp_path / "out", ["32,20,3,0"]
+    edit(prior="toy_portrait", seed=3, drag=marks, region=tmp_path / "mask.png", output=out)
+    before, after = (np.asarray(Image.open(out / f"{name}.png")) for name in ("before", "after"))
+    changed = np.abs(before.astype(int) - after).max(axis=(1, 2))  # by row
+    assert changed[40:].max() <= 1
+    assert changed[:28].max() > 20
+
+
+def test_codes_are_edited_with_the_difference_beside_them(tmp_path: Path) -> None:
+    sample = one_photo(tmp_path / "photos")
+    main(
+        [
+            *(
+                "invert",
+                "--prior=toy_portrait",
+                f"--images={sample}",
+                f"--out={tmp_path / 'codes'}",
+            ),
+            *("--steps=4", "--tune=3", "--perceptual=none", "--device=cpu"),
+        ]
+    )
+    codes = tmp_path / "codes" / "photo.safetensors"
+    edit(prior="toy_portrait", codes=codes, drag=["32,32,3,0"], output=tmp_path / "out")
+    before = (tmp_path / "out" / "before.png").read_bytes()
+    assert before == (tmp_path / "codes" / "photo.png").read_bytes()
+    (tmp_path / "codes" / "tuned" / "photo.safetensors").unlink()
+    edit(prior="toy_portrait", codes=codes, drag=["32,32,3,0"], output=tmp_path / "plain")
+    assert before != (tmp_path / "plain" / "before.png").read_bytes()
+
+
+def one_photo(folder: Path) -> Path:
+    """A folder with a picture."""
+    folder.mkdir()
+    Image.effect_noise((64, 64), 60).convert("RGB").save(folder / "photo.png")
+    return folder

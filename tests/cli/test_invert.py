@@ -7,9 +7,11 @@ import torch
 from semsynth.cli import main
 from semsynth.cli.invert import identity
 from semsynth.data import DataError
+from semsynth.data.decode import read_image
 from semsynth.data.latents import read_codes
-from semsynth.images import save_png, to_uint8
+from semsynth.images import from_uint8, save_png, to_uint8
 from semsynth.inversion.stored_codes import stored_notes
+from semsynth.inversion.tuning import apply_difference
 from semsynth.networks.noise import seeded_normal
 from semsynth.networks.stylegan2.generator import StyleGAN2Generator
 from semsynth.weights.priors import load_generator
@@ -99,6 +101,22 @@ def test_a_perceptual_distance_is_measured_where_one_is_named(
     notes = stored_notes(out / "0.safetensors")
     assert notes["perceptual"] == "toy_portrait"
     assert float(notes["distance"]) > 0
+
+
+def test_tuning_adds_a_difference_that_draws_the_photo_closer(
+    prior: StyleGAN2Generator, tmp_path: Path
+) -> None:
+    plain = float(stored_notes(invert(tmp_path) / "1.safetensors")["mse"])
+    out = invert(tmp_path, "--tune=30")
+    notes = stored_notes(out / "1.safetensors")
+    assert notes["tune"] == "30"
+    assert float(notes["mse"]) < 0.7 * plain
+    difference = out / "tuned" / "1.safetensors"
+    assert difference.stat().st_size < 30_000
+    apply_difference(prior, difference)
+    drawn = prior.synthesis(read_codes(out / "1.safetensors")[None])[0].clamp(-1, 1)
+    stored = from_uint8(read_image(out / "1.png"))
+    torch.testing.assert_close(drawn, stored, atol=1 / 127, rtol=0)
 
 
 def test_a_photo_keeps_its_noise_whatever_the_others_are() -> None:

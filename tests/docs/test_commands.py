@@ -47,7 +47,7 @@ OF_DOCUMENT = {  # whose run is meant by RUN
     "user_controllable_lt": "user_controllable_lt/toy_portrait",
 }
 SHORTER = {  # what makes a tool's command short
-    "invert": "--steps 2 --perceptual none",
+    "invert": "--steps 2 --tune 2 --perceptual none",
     "pairs": "--num 2",
     "draw": "--num 1",
     "export": "--num 2 --batch_size 2 --inversion_steps 2 --perceptual none",

@@ -11,13 +11,15 @@ from semsynth.losses.losses import (
     class_layer_kl,
     dice_loss,
     feature_matching_loss,
+    gradient_penalty,
     hinge_loss_d,
     hinge_loss_g,
     kl_divergence,
     nonsaturating_loss_d,
     nonsaturating_loss_g,
     path_lengths,
-    r1_penalty,
+    relativistic_loss_d,
+    relativistic_loss_g,
 )
 
 
@@ -48,16 +50,27 @@ def test_nonsaturating_loss_of_a_hopeless_generator_still_has_a_gradient() -> No
     assert fake.grad.item() == pytest.approx(-1)
 
 
-def test_r1_penalty_is_the_squared_norm_of_the_gradient() -> None:
+def test_relativistic_losses_equal_a_loop_over_pairs() -> None:
+    real, fake = torch.randn(5), torch.randn(5)
+    pairs = list(zip(real.tolist(), fake.tolist(), strict=True))
+    expected_d = sum(math.log(1 + math.exp(-(r - f))) for r, f in pairs) / 5
+    expected_g = sum(math.log(1 + math.exp(-(f - r))) for r, f in pairs) / 5
+    assert relativistic_loss_d(real, fake).item() == pytest.approx(expected_d, rel=1e-5)
+    assert relativistic_loss_g(real, fake).item() == pytest.approx(expected_g, rel=1e-5)
+
+
+def test_gradient_penalty_is_the_squared_norm_of_the_gradient() -> None:
     real = torch.randn(3, 3, 4, 4)
-    penalty = r1_penalty(lambda x: (x.square() / 2).sum((1, 2, 3)), real)  # gradient: x itself
+    penalty = gradient_penalty(
+        lambda x: (x.square() / 2).sum((1, 2, 3)), real
+    )  # gradient: x itself
     torch.testing.assert_close(penalty, real.square().sum((1, 2, 3)))
 
 
-def test_r1_penalty_has_a_gradient_in_the_discriminator_and_none_in_the_images() -> None:
+def test_gradient_penalty_has_a_gradient_in_the_discriminator_and_none_in_the_images() -> None:
     weight = torch.randn(3, 4, 4, requires_grad=True)
     real = torch.randn(2, 3, 4, 4, requires_grad=True)
-    r1_penalty(lambda x: (x * weight).sum((1, 2, 3)), real).sum().backward()
+    gradient_penalty(lambda x: (x * weight).sum((1, 2, 3)), real).sum().backward()
     assert weight.grad is not None
     torch.testing.assert_close(weight.grad, 2 * 2 * weight)
     assert real.grad is None

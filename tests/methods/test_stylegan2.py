@@ -1,9 +1,12 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
+import torch.nn.functional as F
 from lightning import Trainer
+from torch import Tensor
 
 from semsynth.methods import StyleGAN2
 from semsynth.methods.stylegan2 import lazy_adam
@@ -19,6 +22,35 @@ Train = Callable[..., Trainer]
 
 def test_a_step_changes_every_parameter(train: Train) -> None:
     assert left_alone(tiny_stylegan2(), train, max_steps=1) == set()
+
+
+def test_a_relativistic_step_changes_every_parameter_but_the_offset_of_all_logits(
+    train: Train,
+) -> None:
+    unchanged = left_alone(tiny_stylegan2(loss="relativistic"), train, max_steps=1)
+    assert unchanged == {"discriminator.out.bias"}
+
+
+def test_a_relativistic_step_compares_pairs_and_penalises_real_and_generated_images(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    method = tiny_stylegan2(loss="relativistic", r1_weight=3.0, r1_interval=2)
+    losses: list[Tensor] = []
+    monkeypatch.setattr(method, "toggle_optimizer", lambda optimizer: None)
+    monkeypatch.setattr(method, "_update", lambda loss, optimizer: losses.append(loss))
+    real, D = batch["image"], method.discriminator
+    fake, optimizer = real.flip(3) / 2, cast(Any, None)
+    method.step_discriminator(real, fake, optimizer, 0)
+    penalties = method.step_penalties(real, fake, optimizer, 0)
+    torch.testing.assert_close(losses[0], F.softplus(D(fake) - D(real)).mean())
+    expected = {}
+    for name, image in {"r1": real, "r2": fake}.items():
+        image = image.clone().requires_grad_()
+        D(image).sum().backward()
+        assert image.grad is not None
+        expected[name] = image.grad.square().sum() / len(image)
+    torch.testing.assert_close(penalties, expected)
+    torch.testing.assert_close(losses[1], 3 / 2 * 2 * sum(expected.values()))
 
 
 @pytest.mark.parametrize(("frozen", "name"), [("lr_g", "generator"), ("lr_d", "discriminator")])

@@ -8,7 +8,7 @@ from lightning import Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from semsynth.losses.losses import r1_penalty
+from semsynth.losses.losses import gradient_penalty
 from semsynth.methods import StyleGAN2, stylegan2
 from semsynth.networks.stylegan2.ada import AdaptiveAugment
 from tests.helpers.checks import quiet_trainer
@@ -64,9 +64,9 @@ def test_r1_is_taken_at_the_images_before_they_are_augmented(
         calls.append(torch.equal(real, batch["image"]))
         calls.append(torch.equal(discriminate(real), method.discriminator(augmented)))
         calls.append(not torch.allclose(real, augmented))
-        return r1_penalty(discriminate, real)
+        return gradient_penalty(discriminate, real)
 
-    monkeypatch.setattr(stylegan2, "r1_penalty", checked)
+    monkeypatch.setattr(stylegan2, "gradient_penalty", checked)
     train(method, max_steps=1)
     assert calls == [True] * 3
 

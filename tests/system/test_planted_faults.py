@@ -37,7 +37,11 @@ FAULTS: dict[str, dict[str, list[tuple[str, str]]]] = {
         LOSSES + "nonsaturating_losses_by_hand": [
             ("F.softplus(-real_logits", "F.softplus(real_logits")
         ],
-        LOSSES + "r1_penalty_is_the_squared_norm_of_the_gradient": [
+        LOSSES + "relativistic_losses_equal_a_loop_over_pairs": [
+            ("fake_logits.float() - real_logits.float()", "fake_logits.float() + real_logits"),
+            ("relativistic_loss_d(fake_logits, real_logits)", "-fake_logits.mean()"),
+        ],
+        LOSSES + "gradient_penalty_is_the_squared_norm_of_the_gradient": [
             ("return gradient.square()", "return 0.5 * gradient.square()")
         ],
         LOSSES + "path_lengths_of_a_linear_generator_by_hand": [

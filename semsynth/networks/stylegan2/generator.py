@@ -1,7 +1,7 @@
 """The generator of StyleGAN2 (Karras et al., CVPR 2020, https://arxiv.org/abs/1912.04958)."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -40,6 +40,20 @@ def channels_at(resolution: int, channel_base: int, channel_max: int) -> int:
             f"{resolution}x{resolution}; channel_base must be at least the image size."
         )
     return channels
+
+
+class Hold(NamedTuple):
+    """What the outside of a region shows: the state of other images at one resolution.
+
+    Attributes:
+        region: How much each pixel may differ from it (B, 1, r, r) in [0, 1].
+        features: Activations (B, C, r, r) after the last convolution of the resolution.
+        image: Colours (B, 3, r, r) so far.
+    """
+
+    region: Tensor
+    features: Tensor
+    image: Tensor
 
 
 class MappingNetwork(nn.Module):
@@ -159,24 +173,31 @@ class SynthesisNetwork(nn.Module):
             for i, resolution in enumerate(self.resolutions)
         )
 
-    def forward(self, w_plus: Tensor, noise: Noise = "stored") -> Tensor:
+    def forward(self, w_plus: Tensor, noise: Noise = "stored", hold: Hold | None = None) -> Tensor:
         """Draw images.
 
         Args:
             w_plus: Latents (B, num_ws, w_dim).
             noise: See ``Noise``.
+            hold: What stays as in other images (see ``hold``).
 
         Returns:
             Images (B, 3, image_size, image_size), nominally in [-1, 1], float32.
         """
-        return self._run(w_plus, noise)[0]
+        return self._run(w_plus, noise, hold=hold)[0]
 
-    def features(self, w_plus: Tensor, resolution: int, noise: Noise = "stored") -> Tensor:
+    def features(
+        self,
+        w_plus: Tensor,
+        resolution: int,
+        noise: Noise = "stored",
+        hold: Hold | None = None,
+    ) -> Tensor:
         """Activations (B, C, resolution, resolution) after the last convolution of a resolution.
 
         Nothing above it is computed, and latents of higher layers may be missing.
         """
-        return self.features_at(w_plus, [resolution], noise)[0]
+        return self._run(w_plus, noise, [resolution], draw=False, hold=hold)[1][0]
 
     def features_at(
         self, w_plus: Tensor, resolutions: Sequence[int], noise: Noise = "stored"
@@ -187,11 +208,34 @@ class SynthesisNetwork(nn.Module):
         return self._run(w_plus, noise, resolutions, draw=False)[1]
 
     def image_and_features(
-        self, w_plus: Tensor, resolution: int, noise: Noise = "stored"
+        self,
+        w_plus: Tensor,
+        resolution: int,
+        noise: Noise = "stored",
+        hold: Hold | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Images as of ``forward`` and activations as of ``features``, from one pass."""
-        image, features = self._run(w_plus, noise, [resolution])
+        image, features = self._run(w_plus, noise, [resolution], hold=hold)
         return image, features[0]
+
+    def hold(
+        self, w_plus: Tensor, region: Tensor, resolution: int, below: Hold | None = None
+    ) -> Hold:
+        """What keeps images outside of a region as they are.
+
+        Images that are drawn with it show these latents outside of the region: activations and
+        colours are blended at one resolution. Above it, the latents must be the same.
+
+        Args:
+            w_plus: Latents (B, num_ws, w_dim), to be drawn with the stored noise.
+            region: What may change (B, 1, H, W), 1 inside.
+            resolution: Where to blend.
+            below: What these images hold themselves.
+        """
+        last = self._block_at(resolution)
+        image, features = self._run(w_plus, "stored", [resolution], hold=below, last=last)
+        region = F.interpolate(region.float(), (resolution, resolution), mode="area")
+        return Hold(region, features[0], image)
 
     def stored_noise(self) -> list[Tensor]:
         """The noise maps (1, 1, H, W) stored with the weights, from 4x4 upwards."""
@@ -218,15 +262,22 @@ class SynthesisNetwork(nn.Module):
         return self.resolutions.index(resolution)
 
     def _run(
-        self, w_plus: Tensor, noise: Noise, taps: Sequence[int] = (), draw: bool = True
+        self,
+        w_plus: Tensor,
+        noise: Noise,
+        taps: Sequence[int] = (),
+        draw: bool = True,
+        hold: Hold | None = None,
+        last: int | None = None,
     ) -> tuple[Tensor, list[Tensor]]:
         """The image and the activations at some resolutions; without an image, up to the highest.
 
-        Without a requested image the first value is meaningless.
+        Without a requested image the first value is meaningless; with ``last`` it is that so far.
         """
         highest = max([0, *map(self._block_at, taps)])  # a default breaks the compiled graph
-        last = len(self.blocks) - 1 if draw else highest
-        self._check_latents(w_plus, self.num_ws if draw else 2 * last + 1)
+        if last is None:
+            last = len(self.blocks) - 1 if draw else highest
+        self._check_latents(w_plus, 2 * last + (2 if draw else 1))
         noise_maps = self._noise_maps(len(w_plus), noise, 2 * last + 1)
         x = self.constant.expand(len(w_plus), -1, -1, -1)
         image = torch.zeros((), device=x.device)
@@ -235,11 +286,14 @@ class SynthesisNetwork(nn.Module):
         for i, block in enumerate(self.blocks[: last + 1]):
             first = max(2 * i - 1, 0)
             x = block(x, w_plus[:, first : 2 * i + 1], noise_maps[first : 2 * i + 1])
-            if block.resolution in taps:
-                features[block.resolution] = x
             if draw:
                 image = upsample(image) if i else image
                 image = image + block.to_rgb(x, w_plus[:, 2 * i + 1])
+            if hold is not None and x.shape[-1] == hold.region.shape[-1]:
+                x = torch.lerp(hold.features, x, hold.region)
+                image = torch.lerp(hold.image, image, hold.region) if draw else image
+            if block.resolution in taps:
+                features[block.resolution] = x
         return image, [features[tap] for tap in taps]
 
     def _check_latents(self, w_plus: Tensor, needed: int) -> None:

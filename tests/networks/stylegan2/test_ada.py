@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from semsynth.losses.losses import r1_penalty
+from semsynth.losses.losses import gradient_penalty
 from semsynth.networks.stylegan2.ada import (
     NUM_DRAWS,
     AdaptiveAugment,
@@ -212,10 +212,10 @@ def test_r1_penalty_reaches_the_weights_through_the_augmentation(images: Tensor)
     def discriminate(x: Tensor) -> Tensor:
         return (augment(x, ops) * weight).sum((1, 2, 3)).square()
 
-    (gradient,) = torch.autograd.grad(r1_penalty(discriminate, images).sum(), weight)
+    (gradient,) = torch.autograd.grad(gradient_penalty(discriminate, images).sum(), weight)
     assert torch.isfinite(gradient).all()
     # The logit is the square of a linear form in the weight: the penalty is of fourth order.
-    penalty = r1_penalty(discriminate, images).sum()
+    penalty = gradient_penalty(discriminate, images).sum()
     torch.testing.assert_close((gradient * weight).sum(), 4 * penalty, rtol=1e-3, atol=0)
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from semsynth.losses.losses import r1_penalty
+from semsynth.losses.losses import gradient_penalty
 from semsynth.networks.stylegan2.discriminator import StyleGAN2Discriminator, append_batch_std
 
 
@@ -61,7 +61,7 @@ def test_r1_passes_gradcheck_in_all_parameters(float64: None) -> None:
 
     def penalty(*values: Tensor) -> Tensor:
         state = dict(zip(parameters, values, strict=True))
-        return r1_penalty(lambda x: torch.func.functional_call(network, state, (x,)), images)
+        return gradient_penalty(lambda x: torch.func.functional_call(network, state, (x,)), images)
 
     assert torch.autograd.gradcheck(penalty, tuple(parameters.values()), fast_mode=True)
 
@@ -73,9 +73,9 @@ def test_discriminator_passes_gradgradcheck_in_the_images(float64: None) -> None
 
 def test_r1_is_taken_in_float32_under_autocast() -> None:
     network, images = tiny(), torch.randn(2, 3, 16, 16)
-    expected = r1_penalty(network, images)
+    expected = gradient_penalty(network, images)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(r1_penalty(network, images), expected)
+        assert torch.equal(gradient_penalty(network, images), expected)
 
 
 def test_batch_standard_deviation_of_half_precision_is_taken_in_float32() -> None:

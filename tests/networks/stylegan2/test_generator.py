@@ -137,6 +137,31 @@ def test_features_depend_on_exactly_the_first_styles(resolution: int) -> None:
     assert torch.equal(generator.synthesis.features(w_plus[:, :needed], resolution), features)
 
 
+def test_held_images_are_blended_at_one_resolution_before_the_finer_layers() -> None:
+    generator = tiny()
+    a, b = latents(generator).chunk(2)
+    b[:, 3:] = a[:, 3:]  # those of the layers above 8x8
+    region = torch.zeros(1, 1, 32, 32)
+    region[..., :12] = 1  # the first three columns of 8x8
+    S = generator.synthesis
+    blocks: Any = S.blocks
+    drawn = S(b, hold=S.hold(a, region, 8))
+    x, images = [], []
+    for w_plus in (a, b):
+        x.append(S.features(w_plus, 8))
+        colours = blocks[0].to_rgb(S.features(w_plus, 4), w_plus[:, 1])
+        images.append(upsample(colours) + blocks[1].to_rgb(x[-1], w_plus[:, 3]))
+    inside = torch.arange(8) < 3
+    feature, image = (torch.where(inside, new, old) for old, new in (x, images))
+    noise = S.stored_noise()
+    for i in (2, 3):
+        w = a[:, 2 * i - 1 : 2 * i + 1]
+        feature = blocks[i](feature, w, noise[2 * i - 1 : 2 * i + 1])
+        image = upsample(image) + blocks[i].to_rgb(feature, a[:, 2 * i + 1])
+    torch.testing.assert_close(drawn, image)
+    torch.testing.assert_close(S(b, hold=S.hold(a, torch.zeros_like(region), 8)), S(a))
+
+
 def test_features_at_64_take_nine_styles() -> None:
     with torch.device("meta"):
         assert StyleGAN2Generator(256).synthesis.num_feature_ws(64) == 9
