@@ -8,17 +8,18 @@ TABLE := $(patsubst %,-%,$(filter-out toy,$(SUITE))) # each suite but toy has a 
 TEST_ENV := WANDB_MODE=offline OMP_NUM_THREADS=1 # threads that wait for each other make small tests slow
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check format test test-all coverage docs benchmark speed studio toy-sheet toy-prior toy-weights clean
+.PHONY: help setup check format test test-all coverage audit lock release docs benchmark speed studio toy-sheet toy-prior toy-weights clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: $(READY) ## build the environment in .venv (about 6 GB, a few minutes)
 
-$(READY): pyproject.toml
+$(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "Installing semsynth and what it needs into .venv ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
 check: $(READY) ## format, lint and types
@@ -39,6 +40,27 @@ test-all: $(READY) ## the slow tests too
 coverage: $(READY) ## the slow tests too, and which lines they reach: outputs/coverage/index.html
 	$(TEST_ENV) $(BIN)/pytest -q -m "not gpu" --cov=semsynth --cov-report=term \
 		--cov-report=html:outputs/coverage --cov-fail-under=90
+
+audit: $(READY) ## look the locked versions up in the public advisories
+	@mkdir -p outputs
+	@$(BIN)/pip-audit --strict --no-deps --disable-pip --progress-spinner off \
+		--requirement constraints.txt > outputs/audit.txt 2> outputs/audit.log; status=$$?; \
+	cat outputs/audit.txt; tail -n 1 outputs/audit.log; \
+	if [ $$status != 0 ] && [ ! -s outputs/audit.txt ]; then \
+		echo "The advisories are not reachable, so nothing was audited; see outputs/audit.log."; fi; \
+	exit $$status
+
+lock: $(READY) ## raise constraints.txt to the newest releases within the bounds of pyproject.toml
+	@mkdir -p outputs
+	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal --upgrade \
+		--no-header --no-annotate --quiet --output-file outputs/constraints.txt
+	grep -vE '^(cuda|nvidia)-' outputs/constraints.txt > constraints.txt # builds of torch differ in these
+
+release: $(READY) ## wheel, source archive and bill of materials: dist
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/cyclonedx-py requirements constraints.txt --pyproject pyproject.toml \
+		--output-reproducible --output-file dist/semsynth.cdx.json
 
 docs: $(READY) ## the reference of the code from its docstrings: outputs/docs/index.html
 	$(BIN)/pdoc --docformat google --output-directory outputs/docs semsynth

@@ -56,7 +56,7 @@ def coco_of_photos() -> dict[str, object]:
 
 def furnish(place: Path) -> None:
     """Make what the documents call LABELLED, MASKS, ROOT and so on, and links to the repository."""
-    for name in ("experiments", "benchmarks", "Makefile", "pyproject.toml"):
+    for name in ("experiments", "benchmarks", "Makefile", "pyproject.toml", "constraints.txt"):
         (place / name).symlink_to(ROOT / name)
     photo = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     layout = np.repeat(np.arange(4, dtype=np.uint8), 16)[:, None].repeat(64, axis=1)

@@ -57,7 +57,6 @@ ELSEWHERE = {  # what is not run or parsed here: it needs a network, a cluster o
     "wandb": "a network",
     "benchmarks/gpu.sh": "a GPU",
     "pip": "a network",
-    "pip-audit": "a network",
     "source": "a shell",
     "export": "a shell",
 }
