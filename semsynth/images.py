@@ -75,8 +75,13 @@ def save_mask(mask: Tensor, path: Path) -> None:
     write_bytes(path, png_bytes(mask.to(torch.uint8)))
 
 
+def save_instances(instance: Tensor, path: Path) -> None:
+    """Write an instance map (H, W) of values up to 65,535 as one channel of 16 bits."""
+    write_bytes(path, png_bytes(instance.to(torch.uint16)))
+
+
 def png_bytes(pixels: Tensor) -> bytes:
-    """A PNG file of a picture (H, W, 3) or a map (H, W), uint8."""
+    """A PNG file of a picture (H, W, 3), uint8, or of a map (H, W), uint8 or uint16."""
     content = io.BytesIO()
     Image.fromarray(pixels.contiguous().cpu().numpy()).save(content, format="PNG")
     return content.getvalue()

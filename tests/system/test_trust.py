@@ -1,6 +1,6 @@
 """What may go wrong outside of the program ends in one message, and leaves nothing half-written.
 
-Its figures are in ``docs/troubleshooting.md``.
+Its figures are in ``docs/troubleshooting.md``; ``pytest -rP`` on this file prints them.
 """
 
 import subprocess
@@ -19,7 +19,7 @@ from semsynth.editing import save_gif, save_mp4
 from semsynth.errors import UserError
 from semsynth.export.writers import FolderWriter, Sample, ShardWriter, Writer
 from semsynth.files import write_tensors, write_text
-from semsynth.images import save_png
+from semsynth.images import save_instances, save_png
 from semsynth.weights.cards import write_weights
 from tests.bad_input.test_api import TABLE as CALLS
 from tests.bad_input.test_commands import TABLE as COMMANDS
@@ -27,10 +27,12 @@ from tests.bad_input.test_hostile import ARGUMENTS, NUMBERS
 from tests.benchmarks.test_damaged import FILES, ROWS
 from tests.cli.test_faults import message_of_fit
 from tests.helpers.command import status_of
+from tests.studio.test_fuzzed_messages import MESSAGES
 
 DISK = 1 << 20
 FREE = [4, 8, 16, 24, 32, 48, 64, 96, 128]  # KiB
 NOISE = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (3, 256, 256), np.uint8))
+GREY = NOISE[:1].expand(3, -1, -1)  # a palette of it is found in no time
 WEIGHTS = {"a": NOISE.float() / 255}  # 768 KiB
 
 
@@ -71,11 +73,12 @@ def cached(place: Path) -> None:
 WRITERS: dict[str, Callable[[Path], object]] = {
     "text": lambda p: write_text(p / "deep/a.txt", "a" * 200_000),
     "picture": lambda p: save_png(NOISE, p / "a.png"),
+    "instances": lambda p: save_instances(NOISE[0].int() * 257, p / "a.png"),
     "checkpoint": lambda p: SafeCheckpointIO().save_checkpoint(WEIGHTS, p / "checkpoints/a.ckpt"),
     "codes": lambda p: write_tensors(p / "a.safetensors", WEIGHTS),
     "weights": lambda p: write_weights(WEIGHTS, p / "a.safetensors", {}),
     "cache": cached,
-    "gif": lambda p: save_gif(torch.stack([NOISE, NOISE.flip(1), NOISE.flip(2)]), p / "a.gif"),
+    "gif": lambda p: save_gif(torch.stack([GREY, GREY.flip(1), GREY.flip(2)]), p / "a.gif"),
     "mp4": lambda p: save_mp4(NOISE[None].expand(9, -1, -1, -1), p / "a.mp4", 2),
     "folder": lambda p: export(FolderWriter(p)),
     "shard": lambda p: export(ShardWriter(p)),
@@ -129,7 +132,10 @@ def test_training_on_a_full_disk_ends_in_one_message(
 def test_the_figures_in_the_documentation_hold() -> None:
     inputs = len(COMMANDS) + len(CALLS) + len(NUMBERS) + 2 * len(ARGUMENTS)
     damages = len(ROWS) + len(FILES)
+    print(f"{inputs} inputs, {len(WRITERS)} kinds of files on {len(FREE)} disks that are full,")
+    print(f"{damages} damaged results, {MESSAGES} fuzzed messages")
     said = " ".join(Path("docs/troubleshooting.md").read_text().split())
     figures = f"{len(WRITERS)} kinds of files on a disk that is full at {len(FREE)} sizes"
     assert inputs > 400
-    assert f"over 400 bad inputs, {figures}, and {damages} kinds of damaged results" in said
+    assert f"over 400 bad inputs, {figures}, {damages} kinds of damaged results" in said
+    assert f"{MESSAGES:,} fuzzed messages" in said

@@ -9,9 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from PIL import Image
 
 from semsynth.data.annotations.coco import read_coco
 from semsynth.data.annotations.cvat import parse_xml, read_cvat
@@ -23,8 +21,8 @@ from semsynth.data.decode import opened_image, size_as_shown
 from semsynth.data.errors import DataError, Problem, describe_problems
 from semsynth.data.folder import MOST_CLASSES
 from semsynth.data.labels import distinct_palette, read_classes, write_classes
-from semsynth.files import link, replaced
-from semsynth.images import save_mask
+from semsynth.files import link
+from semsynth.images import save_instances, save_mask
 
 FORMATS: dict[str, Callable[[Any], tuple[list[Annotated], list[str], int]]] = {
     "coco": read_coco,
@@ -206,7 +204,6 @@ def write_sample(
         return [Problem("annotation", sample.file, f"{sample.file}: {error}")]
     name = f"{sample.name}.png"
     save_mask(torch.from_numpy(mask), folder / "labels" / name)
-    with replaced(folder / "instances" / name) as temporary:
-        Image.fromarray(instance.astype(np.uint16)).save(temporary, "PNG")
+    save_instances(torch.from_numpy(instance), folder / "instances" / name)
     link(sample.file, folder / "images" / f"{sample.name}{sample.file.suffix}")
     return []
