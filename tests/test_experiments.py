@@ -3,8 +3,8 @@
 Points are rendered by the code of W&B's own agent, and must mean the same as by ours.
 """
 
-import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +24,24 @@ EXPERIMENTS = [p for p in ROOT.glob("experiments/**/*.yaml") if p not in SWEEPS]
 TRAININGS = [file for file in SWEEPS if "fit" in load(file)["command"]]
 
 
-def but_for_seeds(point: Point) -> str:
-    """All that is said of a point, without its seeds."""
-    said = {key: value for key, value in point.parameters.items() if "seed" not in key}
-    return re.sub(r"--\S*seed\S* \d+", "", json.dumps(said))
+def flags(point: Point) -> set[tuple[str, str]]:
+    """The flags of a point, but for seeds, each with the experiment that it is given to."""
+    given = re.split(r" (?=--)", " ".join(point.command).partition(" fit ")[2])
+    (experiment,) = (flag for flag in given if flag.startswith("--config"))
+    return {(experiment, flag) for flag in given if "seed" not in flag}
 
 
-def differing(points: list[Point]) -> list[Point]:
-    """One point of those that differ by a seed alone, which would all be the same to a test."""
-    return list({but_for_seeds(point): point for point in points}.values())
+def points_with_new_flags() -> Iterator[tuple[Path, Point]]:
+    """Enough points that every flag is given to every experiment that a sweep gives it to."""
+    seen = set[tuple[str, str]]()
+    for file in TRAININGS:
+        for point in read_sweep(file):
+            if not flags(point) <= seen:
+                seen |= flags(point)
+                yield file, point
 
 
-POINTS = [(file, point) for file in TRAININGS for point in differing(read_sweep(file))]
+POINTS = list(points_with_new_flags())
 IDS = [f"{file.stem}-{point.name}" for file, point in POINTS]
 
 
@@ -63,7 +69,7 @@ def test_experiment_is_a_configuration(
 
 
 def command_of_agent(
-    file: Path, point: Point, monkeypatch: pytest.MonkeyPatch, directory: Path
+    sweep: dict[str, Any], point: Point, monkeypatch: pytest.MonkeyPatch, directory: Path
 ) -> list[str]:
     """The command that W&B's agent starts for a point."""
     started: list[list[str]] = []
@@ -78,7 +84,6 @@ def command_of_agent(
     monkeypatch.setenv("WANDB_SWEEP_ID", "s")
     monkeypatch.setenv("WANDB_RUN_ID", "r")  # the agent sets it; this takes it back
     monkeypatch.setenv("WANDB_SWEEP_PARAM_PATH", "p")
-    sweep = load(file)
     agent = wandb_agent.Agent(None, None, sweep_id="s", in_jupyter=False)
     agent._sweep_command = sweep["command"]
     # The server may give the parameters in any order.
@@ -88,8 +93,19 @@ def command_of_agent(
     return started[0]
 
 
+@pytest.mark.parametrize("file", TRAININGS, ids=lambda p: p.stem)
+def test_agent_of_wandb_gives_the_same_flags(
+    file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sweep = load(file)
+    for point in read_sweep(file):
+        theirs = command_of_agent(sweep, point, monkeypatch, tmp_path)
+        assert theirs[:2] == ["/usr/bin/env", "semsynth"]
+        assert sorted(theirs[2:]) == sorted(point.command[point.command.index("fit") :])
+
+
 @pytest.mark.parametrize(("file", "point"), POINTS, ids=IDS)
-def test_point_means_the_same_to_the_agent_of_wandb(
+def test_point_is_a_configuration_in_whatever_order_its_flags_come(
     file: Path,
     point: Point,
     capsys: pytest.CaptureFixture[str],
@@ -97,18 +113,15 @@ def test_point_means_the_same_to_the_agent_of_wandb(
     tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(ROOT)
-    ours = list(point.command)
-    theirs = command_of_agent(file, point, monkeypatch, tmp_path)
-    assert theirs[:2] == ["/usr/bin/env", "semsynth"]
-    configs = [printed_config(words[words.index("fit") :], capsys) for words in (ours, theirs)]
-    assert configs[0] == configs[1]
+    command = command_of_agent(load(file), point, monkeypatch, tmp_path)
+    config = printed_config(command[2:], capsys)
     for key, value in point.parameters.items():
         if key.endswith("+"):  # a list that is added to
-            ends = value_at(configs[0], key[:-1])[-len(value) :]
+            ends = value_at(config, key[:-1])[-len(value) :]
             names = [entry["class_path"].rsplit(".", 1)[-1] for entry in ends]
             assert names == [entry["class_path"] for entry in value]
         elif key != "config":  # a file, perhaps with flags
-            assert value_at(configs[0], key) in (value, str(value))  # devices may be words
+            assert value_at(config, key) in (value, str(value))  # devices may be words
 
 
 def value_at(config: Any, key: str) -> Any:

@@ -1,8 +1,7 @@
 """What the Evaluation callback promises beyond scores: protocol, cache, missing weights, ranks."""
 
 import json
-import subprocess
-import sys
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 import torch
 from lightning import Trainer
 from torch import Tensor, nn
+from torch.multiprocessing.spawn import start_processes
 
 from semsynth import metrics, weights
 from semsynth.callbacks import Evaluation, PredictionWriter
@@ -22,10 +22,10 @@ from semsynth.metrics.census import Census
 from semsynth.metrics.protocol import differences
 from semsynth.networks.motion.marks import Marks
 from semsynth.networks.noise import seeded_normal
+from tests.conftest import free_port
 from tests.helpers.checks import quiet_trainer
-from tests.helpers.tiny import environment
+from tests.helpers.killed import START
 
-ROOT = Path(__file__).parents[2]
 SIZE = 32
 TOY = "toy_street"
 pytestmark = pytest.mark.usefixtures("weights_folder")
@@ -155,26 +155,17 @@ def test_batches_of_any_size_give_the_digits_that_are_printed(tmp_path: Path) ->
     assert results[0].protocol == results[1].protocol == results[2].protocol
 
 
-SCRIPT = """
-import sys, torch
-from pathlib import Path
-from tests.callbacks import test_evaluation as t
-if __name__ == "__main__":
-    evaluation = t.Evaluation(t.all_toy_metrics(), 3)
-    runner = t.trainer(Path(sys.argv[1]), evaluation, devices=2, strategy="ddp")
+def measure_as_one_of_two(rank: int, directory: Path, port: int) -> None:
+    launched = {"LOCAL_RANK": rank, "WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1"}
+    os.environ.update({k: str(v) for k, v in (launched | {"MASTER_PORT": port}).items()})
+    evaluation = Evaluation(all_toy_metrics(), 3)
     for size in (2, 3):  # the second time with statistics from the cache
-        runner.test(t.Blur(), t.toy(size), verbose=False)
-"""
+        measure(directory, evaluation, toy(size), devices=2, strategy="ddp")
 
 
 def test_two_processes_give_the_digits_of_one(tmp_path: Path) -> None:
-    script = tmp_path / "two.py"
-    script.write_text(SCRIPT)
-    command, paths = [sys.executable, str(script), str(tmp_path)], {"PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        command, env=environment() | paths, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stderr
+    arguments = (tmp_path, free_port())
+    start_processes(measure_as_one_of_two, arguments, nprocs=2, start_method=START)
     by_two = json.loads((tmp_path / "scores/test.json").read_text())
     alone = measure(tmp_path, Evaluation(all_toy_metrics(), 3, cache_real=False), toy(7))
     assert printed(by_two["scores"]) == printed(alone.scores)

@@ -1,10 +1,7 @@
 import hashlib
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from semsynth.cli import main
 from semsynth.data import Folder
 from tests.data.trees import only_batch
 from tests.export.conftest import *  # noqa: F403  its fixtures
+from tests.helpers.killed import CONTEXT
 
 NAMES = ("ground", "thing", "other")
 
@@ -137,38 +135,40 @@ def test_masks_of_a_folder_are_used_as_they_are_in_several_styles(
     assert len(images) == 6
 
 
-def start(output: Path, clvae: Path, *args: str) -> subprocess.Popen[bytes]:
-    words = [sys.executable, "-m", "semsynth", "export", "--ckpt_path", str(clvae), "--num", "160"]
-    words += ["--output", str(output), "--batch_size", "4", "--chunk", "4", "--device", "cpu"]
-    environment = os.environ | {"PYTHONPATH": os.getcwd()}  # noqa: PTH109
-    return subprocess.Popen([*words, *args], env=environment, stderr=subprocess.DEVNULL)
+def start(output: Path, clvae: Path, *args: str) -> BaseProcess:
+    words = ["export", "--ckpt_path", str(clvae), "--output", str(output), "--num", "80"]
+    words += ["--batch_size", "4", "--chunk", "4", "--device", "cpu"]
+    process = CONTEXT.Process(target=main, args=([*words, *args],))
+    process.start()
+    return process
 
 
-def kill_after(process: subprocess.Popen[bytes], output: Path, parts: int) -> None:
+def kill_after(process: BaseProcess, output: Path, parts: int) -> None:
     """Kill a process when it has written so many chunks."""
     end = time.monotonic() + 600
     while len(list(output.glob(".parts/*.jsonl"))) < parts:
-        assert process.poll() is None, "it was done before it could be killed"
+        assert process.is_alive(), "it was done before it could be killed"
         assert time.monotonic() < end
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
 
 
 def test_killed_twice_and_gone_on_with_two_processes_gives_the_same_files(
     clvae: Path, tmp_path: Path
 ) -> None:
-    whole = start(tmp_path / "whole", clvae)
-    broken = tmp_path / "broken"
+    whole, broken = start(tmp_path / "whole", clvae), tmp_path / "broken"
     kill_after(start(broken, clvae), broken, 3)
     kill_after(start(broken, clvae), broken, 9)
     assert not (broken / "manifest.jsonl").is_file()
     both = [start(broken, clvae, "--shard", f"{i}/2") for i in (0, 1)]
-    assert [process.wait() for process in (whole, *both)] == [0, 0, 0]
+    for process in (whole, *both):
+        process.join()
+        assert process.exitcode == 0
     assert hashes(broken) == hashes(tmp_path / "whole")
     names = [record["name"] for record in manifest(broken)]
-    assert names == [f"{i:07d}" for i in range(160)]
-    assert len(list(broken.glob("*/images/*"))) == len(list(broken.glob("*/labels/*"))) == 160
+    assert names == [f"{i:07d}" for i in range(80)]
+    assert len(list(broken.glob("*/images/*"))) == len(list(broken.glob("*/labels/*"))) == 80
 
 
 def test_filters_drop_what_judges_do_not_find_and_say_so(

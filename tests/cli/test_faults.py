@@ -4,9 +4,8 @@ import errno
 import os
 import re
 import signal
-import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,11 @@ from lightning import Trainer
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from semsynth.callbacks import Cost, finite, run_directory
+from semsynth.cli import main
+from semsynth.data.toy.datamodule import ToyDataset
 from tests.data.trees import write_pair
-from tests.helpers.killed import run_processes
-from tests.helpers.tiny import METHODS, STEPS, arguments, differences, environment, fit, last
+from tests.helpers.killed import CONTEXT, run_processes
+from tests.helpers.tiny import METHODS, STEPS, arguments, differences, fit, last
 
 Patch = pytest.MonkeyPatch
 
@@ -58,6 +59,12 @@ def fill(value: float, everything: bool = False) -> Callable[[Trainer], None]:
     return act
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The end of a training without faults."""
+    return fit("segmenter", tmp_path_factory.mktemp("whole"))
+
+
 def is_finite(checkpoint: dict[str, Any]) -> bool:
     tensors = [v for v in checkpoint["state_dict"].values() if v.is_floating_point()]
     return all(bool(v.isfinite().all()) for v in tensors)
@@ -90,7 +97,7 @@ def test_a_loss_that_is_no_number_stops_any_method(
 
 
 def test_training_goes_on_from_before_a_loss_that_was_no_number(
-    tmp_path: Path, monkeypatch: Patch
+    whole: dict[str, Any], tmp_path: Path, monkeypatch: Patch
 ) -> None:
     options = ["--checkpoint.every_n_train_steps=3"]
     with monkeypatch.context() as patch:
@@ -98,7 +105,6 @@ def test_training_goes_on_from_before_a_loss_that_was_no_number(
         message_of_fit("segmenter", tmp_path, *options)
     kept = torch.load(next((tmp_path / "faults").glob("*.pt")), weights_only=True)
     assert kept["batch"]["image"].shape == (2, 3, 32, 32)
-    whole = fit("segmenter", tmp_path / "whole")
     assert not differences(whole, fit("segmenter", tmp_path, "--ckpt_path=last"))
 
 
@@ -147,8 +153,9 @@ def test_losses_of_a_gpu_are_seen_late_but_not_kept(tmp_path: Path, monkeypatch:
     assert last(tmp_path)["global_step"] == 3
 
 
-def test_full_disk_ends_a_training_that_can_go_on(tmp_path: Path, monkeypatch: Patch) -> None:
-    whole = fit("segmenter", tmp_path / "whole")
+def test_full_disk_ends_a_training_that_can_go_on(
+    whole: dict[str, Any], tmp_path: Path, monkeypatch: Patch
+) -> None:
     original, written = torch.save, []
 
     def full(checkpoint: Any, opened: Any) -> None:
@@ -176,32 +183,30 @@ def test_cut_off_checkpoint_is_passed_over_and_said(tmp_path: Path) -> None:
     assert not differences(whole, resumed)
 
 
-DEADLY = """
-import os, signal, sys
-from semsynth.cli import main
-from semsynth.data.toy.datamodule import ToyDataset
+def train_until_a_loader_dies(words: list[str], log: Path) -> None:
+    """Train, with a sample that kills the loader process that reads it."""
+    sys.stderr = log.open("w")
+    here, original = os.getpid(), ToyDataset.__getitems__
 
-parent, original = os.getpid(), ToyDataset.__getitems__
+    def deadly(self: ToyDataset, indices: Sequence[int]) -> list[dict[str, Any]]:
+        if 5 in [int(i) for i in indices] and os.getpid() != here:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(self, indices)
 
-def deadly(self, indices):
-    if 5 in [int(i) for i in indices] and os.getpid() != parent:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return original(self, indices)
-
-ToyDataset.__getitems__ = deadly
-main(sys.argv[1:])
-"""
+    ToyDataset.__getitems__ = deadly  # type: ignore[method-assign]
+    main(words)
 
 
 def test_loader_process_that_dies_ends_the_training_with_a_remedy(tmp_path: Path) -> None:
     # In a process of its own: torch raises the error wherever the main thread is, perhaps while it
     # takes the lock of logging, which nothing would give back.
-    words = arguments("segmenter", tmp_path, "--data.num_workers=1")
-    command = [sys.executable, "-c", DEADLY, *words]
-    ended = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    assert ended.returncode == 1
+    words, log = arguments("segmenter", tmp_path, "--data.num_workers=1"), tmp_path / "log"
+    process = CONTEXT.Process(target=train_until_a_loader_dies, args=(words, log))
+    process.start()
+    process.join()
+    assert process.exitcode == 1
     for part in ("A loader process died", "--data.num_workers (now 1)", "--ckpt_path last"):
-        assert part in ended.stderr
+        assert part in log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -303,7 +308,7 @@ def test_process_killed_while_it_writes_a_checkpoint_goes_on(tmp_path: Path) -> 
     command = arguments("segmenter", tmp_path / "run", "--ckpt_path=last")
     run_processes(command, kill=(0, 4), in_write=True)
     left = sorted(path.name for path in (tmp_path / "run/checkpoints").iterdir())
-    assert re.fullmatch(r"\.step_00000004\.ckpt\.\d+\.part", left[0])
+    assert re.fullmatch(r"\.step_00000004\.ckpt\.[0-9a-f]+\.part", left[0])
     assert left[1:] == ["last.ckpt", "step_00000002.ckpt"]
     run_processes(arguments("segmenter", tmp_path / "whole"))
     run_processes(command)

@@ -17,6 +17,7 @@ from PIL import Image
 from semsynth.callbacks.loggers import RunLabels, build_loggers
 from semsynth.cli import main
 from semsynth.cli.train import choose_strategy
+from tests.helpers.killed import run_processes
 from tests.helpers.tiny import environment
 
 TINY = [
@@ -193,22 +194,21 @@ def test_run_that_was_moved_is_tested_where_it_is_or_where_it_is_asked(
     assert (run_dir / "scores/test.json").stat().st_mtime_ns == written
 
 
-def run_process(*args: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "semsynth", *args]
-    return subprocess.run(
-        command, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
-    )
-
-
 def test_two_processes_train_and_measure_what_one_measures(tmp_path: Path) -> None:
     run = tmp_path / "two"
-    trained = run_process("fit", *TINY, f"--run_dir={run}", "--trainer.devices=2")
-    assert trained.returncode == 0, trained.stderr
+    run_processes(["fit", *TINY, f"--run_dir={run}", "--trainer.devices=2"], processes=2)
     by_two = scores(run)
-    again = run_process("test", f"--ckpt_path={run}/checkpoints/last.ckpt", "--trainer.devices=1")
-    assert again.returncode == 0, again.stderr
+    main(["test", f"--ckpt_path={run}/checkpoints/last.ckpt", "--trainer.devices=1"])
     by_one = scores(run)
     assert by_two == pytest.approx(by_one, rel=1e-5)
+
+
+@pytest.mark.slow  # imports torch twice more
+def test_command_starts_the_other_processes_itself(tmp_path: Path) -> None:
+    words = ["fit", *TINY, f"--run_dir={tmp_path}", "--trainer.devices=2"]
+    command = [sys.executable, "-m", "semsynth", *words]
+    subprocess.run(command, cwd=ROOT, env=environment(), check=True)
+    assert json.loads((tmp_path / "scores/cost.json").read_text())["num_processes"] == 2
 
 
 @pytest.mark.parametrize(

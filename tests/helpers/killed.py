@@ -1,4 +1,4 @@
-"""Trainings in processes of their own, which can be killed at a batch."""
+"""Work in processes of its own, which begin without importing torch, and can be killed."""
 
 import multiprocessing
 import os
@@ -8,17 +8,24 @@ import sys
 import time
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from lightning.pytorch.strategies import DDPStrategy
 
 from semsynth.callbacks import Cost
 from semsynth.cli import main
 from tests.helpers.tiny import environment
 
-CONTEXT = multiprocessing.get_context("forkserver")
+START: Literal["forkserver"] = "forkserver"
+CONTEXT = multiprocessing.get_context(START)
 CONTEXT.set_forkserver_preload(["tests.helpers.killed", "semsynth.cli.train"])
 ROOT = Path(__file__).parents[2]
+
+
+def two_processes(**options: Any) -> dict[str, Any]:
+    """Arguments of a trainer that starts two processes in no time."""
+    return {"devices": 2, "strategy": DDPStrategy(start_method=START, **options)}
 
 
 def run_processes(

@@ -12,6 +12,7 @@ from semsynth.losses.losses import gradient_penalty
 from semsynth.methods import StyleGAN2, stylegan2
 from semsynth.networks.stylegan2.ada import AdaptiveAugment
 from tests.helpers.checks import quiet_trainer
+from tests.helpers.killed import two_processes
 
 from .conftest import Batch, RandomPairs, tiny_stylegan2
 
@@ -104,12 +105,11 @@ class SureOnFirstProcess(StyleGAN2):
 
 
 @pytest.mark.slow
-def test_sign_is_averaged_over_processes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # the children import this file
+def test_sign_is_averaged_over_processes(tmp_path: Path) -> None:
     method = build(augment="ada", augment_p=0.5, ada_kimg=1.0, ada_target=0.1)
     method.__class__ = SureOnFirstProcess
-    strategy = "ddp_spawn_find_unused_parameters_true"
-    trainer = quiet_trainer(tmp_path, devices=2, strategy=strategy, max_steps=4)
+    options = two_processes(find_unused_parameters=True)
+    trainer = quiet_trainer(tmp_path, max_steps=4, **options)
     trainer.fit(method, DataLoader(RandomPairs(16), batch_size=BATCH))
     # The mean is 0, below the target, over 4 steps of 2 images on 2 processes.
     assert float(method.augmentation.p) == pytest.approx(0.5 - 0.016)

@@ -17,6 +17,7 @@ from semsynth.weights import WeightsError
 from semsynth.weights.editors import save_editor
 from semsynth.weights.priors import fingerprint
 from tests.helpers.checks import quiet_trainer
+from tests.helpers.killed import two_processes
 from tests.helpers.small_prior import save_prior
 
 ARGUMENTS: dict[str, Any] = {"num_tokens": 3, "perturbation": (0.2, 0.5), "grid_size": 8}
@@ -276,12 +277,8 @@ class Record(Callback):
         torch.save((self.seeds, weights), self.folder / f"rank{trainer.global_rank}.pt")
 
 
-def test_two_processes_see_other_pairs_and_share_their_weights(
-    prior: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # the children import this file
-    options: Any = {"devices": 2, "strategy": "ddp_spawn", "callbacks": [Record(tmp_path)]}
-    fit(build(prior), tmp_path, 5, **options)
+def test_two_processes_see_other_pairs_and_share_their_weights(prior: str, tmp_path: Path) -> None:
+    fit(build(prior), tmp_path, 5, callbacks=[Record(tmp_path)], **two_processes())
     (seeds, weights), (other_seeds, other_weights) = (
         torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)
     )

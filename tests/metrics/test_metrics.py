@@ -4,16 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
-from torch.multiprocessing.spawn import spawn
+from torch.multiprocessing.spawn import start_processes
 from torchmetrics.utilities import dim_zero_cat, dim_zero_sum
 
 from semsynth import metrics, weights
 from semsynth.metrics import ImageMetric
 from semsynth.networks.motion.geometry import Motion
 from semsynth.networks.motion.marks import Marks
+from tests.helpers.killed import START
 
 NUM_IMAGES, NUM_CLASSES = 7, 5
 
@@ -111,9 +111,8 @@ def test_every_metric_is_tested_here(toy_assets: Path) -> None:
     assert tested == kinds
 
 
-def test_two_processes_equal_one(toy_assets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parents[2])  # the children import this file
-    spawn(compute_together, (2, toy_assets), nprocs=2)
+def test_two_processes_equal_one(toy_assets: Path) -> None:
+    start_processes(compute_together, (2, toy_assets), nprocs=2, start_method=START)
     expected = score(build_metrics(), [slice(None)])
     for rank in range(2):
         together, states = torch.load(toy_assets / f"{rank}.pt")

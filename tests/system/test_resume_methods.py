@@ -2,6 +2,8 @@
 
 import random
 import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -45,14 +47,27 @@ def test_every_method_is_stopped_and_resumed_here() -> None:
     assert sorted(names) == sorted(semsynth.methods.__all__)
 
 
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The run of a method that was never stopped, with a checkpoint of each step."""
+
+    @cache
+    def train(method: str) -> Path:
+        run_dir = tmp_path_factory.mktemp(method)
+        assert fit(method, run_dir, *EVERY)["global_step"] == STEPS
+        return run_dir
+
+    return train
+
+
 @pytest.mark.parametrize("method", METHODS)
-def test_resumed_training_ends_with_the_same_checkpoint(method: str, tmp_path: Path) -> None:
-    whole = fit(method, tmp_path / "whole", *EVERY)
-    assert whole["global_step"] == STEPS
+def test_resumed_training_ends_with_the_same_checkpoint(
+    method: str, whole_run: Callable[[str], Path], tmp_path: Path
+) -> None:
     step = random.Random(method).choice([5, 6, 7])  # within the second epoch
-    go_on_from(step, tmp_path / "whole", tmp_path / "resumed")
+    go_on_from(step, whole_run(method), tmp_path / "resumed")
     resumed = fit(method, tmp_path / "resumed", *EVERY, "--ckpt_path=last")
-    assert not differences(whole, resumed)
+    assert not differences(last(whole_run(method)), resumed)
 
 
 @pytest.mark.parametrize("method", ["segmenter", "user_controllable_lt"])  # OneCycleLR, LambdaLR
@@ -81,12 +96,13 @@ def test_resumed_training_against_a_frozen_backbone_ends_with_the_same_checkpoin
 
 
 @pytest.mark.parametrize("method", ["clvae", "segmenter"])  # own optimisation, and Lightning's
-def test_resumed_training_skips_nothing_at_the_end_of_an_epoch(method: str, tmp_path: Path) -> None:
-    whole = fit(method, tmp_path / "whole", *EVERY)
+def test_resumed_training_skips_nothing_at_the_end_of_an_epoch(
+    method: str, whole_run: Callable[[str], Path], tmp_path: Path
+) -> None:
     for step in (3, 4):  # before the last batch of the first epoch, and after it
-        go_on_from(step, tmp_path / "whole", tmp_path / str(step))
+        go_on_from(step, whole_run(method), tmp_path / str(step))
         resumed = fit(method, tmp_path / str(step), *EVERY, "--ckpt_path=last")
-        assert not differences(whole, resumed)
+        assert not differences(last(whole_run(method)), resumed)
 
 
 @pytest.mark.parametrize(
@@ -109,12 +125,13 @@ def test_no_checkpoint_is_written_between_the_batches_of_one_step(
         assert not differences(whole, resumed)
 
 
-def test_loader_processes_go_on_with_the_samples_that_come_next(tmp_path: Path) -> None:
+def test_loader_processes_go_on_with_the_samples_that_come_next(
+    whole_run: Callable[[str], Path], tmp_path: Path
+) -> None:
     workers = [*EVERY, "--data.num_workers=2"]
-    whole = fit("segmenter", tmp_path / "whole", *EVERY)
-    go_on_from(6, tmp_path / "whole", tmp_path / "resumed")  # in the second epoch
+    go_on_from(6, whole_run("segmenter"), tmp_path / "resumed")  # in the second epoch
     resumed = fit("segmenter", tmp_path / "resumed", *workers, "--ckpt_path=last")
-    assert not differences(whole, resumed)
+    assert not differences(last(whole_run("segmenter")), resumed)
 
 
 def test_time_between_checkpoints_holds_where_a_method_optimises_by_itself(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def test_an_image_is_complete_if_every_class_has_four_pixels() -> None:
 def test_an_untrained_prior_is_measured_and_drawn() -> None:
     torch.manual_seed(0)
     generator = StyleGAN2Generator(64, 8, 8, 2, 256, 8)
-    scores = measure(generator, 128)
+    scores = measure(generator, 32)
     assert scores["fd_toy_psi_1.0"] > 10 * scores["fd_toy_floor"]
     assert scores["complete_real"] > 0.9
     assert 0 < scores["one_shot_miou_32"] < 1
