@@ -50,10 +50,11 @@ audit: $(READY) ## look the locked versions up in the public advisories
 		echo "The advisories are not reachable, so nothing was audited; see outputs/audit.log."; fi; \
 	exit $$status
 
-lock: $(READY) ## raise constraints.txt to the newest releases within the bounds of pyproject.toml
+lock: $(READY) ## lock what pyproject.toml names in constraints.txt; UPGRADE=1: at the newest releases
 	@mkdir -p outputs
-	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal --upgrade \
-		--no-header --no-annotate --quiet --output-file outputs/constraints.txt
+	cp constraints.txt outputs/constraints.txt
+	$(BIN)/uv pip compile pyproject.toml --extra dev --python-version 3.11 --universal \
+		$(if $(UPGRADE),--upgrade) --no-header --no-annotate --quiet --output-file outputs/constraints.txt
 	grep -vE '^(cuda|nvidia)-' outputs/constraints.txt > constraints.txt # builds of torch differ in these
 
 release: $(READY) ## wheel, source archive and bill of materials: dist
