@@ -4,8 +4,9 @@ import errno
 import os
 import re
 import signal
+import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,9 @@ from lightning import Trainer
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from semsynth.callbacks import Cost, finite, run_directory
-from semsynth.cli import main
-from semsynth.data.toy.datamodule import ToyDataset
 from tests.data.trees import write_pair
-from tests.helpers.killed import CONTEXT, run_processes
-from tests.helpers.tiny import METHODS, STEPS, arguments, differences, fit, last
+from tests.helpers.killed import run_processes
+from tests.helpers.tiny import METHODS, STEPS, arguments, differences, environment, fit, last
 
 Patch = pytest.MonkeyPatch
 
@@ -183,30 +182,32 @@ def test_cut_off_checkpoint_is_passed_over_and_said(tmp_path: Path) -> None:
     assert not differences(whole, resumed)
 
 
-def train_until_a_loader_dies(words: list[str], log: Path) -> None:
-    """Train, with a sample that kills the loader process that reads it."""
-    sys.stderr = log.open("w")
-    here, original = os.getpid(), ToyDataset.__getitems__
+DEADLY = """
+import os, signal, sys
+from semsynth.cli import main
+from semsynth.data.toy.datamodule import ToyDataset
 
-    def deadly(self: ToyDataset, indices: Sequence[int]) -> list[dict[str, Any]]:
-        if 5 in [int(i) for i in indices] and os.getpid() != here:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(self, indices)
+parent, original = os.getpid(), ToyDataset.__getitems__
 
-    ToyDataset.__getitems__ = deadly  # type: ignore[method-assign]
-    main(words)
+def deadly(self, indices):
+    if 5 in [int(i) for i in indices] and os.getpid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(self, indices)
+
+ToyDataset.__getitems__ = deadly
+main(sys.argv[1:])
+"""
 
 
 def test_loader_process_that_dies_ends_the_training_with_a_remedy(tmp_path: Path) -> None:
     # In a process of its own: torch raises the error wherever the main thread is, perhaps while it
     # takes the lock of logging, which nothing would give back.
-    words, log = arguments("segmenter", tmp_path, "--data.num_workers=1"), tmp_path / "log"
-    process = CONTEXT.Process(target=train_until_a_loader_dies, args=(words, log))
-    process.start()
-    process.join()
-    assert process.exitcode == 1
+    words = arguments("segmenter", tmp_path, "--data.num_workers=1")
+    command = [sys.executable, "-c", DEADLY, *words]
+    ended = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
     for part in ("A loader process died", "--data.num_workers (now 1)", "--ckpt_path last"):
-        assert part in log.read_text()
+        assert part in ended.stderr
 
 
 @pytest.mark.parametrize(
