@@ -1,6 +1,6 @@
 """Optimizers that PyTorch does not have."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 LOOKAHEAD_STEPS, LOOKAHEAD_RATE = 6, 0.5  # between two moves of the slow weights, and how far
+PIECE = 1 << 18  # elements of a tensor that are updated at a time, on a CPU
 RECTIFY_ABOVE = 5.0  # length of the averaged past from which on the second moment is used
 
 
@@ -48,25 +49,27 @@ class Ranger(Optimizer):
         return loss
 
     def _update(self, group: dict[str, Any], parameters: list[Tensor]) -> None:
-        """One step of all parameters of a group, by operations on lists of tensors."""
+        """One step of all parameters of a group, piece by piece."""
         beta1, beta2 = group["betas"]
         t, lr = group["step"], group["lr"]
-        first, second, slow = self._moments(parameters)
-        gradients = [centralise(p.grad) for p in parameters if p.grad is not None]
-        torch._foreach_mul_(second, beta2)
-        torch._foreach_addcmul_(second, gradients, gradients, 1 - beta2)
-        torch._foreach_lerp_(first, gradients, 1 - beta1)
         rectification = rectified(t, beta2)
         step_size = -lr / (1 - beta1**t)
-        if rectification is None:
-            torch._foreach_add_(parameters, first, alpha=step_size)
-        else:
-            root = torch._foreach_sqrt(second)
-            torch._foreach_add_(root, group["eps"])
-            torch._foreach_addcdiv_(parameters, first, root, step_size * rectification)
-        if t % LOOKAHEAD_STEPS == 0:
-            torch._foreach_lerp_(slow, parameters, LOOKAHEAD_RATE)
-            torch._foreach_copy_(parameters, slow)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        for piece in pieces(parameters, gradients, *self._moments(parameters)):
+            weights, first, second, slow = piece[0], *piece[2:]
+            centred = [centralise(gradient) for gradient in piece[1]]
+            torch._foreach_mul_(second, beta2)
+            torch._foreach_addcmul_(second, centred, centred, 1 - beta2)
+            torch._foreach_lerp_(first, centred, 1 - beta1)
+            if rectification is None:
+                torch._foreach_add_(weights, first, alpha=step_size)
+            else:
+                root = torch._foreach_sqrt(second)
+                torch._foreach_add_(root, group["eps"])
+                torch._foreach_addcdiv_(weights, first, root, step_size * rectification)
+            if t % LOOKAHEAD_STEPS == 0:
+                torch._foreach_lerp_(slow, weights, LOOKAHEAD_RATE)
+                torch._foreach_copy_(weights, slow)
 
     def _moments(self, parameters: list[Tensor]) -> tuple[list[Tensor], ...]:
         """First moments, second moments and slow weights, which start at the parameters."""
@@ -79,6 +82,37 @@ class Ranger(Optimizer):
                 }
         states = [self.state[p] for p in parameters]
         return tuple([s[name] for s in states] for name in ("first", "second", "slow"))
+
+
+def pieces(*lists: list[Tensor]) -> Iterator[tuple[list[Tensor], ...]]:
+    """Views of tensors of equal shapes, for each list, that fit a CPU's cache together.
+
+    A step that passes over all parameters once an operation reads them from memory each time. On
+    a GPU all of them are one piece, because each piece costs kernels.
+    """
+    if lists[0][0].is_cuda:
+        yield lists
+        return
+    piece: list[tuple[Tensor, ...]] = []
+    size = 0
+    for row in split_rows(zip(*lists, strict=True)):
+        if piece and size + row[0].numel() > PIECE:
+            yield tuple(map(list, zip(*piece, strict=True)))
+            piece, size = [], 0
+        piece.append(row)
+        size += row[0].numel()
+    yield tuple(map(list, zip(*piece, strict=True)))
+
+
+def split_rows(tensors: Iterable[tuple[Tensor, ...]]) -> Iterator[tuple[Tensor, ...]]:
+    """Tensors of equal shapes, cut between rows where they are large; rows are never cut."""
+    for same in tensors:
+        numel = same[0].numel()
+        if numel <= PIECE:
+            yield same
+        else:
+            rows = max(1, PIECE * len(same[0]) // numel)
+            yield from zip(*(x.split(rows) for x in same), strict=True)
 
 
 def centralise(gradient: Tensor) -> Tensor:

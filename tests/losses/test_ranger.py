@@ -4,6 +4,7 @@ from copy import deepcopy
 import pytest
 import torch
 
+from semsynth.losses import ranger
 from semsynth.losses.ranger import Ranger, rectified
 
 
@@ -42,6 +43,22 @@ def test_ranger_follows_its_formulas_through_twenty_steps() -> None:
         by_hand(start[i].tolist(), gradients[:, i].tolist(), 0.1) for i in range(len(start))
     ]
     torch.testing.assert_close(weights.detach(), torch.tensor(expected).double())
+
+
+def test_pieces_give_the_same_weights_as_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    start = [torch.randn(shape) for shape in ((40, 6), (5,), (3, 2, 2), ())]
+    gradients = [[torch.randn(x.shape) for x in start] for _ in range(7)]
+    ends = []
+    for size in (1 << 18, 30):
+        monkeypatch.setattr(ranger, "PIECE", size)
+        weights = [torch.nn.Parameter(x.clone()) for x in start]
+        optimizer = Ranger(weights, lr=0.1)
+        for step in gradients:
+            for weight, gradient in zip(weights, step, strict=True):
+                weight.grad = gradient.clone()
+            optimizer.step()
+        ends.append(weights)
+    assert all(torch.equal(a, b) for a, b in zip(*ends, strict=True))
 
 
 def test_rectification_starts_at_the_sixth_step() -> None:
