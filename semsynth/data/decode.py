@@ -156,12 +156,16 @@ def read_mask(path: Path) -> Tensor:
 
 def _one_channel(path: Path, values: np.ndarray) -> np.ndarray:
     """The common value of the colour channels (H, W); transparency is ignored."""
+    if (common := common_channel(values)) is not None:
+        return common
+    y, x = np.argwhere((values[..., 1:3] != values[..., :1]).any(2))[0]
+    raise ColourMaskError(
+        f"{path} is a colour image: RGB {tuple(values[y, x, :3].tolist())} at row {y}, column {x};"
+        f" expected one channel whose values are classes. Convert it: {FIX_PALETTE}."
+    )
+
+
+def common_channel(values: np.ndarray) -> np.ndarray | None:
+    """The value (H, W) that all colours of each pixel (H, W, C) have; None if some differ."""
     colours = values[..., : 3 if values.shape[2] >= 3 else 1]
-    differs = (colours != colours[..., :1]).any(2)
-    if differs.any():
-        y, x = np.argwhere(differs)[0]
-        raise ColourMaskError(
-            f"{path} is a colour image: RGB {tuple(colours[y, x].tolist())} at row {y}, column {x};"
-            f" expected one channel whose values are classes. Convert it: {FIX_PALETTE}."
-        )
-    return colours[..., 0]
+    return colours[..., 0] if (colours == colours[..., :1]).all() else None

@@ -6,12 +6,9 @@ import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import Cookie, FastAPI, HTTPException, Request, Response, WebSocket
-from fastapi.responses import FileResponse
-from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
 from starlette.requests import ClientDisconnect
 from torch import Tensor
@@ -21,13 +18,20 @@ from semsynth.studio.guard import LOCAL, Guard
 from semsynth.studio.labels import labels_of
 from semsynth.studio.messages import DragExport, Message, PaintDraw, ScribbleDraw
 from semsynth.studio.models import Models
+from semsynth.studio.page_files import PageFiles
 from semsynth.studio.store import MissingError
-from semsynth.studio.uploads import MAX_BYTES, UploadError, read_labels, read_latents, read_photo
+from semsynth.studio.uploads import (
+    MAX_BYTES,
+    Crop,
+    UploadError,
+    read_labels,
+    read_latents,
+    read_photo,
+)
 from semsynth.studio.visitors import KEY, FullError, Visitor, Visitors
 from semsynth.studio.worker import BusyError, SupersededError, Workers
 
 logger = logging.getLogger(__name__)
-PAGE = Path(__file__).parent / "page"
 SESSION_COOKIE = "semsynth_session"
 YEAR = 365 * 86400
 MEDIA_TYPES = {
@@ -78,7 +82,8 @@ def build_app(
 
     app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, hosts=hosts, token=token)
-    app.mount("/static", StaticFiles(directory=PAGE), name="static")
+    files = PageFiles()
+    app.mount(files.place, files.files)
 
     def visitor_of(key: str) -> Visitor:
         try:
@@ -91,20 +96,21 @@ def build_app(
             raise HTTPException(503, str(error)) from error
 
     @app.get("/")
-    async def page(session: Session = "") -> Response:
+    async def page(request: Request, session: Session = "") -> Response:
         """The page, and the cookie that identifies a visitor."""
-        headers = fresh(session if KEY.fullmatch(session) else None)
-        return FileResponse(PAGE / "index.html", headers=headers)
+        return files.index(request, fresh(session if KEY.fullmatch(session) else None))
 
     @app.post("/upload/{purpose}")
-    async def upload(purpose: Purpose, request: Request, session: Session = "") -> dict[str, str]:
-        """Accept a file, or what a page has kept, and return its key."""
+    async def upload(
+        purpose: Purpose, request: Request, session: Session = "", crop: str = ""
+    ) -> dict[str, str]:
+        """Accept a file, of which a crop is used, or what a page has kept; return its key."""
         visitor = visitor_of(session)
         data = await body_of(request)
         kind = None if purpose in KEPT else f"upload {purpose}"
         with refusals():
             decoded = await in_worker(
-                workers.files, lambda: decode(visitor, purpose, data), visitor, kind
+                workers.files, lambda: decode(visitor, purpose, data, crop), visitor, kind
             )
         return {"upload": visitor.store.put(decoded)}
 
@@ -186,20 +192,21 @@ async def body_of(request: Request) -> bytes:
     return bytes(data)
 
 
-def decode(visitor: Visitor, purpose: Purpose, data: bytes) -> Tensor:
+def decode(visitor: Visitor, purpose: Purpose, data: bytes, crop: str = "") -> Tensor:
     """The photo, label map or latents in a body, at the model's size."""
     models, size = visitor.models, visitor.paint.size
+    part = Crop.parse(crop) if crop else None
     match purpose:
         case "paint.mask":
-            return read_labels(data, size, models.paint.space)
+            return read_labels(data, size, models.paint.space, part)
         case "paint.photo" | "paint.reference":
-            return read_photo(data, size)
+            return read_photo(data, size, part)
         case "paint.labels":
             return labels_of(data, size, models.paint.space)
         case "scribble.mask":
-            return read_labels(data, models.scribble.method.image_size, models.scribble.space)
+            return read_labels(data, models.scribble.method.image_size, models.scribble.space, part)
         case "drag.photo":
             side = models.drag.canvas.generator.image_size
-            return read_photo(data, (side, side))
+            return read_photo(data, (side, side), part)
     prior = (models.drag.canvas if purpose == "drag.latents" else models.scribble.method).generator
     return read_latents(data, (prior.num_ws, prior.w_dim))

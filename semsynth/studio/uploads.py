@@ -4,61 +4,110 @@ import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
+from semsynth.data.decode import FORMATS, common_channel, size_as_shown
 from semsynth.data.labels import LabelSpace
 from semsynth.data.pixels import DepthError, map_values, to_rgb
 from semsynth.images import from_uint8
 
-FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_BYTES = 12 * 2**20
 MAX_PIXELS = 25_000_000
 MAX_LATENTS = 8  # as many as there are images
+
+
+KINDS = "PNG, JPEG, WebP, BMP or TIFF"
 
 
 class UploadError(ValueError):
     """A file is refused; the message says why."""
 
 
+class Crop(NamedTuple):
+    """The part of an upright image to use, in fractions of its width and height."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """A crop from ``left,top,width,height``.
+
+        Raises:
+            UploadError: It is not inside the image.
+        """
+        try:
+            crop = cls(*map(float, text.split(",")))
+        except (TypeError, ValueError) as error:
+            raise UploadError("A crop is four numbers: left,top,width,height.") from error
+        slack = 1e-3  # of rounding
+        inside = crop.left + crop.width <= 1 + slack and crop.top + crop.height <= 1 + slack
+        if not (min(crop[:2]) >= 0 and min(crop[2:]) > 0 and inside):
+            raise UploadError("The crop is outside of the image; its numbers are fractions.")
+        return crop
+
+
+def centred(shown: tuple[int, int], size: tuple[int, int]) -> Crop:
+    """The largest crop in the middle of an image (height, width) with the proportions of a size."""
+    (H, W), (height, width) = shown, size
+    across, down = min(1.0, H * width / (W * height)), min(1.0, W * height / (H * width))
+    return Crop((1 - across) / 2, (1 - down) / 2, across, down)
+
+
 def check_upload(data: bytes) -> None:
-    """Refuse files that are not PNG, JPEG or WebP, or too large; only the header is read."""
+    """Refuse files that are not images of a known kind, or too large; only the header is read."""
     if len(data) > MAX_BYTES:
         raise UploadError(f"The file is larger than {MAX_BYTES // 2**20} MB.")
     with opened(data):
         pass
 
 
-def read_photo(data: bytes, size: tuple[int, int]) -> Tensor:
-    """A photo (3, H, W) in [-1, 1], centre-cropped and resized to a height and width."""
+def read_photo(data: bytes, size: tuple[int, int], crop: Crop | None = None) -> Tensor:
+    """A photo (3, H, W) in [-1, 1], cropped and resized to a height and width.
+
+    ``crop`` is the largest one in the middle if not given.
+    """
     height, width = size
     with opened(data) as image:
-        image.draft("RGB", (2 * width, 2 * height))  # large JPEGs are decoded at a reduced size
+        part = crop or centred(size_as_shown(image), size)
+        least = round(2 * max(width / part.width, height / part.height))
+        image.draft(None, (least, least))  # large JPEGs are decoded at a reduced size
         upright = to_rgb(image)
-    fitted = ImageOps.fit(upright, (width, height), Image.Resampling.LANCZOS)
+    W, H = upright.size
+    left, top = part.left * W, part.top * H
+    box = left, top, min(W, left + part.width * W), min(H, top + part.height * H)
+    fitted = upright.resize((width, height), Image.Resampling.LANCZOS, box)
     return from_uint8(torch.from_numpy(np.array(fitted)).permute(2, 0, 1))
 
 
-def read_labels(data: bytes, size: tuple[int, int], space: LabelSpace) -> Tensor:
-    """A label map (H, W), int64, from class indices or colours of the palette, resized."""
+def read_labels(
+    data: bytes, size: tuple[int, int], space: LabelSpace, crop: Crop | None = None
+) -> Tensor:
+    """A label map (H, W), int64, from values or from colours of the palette, fitted as a photo.
+
+    Pixels without a label become unknown, or else take the nearest one.
+    """
     with opened(data) as image:
         values = map_values(image)
-        upright = ImageOps.exif_transpose(image).convert("RGB")
-    mask = values.astype(np.int64) if values.ndim == 2 else classes_of(np.asarray(upright), space)
-    known = (mask >= 0) & (mask < space.num_classes)
-    if not known.all():
-        wrong = int(mask[~known][0])
-        what = f"the value {wrong}" if wrong >= 0 else "a colour that is not in the palette"
-        raise UploadError(
-            f"The label map has {what}; its pixels must be class indices from 0 to "
-            f"{space.num_classes - 1}, or exactly the colours shown beside the classes."
-        )
+    mask = None
+    if values.ndim == 3 and values.shape[2] >= 3 and values.dtype == np.uint8:
+        mask = classes_of(values[..., :3], space)
+    if mask is None or (mask < 0).any():
+        mask = labels_of_values(values, space)
+    mask = without_gaps(mask, space)
+    part = crop or centred(mask.shape, size)
+    spans = ((part.top, part.height, size[0]), (part.left, part.width, size[1]))
     rows, columns = (
-        ((np.arange(n) + 0.5) * have / n).astype(int)
-        for n, have in zip(size, mask.shape, strict=True)
+        ((first + (np.arange(n) + 0.5) / n * share) * have).astype(int).clip(0, have - 1)
+        for (first, share, n), have in zip(spans, mask.shape, strict=True)
     )
     return torch.from_numpy(mask[rows[:, None], columns])
 
@@ -72,6 +121,37 @@ def read_latents(data: bytes, shape: tuple[int, int]) -> Tensor:
     if not latents.isfinite().all():
         raise UploadError("The latents are NaN or infinite.")
     return latents
+
+
+def labels_of_values(values: np.ndarray, space: LabelSpace) -> np.ndarray:
+    """Classes (H, W) of values on disk; ``space.ignore_index`` where there is no label."""
+    known = f"pixels must be class indices from 0 to {space.num_classes - 1}"
+    if space.file_values is not None:
+        known = "pixels must have the values of the data set"
+    remedy = f"its {known}, or exactly the colours shown beside the classes."
+    flat = values if values.ndim == 2 else common_channel(values)
+    if flat is None:
+        raise UploadError(f"The label map has a colour that is not in the palette; {remedy}")
+    table = space.lookup()
+    inside = (flat >= 0) & (flat < len(table)) & (flat == np.floor(flat))
+    mask = table[np.where(inside, flat, 0).astype(int)]
+    wrong = ~inside | (mask < 0)
+    if wrong.any():
+        raise UploadError(f"The label map has the value {float(flat[wrong][0]):g}; {remedy}")
+    return mask
+
+
+def without_gaps(mask: np.ndarray, space: LabelSpace) -> np.ndarray:
+    """A label map (H, W) whose pixels without a label are unknown, or take the nearest one."""
+    gaps = mask == space.ignore_index
+    if not gaps.any():
+        return mask
+    if gaps.all():
+        raise UploadError("The label map has no label.")
+    if space.unknown is not None:
+        return np.where(gaps, space.unknown, mask)
+    nearest = distance_transform_edt(gaps, return_distances=False, return_indices=True)
+    return mask[tuple(nearest)]
 
 
 def classes_of(colours: np.ndarray, space: LabelSpace) -> np.ndarray:
@@ -102,7 +182,7 @@ def opened(data: bytes) -> Iterator[Image.Image]:
     except DepthError as error:
         raise UploadError(f"The image {error.what}; save it with eight bits.") from error
     except UnidentifiedImageError as error:
-        raise UploadError("The file is not a PNG, JPEG or WebP image.") from error
+        raise UploadError(f"The file is not a {KINDS} image.") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UploadError("The image has too many pixels.") from error
     except (OSError, SyntaxError, ValueError, RuntimeError, EOFError, MemoryError) as error:

@@ -11,7 +11,7 @@ import pytest
 
 from semsynth.cli import main
 from semsynth.cli import studio as command
-from semsynth.studio.server import PAGE
+from semsynth.studio.page_files import PAGE
 
 
 def test_a_missing_extra_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
