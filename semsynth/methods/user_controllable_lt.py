@@ -236,6 +236,14 @@ class UserControllableLT(PriorMethod):
         moved = torch.where(motions.flatten(1).any(1)[:, None, None], moved, w)
         return torch.cat([moved, w_plus[:, self.num_tokens :]], 1)
 
+    @property
+    def reach(self) -> float:
+        """Longest drag in pixels whose edit stays within what training has seen.
+
+        Edits by longer ones are extrapolated: points hardly move further, but the image suffers.
+        """
+        return TRAINED_RANGE * float(self.motion_scale[0] / self.gain)
+
     def _request(self, motions: Tensor) -> tuple[Tensor, Tensor]:
         """Motions (B, K, 3) in the transformer's units, and the factor (B, 1, 1) of its answer."""
         if self.gain_rule == "released":

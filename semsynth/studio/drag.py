@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from semsynth.editing import EditError, Session, Step, frames_of, save_gif, save_mp4
+from semsynth.networks.motion.marks import MAX_MARKS
 from semsynth.studio.answers import Answer, Reporter, jpeg, png, webp
 from semsynth.studio.messages import (
     DragExport,
@@ -48,6 +49,8 @@ class DragTab:
             "latents": [1, G.num_ws, G.w_dim],
             "mp4": find_spec("av") is not None,
             "first_seed": FIRST_SEED,
+            "reach": self.model.reach,
+            "max_marks": MAX_MARKS,
         }
 
     def answer(self, message: Message, report: Reporter) -> Answer:

@@ -29,8 +29,10 @@ def bytes_of(mask: Tensor) -> str:
 
 
 def classes_of_space(space: LabelSpace) -> list[dict[str, Any]]:
-    """Names and colours for the page."""
+    """Names and colours for the page, and which class each becomes in the mirror."""
+    mirror = space.flip_lookup().tolist()
+    pairs = zip(space.names, space.palette, mirror[: space.num_classes], strict=True)
     return [
-        {"name": name, "colour": "#{:02x}{:02x}{:02x}".format(*colour)}
-        for name, colour in zip(space.names, space.palette, strict=True)
+        {"name": name, "colour": "#{:02x}{:02x}{:02x}".format(*colour), "mirror": twin}
+        for name, colour, twin in pairs
     ]

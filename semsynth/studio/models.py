@@ -75,11 +75,13 @@ class Dragger:
         canvas: The canvas of the marks.
         editor: Edits in one pass.
         loop: Edits in a closed loop.
+        reach: Longest drag in pixels of the canvas that it follows.
     """
 
     canvas: Canvas
     editor: Editor
     loop: Editor
+    reach: float
 
     @cached_property
     def identity(self) -> str:
@@ -146,7 +148,7 @@ def load_dragger(file: str | None, device: torch.device) -> Dragger:
     """The model of the Drag tab."""
     method = load_editor(file or LAYOUT_SHIPPED)
     canvas = Canvas.of(method.to(device).requires_grad_(False))
-    return Dragger(canvas, method, ClosedLoop(method, canvas))
+    return Dragger(canvas, method, ClosedLoop(method, canvas), min(canvas.size, method.reach))
 
 
 def load(file: str, kind: type[CLVAE | FewShotSMIS]) -> tuple[CLVAE | FewShotSMIS, LabelSpace]:

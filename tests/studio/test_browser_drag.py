@@ -124,6 +124,43 @@ def test_a_photo_is_uploaded_and_found_in_the_generator(
     assert "1 step, from your photo" in page.locator("#drag-history").inner_text()
 
 
+def test_the_65th_mark_is_refused_and_the_others_stay(visit: Visit) -> None:
+    page = visit("drag")
+    for i in range(65):
+        place = on_screen(page, OVERLAY, (4 + 7 * (i % 8), 4 + 7 * (i // 8)))
+        page.mouse.click(*place, button="right")
+    page.get_by_text("There are 64 marks, which is the most").wait_for()
+    assert page.locator("#drag-marks li").count() == 64
+    assert page.locator("#drag-note").inner_text().startswith("64 anchored points stay")
+    page.get_by_role("button", name="Remove anchors").click()
+    assert page.locator("#drag-note").is_hidden()
+    drag_nose(page, 4)
+    assert "1 step" in page.locator("#drag-history").inner_text()
+
+
+def test_a_drag_stops_where_an_edit_reaches(visit: Visit) -> None:
+    page = visit("drag")
+    page.check("#drag-several")
+    stroke(page, OVERLAY, [NOSE, (NOSE[0] + 30, NOSE[1])])
+    ((row,),) = [page.locator("#drag-marks li").all_inner_texts()]
+    length = float(row.split(",")[0])
+    assert 6 < length < 8  # three root mean squares of the motion in training, over the gain
+    page.mouse.move(*on_screen(page, OVERLAY, (20, 20)))
+    page.mouse.down()
+    page.mouse.move(*on_screen(page, OVERLAY, (60, 60)), steps=3)
+    page.get_by_text("One drag reaches this far").wait_for()
+    ring = on_screen(page, OVERLAY, (20 - length, 20))
+    box = page.locator(OVERLAY).bounding_box()
+    shown = pixels(page, OVERLAY)
+    scale = shown.shape[1] / box["width"]
+    x, y = round((ring[0] - box["x"]) * scale), round((ring[1] - box["y"]) * scale)
+    assert shown[y - 8 : y + 9, x - 2 : x + 3].max() > 200  # dashes, white
+    page.mouse.up()
+    page.keyboard.press("Enter")
+    settle(page)
+    assert "1 step" in page.locator("#drag-history").inner_text()
+
+
 def test_touch_drags_too(browser: Any, address: str) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 800}, has_touch=True)
     page = context.new_page()

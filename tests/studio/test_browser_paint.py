@@ -85,7 +85,7 @@ def test_a_file_that_is_no_image_is_refused_in_words(visit: Visit, tmp_path: Pat
     wrong = tmp_path / "wrong.png"
     wrong.write_text("no image")
     choose(page, "[data-act=load-mask]", wrong)
-    page.get_by_text("The file is not a PNG, JPEG or WebP image.").wait_for()
+    page.get_by_text("The file is not a PNG, JPEG, WebP, BMP or TIFF image.").wait_for()
 
 
 def test_images_and_mask_are_downloaded(visit: Visit) -> None:

@@ -2,6 +2,7 @@
 
 import { $, $$, attempt, upload } from "./dom.js";
 import { serveDownloads } from "./download.js";
+import { acceptEverywhere } from "./files.js";
 import { Link } from "./link.js";
 import { Store } from "./store.js";
 import { buildDrag } from "./drag.js";
@@ -53,7 +54,7 @@ const everywhere = {
 
 function onKey(event) {
   const field = event.target.closest("input:not([type=range]):not([type=checkbox]), select, textarea");
-  if (field || $("#help").open) return;
+  if (field || $("dialog[open]")) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const own = tabs[current]?.keys ?? {};
   let action = null;
@@ -130,6 +131,7 @@ $("#theme").onclick = () => setTheme(document.documentElement.dataset.theme === 
 $("#pixels").onclick = () => togglePixels();
 $("#help-open").onclick = () => $("#help").showModal();
 document.addEventListener("keydown", onKey);
+acceptEverywhere(() => tabs[current]?.take);
 window.addEventListener("hashchange", () => openTab(location.hash.slice(2)));
 
 const preferred = matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";

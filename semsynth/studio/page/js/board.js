@@ -6,7 +6,8 @@ import { LabelCanvas } from "./label_canvas.js";
 export function buildBoard(section, name, info, unknown) {
   const board = new LabelCanvas($(`#${name}-board`), info.classes, info.size, unknown);
   const tools = $$("[data-tool]", section);
-  const size = $("[data-size]", section);
+  const sizes = $$("[data-size]", section); // a slider and a number
+  const mirror = $("[data-mirror]", section);
   const palette = $(`#${name}-palette`);
   const chips = info.classes.map((entry, label) => {
     const swatch = el("i");
@@ -24,27 +25,45 @@ export function buildBoard(section, name, info, unknown) {
       chip.setAttribute("aria-checked", String(i === label));
       chip.tabIndex = i === label ? 0 : -1;
     });
+    chips[label].scrollIntoView?.({ block: "nearest", inline: "nearest" });
     return board.tool === "erase" ? useTool("brush") : undefined;
   }
 
   function useTool(tool) {
-    const button = tools.find((candidate) => candidate.dataset.tool === tool);
+    const button = tools.find((candidate) => candidate.dataset.tool === tool && !candidate.hidden);
     if (!button) return;
-    board.tool = tool;
+    board.use(tool);
     press(tools, button);
-    board.draw();
+    board.canvas.dataset.tool = tool;
   }
 
   function resize(value) {
-    size.value = value;
-    board.radius = Number(size.value);
+    const most = Number(sizes[0].max);
+    board.size = Math.min(most, Math.max(1, Math.round(Number(value)) || 1));
+    for (const field of sizes) field.value = board.size;
+    board.draw();
+  }
+
+  function reflect(on = !board.mirrored) {
+    board.mirrored = on;
+    mirror.setAttribute("aria-pressed", String(on));
     board.draw();
   }
 
   for (const button of tools) button.onclick = () => useTool(button.dataset.tool);
-  size.oninput = () => resize(size.value);
+  for (const field of sizes) field.max = Math.max(8, Math.round(info.size[1] * 0.375));
+  sizes[0].oninput = () => resize(sizes[0].value);
+  sizes[1].onchange = () => resize(sizes[1].value);
+  mirror.onclick = () => reflect();
   const clear = $("[data-clear]", section);
   if (clear) clear.onclick = () => board.clear();
+  for (const [act, zoom] of [["in", () => board.view.in()], ["out", () => board.view.out()], ["fit", () => board.view.fit()]]) {
+    $(`[data-zoom=${act}]`, section).onclick = zoom;
+  }
+  board.view.addEventListener("change", () => {
+    $("[data-zoom=fit]", section).textContent = `${Math.round(100 * board.view.zoom)} %`;
+    $(".zoom", section).classList.toggle("is-whole", board.view.zoom === 1);
+  });
   palette.onkeydown = (event) => {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (!step) return;
@@ -57,20 +76,36 @@ export function buildBoard(section, name, info, unknown) {
     const count = chips.length - first;
     choose(first + ((board.label - first + step + count) % count));
   };
-  board.addEventListener("pick", (event) => choose(event.detail));
+  board.addEventListener("pick", (event) => {
+    if (board.tool === "pick") useTool("brush");
+    choose(event.detail);
+  });
   choose(board.label);
-  resize(size.value);
+  resize(sizes[0].value);
+  useTool("brush");
 
   const keys = {
     b: () => useTool("brush"),
+    l: () => useTool("line"),
+    q: () => useTool("rectangle"),
+    g: () => useTool("polygon"),
     f: () => useTool("fill"),
     e: () => useTool("erase"),
+    i: () => useTool("pick"),
+    h: () => useTool("hand"),
     m: () => useTool("stamp"),
-    "[": () => resize(board.radius - 1),
-    "]": () => resize(board.radius + 1),
+    x: () => reflect(),
+    "[": () => resize(board.size - 1),
+    "]": () => resize(board.size + 1),
+    "+": () => board.view.in(),
+    "=": () => board.view.in(),
+    "-": () => board.view.out(),
+    0: () => board.view.fit(),
     ",": () => next(-1),
     ".": () => next(1),
+    Enter: () => board.close(),
+    Escape: () => board.cancel(),
     Delete: () => clear?.click(),
   };
-  return { board, keys, choose, useTool };
+  return { board, keys };
 }

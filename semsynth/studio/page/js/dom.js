@@ -16,7 +16,7 @@ export function el(name, properties = {}, ...children) {
 export function icon(name) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
-  use.setAttribute("href", `/static/icons.svg#${name}`);
+  use.setAttribute("href", `${new URL("../icons.svg", import.meta.url).pathname}#${name}`);
   svg.append(use);
   svg.setAttribute("aria-hidden", "true");
   return svg;
@@ -54,36 +54,14 @@ export function press(buttons, chosen) {
   for (const button of buttons) button.setAttribute("aria-pressed", String(button === chosen));
 }
 
-export function chooseFile() {
-  const input = $("#file");
-  input.value = "";
-  return new Promise((resolve) => {
-    input.onchange = () => resolve(input.files[0]);
-    input.click();
-  });
-}
-
-export async function upload(purpose, file) {
-  const response = await fetch(`/upload/${purpose}`, { method: "POST", body: file });
+// Uploads a body to an address below /upload/, such as paint.mask; resolves to its key.
+export async function upload(address, body) {
+  const response = await fetch(`/upload/${address}`, { method: "POST", body });
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer.upload;
   const error = new Error(answer.detail || "The file could not be uploaded.");
-  throw Object.assign(error, { quiet: response.status === 409 }); // a newer one replaced it
-}
-
-// Lets files be dropped onto an element.
-export function acceptDrops(element, take) {
-  element.addEventListener("dragover", (event) => {
-    event.preventDefault();
-    element.classList.add("dropping");
-  });
-  element.addEventListener("dragleave", () => element.classList.remove("dropping"));
-  element.addEventListener("drop", (event) => {
-    event.preventDefault();
-    element.classList.remove("dropping");
-    const file = event.dataTransfer.files[0];
-    if (file) take(file);
-  });
+  const { status } = response;
+  throw Object.assign(error, { status, quiet: status === 409 }); // a newer one replaced it
 }
 
 export async function show(canvas, bytes) {

@@ -1,14 +1,21 @@
 // The Drag tab: points are dragged, and the image follows.
 
-import { $, $$, acceptDrops, attempt, chooseFile, el, icon, iconButton, inTurn, paintBitmap, press, randomSeed, seedOf, show, upload } from "./dom.js";
+import { $, $$, attempt, el, inTurn, paintBitmap, press, randomSeed, seedOf, show, toast } from "./dom.js";
+import { acceptDrops, bring, chooseFile } from "./files.js";
 import { History, undoable } from "./history.js";
 import { Job } from "./jobs.js";
+import { anchoredWords, markRow } from "./mark_list.js";
 import { drawMarks } from "./marks.js";
 import { Newest } from "./link.js";
 
 const NEAR = 9; // screen pixels within which a handle is picked
 const MAX_ZOOM = Math.log(4);
 const SETTLE = 350; // milliseconds after the last wheel event
+const HINTS = {
+  drag: "Drag a point; anchored points stay.",
+  anchor: "Click to anchor; click again to remove.",
+  zoom: "Drag up to zoom in, down to zoom out.",
+};
 
 // A state has the steps since the first image, each with the key of its latents; marks; and done.
 export async function buildDrag(section, link, info, store) {
@@ -154,10 +161,26 @@ export async function buildDrag(section, link, info, store) {
     return marks.find((mark) => mark.anchor === anchors && Math.hypot(mark.x + mark.dx - x, mark.y + mark.dy - y) < reach);
   }
 
+  // Adds a mark; whether there was room.
+  function addMark(mark) {
+    if (marks.length < info.max_marks) return marks.push(mark) > 0;
+    toast(`There are ${info.max_marks} marks, which is the most; apply or remove some.`, true);
+    return false;
+  }
+
+  // Drags a mark to a place, at most as far as an edit reaches.
+  function pull(mark, [x, y]) {
+    const [dx, dy] = [x - mark.x, y - mark.y];
+    const length = Math.hypot(dx, dy);
+    const share = length > info.reach ? info.reach / length : 1;
+    [mark.dx, mark.dy] = [share * dx, share * dy];
+    $("#drag-hint").textContent = share < 1 ? "One drag reaches this far; let go and drag again to go on." : HINTS[tool];
+  }
+
   function toggleAnchor(x, y) {
     const there = near(x, y, true);
     if (there) marks = marks.filter((mark) => mark !== there);
-    else if (marks.length < 64) marks.push(fresh(x, y, { anchor: true }));
+    else if (!addMark(fresh(x, y, { anchor: true }))) return;
     done = [];
     keepMarks();
     preview();
@@ -167,7 +190,7 @@ export async function buildDrag(section, link, info, store) {
   function zoomAt(x, y, by, time) {
     done = [];
     let mark = marks.find((other) => other.zoom && Math.hypot(other.x - x, other.y - y) < size / 8);
-    if (!mark) marks.push((mark = fresh(x, y, { anchor: false, zoom: true })));
+    if (!mark && !addMark((mark = fresh(x, y, { anchor: false, zoom: true })))) return;
     mark.log_expansion = Math.min(MAX_ZOOM, Math.max(-MAX_ZOOM, mark.log_expansion + by));
     preview(time);
     readOut();
@@ -191,6 +214,13 @@ export async function buildDrag(section, link, info, store) {
     if (shown) await showPresent();
   }
 
+  function dropAnchors() {
+    marks = marks.filter((mark) => !isAnchor(mark));
+    keepMarks();
+    preview();
+    readOut();
+  }
+
   // Pointer
 
   overlay.addEventListener("contextmenu", (event) => event.preventDefault());
@@ -209,7 +239,7 @@ export async function buildDrag(section, link, info, store) {
     if (!there && !keep) marks = marks.filter(isAnchor);
     done = [];
     held = { pointer: event.pointerId, mark: there ?? fresh(x, y, { anchor: false, zoom: tool === "zoom" }), start: [event.clientX, event.clientY], keep };
-    if (!there) marks.push(held.mark);
+    if (!there && !addMark(held.mark)) held = null;
     readOut();
     draw();
   });
@@ -219,7 +249,7 @@ export async function buildDrag(section, link, info, store) {
     if (tool === "zoom" && held.mark.zoom) {
       held.mark.log_expansion = Math.min(MAX_ZOOM, Math.max(-MAX_ZOOM, (event.clientY - held.start[1]) / 160));
     } else {
-      [held.mark.dx, held.mark.dy] = [cursor[0] - held.mark.x, cursor[1] - held.mark.y];
+      pull(held.mark, cursor);
     }
     preview(event.timeStamp);
   });
@@ -227,6 +257,7 @@ export async function buildDrag(section, link, info, store) {
     if (!held || event.pointerId !== held.pointer) return;
     const { mark, keep } = held;
     held = null;
+    $("#drag-hint").textContent = HINTS[tool];
     if (Math.hypot(mark.dx, mark.dy) < 1 && mark.log_expansion === 0) marks = marks.filter((other) => other !== mark);
     if (keep) {
       keepMarks();
@@ -251,14 +282,14 @@ export async function buildDrag(section, link, info, store) {
     cursor ??= [size / 2, size / 2];
     if (step) cursor = [clampTo(cursor[0] + step[0]), clampTo(cursor[1] + step[1])];
     if (held && step) {
-      [held.mark.dx, held.mark.dy] = [cursor[0] - held.mark.x, cursor[1] - held.mark.y];
+      pull(held.mark, cursor);
       preview(event.timeStamp);
     }
     if (event.key === " ") {
       if (held) release({ pointerId: "keys" });
       else {
         held = { pointer: "keys", mark: fresh(...cursor, { anchor: false }), keep: several.checked };
-        marks.push(held.mark);
+        if (!addMark(held.mark)) held = null;
       }
     }
     draw();
@@ -267,30 +298,19 @@ export async function buildDrag(section, link, info, store) {
   // The list of marks and their results
 
   function draw() {
-    drawMarks(overlay, size, marks, done, document.activeElement === overlay && overlay.matches(":focus-visible") ? cursor : null);
+    const shown = document.activeElement === overlay && overlay.matches(":focus-visible") ? cursor : null;
+    const reach = held && !held.mark.zoom ? { ...held.mark, radius: info.reach } : null;
+    drawMarks(overlay, size, marks, done, shown, reach);
   }
 
   function readOut() {
     const list = $("#drag-marks");
-    const rows = [...marks, ...done].map((mark) => row(mark, marks.includes(mark)));
+    const rows = [...marks.map((mark) => markRow(mark, remove)), ...done.map((mark) => markRow(mark))];
+    const words = anchoredWords(marks);
+    $("#drag-note").hidden = !words;
+    $("#drag-note span").textContent = words;
     list.replaceChildren(...(rows.length ? rows : [el("li", { className: "none", textContent: "None yet. Drag a point in the image." })]));
     $("[data-act=apply]", section).hidden = !several.checked && (!marks.some((mark) => !isAnchor(mark)) || (held && !held.keep));
-  }
-
-  function row(mark, pending) {
-    const kind = mark.anchor ? "anchor" : mark.zoom ? "zoom" : "hand";
-    const words = el("span", { className: "grow" });
-    const change = mark.zoom ? `zoom ×${Math.exp(-mark.log_expansion).toFixed(2)}` : `${mark.dx.toFixed(1)}, ${mark.dy.toFixed(1)} px`;
-    words.textContent = mark.anchor ? `Anchor at ${mark.x.toFixed(0)}, ${mark.y.toFixed(0)}` : change;
-    const item = el("li", {}, icon(kind), words);
-    if (mark.report) {
-      const { requested, achieved, reached } = mark.report;
-      const short = mark.zoom ? Math.abs(achieved[2] - requested[2]).toFixed(2) : Math.hypot(achieved[0] - requested[0], achieved[1] - requested[1]).toFixed(1);
-      const miss = mark.anchor ? `moved ${short} px` : mark.zoom ? `${short} off` : `${short} px short`;
-      item.append(el("span", { className: reached ? "reached" : "missed", textContent: reached ? (mark.anchor ? "held" : "reached") : miss }));
-    }
-    if (pending) item.append(iconButton("close", "Remove this mark", () => remove(mark)));
-    return item;
   }
 
   async function remove(mark) {
@@ -338,8 +358,8 @@ export async function buildDrag(section, link, info, store) {
     file ??= await chooseFile();
     if (!file) return;
     await attempt(async () => {
-      const key = await upload("drag.photo", file);
-      await store.keep(key, "drag.photo", file);
+      const { key, address, body } = await bring(file, [info.image_size, info.image_size], "drag.photo");
+      await store.keep(key, address, body);
       await job.start("drag.photo", { upload: key });
     });
   }
@@ -353,11 +373,7 @@ export async function buildDrag(section, link, info, store) {
   function useTool(name) {
     tool = name;
     press($$("[data-tool]", section), $(`[data-tool=${name}]`, section));
-    $("#drag-hint").textContent = {
-      drag: "Drag a point; anchored points stay.",
-      anchor: "Click to anchor; click again to remove.",
-      zoom: "Drag up to zoom in, down to zoom out.",
-    }[name];
+    $("#drag-hint").textContent = HINTS[tool];
   }
 
   const actions = {
@@ -366,6 +382,7 @@ export async function buildDrag(section, link, info, store) {
     photo: () => takePhoto(),
     reset,
     clear: () => drop(true),
+    unanchor: dropAnchors,
     apply: commit,
   };
   section.addEventListener("click", (event) => actions[event.target.closest("[data-act]")?.dataset.act]?.());
@@ -392,6 +409,7 @@ export async function buildDrag(section, link, info, store) {
       l: () => loop.click(), c: () => compare(), Enter: commit, Escape: () => drop(), Home: enabled("reset"),
       ...steps, "+": zoomKey(-0.05), "=": zoomKey(-0.05), "-": zoomKey(0.05),
     },
+    take: takePhoto,
     redraw: draw,
     shown() {
       if (started) return draw();

@@ -5,9 +5,10 @@ import { el, icon, iconButton, show, toast } from "./dom.js";
 const WORDS = { 1: "one", 2: "two", 4: "four" };
 
 export class Gallery {
-  // `download(i)` is the address of image i; `picked(i, x, y)` is called with coordinates in 0..1.
-  constructor(root, download, picked = null, hovered = null) {
-    Object.assign(this, { root, download, picked, hovered });
+  // `download(i)` is the address of image i; `picked(i, x, y)` is called with coordinates in 0..1;
+  // `keyed(frame, shot, i)` may listen to the keys of an image.
+  constructor(root, download, picked = null, hovered = null, keyed = null) {
+    Object.assign(this, { root, download, picked, hovered, keyed });
     this.shots = [];
   }
 
@@ -52,6 +53,10 @@ export class Gallery {
       frame.onclick = (event) => this.picked(i, ...place(event));
       frame.onpointermove = (event) => this.hovered?.(shot, ...place(event));
       frame.onpointerleave = () => this.hovered?.(shot, -1, -1);
+      frame.tabIndex = 0;
+      frame.setAttribute("role", "button");
+      frame.setAttribute("aria-label", `${label}: arrow keys choose a class, Enter restyles it`);
+      this.keyed?.(frame, shot, i);
     }
     const keep = el("a", { className: "icon", href: this.download(i), download: "", title: `Download image ${i + 1}` });
     keep.append(icon("download"), el("span", { className: "sr", textContent: `Download image ${i + 1}` }));

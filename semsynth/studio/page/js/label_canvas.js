@@ -1,29 +1,43 @@
-// A hand-painted label map: exact labels, no antialiasing.
+// A hand-painted label map: exact labels, no antialiasing. Its history is kept by others.
+
+import { dab, flood, polygon, rectangle, segment } from "./raster.js";
+import { View } from "./view.js";
 
 const OVER_IMAGE = 0.85;
+const CLOSE = 9; // screen pixels from the first corner that close a polygon
+const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class LabelCanvas extends EventTarget {
   // `unknown`: label 0 means nothing and is drawn transparent.
   constructor(canvas, classes, [height, width], unknown) {
     super();
     Object.assign(this, { canvas, classes, height, width, unknown });
-    this.colours = classes.map(({ colour }) => [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16)));
     this.labels = new Uint8Array(width * height);
     this.base = new Uint8Array(width * height);
     this.tool = "brush";
     this.label = unknown ? 1 : 0;
-    this.radius = 2;
+    this.size = 2; // diameter of the brush
+    this.mirrored = false;
     this.cursor = null;
     this.underlay = null;
+    this.corners = []; // of the polygon that is being made
+    this.before = null; // the labels before the stroke in progress
+    this.start = null;
+    this.last = null;
+    this.touches = new Map();
     this.pixels = new OffscreenCanvas(width, height);
+    this.view = new View(canvas, width, height);
+    this.view.addEventListener("change", () => this.draw());
     this.#listen();
     new ResizeObserver(() => this.draw()).observe(canvas);
   }
 
   // Takes a whole map; erasing restores `base`, unless labels may be unknown.
   load(labels, base = labels) {
+    this.before = this.start = null;
+    this.corners = [];
     this.labels = labels.slice();
-    this.base = this.unknown ? new Uint8Array(labels.length) : base;
+    this.base = this.unknown ? new Uint8Array(labels.length) : base.slice();
     this.draw();
   }
 
@@ -32,162 +46,289 @@ export class LabelCanvas extends EventTarget {
     this.#changed();
   }
 
+  use(tool) {
+    this.cancel();
+    this.tool = tool;
+    this.draw();
+  }
+
+  // Drops the stroke or polygon in progress; whether there was one.
+  cancel() {
+    const begun = this.before !== null || this.corners.length > 0;
+    if (this.before) {
+      this.labels = this.before;
+      this.#painting();
+    }
+    this.before = this.start = this.last = null;
+    this.corners = [];
+    this.draw();
+    return begun;
+  }
+
+  // Fills the polygon; whether there was one.
+  close() {
+    if (this.tool !== "polygon" || !this.corners.length) return false;
+    polygon(this.corners, this.#put);
+    this.corners = [];
+    this.#painting();
+    this.#changed();
+    return true;
+  }
+
+  removeCorner() {
+    this.corners = this.corners.slice(0, -1);
+    this.draw();
+  }
+
   // The picture under the marks.
   async setUnderlay(bytes) {
     this.underlay = bytes && (await createImageBitmap(new Blob([bytes])));
     this.draw();
   }
 
+  // Drawing
+
   draw() {
-    const { canvas, width, height } = this;
+    const { canvas } = this;
     const ratio = devicePixelRatio || 1;
     const side = [canvas.clientWidth, canvas.clientHeight].map((n) => Math.max(1, Math.round(n * ratio)));
     if (canvas.width !== side[0] || canvas.height !== side[1]) [canvas.width, canvas.height] = side;
     const context = canvas.getContext("2d");
     context.clearRect(0, 0, ...side);
     context.imageSmoothingEnabled = !document.body.classList.contains("pixelated");
-    if (this.underlay) context.drawImage(this.underlay, 0, 0, ...side);
-    const image = new ImageData(width, height);
-    for (let i = 0; i < this.labels.length; i++) {
-      const label = this.labels[i];
-      const alpha = this.unknown && label === 0 ? 0 : 255 * (this.underlay ? OVER_IMAGE : 1);
-      image.data.set([...(this.colours[label] ?? [0, 0, 0]), alpha], 4 * i);
-    }
-    this.pixels.getContext("2d").putImageData(image, 0, 0);
+    if (this.underlay) this.view.draw(context, this.underlay);
+    this.pixels.getContext("2d").putImageData(this.#coloured(), 0, 0);
     context.imageSmoothingEnabled = false;
-    context.drawImage(this.pixels, 0, 0, ...side);
-    this.#drawCursor(context, side[0] / width);
+    this.view.draw(context, this.pixels);
+    this.#drawCorners(context);
+    this.#drawCursor(context);
   }
 
-  #drawCursor(context, scale) {
-    if (!this.cursor) return;
-    const [x, y] = this.cursor;
-    const radius = this.tool === "fill" ? 0.5 : this.#reach() + 0.5;
-    context.lineWidth = 1.5 * (devicePixelRatio || 1);
-    for (const [colour, grow] of [["rgba(0,0,0,.75)", 1], ["rgba(255,255,255,.95)", 0]]) {
+  #coloured() {
+    const alpha = Math.round(255 * (this.underlay ? OVER_IMAGE : 1)) << 24;
+    const colours = this.classes.map(({ colour }) => parseInt(colour.slice(5) + colour.slice(3, 5) + colour.slice(1, 3), 16) | alpha);
+    if (this.unknown) colours[0] = 0;
+    const image = new ImageData(this.width, this.height);
+    const words = new Uint32Array(image.data.buffer);
+    this.labels.forEach((label, i) => (words[i] = colours[label]));
+    return image;
+  }
+
+  #outline(context, path) {
+    const width = 1.5 * (devicePixelRatio || 1);
+    for (const [colour, extra] of [["rgba(0,0,0,.75)", 2 * width], ["rgba(255,255,255,.95)", 0]]) {
       context.strokeStyle = colour;
+      context.lineWidth = width + extra;
       context.beginPath();
-      context.arc((x + 0.5) * scale, (y + 0.5) * scale, radius * scale + grow * context.lineWidth, 0, 7);
+      path();
       context.stroke();
     }
   }
 
-  #reach() {
-    return this.tool === "stamp" ? Math.max(0.5, this.width / 64) : (this.radius - 1) / 2;
+  #drawCorners(context) {
+    if (!this.corners.length) return;
+    const places = [...this.corners, ...(this.cursor ? [this.cursor] : [])].map(([x, y]) => this.view.on(x + 0.5, y + 0.5));
+    this.#outline(context, () => places.forEach((place) => context.lineTo(...place)));
+    this.#outline(context, () => context.arc(...places[0], CLOSE * 0.6 * (devicePixelRatio || 1), 0, 7));
   }
+
+  #drawCursor(context) {
+    if (!this.cursor || this.tool === "hand") return;
+    const [x, y] = this.cursor;
+    const sized = ["brush", "erase", "line", "stamp"].includes(this.tool);
+    const radius = (sized ? this.#reach() + 0.5 : 0.5) * this.view.scale;
+    const columns = this.mirrored ? [x, this.width - 1 - x] : [x];
+    for (const column of columns) this.#outline(context, () => context.arc(...this.view.on(column + 0.5, y + 0.5), radius, 0, 7));
+  }
+
+  #reach() {
+    return this.tool === "stamp" ? Math.max(0.5, this.width / 64) : (this.size - 1) / 2;
+  }
+
+  // Pointers
 
   #listen() {
     const { canvas } = this;
-    let last = null;
-    const at = (event) => {
-      const box = canvas.getBoundingClientRect();
-      return [
-        Math.floor(((event.clientX - box.left) / box.width) * this.width),
-        Math.floor(((event.clientY - box.top) / box.height) * this.height),
-      ];
-    };
     canvas.addEventListener("contextmenu", (event) => event.preventDefault());
-    canvas.addEventListener("pointerdown", (event) => {
-      if (!event.isPrimary) return;
-      const place = at(event);
-      if (event.button === 2) {
-        this.#pick(place);
-        return;
-      }
-      if (event.button !== 0) return;
-      canvas.setPointerCapture(event.pointerId);
-      last = place;
-      this.#apply(place, place);
-    });
-    canvas.addEventListener("pointermove", (event) => {
-      this.cursor = at(event);
-      if (last && this.tool !== "fill" && this.tool !== "stamp") {
-        for (const part of event.getCoalescedEvents?.() ?? [event]) {
-          const place = at(part);
-          this.#apply(last, place);
-          last = place;
-        }
-      } else this.draw();
-    });
-    const end = () => {
-      if (!last) return;
-      last = null;
-      this.#changed();
-    };
-    canvas.addEventListener("pointerup", end);
-    canvas.addEventListener("pointercancel", end);
+    canvas.addEventListener("wheel", (event) => this.view.wheel(event), { passive: false });
+    canvas.addEventListener("pointerdown", (event) => this.#press(event));
+    canvas.addEventListener("pointermove", (event) => this.#move(event));
+    canvas.addEventListener("pointerup", (event) => this.#release(event));
+    canvas.addEventListener("pointercancel", (event) => this.#release(event));
     canvas.addEventListener("pointerleave", () => {
-      if (!last) this.cursor = null;
+      if (!this.before) this.cursor = null;
       this.draw();
     });
+    canvas.addEventListener("dblclick", () => this.close());
     canvas.addEventListener("keydown", (event) => this.#key(event));
     canvas.addEventListener("blur", () => { this.cursor = null; this.draw(); });
   }
 
-  #key(event) {
-    const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-    const step = steps[event.key];
-    if (!step && event.key !== " ") return;
-    event.preventDefault();
-    event.stopPropagation();
-    this.cursor ??= [this.width >> 1, this.height >> 1];
-    if (step) {
-      const far = event.shiftKey ? 8 : 1;
-      this.cursor = [
-        Math.min(this.width - 1, Math.max(0, this.cursor[0] + far * step[0])),
-        Math.min(this.height - 1, Math.max(0, this.cursor[1] + far * step[1])),
-      ];
-      this.draw();
-    } else {
-      this.#apply(this.cursor, this.cursor);
-      this.#changed();
+  #press(event) {
+    if (event.pointerType === "touch") {
+      this.touches.set(event.pointerId, event);
+      if (this.touches.size > 1) {
+        this.cancel(); // two fingers move the map
+        return;
+      }
+    } else if (!event.isPrimary) return;
+    this.canvas.setPointerCapture(event.pointerId);
+    const place = this.view.at(event);
+    if (event.button === 1 || (event.button === 0 && this.tool === "hand")) {
+      event.preventDefault();
+      this.panned = event;
+    } else if (event.button === 2 || event.altKey || this.tool === "pick") this.#pick(place);
+    else if (event.button === 0) this.#begin(place);
+  }
+
+  #move(event) {
+    if (this.touches.has(event.pointerId) && this.touches.size > 1) {
+      this.#pinch(event);
+      return;
     }
-  }
-
-  #pick([x, y]) {
-    if (x < 0 || y < 0 || x >= this.width || y >= this.height) return;
-    this.dispatchEvent(new CustomEvent("pick", { detail: this.labels[y * this.width + x] }));
-  }
-
-  #apply(from, to) {
-    if (this.tool === "fill") this.#fill(to);
-    else this.#line(from, to);
-    this.dispatchEvent(new Event("painting"));
+    this.cursor = this.view.at(event);
+    if (this.panned) {
+      this.view.move(event.clientX - this.panned.clientX, event.clientY - this.panned.clientY);
+      this.panned = event;
+    } else if (this.before) {
+      for (const part of event.getCoalescedEvents?.() ?? [event]) this.#extend(this.view.at(part), false);
+      this.#painting();
+    }
     this.draw();
   }
 
-  #line([x0, y0], [x1, y1]) {
-    const steps = Math.max(Math.abs(x1 - x0), Math.abs(y1 - y0), 1);
-    for (let i = 0; i <= steps; i++) this.#dab(x0 + ((x1 - x0) * i) / steps, y0 + ((y1 - y0) * i) / steps);
+  #release(event) {
+    const pinching = this.touches.size > 1;
+    this.touches.delete(event.pointerId);
+    this.panned = null;
+    if (event.pointerType === "touch" && event.type === "pointerup") this.cursor = null;
+    if (event.type === "pointercancel") this.cancel();
+    else if (!pinching) this.#finish();
   }
 
-  #dab(x, y) {
-    const reach = this.#reach();
-    for (let row = Math.max(0, Math.ceil(y - reach - 0.01)); row <= Math.min(this.height - 1, y + reach + 0.01); row++) {
-      for (let column = Math.max(0, Math.ceil(x - reach - 0.01)); column <= Math.min(this.width - 1, x + reach + 0.01); column++) {
-        if ((column - x) ** 2 + (row - y) ** 2 > (reach + 0.25) ** 2) continue;
-        const i = row * this.width + column;
-        this.labels[i] = this.tool === "erase" ? this.base[i] : this.label;
-      }
+  // Two fingers: their middle moves the map, their distance zooms it.
+  #pinch(event) {
+    const spread = () => {
+      const [a, b] = [...this.touches.values()];
+      return [(a.clientX + b.clientX) / 2, (a.clientY + b.clientY) / 2, Math.hypot(a.clientX - b.clientX, a.clientY - b.clientY)];
+    };
+    const [x0, y0, before] = spread();
+    this.touches.set(event.pointerId, event);
+    const [x, y, after] = spread();
+    this.view.move(x - x0, y - y0);
+    this.view.by(after / Math.max(before, 1), [x, y]);
+  }
+
+  // Strokes
+
+  #begin(place) {
+    if (this.tool === "polygon") {
+      this.#corner(place);
+      return;
+    }
+    this.before = this.labels.slice();
+    this.start = this.last = place;
+    this.#extend(place, true);
+    this.#painting();
+  }
+
+  #extend(place, first) {
+    const { tool, last } = this;
+    this.last = place;
+    if (tool === "line" || tool === "rectangle") {
+      this.labels = this.before.slice();
+      if (tool === "line") segment(this.start, place, this.#reach(), this.#put);
+      else rectangle(this.start, place, this.#put);
+    } else if (tool === "fill") {
+      if (first) this.#fill(place);
+    } else if (tool !== "stamp") segment(last, place, this.#reach(), this.#put);
+    else if (first) dab(...place, this.#reach(), this.#put);
+  }
+
+  #finish() {
+    const { before } = this;
+    this.before = this.start = this.last = null;
+    if (before?.some((label, i) => label !== this.labels[i])) this.#changed();
+  }
+
+  #corner(place) {
+    const [first] = this.corners;
+    const near = first && Math.hypot(...[0, 1].map((i) => this.view.on(...first)[i] - this.view.on(...place)[i])) < CLOSE * (devicePixelRatio || 1);
+    if (near && this.corners.length > 1) this.close();
+    else if (!near) this.corners = [...this.corners, place];
+    this.draw();
+  }
+
+  #fill(place) {
+    for (const [x, y] of this.mirrored ? [place, [this.width - 1 - place[0], place[1]]] : [place]) {
+      if (!this.#inside(x, y)) return;
+      const label = x === place[0] ? this.label : this.#twin();
+      flood(this.labels.slice(), this.width, this.height, [x, y], (column, row) => (this.labels[row * this.width + column] = label));
     }
   }
 
-  #fill([x, y]) {
-    if (x < 0 || y < 0 || x >= this.width || y >= this.height) return;
-    const { labels, width, height } = this;
-    const old = labels[y * width + x];
-    if (old === this.label) return;
-    const todo = [y * width + x];
-    while (todo.length) {
-      const i = todo.pop();
-      if (labels[i] !== old) continue;
-      labels[i] = this.label;
-      const column = i % width;
-      if (column > 0) todo.push(i - 1);
-      if (column < width - 1) todo.push(i + 1);
-      if (i >= width) todo.push(i - width);
-      if (i < width * (height - 1)) todo.push(i + width);
+  // The class of the other side, as of the right eye for the left one.
+  #twin() {
+    return this.classes[this.label].mirror ?? this.label;
+  }
+
+  #put = (x, y) => {
+    this.#set(x, y, this.label);
+    if (this.mirrored) this.#set(this.width - 1 - x, y, this.#twin());
+  };
+
+  #set(x, y, label) {
+    if (!this.#inside(x, y)) return;
+    const i = y * this.width + x;
+    this.labels[i] = this.tool === "erase" ? this.base[i] : label;
+  }
+
+  #inside(x, y) {
+    return x >= 0 && y >= 0 && x < this.width && y < this.height;
+  }
+
+  #pick([x, y]) {
+    if (this.#inside(x, y)) this.dispatchEvent(new CustomEvent("pick", { detail: this.labels[y * this.width + x] }));
+  }
+
+  // Keys: arrows move the cursor, Space is the pointer's button.
+
+  #key(event) {
+    const step = STEPS[event.key];
+    if (step) this.#walk(step, event.shiftKey ? 8 : 1);
+    else if (event.key === " ") this.#knock();
+    else if (event.key === "Enter") { if (!this.close()) return; }
+    else if (event.key === "Escape") { if (!this.cancel()) return; }
+    else if (event.key === "Backspace" && this.corners.length) this.removeCorner();
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  #walk([dx, dy], far) {
+    const [x, y] = this.cursor ?? [this.width >> 1, this.height >> 1];
+    this.cursor = [Math.min(this.width - 1, Math.max(0, x + far * dx)), Math.min(this.height - 1, Math.max(0, y + far * dy))];
+    this.view.show(this.cursor);
+    if (this.before) {
+      this.#extend(this.cursor, false);
+      this.#painting();
     }
+  }
+
+  #knock() {
+    this.cursor ??= [this.width >> 1, this.height >> 1];
+    if (this.before) this.#finish();
+    else if (this.tool === "pick") this.#pick(this.cursor);
+    else if (this.tool !== "hand") {
+      this.#begin(this.cursor);
+      if (!["line", "rectangle"].includes(this.tool)) this.#finish(); // those end with the next Space
+    }
+    this.draw();
+  }
+
+  #painting() {
+    this.dispatchEvent(new Event("painting"));
+    this.draw();
   }
 
   #changed() {

@@ -2,7 +2,8 @@
 
 const INK = { drag: "#ff4f7b", anchor: "#21c7a8", zoom: "#ffb020", reached: "#21c7a8" };
 
-export function drawMarks(canvas, size, marks, done, cursor) {
+// `reach`, if any, is the circle that the drag in progress stays inside.
+export function drawMarks(canvas, size, marks, done, cursor, reach) {
   const ratio = devicePixelRatio || 1;
   const side = Math.max(1, Math.round(canvas.clientWidth * ratio));
   if (canvas.width !== side) [canvas.width, canvas.height] = [side, side];
@@ -11,6 +12,7 @@ export function drawMarks(canvas, size, marks, done, cursor) {
   const on = (value) => ((value + 0.5) / size) * side;
   const unit = ratio * 1.15;
   context.lineCap = context.lineJoin = "round";
+  if (reach) ring(context, on(reach.x), on(reach.y), unit, (reach.radius / size) * side);
   for (const mark of done) {
     context.globalAlpha = 0.9;
     const reached = mark.report?.reached;
@@ -90,6 +92,12 @@ function zoom(context, x, y, unit, expansion) {
   stroke(context, "#ffffff", 1.4 * unit, () => context.arc(x, y, base, 0, 7));
   stroke(context, INK.zoom, 2.6 * unit, () => context.arc(x, y, base * Math.exp(-expansion), 0, 7));
   dot(context, x, y, 4 * unit, INK.zoom);
+}
+
+function ring(context, x, y, unit, radius) {
+  context.setLineDash([6 * unit, 5 * unit]);
+  stroke(context, "#ffffff", 1.6 * unit, () => context.arc(x, y, radius, 0, 7));
+  context.setLineDash([]);
 }
 
 function cross(context, x, y, unit) {

@@ -1,7 +1,9 @@
 // The Paint tab: paint a label map, and several images follow it.
 
-import { $, acceptDrops, attempt, chooseFile, el, randomSeed, seedOf, show, toBase64, toBytes, toast, upload } from "./dom.js";
+import { $, attempt, el, randomSeed, seedOf, show, toBase64, toBytes, toast } from "./dom.js";
 import { buildBoard } from "./board.js";
+import { chooseByKeys } from "./class_keys.js";
+import { acceptDrops, bring, chooseFile } from "./files.js";
 import { Gallery } from "./gallery.js";
 import { History, undoable } from "./history.js";
 import { Newest } from "./link.js";
@@ -23,7 +25,8 @@ export async function buildPaint(section, link, info, store) {
   const all = $("#paint-all");
   const keep = $("#paint-keep");
   const reference = $("#paint-reference");
-  const gallery = new Gallery($("#paint-gallery"), (i) => `/export/paint/${i}.png`, resample, hover);
+  const over = $("#paint-reference-over");
+  const gallery = new Gallery($("#paint-gallery"), (i) => `/export/paint/${i}.png`, resample, hover, keyed);
   const steps = undoable(section, history, restore);
   let started = false;
   let asked = 0;
@@ -93,22 +96,33 @@ export async function buildPaint(section, link, info, store) {
   const labelAt = (labels, x, y) => labels[Math.min(height - 1, Math.floor(y * height)) * width + Math.min(width - 1, Math.floor(x * width))];
 
   function resample(sample, x, y) {
-    const label = info.class_wise ? labelAt(board.labels, x, y) : null;
+    return restyle(sample, labelAt(board.labels, x, y));
+  }
+
+  function restyle(sample, there) {
+    const label = info.class_wise ? there : null;
     return resampled(all.checked ? null : sample, { label, keep: keep.checked && label !== null });
   }
 
   function hover(shot, x, y) {
-    const label = x < 0 || x >= 1 || y >= 1 ? -1 : labelAt(board.labels, x, y);
-    mark(shot.over, label);
-    $("#paint-hint").textContent = label < 0 ? "Click an object in an image to restyle it." : `Click for a new ${info.classes[label].name}${all.checked ? " in all images" : ""}.`;
+    aim(shot, x < 0 || x >= 1 || y >= 1 ? -1 : labelAt(board.labels, x, y), "Click");
+  }
+
+  function keyed(frame, shot, i) {
+    chooseByKeys(frame, () => board.labels, (label) => aim(shot, label, "Enter"), (label) => restyle(i, label));
+  }
+
+  function aim(shot, label, how) {
+    mark(shot.over, board.labels, label);
+    $("#paint-hint").textContent = label < 0 ? "Click an object in an image to restyle it." : `${how} for a new ${info.classes[label].name}${all.checked ? " in all images" : ""}.`;
   }
 
   // Highlights one class.
-  function mark(canvas, label) {
+  function mark(canvas, labels, label) {
     [canvas.width, canvas.height] = [width, height];
     if (label < 0) return;
     const image = new ImageData(width, height);
-    board.labels.forEach((other, i) => image.data.set(other === label ? [255, 255, 255, 55] : [0, 0, 0, 45], 4 * i));
+    labels.forEach((other, i) => image.data.set(other === label ? [255, 255, 255, 55] : [0, 0, 0, 45], 4 * i));
     canvas.getContext("2d").putImageData(image, 0, 0);
   }
 
@@ -128,15 +142,22 @@ export async function buildPaint(section, link, info, store) {
     return change((recipes) => [...recipes.slice(0, n), ...fresh(recipes[0].seed, n).slice(recipes.length)]);
   }
 
-  async function load(purpose, file) {
+  async function load(purposes, file) {
     file ??= await chooseFile();
     if (!file) return;
     await attempt(async () => {
-      const number = await upload(purpose, file);
-      if (purpose === "paint.reference") await takeReference(await link.request(purpose, { upload: number, mask: toBase64(board.labels) }));
-      else takeMask(toBytes((await link.request(purpose, { upload: number })).header.mask));
+      const { purpose, key } = await bring(file, info.size, ...purposes);
+      if (purpose === "paint.reference") await takeReference(await link.request(purpose, { upload: key, mask: toBase64(board.labels) }));
+      else takeMask(toBytes((await link.request(purpose, { upload: key })).header.mask));
       toast(purpose === "paint.photo" ? "The segmenter has labelled your photo." : "Loaded.");
     });
+  }
+
+  // A label map if it can be read as one, else a photo to label.
+  function loadAny(file) {
+    const photo = /jpeg|heic|heif|avif/.test(file.type);
+    if (!info.labels_photos) return load(["paint.mask"], file);
+    return load(photo ? ["paint.photo"] : ["paint.mask", "paint.photo"], file);
   }
 
   // The reference
@@ -156,7 +177,9 @@ export async function buildPaint(section, link, info, store) {
     if (content) await show(reference, content.body);
   }
 
-  function takeStyle(label) {
+  function takeStyle(there) {
+    const label = info.class_wise ? there : null;
+    toast(label === null ? "Applied the style of the reference." : `Applied the style of the reference's ${info.classes[label].name}.`);
     const { image, labels } = history.now.reference;
     return add(null, () => ({ label, level: chosenLevel(), reference: image, labels }));
   }
@@ -164,16 +187,14 @@ export async function buildPaint(section, link, info, store) {
   function style(event) {
     if (!history.now.reference) return undefined;
     const box = reference.getBoundingClientRect();
-    const label = labelAt(history.now.reference.mask, (event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height);
-    toast(`Applied the style of the reference's ${info.classes[label].name}.`);
-    return takeStyle(info.class_wise ? label : null);
+    return takeStyle(labelAt(history.now.reference.mask, (event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height));
   }
 
   const actions = {
     example: () => attempt(async () => takeMask(await example(randomSeed()))),
-    "load-mask": () => load("paint.mask"),
-    "load-photo": () => load("paint.photo"),
-    "load-reference": () => load("paint.reference"),
+    "load-mask": () => load(["paint.mask"]),
+    "load-photo": () => load(["paint.photo"]),
+    "load-reference": () => load(["paint.reference"]),
     "example-reference": () => attempt(async () => takeReference(await link.request("paint.example_reference", { seed: randomSeed() }))),
     "take-style": () => takeStyle(null),
     sample: () => sample(),
@@ -183,8 +204,9 @@ export async function buildPaint(section, link, info, store) {
   reference.onclick = style;
   seed.onchange = () => sample(seed.value);
   count.onchange = recount;
-  acceptDrops($("#paint .stage"), (file) => load(info.labels_photos && file.type === "image/jpeg" ? "paint.photo" : "paint.mask", file));
-  acceptDrops($("#paint .reference"), (file) => load("paint.reference", file));
+  chooseByKeys(reference, () => history.now.reference?.mask, (label) => history.now.reference && mark(over, history.now.reference.mask, label), takeStyle);
+  acceptDrops($("#paint .stage"), loadAny);
+  acceptDrops($("#paint .reference"), (file) => load(["paint.reference"], file));
   $("[data-act=example]", section).hidden = !info.examples;
   $("[data-act=example-reference]", section).hidden = !info.examples;
   $("[data-act=load-photo]", section).hidden = !info.labels_photos;
@@ -196,6 +218,7 @@ export async function buildPaint(section, link, info, store) {
 
   return {
     keys: { ...keys, n: () => sample(), ...steps },
+    take: loadAny,
     redraw: () => board.draw(),
     shown() {
       if (started) return board.draw();

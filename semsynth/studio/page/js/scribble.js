@@ -1,7 +1,8 @@
 // The Scribble tab: images from rough marks, and an encoder trained on one sample.
 
-import { $, $$, acceptDrops, attempt, chooseFile, press, randomSeed, seedOf, show, toBase64, toBytes, toast, upload } from "./dom.js";
+import { $, $$, attempt, press, randomSeed, seedOf, show, toBase64, toBytes, toast } from "./dom.js";
 import { buildBoard } from "./board.js";
+import { acceptDrops, bring, chooseFile } from "./files.js";
 import { Gallery } from "./gallery.js";
 import { History, undoable } from "./history.js";
 import { Job } from "./jobs.js";
@@ -63,7 +64,7 @@ export async function buildScribble(section, link, info, store) {
     press(encoders, encoders[encoder ? 1 : 0]);
     encoders[1].disabled = !own;
     refine.disabled = !marked || !(info.refines || encoder);
-    $("#scribble-hint").textContent = at ? "Refined: closer to your marks. The next stroke starts over." : "Every stroke changes the images.";
+    $("#scribble-hint").textContent = at ? "Refined: closer to your marks. The next stroke starts over." : "Every stroke changes the images. Refine fits them closer to the marks; with few strokes it may add stripes.";
     if (marked) drawing.put(1);
     else gallery.empty(invite);
   }
@@ -149,7 +150,11 @@ export async function buildScribble(section, link, info, store) {
   }
   async function load(file) {
     file ??= await chooseFile();
-    if (file) await attempt(async () => take("scribble.mask", { upload: await upload("scribble.mask", file) }));
+    if (!file) return;
+    await attempt(async () => {
+      const { purpose, key } = await bring(file, info.size, "scribble.mask");
+      await take(purpose, { upload: key });
+    });
   }
 
   const actions = {
@@ -176,6 +181,7 @@ export async function buildScribble(section, link, info, store) {
 
   return {
     keys: { ...keys, n: actions.styles, r: () => refine.disabled || actions.refine(), ...steps },
+    take: load,
     redraw: () => board.draw(),
     shown() {
       if (started) return board.draw();
