@@ -6,6 +6,7 @@ import socket
 import sys
 import threading
 import webbrowser
+from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Annotated
 
@@ -17,9 +18,9 @@ LOCAL = ("127.0.0.1", "localhost", "::1")
 
 def studio(
     *,
-    clvae: str | None = None,
-    fewshot: str | None = None,
-    layout: str | None = None,
+    clvae: Sequence[str] = (),
+    fewshot: Sequence[str] = (),
+    layout: Sequence[str] = (),
     host: str = "127.0.0.1",
     port: int = 7860,
     device: str | None = None,
@@ -27,7 +28,8 @@ def studio(
 ) -> None:
     """Paint, scribble and drag: all three methods in a browser.
 
-    Without files it uses the shipped toy models; nothing is downloaded.
+    Without files it uses the shipped toy models; nothing is downloaded. With several files, the
+    page has a choice.
 
       semsynth studio
       semsynth studio --clvae RUN/checkpoints/last.ckpt
@@ -37,10 +39,11 @@ def studio(
     address; use a TLS proxy in untrusted networks.
 
     Args:
-        clvae: Paint with this checkpoint of CLVAE, trained or imported.
+        clvae: Paint with this checkpoint of CLVAE, trained or imported. Can be repeated.
         fewshot: Scribble with this checkpoint of FewShotSMIS, or an imported encoder beside its
-            prior.
+            prior. Can be repeated.
         layout: Drag with this checkpoint of UserControllableLT, or an imported latent transformer.
+            Can be repeated.
         host: Address to listen on.
         port: 0 takes a free one.
         device: A GPU if there is one, else the CPU.

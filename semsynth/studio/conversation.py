@@ -14,7 +14,7 @@ from semsynth.studio.answers import Answer, StoppedError, silent
 from semsynth.studio.jobs import Job
 from semsynth.studio.messages import MAX_MESSAGE, AnyMessage, Hello, Stop, parse
 from semsynth.studio.store import MissingError
-from semsynth.studio.visitors import Visitor, Visitors
+from semsynth.studio.visitors import Visitor, Visitors, chosen
 from semsynth.studio.worker import BusyError, SupersededError, Worker, Workers
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,8 @@ class Conversation:
         if isinstance(message, Hello):
             return await in_worker(self.workers.frames, visitor.info, visitor)
         group = message.type.partition(".")[0]
-        tab: Any = getattr(visitor, "scribble" if group == "annotate" else group)
+        tabs: dict[str, Any] = getattr(visitor, "scribble" if group == "annotate" else group)
+        tab = chosen(tabs, message.model)
         if isinstance(message, messages.Job):
 
             def start() -> Job:

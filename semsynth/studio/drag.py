@@ -43,7 +43,9 @@ class DragTab:
         """Model properties for the page."""
         G = self.model.canvas.generator
         return {
-            "model": self.model.identity,
+            "model": self.model.about.identity,
+            "title": self.model.about.title,
+            "facts": self.model.about.facts,
             "canvas": self.model.canvas.size,
             "image_size": G.image_size,
             "latents": [1, G.num_ws, G.w_dim],

@@ -29,16 +29,21 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Small = Annotated[int, Field(ge=0, lt=256)]
 Labels = Annotated[Base64Bytes, Field(max_length=MAX_LABELS)]
 Key = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]  # of Store
+ModelKey = Annotated[str, Field(pattern=r"^([0-9a-f]{16})?$")]
 JobKey = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
 STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Message(BaseModel):
-    """Base of all messages: a number, which the answer repeats."""
+    """Base of all messages: a number, which the answer repeats, and the model that is meant.
+
+    Without ``model``, it is the first one of the tab.
+    """
 
     model_config = STRICT
 
     seq: Annotated[int, Field(ge=0, lt=2**53)]
+    model: ModelKey = ""
 
 
 class Job(Message):

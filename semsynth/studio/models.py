@@ -1,13 +1,12 @@
 """The models behind the tabs: those that ship, or files named on the command line."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self, TypeVar
 
 import torch
 from lightning.pytorch.cli import instantiate_class
-from torch import nn
 
 from semsynth.callbacks import run_directory
 from semsynth.data import DataError
@@ -18,13 +17,16 @@ from semsynth.methods import CLVAE, FewShotSMIS
 from semsynth.methods.opening import load_editor
 from semsynth.methods.trained import drop_training_parts, load_trained
 from semsynth.networks.unet import UNet
+from semsynth.studio.about import About, about
 from semsynth.weights import load_segmenter
 from semsynth.weights.cards import as_described, read_card
-from semsynth.weights.priors import fingerprint, load_generator
+from semsynth.weights.editors import find_editor
+from semsynth.weights.priors import load_generator
 
 CLVAE_SHIPPED = "toy_street_clvae"
 FEWSHOT_SHIPPED = "toy_portrait_fewshot"
 LAYOUT_SHIPPED = "toy_portrait"
+Tab = Literal["paint", "scribble", "drag"]
 
 
 class ModelError(ValueError):
@@ -33,100 +35,113 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True)
 class Painter:
-    """The model of the Paint tab.
+    """A model of the Paint tab.
 
     Attributes:
+        about: What is told of it; the shipped one has examples.
         method: The method.
         space: Its classes.
-        toy: Whether it is the shipped one, which has a segmenter and examples.
         segmenter: Labels photos; None if no shipped one has these classes.
     """
 
+    about: About
     method: CLVAE
     space: LabelSpace
-    toy: bool
     segmenter: UNet | None
-
-    @cached_property
-    def identity(self) -> str:
-        """Tells this model from others, whose label maps and images a page keeps apart."""
-        return identity(self.method)
 
 
 @dataclass(frozen=True)
 class Scribbler:
-    """The model of the Scribble tab; see ``Painter``."""
+    """A model of the Scribble tab; see ``Painter``."""
 
+    about: About
     method: FewShotSMIS
     space: LabelSpace
-    toy: bool
-
-    @cached_property
-    def identity(self) -> str:
-        """See ``Painter``."""
-        return identity(self.method)
 
 
 @dataclass(frozen=True)
 class Dragger:
-    """The model of the Drag tab.
+    """A model of the Drag tab.
 
     Attributes:
+        about: What is told of it.
         canvas: The canvas of the marks.
         editor: Edits in one pass.
         loop: Edits in a closed loop.
         reach: Longest drag in pixels of the canvas that it follows.
     """
 
+    about: About
     canvas: Canvas
     editor: Editor
     loop: Editor
     reach: float
 
-    @cached_property
-    def identity(self) -> str:
-        """See ``Painter``; latents depend on the generator alone."""
-        return identity(self.canvas.generator)
+
+AnyModel = Painter | Scribbler | Dragger
+Model = TypeVar("Model", Painter, Scribbler, Dragger)
 
 
 @dataclass(frozen=True)
 class Models:
-    """One model for each tab."""
+    """The models of each tab; a visit begins with the first one.
 
-    paint: Painter
-    scribble: Scribbler
-    drag: Dragger
+    Attributes:
+        first: The tab to begin with.
+    """
+
+    paint: tuple[Painter, ...]
+    scribble: tuple[Scribbler, ...]
+    drag: tuple[Dragger, ...]
+    first: Tab = "paint"
 
     @classmethod
     def load(
         cls,
-        clvae: str | None = None,
-        fewshot: str | None = None,
-        layout: str | None = None,
+        clvae: Sequence[str] = (),
+        fewshot: Sequence[str] = (),
+        layout: Sequence[str] = (),
         device: str | None = None,
     ) -> Self:
-        """Open the models that ship, or those in files.
+        """Open the models that ship and those in files: large images first, what ships last.
 
         Args:
-            clvae: Checkpoint of CLVAE, or the file of a trained one.
-            fewshot: Checkpoint of FewShotSMIS, file of a trained one, or of an imported encoder.
-            layout: Checkpoint of UserControllableLT, or the file of a latent transformer.
+            clvae: Checkpoints of CLVAE, or files of trained ones.
+            fewshot: Checkpoints of FewShotSMIS, files of trained ones, or of imported encoders.
+            layout: Checkpoints of UserControllableLT, or files of latent transformers.
             device: Their device; a GPU if there is one.
         """
         place = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        return cls(
-            load_painter(clvae, place), load_scribbler(fewshot, place), load_dragger(layout, place)
-        )
+        painters = best_first([load_painter(file, place) for file in (*clvae, None)])
+        scribblers = best_first([load_scribbler(file, place) for file in (*fewshot, None)])
+        draggers = best_first([load_dragger(file, place) for file in (*layout, None)])
+        first = first_tab(painters[0], scribblers[0], draggers[0])
+        return cls(painters, scribblers, draggers, first)
 
 
-def identity(network: nn.Module) -> str:
-    """The fingerprint of a network, shortened."""
-    return fingerprint(network)[:16]
+def first_tab(painter: Painter, scribbler: Scribbler, dragger: Dragger) -> Tab:
+    """The tab of the model that looks best."""
+    shown: dict[Tab, AnyModel] = {"paint": painter, "scribble": scribbler, "drag": dragger}
+    return min(shown, key=lambda tab: rank(shown[tab]))
+
+
+def best_first(models: Sequence[Model]) -> tuple[Model, ...]:
+    """Models of one tab, sorted by ``rank``, without copies."""
+    return tuple(sorted({model.about.identity: model for model in models}.values(), key=rank))
+
+
+def rank(model: AnyModel) -> tuple[bool, int]:
+    """Is lowest for what looks best: large images, and what ships last."""
+    if isinstance(model, Painter):
+        height, width = model.method.hparams["image_size"]
+        return model.about.shipped, -int(height) * int(width)
+    G = model.method.generator if isinstance(model, Scribbler) else model.canvas.generator
+    return model.about.shipped, -(int(G.image_size) ** 2)
 
 
 def load_painter(file: str | None, device: torch.device) -> Painter:
-    """The model of the Paint tab."""
-    method, space = load(file or CLVAE_SHIPPED, CLVAE)
+    """A model of the Paint tab; the shipped one without a file."""
+    method, space, card = load(file or CLVAE_SHIPPED, CLVAE)
     assert isinstance(method, CLVAE)
     if method.instances_per_class > 1:
         raise ModelError(
@@ -134,25 +149,38 @@ def load_painter(file: str | None, device: torch.device) -> Painter:
             "with instances_per_class 1."
         )
     segmenter = load_segmenter("toy_street").to(device) if file is None else None
-    return Painter(method.to(device), space, file is None, segmenter)
+    height, width = method.hparams["image_size"]
+    facts = {"method": "CLVAE", "images": f"{height} x {width}", "classes": space.num_classes}
+    told = about(method, file or CLVAE_SHIPPED, card, facts, file is None)
+    return Painter(told, method.to(device), space, segmenter)
 
 
 def load_scribbler(file: str | None, device: torch.device) -> Scribbler:
-    """The model of the Scribble tab."""
-    method, space = load(file or FEWSHOT_SHIPPED, FewShotSMIS)
+    """A model of the Scribble tab; the shipped one without a file."""
+    method, space, card = load(file or FEWSHOT_SHIPPED, FewShotSMIS)
     assert isinstance(method, FewShotSMIS)
-    return Scribbler(method.to(device), space, file is None)
+    side = method.generator.image_size
+    facts = {"method": "FewShotSMIS", "images": f"{side} x {side}", "classes": space.num_classes}
+    told = about(method, file or FEWSHOT_SHIPPED, card, facts, file is None)
+    return Scribbler(told, method.to(device), space)
 
 
 def load_dragger(file: str | None, device: torch.device) -> Dragger:
-    """The model of the Drag tab."""
+    """A model of the Drag tab; the shipped one without a file."""
     method = load_editor(file or LAYOUT_SHIPPED)
+    side = method.generator.image_size
+    facts = {"method": "UserControllableLT", "images": f"{side} x {side}"}
+    card = {} if file and file.endswith(".ckpt") else read_card(find_editor(file or LAYOUT_SHIPPED))
+    told = about(method, file or LAYOUT_SHIPPED, card, facts, file is None)
     canvas = Canvas.of(method.to(device).requires_grad_(False))
-    return Dragger(canvas, method, ClosedLoop(method, canvas), min(canvas.size, method.reach))
+    loop = ClosedLoop(method, canvas)
+    return Dragger(told, canvas, method, loop, min(canvas.size, method.reach))
 
 
-def load(file: str, kind: type[CLVAE | FewShotSMIS]) -> tuple[CLVAE | FewShotSMIS, LabelSpace]:
-    """A method of a kind and its classes, from any supported file."""
+def load(
+    file: str, kind: type[CLVAE | FewShotSMIS]
+) -> tuple[CLVAE | FewShotSMIS, LabelSpace, dict[str, Any]]:
+    """A method of a kind, its classes and its card, from any supported file."""
     card: dict[str, Any] = {}
     if file.endswith(".ckpt"):
         method = load_checkpoint(file, kind)
@@ -163,7 +191,7 @@ def load(file: str, kind: type[CLVAE | FewShotSMIS]) -> tuple[CLVAE | FewShotSMI
         method, card = load_trained(file)
     if not isinstance(method, kind):
         raise ModelError(f"{file} contains {type(method).__name__}, not {kind.__name__}.")
-    return method, space_of(card, method, file)
+    return method, space_of(card, method, file), card
 
 
 def load_checkpoint(file: str, kind: type[CLVAE | FewShotSMIS]) -> CLVAE | FewShotSMIS:

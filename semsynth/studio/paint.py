@@ -44,13 +44,15 @@ class PaintTab:
         """Model properties for the page."""
         levels, rows, _ = self.method.code_shape
         return {
-            "model": self.model.identity,
+            "model": self.model.about.identity,
+            "title": self.model.about.title,
+            "facts": self.model.about.facts,
             "classes": classes_of_space(self.model.space),
             "size": list(self.size),
             "levels": levels,
             "class_wise": rows > 1,
             "labels_photos": self.model.segmenter is not None,
-            "examples": self.model.toy,
+            "examples": self.model.about.shipped,
         }
 
     @torch.inference_mode()
@@ -155,7 +157,7 @@ class PaintTab:
         return names[label] if label < len(names) else f"class {label}"
 
     def _example(self, seed: int) -> tuple[Tensor, Tensor]:
-        if not self.model.toy:
+        if not self.model.about.shipped:
             raise TabError("Only the toy model has examples; load a file.")
         data = ToyStreet(self.size[0], test_size=EXAMPLES)
         item = data.rendered("test")[seed % EXAMPLES]

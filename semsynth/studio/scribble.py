@@ -52,12 +52,14 @@ class ScribbleTab:
         """Model properties for the page."""
         G = self.model.method.generator
         return {
-            "model": self.model.identity,
+            "model": self.model.about.identity,
+            "title": self.model.about.title,
+            "facts": self.model.about.facts,
             "classes": classes_of_space(self.model.space),
             "size": list(self.size),
             "latents": [G.num_ws, G.w_dim],
             "sparse": self.model.method.sparse,
-            "examples": self.model.toy,
+            "examples": self.model.about.shipped,
             "refines": bool(self.model.method.prototypes.seen.any()),
         }
 
@@ -138,7 +140,7 @@ class ScribbleTab:
         return labels_of(data, self.size, self.model.space)
 
     def _example(self, seed: int, kind: str) -> Tensor:
-        if not self.model.toy:
+        if not self.model.about.shipped:
             raise TabError("Only the toy model has examples; load a file.")
         dense = ToyPortrait(self.size[0], test_size=EXAMPLES).rendered("test")
         if kind == "dense":

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import Cookie, FastAPI, HTTPException, Request, Response, WebSocket
 from pydantic import ValidationError
@@ -28,7 +28,7 @@ from semsynth.studio.uploads import (
     read_latents,
     read_photo,
 )
-from semsynth.studio.visitors import KEY, FullError, Visitor, Visitors
+from semsynth.studio.visitors import KEY, FullError, Visitor, Visitors, chosen
 from semsynth.studio.worker import BusyError, SupersededError, Workers
 
 logger = logging.getLogger(__name__)
@@ -102,15 +102,19 @@ def build_app(
 
     @app.post("/upload/{purpose}")
     async def upload(
-        purpose: Purpose, request: Request, session: Session = "", crop: str = ""
+        purpose: Purpose,
+        request: Request,
+        session: Session = "",
+        crop: str = "",
+        model: str = "",
     ) -> dict[str, str]:
-        """Accept a file, of which a crop is used, or what a page has kept; return its key."""
+        """Accept a file, or a crop of it, or what a page has kept, for a model; return its key."""
         visitor = visitor_of(session)
         data = await body_of(request)
         kind = None if purpose in KEPT else f"upload {purpose}"
         with refusals():
             decoded = await in_worker(
-                workers.files, lambda: decode(visitor, purpose, data, crop), visitor, kind
+                workers.files, lambda: decode(visitor, purpose, data, crop, model), visitor, kind
             )
         return {"upload": visitor.store.put(decoded)}
 
@@ -129,7 +133,8 @@ def build_app(
         body = await body_of(request)
         with refusals():
             message = kind.model_validate_json(body)
-            work = partial(getattr(visitor, tab).export, name, message)
+            tabs: dict[str, Any] = getattr(visitor, tab)
+            work = partial(chosen(tabs, message.model).export, name, message)
             content = await in_worker(workers.files, work, visitor)
         disposition = {"Content-Disposition": f'attachment; filename="semsynth_{tab}_{name}"'}
         return Response(
@@ -192,21 +197,25 @@ async def body_of(request: Request) -> bytes:
     return bytes(data)
 
 
-def decode(visitor: Visitor, purpose: Purpose, data: bytes, crop: str = "") -> Tensor:
+def decode(visitor: Visitor, purpose: Purpose, data: bytes, crop: str, model: str) -> Tensor:
     """The photo, label map or latents in a body, at the model's size."""
-    models, size = visitor.models, visitor.paint.size
     part = Crop.parse(crop) if crop else None
-    match purpose:
-        case "paint.mask":
-            return read_labels(data, size, models.paint.space, part)
-        case "paint.photo" | "paint.reference":
-            return read_photo(data, size, part)
-        case "paint.labels":
-            return labels_of(data, size, models.paint.space)
-        case "scribble.mask":
-            return read_labels(data, models.scribble.method.image_size, models.scribble.space, part)
-        case "drag.photo":
-            side = models.drag.canvas.generator.image_size
-            return read_photo(data, (side, side), part)
-    prior = (models.drag.canvas if purpose == "drag.latents" else models.scribble.method).generator
-    return read_latents(data, (prior.num_ws, prior.w_dim))
+    tab, _, what = purpose.partition(".")
+    if tab == "drag":
+        G = chosen(visitor.drag, model).model.canvas.generator
+        if what == "latents":
+            return read_latents(data, (G.num_ws, G.w_dim))
+        return read_photo(data, (G.image_size, G.image_size), part)
+    if tab == "scribble":
+        scribbler = chosen(visitor.scribble, model).model
+        if what == "latents":
+            G = scribbler.method.generator
+            return read_latents(data, (G.num_ws, G.w_dim))
+        return read_labels(data, scribbler.method.image_size, scribbler.space, part)
+    painting = chosen(visitor.paint, model)
+    match what:
+        case "mask":
+            return read_labels(data, painting.size, painting.model.space, part)
+        case "labels":
+            return labels_of(data, painting.size, painting.model.space)
+    return read_photo(data, painting.size, part)

@@ -3,8 +3,9 @@
 import re
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
-from semsynth.studio.answers import Answer
+from semsynth.studio.answers import Answer, TabError
 from semsynth.studio.drag import DragTab
 from semsynth.studio.jobs import Jobs
 from semsynth.studio.models import Models
@@ -13,6 +14,7 @@ from semsynth.studio.scribble import ScribbleTab
 from semsynth.studio.store import Store
 
 KEY = re.compile(r"[A-Za-z0-9_-]{43}")  # of secrets.token_urlsafe
+T = TypeVar("T")
 RECENT = 600.0  # seconds for which an absent visitor keeps the place
 
 
@@ -33,19 +35,29 @@ class Visitor:
         self.models, self.last_seen = models, last_seen
         self.sockets = 0
         self.store, self.jobs = Store(), Jobs()
-        self.paint = PaintTab(models.paint, self.store)
-        self.scribble = ScribbleTab(models.scribble, self.store)
-        self.drag = DragTab(models.drag, self.store)
+        self.paint = {m.about.identity: PaintTab(m, self.store) for m in models.paint}
+        self.scribble = {m.about.identity: ScribbleTab(m, self.store) for m in models.scribble}
+        self.drag = {m.about.identity: DragTab(m, self.store) for m in models.drag}
 
     def info(self) -> Answer:
-        """Properties of the models."""
+        """Properties of the models of each tab, and the tab to begin with."""
         return Answer(
             {
-                "paint": self.paint.info(),
-                "scribble": self.scribble.info(),
-                "drag": self.drag.info(),
+                "paint": [tab.info() for tab in self.paint.values()],
+                "scribble": [tab.info() for tab in self.scribble.values()],
+                "drag": [tab.info() for tab in self.drag.values()],
+                "first": self.models.first,
             }
         )
+
+
+def chosen(tabs: dict[str, T], model: str) -> T:
+    """The tab of the model with this identity, by default the first."""
+    if not model:
+        return next(iter(tabs.values()))
+    if model not in tabs:
+        raise TabError("The studio no longer has this model; reload the page.")
+    return tabs[model]
 
 
 class Visitors:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,16 +16,24 @@ import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from semsynth.studio.models import Models
+from semsynth.studio.models import Models, load_painter
 from semsynth.studio.server import build_app
 from tests.studio.screen import settle
+from tests.studio.small import checkpoint
 from tests.studio.visitor import Page
 
 
 @pytest.fixture(scope="session")
-def models() -> Models:
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    """What ships, and after it an untrained model of sea and sand."""
     torch.set_num_threads(1)
-    return Models.load(device="cpu")
+    shipped = Models.load(device="cpu")
+    run = tmp_path_factory.mktemp("sea")
+    path = checkpoint(run)
+    (run / "classes.json").write_text('["sea", "sand"]')
+    (run / "config.yaml").write_text("seed_everything: 1")
+    second = load_painter(str(path), torch.device("cpu"))
+    return replace(shipped, paint=(*shipped.paint, second), first="drag")
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.studio.screen import on_screen, settle, shot, stroke
-from tests.studio.test_browser_paint import label_map
+from tests.studio.screen import label_map, on_screen, settle, shot, stroke
 
 Visit = Callable[[str], Any]
 BOARD = "#paint-board"

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from tests.studio.screen import choose, pixels, settle
-from tests.studio.test_browser_paint import label_map
+from tests.studio.screen import choose, label_map, pixels, settle
 
 Visit = Callable[[str], Any]
 GIVE = """([kind, data, name, type]) => {

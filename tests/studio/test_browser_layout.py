@@ -3,8 +3,7 @@ from typing import Any
 
 import pytest
 
-from tests.studio.screen import on_screen, settle
-from tests.studio.test_browser_paint import label_map
+from tests.studio.screen import label_map, on_screen, reload, settle
 
 Visit = Callable[[str], Any]
 WHOLE = (
@@ -68,3 +67,47 @@ def test_refining_is_not_the_first_button_and_says_what_it_does(visit: Visit) ->
     first = page.locator("#scribble .results button.primary:visible").all_inner_texts()
     assert first == ["New styles"]
     assert "with few strokes it may add stripes" in page.locator("#scribble-hint").inner_text()
+
+
+def test_a_first_visit_opens_on_the_best_and_a_later_one_where_the_last_was(
+    browser: Any, address: str
+) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    page.wait_for_selector("body[data-ready='1']")
+    assert page.locator("#drag").is_visible()
+    page.locator("#tab-scribble").click()
+    page.goto("about:blank")
+    page.goto(address)
+    page.wait_for_selector("body[data-ready='1']")
+    assert page.locator("#scribble").is_visible()
+    page.context.close()
+
+
+def test_a_model_is_chosen_by_its_card_and_keeps_its_own_map(visit: Visit) -> None:
+    page = visit("paint")
+    page.get_by_role("radio", name="car").click()
+    page.mouse.click(*on_screen(page, "#paint-board", (10, 5)))
+    settle(page)
+    before = label_map(page)
+    page.locator("#model-open").click()
+    cards = page.locator("#models-list li")
+    assert cards.count() == 2
+    assert "CLVAE of ToyStreet" in cards.first.inner_text()
+    assert "32 x 32" in cards.last.inner_text()
+    cards.last.get_by_role("button").click()
+    page.get_by_role("radio", name="sand").click()
+    page.keyboard.press("f")
+    page.mouse.click(*on_screen(page, "#paint-board", (10, 5)))
+    settle(page)
+    reload(page)
+    assert (label_map(page) == 1).all()
+    assert label_map(page).shape == (32, 32)
+    page.locator("#model-open").click()
+    cards.first.get_by_role("button").click()
+    page.get_by_role("radio", name="car").wait_for()
+    settle(page)
+    assert (label_map(page) == before).all()
+    page.keyboard.press("Control+z")
+    settle(page)
+    assert (label_map(page) != before).any()

@@ -1,33 +1,31 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from semsynth.methods import CLVAE
 from semsynth.networks.fewshot.psp_encoder import GradualStyleEncoder
-from semsynth.studio.models import ModelError, Models, load_painter, load_scribbler
+from semsynth.studio.models import (
+    ModelError,
+    Models,
+    best_first,
+    first_tab,
+    load_dragger,
+    load_painter,
+    load_scribbler,
+)
 from semsynth.weights.encoders import save_encoder
 from semsynth.weights.priors import find_prior, fingerprint, load_generator
+from tests.studio.small import checkpoint
 
 CPU = torch.device("cpu")
-SIZES = {"channels": 4, "discriminator_channels": 4, "spade_channels": 4, "z_dim": 4}
-
-
-def checkpoint(run: Path, **options: int) -> Path:
-    """A checkpoint of CLVAE in the directory of a run."""
-    method = CLVAE(2, (32, 32), encoder_size=128, perceptual_weight=0, **SIZES, **options)  # type: ignore[arg-type]
-    path = run / "checkpoints/last.ckpt"
-    path.parent.mkdir(parents=True)
-    content = {"state_dict": method.state_dict(), "hyper_parameters": dict(method.hparams)}
-    torch.save(content | {"pytorch-lightning_version": "2.6.4"}, path)
-    return path
 
 
 def test_what_ships_fills_all_tabs(models: Models) -> None:
-    assert models.paint.toy
-    assert models.paint.segmenter is not None
-    assert models.scribble.space.names[0] == "unknown"
-    assert models.drag.canvas.size == 64
+    assert models.paint[0].about.shipped
+    assert models.paint[0].segmenter is not None
+    assert models.scribble[0].space.names[0] == "unknown"
+    assert models.drag[0].canvas.size == 64
 
 
 def test_a_checkpoint_has_the_names_of_its_run(tmp_path: Path) -> None:
@@ -35,7 +33,7 @@ def test_a_checkpoint_has_the_names_of_its_run(tmp_path: Path) -> None:
     (tmp_path / "classes.json").write_text('["sea", "sand"]')
     painter = load_painter(str(path), CPU)
     assert painter.space.names == ("sea", "sand")
-    assert not painter.toy
+    assert not painter.about.shipped
     assert painter.segmenter is None
 
 
@@ -73,3 +71,31 @@ def test_an_imported_encoder_is_taken_with_the_prior_beside_it(tmp_path: Path) -
     mask = torch.randint(5, (1, 64, 64))
     w_plus = scribbler.method.latents({"mask": mask, "seed": torch.tensor([0])})
     assert w_plus.shape == (1, 10, 128)
+
+
+def test_files_come_before_what_ships_and_large_images_first(
+    models: Models, tmp_path: Path
+) -> None:
+    small = load_painter(str(checkpoint(tmp_path / "small")), CPU)
+    large = load_painter(str(checkpoint(tmp_path / "large", side=64)), CPU)
+    shipped, *_ = models.paint
+    assert best_first([small, large, shipped]) == (large, small, shipped)
+    assert best_first([shipped, shipped]) == (shipped,)
+    assert first_tab(shipped, models.scribble[0], models.drag[0]) == "paint"
+    given = replace(models.drag[0], about=replace(models.drag[0].about, shipped=False))
+    assert first_tab(shipped, models.scribble[0], given) == "drag"
+
+
+def test_what_is_told_of_models_has_scores_and_no_path(models: Models, tmp_path: Path) -> None:
+    path = checkpoint(tmp_path / "my_run")
+    (tmp_path / "my_run/config.yaml").write_text("seed_everything: 1")
+    told = [load_painter(str(path), CPU).about, models.paint[0].about]
+    told += [load_dragger(None, CPU).about, models.scribble[0].about]
+    assert [about.title for about in told[:3]] == [
+        "my_run",
+        "CLVAE of ToyStreet",
+        "latent transformer of the toy prior",
+    ]
+    assert dict(told[1].facts).keys() >= {"method", "images", "classes", "trained on"}
+    assert dict(told[3].facts)["MeanIoU"] == "0.6049"
+    assert not any("/" in text for about in told for pair in about.facts for text in pair)

@@ -56,9 +56,26 @@ def face(page: Page, seed: int = 13) -> tuple[str, bytes, bytes]:
 
 def test_the_page_is_told_what_the_models_are(page: Page) -> None:
     header, images = page.ask("hello")
-    assert [entry["name"] for entry in header["paint"]["classes"][:2]] == ["sky", "building"]
-    assert len({header[tab]["model"] for tab in ("paint", "scribble", "drag")}) == 3
+    street, sea = header["paint"]
+    assert [entry["name"] for entry in street["classes"][:2]] == ["sky", "building"]
+    assert [entry["name"] for entry in sea["classes"]] == ["sea", "sand"]
+    models = [info["model"] for tab in ("paint", "scribble", "drag") for info in header[tab]]
+    assert len(set(models)) == 4
+    assert header["first"] == "drag"
     assert not images
+
+
+def test_each_message_and_upload_is_for_the_model_that_it_names(page: Page) -> None:
+    model = page.ask("hello")[0]["paint"][1]["model"]
+    mask = base64.b64encode(bytes(32 * 32)).decode()
+    draw = {"mask": mask, "recipes": [{"seed": 0, "changes": []}]}
+    (image,) = page.ask("paint.draw", **draw, model=model)[1]
+    assert pixels(image).shape == (32, 32, 3)
+    file = page.export("paint/mask.png", "paint.draw", **draw, model=model).content
+    key = page.upload(f"paint.mask?model={model}", file)
+    assert page.ask("paint.mask", upload=key, model=model)[0]["mask"] == mask
+    assert page.ask("paint.draw", **draw)[0]["status"] == 422
+    assert "no longer has this model" in page.ask("paint.draw", **draw, model="0" * 16)[0]["error"]
 
 
 def test_a_drag_is_previewed_and_done_from_the_latents_that_it_names(page: Page) -> None:
@@ -164,7 +181,7 @@ def test_scribbles_are_drawn_and_refined_without_touching_the_shared_model(
     draw = {"mask": portrait(page), "seed": 0, "count": 2}
     first = page.ask("scribble.draw", **draw)[1]
     assert [pixels(x).shape for x in first] == [(64, 64, 3)] * 2
-    method = models.scribble.method
+    method = models.scribble[0].method
     before = method.refine, method.refine_steps, method.refine_prior
     header, (*refined, latents) = page.ask("scribble.refine", **draw, job="refine-1")
     assert refined[0] != first[0]

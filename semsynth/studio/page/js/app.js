@@ -4,6 +4,7 @@ import { $, $$, attempt, upload } from "./dom.js";
 import { serveDownloads } from "./download.js";
 import { acceptEverywhere } from "./files.js";
 import { Link } from "./link.js";
+import { chosenOf, openModels } from "./models.js";
 import { Store } from "./store.js";
 import { buildDrag } from "./drag.js";
 import { buildPaint } from "./paint.js";
@@ -13,7 +14,8 @@ const store = await Store.open();
 const link = new Link(supply);
 const builders = { paint: buildPaint, scribble: buildScribble, drag: buildDrag };
 const tabs = {};
-let models = "";
+const blank = {}; // the sections as they came
+let models = null;
 const buttons = $$("[data-tab]");
 let current = "paint";
 
@@ -28,6 +30,8 @@ function openTab(name, focus = false) {
     $(`#${button.dataset.tab}`).hidden = !chosen;
   }
   history.replaceState(null, "", `#/${name}`);
+  localStorage.setItem("tab", name);
+  nameModel();
   tabs[name]?.shown?.();
 }
 
@@ -79,18 +83,35 @@ function say(state, words) {
 async function greet() {
   say("on", "Ready");
   $("#banner").hidden = true;
-  const { header } = await link.request("hello");
-  const infos = Object.fromEntries(Object.keys(builders).map((name) => [name, header[name]]));
+  const { paint, scribble, drag, first } = (await link.request("hello")).header;
+  const there = { paint, scribble, drag };
   const again = Boolean(models);
-  if (again && models !== JSON.stringify(infos)) return location.reload(); // the server has other models now
-  models = JSON.stringify(infos);
-  await Promise.all(Object.entries(builders).map(async ([name, build]) => {
-    tabs[name] ??= await build($(`#${name}`), link, infos[name], store);
-  }));
+  if (again && JSON.stringify(models) !== JSON.stringify(there)) return location.reload(); // the server has other models now
+  models = there;
+  if (!again && isFirstVisit) openTab(first);
+  await Promise.all(Object.keys(builders).map((name) => tabs[name] ?? build(name, chosenOf(name, models[name]))));
+  nameModel();
   await tabs[current].shown();
   document.body.classList.remove("is-loading");
   document.body.dataset.ready = "1";
   return Object.values(tabs).forEach((tab) => tab.resume(again));
+}
+
+async function build(name, info) {
+  tabs[name] = await builders[name]($(`#${name}`), link.of(info.model), info, store);
+}
+
+// Builds a tab again, with another model.
+async function rebuild(name, info) {
+  $(`#${name}`).replaceWith(blank[name].cloneNode(true));
+  await build(name, info);
+  openTab(name);
+  tabs[name].resume();
+  nameModel();
+}
+
+function nameModel() {
+  $("#model-name").textContent = models ? chosenOf(current, models[current]).title : "Model";
 }
 
 // Uploads again what the server has forgotten.
@@ -128,6 +149,7 @@ $(".tabs").onkeydown = (event) => {
   openTab(buttons[(i + step + buttons.length) % buttons.length].dataset.tab, true);
 };
 $("#theme").onclick = () => setTheme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+$("#model-open").onclick = () => models && openModels(current, models[current], () => tabs[current].busy?.(), (info) => attempt(() => rebuild(current, info)));
 $("#pixels").onclick = () => togglePixels();
 $("#help-open").onclick = () => $("#help").showModal();
 document.addEventListener("keydown", onKey);
@@ -137,7 +159,9 @@ window.addEventListener("hashchange", () => openTab(location.hash.slice(2)));
 const preferred = matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
 setTheme(localStorage.getItem("theme") || preferred);
 togglePixels(localStorage.getItem("pixels") === "1");
-openTab(location.hash.slice(2) || "paint");
+const isFirstVisit = !location.hash && !localStorage.getItem("tab");
+for (const name of Object.keys(builders)) blank[name] = $(`#${name}`).cloneNode(true);
+openTab(location.hash.slice(2) || localStorage.getItem("tab") || "paint");
 serveDownloads(link, (tab) => tabs[tab].described());
 offerLastWork();
 link.connect();

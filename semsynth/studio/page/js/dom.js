@@ -54,9 +54,14 @@ export function press(buttons, chosen) {
   for (const button of buttons) button.setAttribute("aria-pressed", String(button === chosen));
 }
 
-// Uploads a body to an address below /upload/, such as paint.mask; resolves to its key.
-export async function upload(address, body) {
-  const response = await fetch(`/upload/${address}`, { method: "POST", body });
+// Where to upload for a model; `crop` is "left,top,width,height" in fractions.
+export function placeOf(purpose, model, crop = "") {
+  return `${purpose}?${new URLSearchParams({ model, crop })}`;
+}
+
+// Uploads a body to such a place; resolves to its key.
+export async function upload(place, body) {
+  const response = await fetch(`/upload/${place}`, { method: "POST", body });
   const answer = await response.json().catch(() => ({}));
   if (response.ok) return answer.upload;
   const error = new Error(answer.detail || "The file could not be uploaded.");

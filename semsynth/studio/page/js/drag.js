@@ -1,6 +1,6 @@
 // The Drag tab: points are dragged, and the image follows.
 
-import { $, $$, attempt, el, inTurn, paintBitmap, press, randomSeed, seedOf, show, toast } from "./dom.js";
+import { $, $$, attempt, el, inTurn, paintBitmap, placeOf, press, randomSeed, seedOf, show, toast } from "./dom.js";
 import { acceptDrops, bring, chooseFile } from "./files.js";
 import { History, undoable } from "./history.js";
 import { Job } from "./jobs.js";
@@ -21,7 +21,7 @@ const HINTS = {
 export async function buildDrag(section, link, info, store) {
   // The step that an answer makes; its latents are kept, so that the server may forget them.
   async function stepOf(kind, { header, images }, details = header.details) {
-    await store.keep(header.at, "drag.latents", images.at(-1));
+    await store.keep(header.at, placeOf("drag.latents", info.model), images.at(-1));
     return { kind, at: header.at, details };
   }
 
@@ -358,8 +358,8 @@ export async function buildDrag(section, link, info, store) {
     file ??= await chooseFile();
     if (!file) return;
     await attempt(async () => {
-      const { key, address, body } = await bring(file, [info.image_size, info.image_size], "drag.photo");
-      await store.keep(key, address, body);
+      const { key, place: where, body } = await bring(file, info.model, [info.image_size, info.image_size], "drag.photo");
+      await store.keep(key, where, body);
       await job.start("drag.photo", { upload: key });
     });
   }
@@ -416,10 +416,11 @@ export async function buildDrag(section, link, info, store) {
       started = true;
       return act(() => restore(history.now));
     },
+    busy: () => Boolean(job.record),
     resume(again) {
       job.resume();
       if (again && started) act(() => restore({ ...history.now, marks }));
     },
-    described: () => ({ type: "drag.export", steps: history.now.steps }),
+    described: () => ({ type: "drag.export", model: info.model, steps: history.now.steps }),
   };
 }

@@ -1,6 +1,6 @@
 // Files that are chosen, dropped or pasted, made into what the server reads.
 
-import { $, el, upload } from "./dom.js";
+import { $, el, placeOf, upload } from "./dom.js";
 import { chooseCrop } from "./crop.js";
 
 const MOST_BYTES = 12 * 2 ** 20;
@@ -49,14 +49,14 @@ export function acceptEverywhere(take) {
 
 // Uploads an image for the first of the purposes that accepts it, after a choice of its crop to
 // [height, width]. Resolves to that purpose, the key, and what to upload where for it again.
-export async function bring(file, size, ...purposes) {
+export async function bring(file, model, size, ...purposes) {
   const exact = purposes[0].endsWith(".mask");
   const { body, picture } = await readable(file, exact);
   const crop = picture ? await chooseCrop(picture, size, exact) : "";
   for (const purpose of purposes) {
-    const address = purpose + (crop && `?crop=${crop}`);
+    const place = placeOf(purpose, model, crop);
     try {
-      return { purpose, key: await upload(address, body), address, body };
+      return { purpose, key: await upload(place, body), place, body };
     } catch (error) {
       if (error.status !== 415 || purpose === purposes.at(-1)) throw error;
     }

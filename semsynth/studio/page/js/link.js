@@ -25,6 +25,11 @@ export class Link extends EventTarget {
     this.socket.onclose = (event) => this.#lost(event);
   }
 
+  // The same connection, for one model.
+  of(model) {
+    return { request: (type, fields = {}, onProgress = null) => this.request(type, { model, ...fields }, onProgress) };
+  }
+
   // Sends a message, again if the server lacks something; resolves to the answer's header and images.
   async request(type, fields = {}, onProgress = null) {
     for (const missed = new Set(); ; ) {

@@ -1,6 +1,6 @@
 // The Paint tab: paint a label map, and several images follow it.
 
-import { $, attempt, el, randomSeed, seedOf, show, toBase64, toBytes, toast } from "./dom.js";
+import { $, attempt, el, placeOf, randomSeed, seedOf, show, toBase64, toBytes, toast } from "./dom.js";
 import { buildBoard } from "./board.js";
 import { chooseByKeys } from "./class_keys.js";
 import { acceptDrops, bring, chooseFile } from "./files.js";
@@ -146,7 +146,7 @@ export async function buildPaint(section, link, info, store) {
     file ??= await chooseFile();
     if (!file) return;
     await attempt(async () => {
-      const { purpose, key } = await bring(file, info.size, ...purposes);
+      const { purpose, key } = await bring(file, info.model, info.size, ...purposes);
       if (purpose === "paint.reference") await takeReference(await link.request(purpose, { upload: key, mask: toBase64(board.labels) }));
       else takeMask(toBytes((await link.request(purpose, { upload: key })).header.mask));
       toast(purpose === "paint.photo" ? "The segmenter has labelled your photo." : "Loaded.");
@@ -164,8 +164,8 @@ export async function buildPaint(section, link, info, store) {
 
   async function takeReference({ header, images }) {
     const mask = toBytes(header.mask);
-    await store.keep(header.reference, "paint.reference", new Blob([images[0]]));
-    await store.keep(header.labels, "paint.labels", mask);
+    await store.keep(header.reference, placeOf("paint.reference", info.model), new Blob([images[0]]));
+    await store.keep(header.labels, placeOf("paint.labels", info.model), mask);
     history.push({ ...history.now, reference: { image: header.reference, labels: header.labels, mask } });
     await showReference(history.now.reference);
   }
@@ -226,7 +226,7 @@ export async function buildPaint(section, link, info, store) {
       return restore(history.now);
     },
     resume: (again) => again && started && drawing.put(1),
-    described: () => ({ type: "paint.draw", mask: toBase64(board.labels), recipes: history.now.recipes }),
+    described: () => ({ type: "paint.draw", model: info.model, mask: toBase64(board.labels), recipes: history.now.recipes }),
   };
 }
 

@@ -1,6 +1,6 @@
 // The Scribble tab: images from rough marks, and an encoder trained on one sample.
 
-import { $, $$, attempt, press, randomSeed, seedOf, show, toBase64, toBytes, toast } from "./dom.js";
+import { $, $$, attempt, placeOf, press, randomSeed, seedOf, show, toBase64, toBytes, toast } from "./dom.js";
 import { buildBoard } from "./board.js";
 import { acceptDrops, bring, chooseFile } from "./files.js";
 import { Gallery } from "./gallery.js";
@@ -123,7 +123,7 @@ export async function buildScribble(section, link, info, store) {
       change({ encoder: header.encoder, own: { key: header.encoder, fields } });
       return toast("Your encoder is ready and in use.");
     }
-    await store.keep(header.at, "scribble.latents", images.at(-1));
+    await store.keep(header.at, placeOf("scribble.latents", info.model), images.at(-1));
     mode = "draw";
     const { seed: first, count: n, encoder } = fields;
     return change({ mask: toBytes(fields.mask), seed: first, count: n, encoder, at: header.at });
@@ -152,7 +152,7 @@ export async function buildScribble(section, link, info, store) {
     file ??= await chooseFile();
     if (!file) return;
     await attempt(async () => {
-      const { purpose, key } = await bring(file, info.size, "scribble.mask");
+      const { purpose, key } = await bring(file, info.model, info.size, "scribble.mask");
       await take(purpose, { upload: key });
     });
   }
@@ -188,11 +188,12 @@ export async function buildScribble(section, link, info, store) {
       started = true;
       return restore(history.now);
     },
+    busy: () => Boolean(job.record),
     resume(again) {
       job.resume();
       if (again && started) draw();
     },
-    described: () => ({ type: "scribble.draw", mask: toBase64(history.now.mask), seed: history.now.seed, count: history.now.count, encoder: history.now.encoder, at: history.now.at }),
+    described: () => ({ type: "scribble.draw", model: info.model, mask: toBase64(history.now.mask), seed: history.now.seed, count: history.now.count, encoder: history.now.encoder, at: history.now.at }),
   };
 }
 
