@@ -39,7 +39,7 @@ class PageFiles:
         version = hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()[:12]
         self.place = f"{PLACE}{version}"
         self.files: ASGIApp = GZipMiddleware(KeptFiles(directory=directory), minimum_size=512)
-        modules = [path.relative_to(directory) for path in files if path.suffix == ".js"]
+        modules = [path.relative_to(directory) for path in files if path.parent.name == "js"]
         # all at once, instead of each when another one has named it
         links = "\n".join(
             f'<link rel="modulepreload" href="{PLACE}{m.as_posix()}">' for m in modules

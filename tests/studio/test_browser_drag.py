@@ -131,7 +131,7 @@ def test_the_65th_mark_is_refused_and_the_others_stay(visit: Visit) -> None:
         page.mouse.click(*place, button="right")
     page.get_by_text("There are 64 marks, which is the most").wait_for()
     assert page.locator("#drag-marks li").count() == 64
-    assert page.locator("#drag-note").inner_text().startswith("64 anchored points stay")
+    assert page.locator("#drag-note").inner_text().startswith("64 points are anchored")
     page.get_by_role("button", name="Remove anchors").click()
     assert page.locator("#drag-note").is_hidden()
     drag_nose(page, 4)

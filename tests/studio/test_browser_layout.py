@@ -53,9 +53,10 @@ def test_two_fingers_zoom_the_map_and_paint_nothing(phone: Any) -> None:
 
 
 def test_a_skeleton_is_shown_before_any_module_has_come(browser: Any, address: str) -> None:
-    page = browser.new_page()
+    page = browser.new_page(color_scheme="light")
     page.route("**/js/*", lambda route: route.abort())
     page.goto(address)
+    assert page.locator("html").get_attribute("data-theme") == "light"
     for part in (".stage", ".gallery", ".palette"):
         style = page.locator(f"#paint {part}").evaluate("e => getComputedStyle(e).animationName")
         assert style == "shimmer"

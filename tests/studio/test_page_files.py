@@ -14,7 +14,12 @@ def test_files_are_compressed_and_kept_under_an_address_of_their_version(app: Fa
     assert index.headers["cache-control"] == "no-store"
     named = set(re.findall(r'"(/static/[^"#]+)', index.text))
     modules = {path.name for path in (PAGE / "js").iterdir()}
-    assert {Path(name).name for name in named} == modules | {"icon.svg", "icons.svg", "style.css"}
+    assert {Path(name).name for name in named} == modules | {
+        "icon.svg",
+        "icons.svg",
+        "style.css",
+        "theme.js",
+    }
     for name in named:
         answer = client.get(name)
         assert answer.status_code == 200

@@ -156,8 +156,6 @@ document.addEventListener("keydown", onKey);
 acceptEverywhere(() => tabs[current]?.take);
 window.addEventListener("hashchange", () => openTab(location.hash.slice(2)));
 
-const preferred = matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
-setTheme(localStorage.getItem("theme") || preferred);
 togglePixels(localStorage.getItem("pixels") === "1");
 const isFirstVisit = !location.hash && !localStorage.getItem("tab");
 for (const name of Object.keys(builders)) blank[name] = $(`#${name}`).cloneNode(true);

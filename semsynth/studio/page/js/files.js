@@ -5,7 +5,8 @@ import { chooseCrop } from "./crop.js";
 
 const MOST_BYTES = 12 * 2 ** 20;
 const MOST_PIXELS = 25e6;
-const SIDE = 3072; // to which larger images are shrunk
+const SIDE = 2048; // to which larger images are shrunk
+const OPAQUE = 0xff000000;
 const KINDS = { "\x89PNG": "PNG", "\xff\xd8\xff": "JPEG", RIFF: "WebP", BM: "BMP", "II*\0": "TIFF", "MM\0*": "TIFF" };
 
 export function chooseFile() {
@@ -91,20 +92,21 @@ async function drawn(picture, exact, colours) {
   context.drawImage(picture, 0, 0, width, height);
   if (colours) {
     const image = context.getImageData(0, 0, width, height);
-    for (let i = 0; i < image.data.length; i += 4) image.data.fill(colours.get(image.data.slice(i, i + 3).join()) ?? 0, i, i + 3);
+    const words = new Uint32Array(image.data.buffer);
+    words.forEach((word, i) => (words[i] = OPAQUE | ((colours.get(word & 0xffffff) ?? 0) * 0x010101)));
     context.putImageData(image, 0, 0);
   }
   return new Promise((resolve) => canvas.toBlob(resolve, exact ? "image/png" : "image/jpeg", 0.95));
 }
 
-// Value of each colour in the palette of a PNG.
+// Value of each colour, with red in the lowest byte, in the palette of a PNG.
 async function paletteOf(file) {
   const bytes = new Uint8Array(await file.slice(0, 65536).arrayBuffer());
   const view = new DataView(bytes.buffer);
   for (let at = 8; at + 8 < bytes.length; at += 12 + view.getUint32(at)) {
     if (String.fromCharCode(...bytes.subarray(at + 4, at + 8)) !== "PLTE") continue;
     const count = view.getUint32(at) / 3;
-    const colours = Array.from({ length: count }, (_, i) => [...bytes.subarray(at + 8 + 3 * i, at + 11 + 3 * i)].join());
+    const colours = Array.from({ length: count }, (_, i) => bytes[at + 8 + 3 * i] | (bytes[at + 9 + 3 * i] << 8) | (bytes[at + 10 + 3 * i] << 16));
     return new Map(colours.map((colour, i) => [colour, i]).reverse()); // the first of equal ones stays
   }
   return null;

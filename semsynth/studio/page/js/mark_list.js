@@ -24,9 +24,9 @@ function resultOf({ anchor, zoom, report: { requested, achieved, reached } }) {
   return anchor ? `moved ${short} px` : `${short} px short`;
 }
 
-// What stays, in words; empty if nothing is said to.
+// What is anchored, in words; empty if nothing is.
 export function anchoredWords(marks) {
   const count = marks.filter(({ anchor }) => anchor).length;
   if (!count) return "";
-  return `${count} anchored ${count === 1 ? "point stays" : "points stay"} where ${count === 1 ? "it is" : "they are"} in every drag.`;
+  return count === 1 ? "1 point is anchored: every drag holds it in place." : `${count} points are anchored: every drag holds them in place.`;
 }
