@@ -97,12 +97,7 @@ def read_labels(
     """
     with opened(data) as image:
         values = map_values(image)
-    mask = None
-    if values.ndim == 3 and values.shape[2] >= 3 and values.dtype == np.uint8:
-        mask = classes_of(values[..., :3], space)
-    if mask is None or (mask < 0).any():
-        mask = labels_of_values(values, space)
-    mask = without_gaps(mask, space)
+    mask = without_gaps(labels_in(values, space), space)
     part = crop or centred(mask.shape, size)
     spans = ((part.top, part.height, size[0]), (part.left, part.width, size[1]))
     rows, columns = (
@@ -123,22 +118,33 @@ def read_latents(data: bytes, shape: tuple[int, int]) -> Tensor:
     return latents
 
 
-def labels_of_values(values: np.ndarray, space: LabelSpace) -> np.ndarray:
-    """Classes (H, W) of values on disk; ``space.ignore_index`` where there is no label."""
-    known = f"pixels must be class indices from 0 to {space.num_classes - 1}"
-    if space.file_values is not None:
-        known = "pixels must have the values of the data set"
-    remedy = f"its {known}, or exactly the colours shown beside the classes."
+def labels_in(values: np.ndarray, space: LabelSpace) -> np.ndarray:
+    """Classes (H, W) of values on disk, or else of colours; ``space.ignore_index`` is no label."""
     flat = values if values.ndim == 2 else common_channel(values)
-    if flat is None:
-        raise UploadError(f"The label map has a colour that is not in the palette; {remedy}")
+    mask = np.full(values.shape[:2], -1) if flat is None else classes_of_values(flat, space)
+    if (mask >= 0).all():
+        return mask
+    if values.ndim == 3 and values.shape[2] >= 3 and values.dtype == np.uint8:
+        by_colour = classes_of(values[..., :3], space)
+        if (by_colour >= 0).all():
+            return by_colour
+    wrong = "a colour that is not in the palette"
+    if flat is not None:
+        wrong = f"the value {float(flat[mask < 0][0]):g}"
+    known = f"class indices from 0 to {space.num_classes - 1}"
+    if space.file_values is not None:
+        known = "values of its data set"
+    raise UploadError(
+        f"The label map has {wrong}; its pixels must be {known}, or exactly the colours shown "
+        "beside the classes."
+    )
+
+
+def classes_of_values(values: np.ndarray, space: LabelSpace) -> np.ndarray:
+    """Class of each value (H, W) on disk; -1 for invalid values."""
     table = space.lookup()
-    inside = (flat >= 0) & (flat < len(table)) & (flat == np.floor(flat))
-    mask = table[np.where(inside, flat, 0).astype(int)]
-    wrong = ~inside | (mask < 0)
-    if wrong.any():
-        raise UploadError(f"The label map has the value {float(flat[wrong][0]):g}; {remedy}")
-    return mask
+    inside = (values >= 0) & (values < len(table)) & (values == np.floor(values))
+    return np.where(inside, table[np.where(inside, values, 0).astype(int)], -1)
 
 
 def without_gaps(mask: np.ndarray, space: LabelSpace) -> np.ndarray:
