@@ -1,82 +1,33 @@
-// A hand-painted label map: exact labels, no antialiasing. Its history is kept by others.
+// A label map on the screen, painted with pointer, fingers or keys. Its history is kept by others.
 
-import { dab, flood, polygon, rectangle, segment } from "./raster.js";
+import { Painting } from "./painting.js";
 import { View } from "./view.js";
 
 const OVER_IMAGE = 0.85;
 const CLOSE = 9; // screen pixels from the first corner that close a polygon
+const SIZED = ["brush", "erase", "line", "stamp"]; // tools with a width
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
-export class LabelCanvas extends EventTarget {
+export class LabelCanvas extends Painting {
   // `unknown`: label 0 means nothing and is drawn transparent.
-  constructor(canvas, classes, [height, width], unknown) {
-    super();
-    Object.assign(this, { canvas, classes, height, width, unknown });
-    this.labels = new Uint8Array(width * height);
-    this.base = new Uint8Array(width * height);
-    this.tool = "brush";
-    this.label = unknown ? 1 : 0;
-    this.size = 2; // diameter of the brush
-    this.mirrored = false;
+  constructor(canvas, classes, size, unknown) {
+    super(classes, size, unknown);
+    this.canvas = canvas;
     this.cursor = null;
+    this.panned = null; // the last event while the map is being moved
     this.underlay = null;
-    this.corners = []; // of the polygon that is being made
-    this.before = null; // the labels before the stroke in progress
-    this.start = null;
-    this.last = null;
     this.touches = new Map();
-    this.pixels = new OffscreenCanvas(width, height);
-    this.view = new View(canvas, width, height);
+    this.pixels = new OffscreenCanvas(this.width, this.height);
+    this.view = new View(canvas, this.width, this.height);
     this.view.addEventListener("change", () => this.draw());
+    for (const event of ["loaded", "painting", "change"]) this.addEventListener(event, () => this.draw());
     this.#listen();
     new ResizeObserver(() => this.draw()).observe(canvas);
-  }
-
-  // Takes a whole map; erasing restores `base`, unless labels may be unknown.
-  load(labels, base = labels) {
-    this.before = this.start = null;
-    this.corners = [];
-    this.labels = labels.slice();
-    this.base = this.unknown ? new Uint8Array(labels.length) : base.slice();
-    this.draw();
-  }
-
-  clear() {
-    this.labels = this.base.slice();
-    this.#changed();
   }
 
   use(tool) {
     this.cancel();
     this.tool = tool;
-    this.draw();
-  }
-
-  // Drops the stroke or polygon in progress; whether there was one.
-  cancel() {
-    const begun = this.before !== null || this.corners.length > 0;
-    if (this.before) {
-      this.labels = this.before;
-      this.#painting();
-    }
-    this.before = this.start = this.last = null;
-    this.corners = [];
-    this.draw();
-    return begun;
-  }
-
-  // Fills the polygon; whether there was one.
-  close() {
-    if (this.tool !== "polygon" || !this.corners.length) return false;
-    polygon(this.corners, this.#put);
-    this.corners = [];
-    this.#painting();
-    this.#changed();
-    return true;
-  }
-
-  removeCorner() {
-    this.corners = this.corners.slice(0, -1);
     this.draw();
   }
 
@@ -135,14 +86,9 @@ export class LabelCanvas extends EventTarget {
   #drawCursor(context) {
     if (!this.cursor || this.tool === "hand") return;
     const [x, y] = this.cursor;
-    const sized = ["brush", "erase", "line", "stamp"].includes(this.tool);
-    const radius = (sized ? this.#reach() + 0.5 : 0.5) * this.view.scale;
+    const radius = (SIZED.includes(this.tool) ? this.reach + 0.5 : 0.5) * this.view.scale;
     const columns = this.mirrored ? [x, this.width - 1 - x] : [x];
     for (const column of columns) this.#outline(context, () => context.arc(...this.view.on(column + 0.5, y + 0.5), radius, 0, 7));
-  }
-
-  #reach() {
-    return this.tool === "stamp" ? Math.max(0.5, this.width / 64) : (this.size - 1) / 2;
   }
 
   // Pointers
@@ -191,10 +137,9 @@ export class LabelCanvas extends EventTarget {
       this.view.move(event.clientX - this.panned.clientX, event.clientY - this.panned.clientY);
       this.panned = event;
     } else if (this.before) {
-      for (const part of event.getCoalescedEvents?.() ?? [event]) this.#extend(this.view.at(part), false);
-      this.#painting();
-    }
-    this.draw();
+      for (const part of event.getCoalescedEvents?.() ?? [event]) this.extend(this.view.at(part));
+      this.painted();
+    } else this.draw();
   }
 
   #release(event) {
@@ -203,7 +148,8 @@ export class LabelCanvas extends EventTarget {
     this.panned = null;
     if (event.pointerType === "touch" && event.type === "pointerup") this.cursor = null;
     if (event.type === "pointercancel") this.cancel();
-    else if (!pinching) this.#finish();
+    else if (!pinching) this.finish();
+    this.draw();
   }
 
   // Two fingers: their middle moves the map, their distance zooms it.
@@ -219,76 +165,21 @@ export class LabelCanvas extends EventTarget {
     this.view.by(after / Math.max(before, 1), [x, y]);
   }
 
-  // Strokes
-
   #begin(place) {
-    if (this.tool === "polygon") {
-      this.#corner(place);
+    if (this.tool !== "polygon") {
+      this.begin(place);
       return;
     }
-    this.before = this.labels.slice();
-    this.start = this.last = place;
-    this.#extend(place, true);
-    this.#painting();
-  }
-
-  #extend(place, first) {
-    const { tool, last } = this;
-    this.last = place;
-    if (tool === "line" || tool === "rectangle") {
-      this.labels = this.before.slice();
-      if (tool === "line") segment(this.start, place, this.#reach(), this.#put);
-      else rectangle(this.start, place, this.#put);
-    } else if (tool === "fill") {
-      if (first) this.#fill(place);
-    } else if (tool !== "stamp") segment(last, place, this.#reach(), this.#put);
-    else if (first) dab(...place, this.#reach(), this.#put);
-  }
-
-  #finish() {
-    const { before } = this;
-    this.before = this.start = this.last = null;
-    if (before?.some((label, i) => label !== this.labels[i])) this.#changed();
-  }
-
-  #corner(place) {
-    const [first] = this.corners;
-    const near = first && Math.hypot(...[0, 1].map((i) => this.view.on(...first)[i] - this.view.on(...place)[i])) < CLOSE * (devicePixelRatio || 1);
-    if (near && this.corners.length > 1) this.close();
-    else if (!near) this.corners = [...this.corners, place];
+    const [first] = this.corners.map(([x, y]) => this.view.on(x, y));
+    const [x, y] = this.view.on(...place);
+    const near = first && Math.hypot(first[0] - x, first[1] - y) < CLOSE * (devicePixelRatio || 1);
+    if (!near) this.addCorner(place);
+    else if (this.corners.length > 1) this.close();
     this.draw();
   }
 
-  #fill(place) {
-    for (const [x, y] of this.mirrored ? [place, [this.width - 1 - place[0], place[1]]] : [place]) {
-      if (!this.#inside(x, y)) return;
-      const label = x === place[0] ? this.label : this.#twin();
-      flood(this.labels.slice(), this.width, this.height, [x, y], (column, row) => (this.labels[row * this.width + column] = label));
-    }
-  }
-
-  // The class of the other side, as of the right eye for the left one.
-  #twin() {
-    return this.classes[this.label].mirror ?? this.label;
-  }
-
-  #put = (x, y) => {
-    this.#set(x, y, this.label);
-    if (this.mirrored) this.#set(this.width - 1 - x, y, this.#twin());
-  };
-
-  #set(x, y, label) {
-    if (!this.#inside(x, y)) return;
-    const i = y * this.width + x;
-    this.labels[i] = this.tool === "erase" ? this.base[i] : label;
-  }
-
-  #inside(x, y) {
-    return x >= 0 && y >= 0 && x < this.width && y < this.height;
-  }
-
-  #pick([x, y]) {
-    if (this.#inside(x, y)) this.dispatchEvent(new CustomEvent("pick", { detail: this.labels[y * this.width + x] }));
+  #pick(place) {
+    if (this.inside(place)) this.dispatchEvent(new CustomEvent("pick", { detail: this.at(place) }));
   }
 
   // Keys: arrows move the cursor, Space is the pointer's button.
@@ -299,40 +190,29 @@ export class LabelCanvas extends EventTarget {
     else if (event.key === " ") this.#knock();
     else if (event.key === "Enter") { if (!this.close()) return; }
     else if (event.key === "Escape") { if (!this.cancel()) return; }
-    else if (event.key === "Backspace" && this.corners.length) this.removeCorner();
+    else if (event.key === "Backspace" && this.corners.length) this.corners = this.corners.slice(0, -1);
     else return;
     event.preventDefault();
     event.stopPropagation();
+    this.draw();
   }
 
   #walk([dx, dy], far) {
     const [x, y] = this.cursor ?? [this.width >> 1, this.height >> 1];
     this.cursor = [Math.min(this.width - 1, Math.max(0, x + far * dx)), Math.min(this.height - 1, Math.max(0, y + far * dy))];
     this.view.show(this.cursor);
-    if (this.before) {
-      this.#extend(this.cursor, false);
-      this.#painting();
-    }
+    if (!this.before) return;
+    this.extend(this.cursor);
+    this.painted();
   }
 
   #knock() {
     this.cursor ??= [this.width >> 1, this.height >> 1];
-    if (this.before) this.#finish();
+    if (this.before) this.finish();
     else if (this.tool === "pick") this.#pick(this.cursor);
     else if (this.tool !== "hand") {
       this.#begin(this.cursor);
-      if (!["line", "rectangle"].includes(this.tool)) this.#finish(); // those end with the next Space
+      if (!["line", "rectangle"].includes(this.tool)) this.finish(); // those end with the next Space
     }
-    this.draw();
-  }
-
-  #painting() {
-    this.dispatchEvent(new Event("painting"));
-    this.draw();
-  }
-
-  #changed() {
-    this.draw();
-    this.dispatchEvent(new Event("change"));
   }
 }
