@@ -68,7 +68,7 @@ def serve(models: Models, port: int = 0) -> Iterator[str]:
     """Address of a studio that runs in a thread of this process."""
     with socket.create_server(("127.0.0.1", port)) as listening:
         config = uvicorn.Config(
-            build_app(models),
+            build_app(models, most_visitors=200),  # each context of the browser is one
             log_level="warning",
             ws="websockets-sansio",
             timeout_graceful_shutdown=1,

@@ -284,10 +284,10 @@ def test_an_upload_that_a_newer_one_replaces_is_answered_409(
 ) -> None:
     entered, go_on = threading.Event(), threading.Event()
 
-    def slow(data: bytes, size: tuple[int, int]) -> Any:
+    def slow(data: bytes, size: tuple[int, int], crop: Any) -> Any:
         entered.set()
         assert go_on.wait(5)
-        return read_photo(data, size)
+        return read_photo(data, size, crop)
 
     monkeypatch.setattr("semsynth.studio.server.read_photo", slow)
     image = page.export("paint/0.png", "paint.draw", mask=street(page), recipes=FOUR).content

@@ -34,7 +34,7 @@ export function buildBoard(section, name, info, unknown) {
     if (!button) return;
     board.use(tool);
     press(tools, button);
-    board.canvas.dataset.tool = tool;
+    board.canvas.classList.toggle("pans", tool === "hand");
   }
 
   function resize(value) {

@@ -76,8 +76,9 @@ async function readable(file, exact) {
     return { body: file, picture };
   }
   if (!picture) throw new Error("The file is larger than 12 MB, and this browser cannot open it to shrink it; save it as PNG or JPEG.");
-  if (exact && kind === "PNG" && head.charCodeAt(24) !== 8) throw new Error("A label map of this size must have eight bits per value; resize it without smoothing.");
-  const colours = exact && kind === "PNG" && head.charCodeAt(25) === 3 ? await paletteOf(file) : null;
+  const [depth, hasPalette] = [head.charCodeAt(24), head.charCodeAt(25) === 3];
+  if (exact && kind === "PNG" && !hasPalette && depth !== 8) throw new Error("A label map of this size must have eight bits per value; resize it without smoothing.");
+  const colours = exact && kind === "PNG" && hasPalette ? await paletteOf(file) : null;
   return { body: await drawn(picture, exact, colours), picture };
 }
 
