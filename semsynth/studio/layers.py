@@ -8,7 +8,7 @@ from semsynth.editing import Canvas, EditError
 from semsynth.editing.trajectory import Held
 from semsynth.studio.uploads import UploadError
 
-MAX_LAYERS = 32  # of one image
+MAX_LAYERS = 64  # of one image; each costs a pass
 
 Layers = tuple[Held, ...]
 

@@ -39,5 +39,5 @@ def test_what_cannot_be_is_refused(models: Models) -> None:
     with pytest.raises(EditError, match="another model"):
         unpacked(torch.zeros(2, 77), canvas)
     layers = (Held(latents(), torch.ones(64, 64, dtype=torch.bool)),) * MAX_LAYERS
-    with pytest.raises(EditError, match="at most 31 regions"):
+    with pytest.raises(EditError, match="at most 63 regions"):
         packed(latents(), layers, canvas)
