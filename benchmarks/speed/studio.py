@@ -46,7 +46,7 @@ def measure(address: str, chromium: str, drags: int) -> dict[str, tuple[list[flo
     results = {}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for kind in ("one pass", "one pass, anchor", "closed loop"):
+        for kind in ("one pass", "one pass, anchor", "one pass, region", "closed loop"):
             page = browser.new_page(viewport={"width": 1360, "height": 900})
             page.goto(f"{address}#/drag")
             page.wait_for_selector("body[data-ready='1']")
@@ -54,6 +54,8 @@ def measure(address: str, chromium: str, drags: int) -> dict[str, tuple[list[flo
                 page.check("#drag-loop")
             if kind.endswith("anchor"):
                 page.mouse.click(*on_screen(page, (32, 58)), button="right")
+            if kind.endswith("region"):
+                paint_region(page)
             for _ in range(drags + 1):  # the first one warms up
                 drag(page)
             frames = page.evaluate("window.studio.frames")
@@ -63,6 +65,18 @@ def measure(address: str, chromium: str, drags: int) -> dict[str, tuple[list[flo
             page.context.close()
         browser.close()
     return results
+
+
+def paint_region(page: Any) -> None:
+    """Paint the middle of the face, which may move."""
+    page.keyboard.press("r")
+    page.fill("#drag-brush [type=number]", "30")
+    page.mouse.move(*on_screen(page, (24, 32)))
+    page.mouse.down()
+    page.mouse.move(*on_screen(page, (40, 32)), steps=4)
+    page.mouse.up()
+    page.wait_for_timeout(300)
+    page.locator("#drag [data-tool=drag]").click()
 
 
 def drag(page: Any) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from semsynth.editing import EditError, Session, Step, frames_of, save_gif, save_mp4
 from semsynth.networks.motion.marks import MAX_MARKS
 from semsynth.studio.answers import Answer, Reporter, jpeg, png, webp
+from semsynth.studio.layers import Layers, packed, unpacked
 from semsynth.studio.messages import (
     DragExport,
     DragMarks,
@@ -48,7 +49,6 @@ class DragTab:
             "facts": self.model.about.facts,
             "canvas": self.model.canvas.size,
             "image_size": G.image_size,
-            "latents": [1, G.num_ws, G.w_dim],
             "mp4": find_spec("av") is not None,
             "first_seed": FIRST_SEED,
             "reach": self.model.reach,
@@ -78,7 +78,7 @@ class DragTab:
         """The image, ``edit.png``, or the history, ``edit.json``, ``edit.gif`` or ``edit.mp4``."""
         canvas, editor = self.model.canvas, self.model.editor
         steps = [
-            Step(step.kind, dict(step.details), self._latents(step.at)) for step in message.steps
+            Step(step.kind, dict(step.details), *self._layers(step.at)) for step in message.steps
         ]
         session = Session(canvas, editor, steps)
         if name == "edit.png":
@@ -96,13 +96,14 @@ class DragTab:
     def _marks(self, message: DragMarks) -> Answer:
         session = self.session(message.at)
         session.editor = self.model.loop if message.closed_loop else self.model.editor
-        edit = session.preview(message.marks)
+        region = None if message.region is None else self.store.get(message.region)
+        edit = session.preview(message.marks, region)
         fields: dict[str, Any] = {"reports": [asdict(report) for report in edit.reports]}
         if message.type == "drag.preview":
             return Answer(fields, [jpeg(edit.image)])
         if not any(mark.moves for mark in message.marks):
             raise EditError("Nothing to move: drag a point or zoom first.")
-        return self._kept(edit.w_plus, [webp(edit.image)], fields)
+        return self._kept(edit.w_plus, edit.held, [webp(edit.image)], fields)
 
     def _photo(self, message: DragPhoto, report: Reporter) -> Answer:
         photo, canvas = self.store.get(message.upload), self.model.canvas
@@ -115,21 +116,21 @@ class DragTab:
         )
 
     def _shown(self, session: Session) -> Answer:
-        details = session.steps[-1].details
-        return self._kept(session.w_plus, [webp(session.image())], {"details": details})
+        step = session.steps[-1]
+        return self._kept(
+            step.w_plus, step.held, [webp(session.image())], {"details": step.details}
+        )
 
-    def _kept(self, w_plus: Tensor, images: list[bytes], fields: dict[str, Any]) -> Answer:
-        w_plus = w_plus.float().cpu()
-        return Answer({"at": self.store.put(w_plus), **fields}, [*images, bytes_of(w_plus)])
+    def _kept(
+        self, w_plus: Tensor, held: Layers, images: list[bytes], fields: dict[str, Any]
+    ) -> Answer:
+        rows = packed(w_plus, held, self.model.canvas)
+        return Answer({"at": self.store.put(rows), **fields}, [*images, bytes_of(rows)])
 
     def _session(self, at: str) -> Session:
         """A session at these latents, which caches their features."""
-        step = Step("sample", {}, self._latents(at))
+        step = Step("sample", {}, *self._layers(at))
         return Session(self.model.canvas, self.model.editor, [step])
 
-    def _latents(self, at: str) -> Tensor:
-        G = self.model.canvas.generator
-        w_plus = self.store.get(at)
-        if w_plus.shape != (1, G.num_ws, G.w_dim):
-            raise EditError("These latents are of another model.")
-        return w_plus.to(G.mean_latent.device)
+    def _layers(self, at: str) -> tuple[Tensor, Layers]:
+        return unpacked(self.store.get(at), self.model.canvas)

@@ -79,11 +79,12 @@ BoundedMark = Annotated[Mark, AfterValidator(bounded)]
 
 
 class DragMarks(Message):
-    """Previews marks on the image of latents ``at``, or applies them."""
+    """Previews marks on the image of latents ``at``, or applies them, in a region if given."""
 
     type: Literal["drag.preview", "drag.commit"]
     at: Key
     marks: Annotated[list[BoundedMark], Field(min_length=1, max_length=MAX_MARKS)]
+    region: Key | None = None
     closed_loop: bool = False
 
 

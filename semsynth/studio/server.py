@@ -16,6 +16,7 @@ from torch import Tensor
 from semsynth.studio.conversation import Conversation, in_worker
 from semsynth.studio.guard import LOCAL, Guard
 from semsynth.studio.labels import labels_of
+from semsynth.studio.layers import read_packed, region_of_bytes
 from semsynth.studio.messages import DragExport, Message, PaintDraw, ScribbleDraw
 from semsynth.studio.models import Models
 from semsynth.studio.page_files import PageFiles
@@ -59,8 +60,14 @@ Purpose = Literal[
     "scribble.latents",
     "drag.photo",
     "drag.latents",
+    "drag.region",
 ]
-KEPT = {"paint.labels", "scribble.latents", "drag.latents"}  # what a page has had from here
+KEPT = {
+    "paint.labels",
+    "scribble.latents",
+    "drag.latents",
+    "drag.region",
+}  # what a page has had from here
 
 
 def build_app(
@@ -202,10 +209,13 @@ def decode(visitor: Visitor, purpose: Purpose, data: bytes, crop: str, model: st
     part = Crop.parse(crop) if crop else None
     tab, _, what = purpose.partition(".")
     if tab == "drag":
-        G = chosen(visitor.drag, model).model.canvas.generator
+        canvas = chosen(visitor.drag, model).model.canvas
         if what == "latents":
-            return read_latents(data, (G.num_ws, G.w_dim))
-        return read_photo(data, (G.image_size, G.image_size), part)
+            return read_packed(data, canvas)
+        if what == "region":
+            return region_of_bytes(data, canvas)
+        side = canvas.generator.image_size
+        return read_photo(data, (side, side), part)
     if tab == "scribble":
         scribbler = chosen(visitor.scribble, model).model
         if what == "latents":

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tests.studio.screen import choose, download, moved, on_screen, pixels, settle, stroke
+from tests.studio.screen import choose, download, moved, on_screen, pixels, reload, settle, stroke
 
 Visit = Callable[[str], Any]
 OVERLAY, IMAGE = "#drag-overlay", "#drag-image"
@@ -159,6 +159,33 @@ def test_a_drag_stops_where_an_edit_reaches(visit: Visit) -> None:
     page.keyboard.press("Enter")
     settle(page)
     assert "1 step" in page.locator("#drag-history").inner_text()
+
+
+def test_what_is_outside_of_the_painted_region_stays(visit: Visit) -> None:
+    page = visit("drag")
+    before = pixels(page, IMAGE)
+    page.keyboard.press("r")
+    page.fill("#drag-brush [type=number]", "32")
+    page.keyboard.press("Tab")
+    stroke(page, OVERLAY, [(48, 1), (48, 62)])  # the right half
+    settle(page)
+    page.get_by_text("Only the painted region moves").wait_for()
+    page.keyboard.press("d")
+    stroke(page, OVERLAY, [(16, 32), (20, 32)])  # outside: refused on the page
+    page.get_by_text("Only the painted region may move").wait_for()
+    assert (pixels(page, IMAGE) == before).all()
+    stroke(page, OVERLAY, [(44, 30), (50, 30)])
+    settle(page)
+    change = np.abs(pixels(page, IMAGE) - before).mean(2)
+    assert change[:, 36:].mean() > 8 * change[:, :28].mean()
+    after = pixels(page, IMAGE)
+    reload(page)
+    assert (pixels(page, IMAGE) == after).all()
+    for _ in range(2):  # the drag, then the region
+        page.keyboard.press("Control+z")
+        settle(page)
+    assert (pixels(page, IMAGE) == before).all()
+    assert page.locator("#drag-region-note").is_hidden()
 
 
 def test_touch_drags_too(browser: Any, address: str) -> None:

@@ -1,12 +1,13 @@
 // The Drag tab: points are dragged, and the image follows.
 
-import { $, $$, attempt, el, inTurn, paintBitmap, placeOf, press, randomSeed, seedOf, show, toast } from "./dom.js";
+import { $, $$, attempt, el, inTurn, paintBitmap, placeOf, press, randomSeed, seedOf, show, toast, upload } from "./dom.js";
 import { acceptDrops, bring, chooseFile } from "./files.js";
 import { History, undoable } from "./history.js";
 import { Job } from "./jobs.js";
 import { anchoredWords, markRow } from "./mark_list.js";
 import { drawMarks } from "./marks.js";
 import { Newest } from "./link.js";
+import { Region } from "./region.js";
 
 const NEAR = 9; // screen pixels within which a handle is picked
 const MAX_ZOOM = Math.log(4);
@@ -15,9 +16,11 @@ const HINTS = {
   drag: "Drag a point; anchored points stay.",
   anchor: "Click to anchor; click again to remove.",
   zoom: "Drag up to zoom in, down to zoom out.",
+  region: "Paint what may move; the rest stays. Right click erases.",
 };
 
-// A state has the steps since the first image, each with the key of its latents; marks; and done.
+// A state has the steps since the first image, each with the key of its latents; marks; done; and
+// region, what may move, with its key.
 export async function buildDrag(section, link, info, store) {
   // The step that an answer makes; its latents are kept, so that the server may forget them.
   async function stepOf(kind, { header, images }, details = header.details) {
@@ -27,7 +30,7 @@ export async function buildDrag(section, link, info, store) {
 
   const history = await History.load(store, `drag:${info.model}`, async () => {
     const start = await stepOf("sample", await link.request("drag.sample", { seed: info.first_seed }));
-    return { steps: [start], marks: [], done: [] };
+    return { steps: [start], marks: [], done: [], region: null };
   });
   const size = info.canvas;
   const overlay = $("#drag-overlay");
@@ -36,6 +39,7 @@ export async function buildDrag(section, link, info, store) {
   const divider = $("#drag-divider");
   const several = $("#drag-several");
   const loop = $("#drag-loop");
+  const region = new Region(size);
   const latency = { chip: $("#drag-latency"), all: [] };
   let marks = []; // pending drags, zooms and anchors
   let done = []; // the last applied marks, with their reports
@@ -59,7 +63,7 @@ export async function buildDrag(section, link, info, store) {
     if (!sent.length) return;
     await attempt(async () => {
       const of = [...marks];
-      const { header, images } = await link.request("drag.preview", { at: history.now.steps.at(-1).at, marks: sent, closed_loop: loop.checked });
+      const { header, images } = await link.request("drag.preview", { at: history.now.steps.at(-1).at, marks: sent, region: regionKey(), closed_loop: loop.checked });
       const bitmap = await createImageBitmap(new Blob([images[0]]));
       if (number <= shownFrame) return; // a newer one came first
       shownFrame = number;
@@ -79,6 +83,7 @@ export async function buildDrag(section, link, info, store) {
   }
 
   const active = () => marks.map(({ x, y, dx, dy, log_expansion }) => ({ x, y, dx, dy, log_expansion }));
+  const regionKey = () => history.now.region?.key ?? null;
   const moves = () => marks.some((mark) => Math.hypot(mark.dx, mark.dy) >= 1 || mark.log_expansion !== 0);
 
   function preview(time = performance.now()) {
@@ -91,6 +96,7 @@ export async function buildDrag(section, link, info, store) {
   async function restore(state) {
     marks = structuredClone(state.marks);
     done = state.done;
+    region.load(state.region?.mask ?? null);
     readOut();
     const at = state.steps.at(-1).at;
     await paint(await link.request("drag.show", { at }));
@@ -124,7 +130,7 @@ export async function buildDrag(section, link, info, store) {
     settling = 0;
     if (!moves()) return undefined;
     const sent = marks;
-    const fields = { marks: active(), closed_loop: loop.checked };
+    const fields = { marks: active(), region: regionKey(), closed_loop: loop.checked };
     marks = sent.filter(isAnchor).map((mark) => ({ ...mark, report: undefined }));
     return act(async () => {
       const { steps: past } = history.now;
@@ -133,7 +139,7 @@ export async function buildDrag(section, link, info, store) {
         const { reports } = answer.header;
         done = sent.map((mark, i) => ({ ...mark, report: reports[i] })).filter((mark) => !isAnchor(mark));
         const step = await stepOf("drag", answer, { marks: fields.marks, reports });
-        history.push({ steps: [...past, step], marks: structuredClone(marks.filter(isAnchor)), done });
+        history.push({ ...history.now, steps: [...past, step], marks: structuredClone(marks.filter(isAnchor)), done });
         await paint(answer);
       } catch (error) {
         if (error.lost) marks = sent; // to be applied with the next connection
@@ -221,6 +227,24 @@ export async function buildDrag(section, link, info, store) {
     readOut();
   }
 
+  // Keeps the region as it is painted.
+  function keepRegion() {
+    const mask = region.mask?.slice();
+    return act(async () => {
+      const place = placeOf("drag.region", info.model);
+      const key = mask && (await upload(place, mask));
+      if (key) await store.keep(key, place, mask);
+      history.push({ ...history.now, marks: structuredClone(marks), done, region: key ? { mask, key } : null });
+      readOut();
+      preview();
+    });
+  }
+
+  function dropRegion() {
+    region.load(null);
+    return keepRegion();
+  }
+
   // Pointer
 
   overlay.addEventListener("contextmenu", (event) => event.preventDefault());
@@ -228,6 +252,12 @@ export async function buildDrag(section, link, info, store) {
     overlay.focus({ preventScroll: true });
     const [x, y] = place(event);
     if (held || comparing()) return;
+    if (tool === "region") {
+      overlay.setPointerCapture(event.pointerId);
+      region.begin([Math.round(x), Math.round(y)], event.button === 2 || event.altKey);
+      draw();
+      return;
+    }
     if (event.button === 2 || tool === "anchor") {
       toggleAnchor(x, y);
       return;
@@ -235,6 +265,10 @@ export async function buildDrag(section, link, info, store) {
     if (event.button !== 0) return;
     overlay.setPointerCapture(event.pointerId);
     const there = near(x, y, false);
+    if (!there && !region.has(x, y)) {
+      toast("Only the painted region may move: drag inside it, or extend it with the region brush.", true);
+      return;
+    }
     const keep = several.checked || event.shiftKey;
     if (!there && !keep) marks = marks.filter(isAnchor);
     done = [];
@@ -245,6 +279,11 @@ export async function buildDrag(section, link, info, store) {
   });
   overlay.addEventListener("pointermove", (event) => {
     cursor = place(event);
+    if (tool === "region") {
+      if (region.last) region.extend(cursor.map(Math.round));
+      draw();
+      return;
+    }
     if (!held || event.pointerId !== held.pointer) return;
     if (tool === "zoom" && held.mark.zoom) {
       held.mark.log_expansion = Math.min(MAX_ZOOM, Math.max(-MAX_ZOOM, (event.clientY - held.start[1]) / 160));
@@ -254,6 +293,11 @@ export async function buildDrag(section, link, info, store) {
     preview(event.timeStamp);
   });
   const release = (event) => {
+    if (region.last) {
+      region.end();
+      keepRegion();
+      return;
+    }
     if (!held || event.pointerId !== held.pointer) return;
     const { mark, keep } = held;
     held = null;
@@ -300,7 +344,8 @@ export async function buildDrag(section, link, info, store) {
   function draw() {
     const shown = document.activeElement === overlay && overlay.matches(":focus-visible") ? cursor : null;
     const reach = held && !held.mark.zoom ? { ...held.mark, radius: info.reach } : null;
-    drawMarks(overlay, size, marks, done, shown, reach);
+    const brush = tool === "region" && cursor ? { x: cursor[0], y: cursor[1], width: region.width } : null;
+    drawMarks(overlay, size, { region, marks, done, cursor: shown, reach, brush });
   }
 
   function readOut() {
@@ -309,6 +354,7 @@ export async function buildDrag(section, link, info, store) {
     const words = anchoredWords(marks);
     $("#drag-note").hidden = !words;
     $("#drag-note span").textContent = words;
+    $("#drag-region-note").hidden = region.isWhole;
     list.replaceChildren(...(rows.length ? rows : [el("li", { className: "none", textContent: "None yet. Drag a point in the image." })]));
     $("[data-act=apply]", section).hidden = !several.checked && (!marks.some((mark) => !isAnchor(mark)) || (held && !held.keep));
   }
@@ -335,8 +381,8 @@ export async function buildDrag(section, link, info, store) {
   const showPresent = () => act(async () => paint(await link.request("drag.show", { at: history.now.steps.at(-1).at })));
 
   // Adds a step, or begins with one; anchors stay on the same image.
-  const begin = (step) => history.push({ steps: [step], marks: [], done: [] });
-  const add = (step) => history.push({ steps: [...history.now.steps, step], marks: marks.filter(isAnchor), done: [] });
+  const begin = (step) => history.push({ steps: [step], marks: [], done: [], region: null });
+  const add = (step) => history.push({ ...history.now, steps: [...history.now.steps, step], marks: marks.filter(isAnchor), done: [] });
 
   const sample = (value = randomSeed()) => act(async () => {
     $("#drag-seed").value = value;
@@ -374,6 +420,14 @@ export async function buildDrag(section, link, info, store) {
     tool = name;
     press($$("[data-tool]", section), $(`[data-tool=${name}]`, section));
     $("#drag-hint").textContent = HINTS[tool];
+    $("#drag-brush").hidden = tool !== "region";
+    draw();
+  }
+
+  function resize(value) {
+    region.width = Math.min(Number(sizes[0].max), Math.max(1, Math.round(Number(value)) || 1));
+    for (const field of sizes) field.value = region.width;
+    draw();
   }
 
   const actions = {
@@ -383,12 +437,22 @@ export async function buildDrag(section, link, info, store) {
     reset,
     clear: () => drop(true),
     unanchor: dropAnchors,
+    "whole-region": dropRegion,
+    "erase-region": () => {
+      region.erases = !region.erases;
+      $("[data-act=erase-region]", section).setAttribute("aria-pressed", String(region.erases));
+    },
     apply: commit,
   };
   section.addEventListener("click", (event) => actions[event.target.closest("[data-act]")?.dataset.act]?.());
   for (const button of $$("[data-tool]", section)) button.onclick = () => useTool(button.dataset.tool);
   $("#drag-compare").onclick = () => compare();
   divider.oninput = split;
+  const sizes = $$("[data-size]", section);
+  for (const field of sizes) field.max = Math.round(size / 2);
+  sizes[0].oninput = () => resize(sizes[0].value);
+  sizes[1].onchange = () => resize(sizes[1].value);
+  resize(region.width);
   several.onchange = readOut;
   loop.onchange = () => preview();
   $("#drag-seed").onchange = (event) => sample(event.target.value);
@@ -405,7 +469,7 @@ export async function buildDrag(section, link, info, store) {
   };
   return {
     keys: {
-      d: () => useTool("drag"), a: () => useTool("anchor"), z: () => useTool("zoom"), n: actions.sample, s: actions.style,
+      d: () => useTool("drag"), a: () => useTool("anchor"), z: () => useTool("zoom"), r: () => useTool("region"), "[": () => resize(region.width - 1), "]": () => resize(region.width + 1), n: actions.sample, s: actions.style,
       l: () => loop.click(), c: () => compare(), Enter: commit, Escape: () => drop(), Home: enabled("reset"),
       ...steps, "+": zoomKey(-0.05), "=": zoomKey(-0.05), "-": zoomKey(0.05),
     },

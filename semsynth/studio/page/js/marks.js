@@ -2,8 +2,9 @@
 
 const INK = { drag: "#ff4f7b", anchor: "#21c7a8", zoom: "#ffb020", reached: "#21c7a8" };
 
-// `reach`, if any, is the circle that the drag in progress stays inside.
-export function drawMarks(canvas, size, marks, done, cursor, reach) {
+// `region` is what may move; `reach`, if any, the circle that the drag in progress stays inside;
+// `brush`, if any, a circle at the pointer.
+export function drawMarks(canvas, size, { region, marks, done, cursor, reach, brush }) {
   const ratio = devicePixelRatio || 1;
   const side = Math.max(1, Math.round(canvas.clientWidth * ratio));
   if (canvas.width !== side) [canvas.width, canvas.height] = [side, side];
@@ -12,6 +13,8 @@ export function drawMarks(canvas, size, marks, done, cursor, reach) {
   const on = (value) => ((value + 0.5) / size) * side;
   const unit = ratio * 1.15;
   context.lineCap = context.lineJoin = "round";
+  region.draw(context, side);
+  if (brush) stroke(context, "#ffffff", 1.4 * unit, () => context.arc(on(brush.x), on(brush.y), (brush.width / 2 / size) * side, 0, 7));
   if (reach) ring(context, on(reach.x), on(reach.y), unit, (reach.radius / size) * side);
   for (const mark of done) {
     context.globalAlpha = 0.9;
