@@ -7,10 +7,8 @@ target, and ``mask``, not 0 where the image may change; or ``points.json`` and `
 """
 
 import math
-import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,17 +29,9 @@ from semsynth.images import from_uint8, save_png, to_uint8
 from semsynth.inversion import default_recipe, invert, tuning
 from semsynth.inversion.stored_codes import choose_distance
 from semsynth.inversion.terms import resize
+from semsynth.weights.conversion import read_arrays
 
 PHOTO, PICKLE = "original_image.png", "meta_data.pkl"
-ARRAYS = {  # what a pickle of arrays names
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    **{
-        (f"numpy.{core}.multiarray", name): getattr(import_module("numpy._core.multiarray"), name)
-        for core in ("core", "_core")
-        for name in ("_reconstruct", "scalar")
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -59,16 +49,6 @@ class Sample:
     photo: Tensor
     points: Tensor
     mask: Tensor
-
-
-class ArrayUnpickler(pickle.Unpickler):
-    """An unpickler that knows plain values and arrays, and executes nothing."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """What an array is made of."""
-        if (module, name) not in ARRAYS:
-            raise pickle.UnpicklingError(f"it names {module}.{name}, which is not allowed")
-        return ARRAYS[module, name]
 
 
 def read_samples(root: Path) -> Iterator[Sample]:
@@ -103,7 +83,7 @@ def read_sample(folder: Path, name: str) -> Sample:
 def read_meta(file: BinaryIO, path: Path) -> tuple[Any, Tensor]:
     """Points and mask of DragBench's pickle."""
     try:
-        meta = ArrayUnpickler(file).load()
+        meta = read_arrays(file)
         return np.asarray(meta["points"], np.float32), torch.from_numpy(np.array(meta["mask"]))
     except Exception as error:  # what a damaged pickle raises is not documented
         raise UserError(f"{path} cannot be read: {error}.") from error

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -41,6 +41,11 @@ class ArrayUnpickler(pickle.Unpickler):
             return ARRAYS[module, name]
         except KeyError:
             raise pickle.UnpicklingError(f"it names {module}.{name}, not an array") from None
+
+
+def read_arrays(file: BinaryIO) -> Any:
+    """Plain values and arrays of a pickle; ``pickle.UnpicklingError`` if it names anything else."""
+    return ArrayUnpickler(file).load()
 
 
 def inception_of_torchscript(content: bytes) -> State:
@@ -76,7 +81,7 @@ def trunk_of_flax(content: bytes, layers: tuple[int, ...]) -> State:
             ``Conv_1`` and so on.
         layers: Their places in ``features``.
     """
-    trunk = next(iter(ArrayUnpickler(io.BytesIO(content)).load().values()))
+    trunk = next(iter(read_arrays(io.BytesIO(content)).values()))
     state: State = {}
     for i, layer in enumerate(layers):
         kernel, bias = (torch.from_numpy(trunk[f"Conv_{i}"][key]) for key in ("kernel", "bias"))

