@@ -6,11 +6,13 @@ import signal
 import socket
 import sys
 import time
+from itertools import chain
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from lightning import Trainer
 from lightning.pytorch.strategies import DDPStrategy
 
 from semsynth.callbacks import Cost
@@ -23,9 +25,24 @@ CONTEXT.set_forkserver_preload(["tests.helpers.killed", "semsynth.cli.train"])
 ROOT = Path(__file__).parents[2]
 
 
+class DDPWithOwnWeights(DDPStrategy):
+    """DDP whose processes do not share the memory of their weights.
+
+    A module that is sent to other processes stays where it is in memory. Lightning separates the
+    copies of processes that it spawns, but not of those that a server forks.
+    """
+
+    def setup(self, trainer: Trainer) -> None:
+        """Move the weights of this process to memory of its own."""
+        assert self.lightning_module is not None
+        for tensor in chain(self.lightning_module.parameters(), self.lightning_module.buffers()):
+            tensor.data = tensor.data.clone()
+        super().setup(trainer)
+
+
 def two_processes(**options: Any) -> dict[str, Any]:
     """Arguments of a trainer that starts two processes in no time."""
-    return {"devices": 2, "strategy": DDPStrategy(start_method=START, **options)}
+    return {"devices": 2, "strategy": DDPWithOwnWeights(start_method=START, **options)}
 
 
 def run_processes(
