@@ -256,7 +256,6 @@ AnyMessage = Annotated[
     | DragStyle
     | DragShow
     | DragPhoto
-    | DragExport
     | PaintDraw
     | PaintExample
     | PaintUpload
